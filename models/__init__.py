@@ -1,0 +1,50 @@
+"""Models by file name: `models/foo.py` is the model `foo`. Nothing is registered, and nothing imported before its name
+is asked for, so that the help and the closed-form models do not wait for TensorFlow."""
+
+import ast
+import importlib
+import os
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from utils.errors import UserError
+
+_FOLDER = Path(__file__).parent
+
+
+def names():
+    """The names of all models, sorted."""
+    return sorted(p.stem for p in _FOLDER.glob("*.py") if not p.stem.startswith("_"))
+
+
+def paper(name):
+    """The first line of a model's docstring, which names what it is and its source; the module is not imported."""
+    return ast.get_docstring(ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))).splitlines()[0]
+
+
+def module(name):
+    """The imported module of the model `name`; an unknown name is a `UserError` that says the nearest."""
+    if name not in names():
+        near = get_close_matches(name, names(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"unknown model {name!r}{hint} (models: {', '.join(names())})")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with ten lines about GPUs that are not there
+    return importlib.import_module(f"models.{name}")
+
+
+def build(name, shape, config=None, seed=0):
+    """An untrained model for a users x movies matrix of this shape; `config` defaults to the model's own."""
+    found = module(name)
+    return found.Model(shape, config or found.Config(), seed)
+
+
+def load(run):
+    """The trained model of a `utils.runs.Run`."""
+    found = module(run.config["model"])
+    known = {f.name for f in fields(found.Config)}
+    if unknown := set(run.config["options"]) - known:
+        raise UserError(f"{run.folder}: saved with options this version does not know: {sorted(unknown)}; train again")
+    model = found.Model(tuple(run.config["shape"]), found.Config(**run.config["options"]), run.config["seed"])
+    model.load(run)
+    return model

@@ -1,0 +1,72 @@
+"""The contract every model keeps, closed form and Keras alike. Nothing here needs Keras."""
+
+import numpy as np
+
+
+class Recommender:
+    """A model of a users x movies rating matrix.
+
+    `given` is always a CSR matrix of stars, one row a user. For a model with `takes_new_users` those may be anybody's
+    rows; one without it knows only the users it was trained on, and row i must be user `users[i]` of the training
+    matrix (all of them in order when `users` is None).
+    """
+
+    predicts_ratings = True  # `predict` gives stars
+    takes_new_users = True  # `score` and `predict` work for rows that were not trained on
+    has_latent_space = False  # `encode` and `movie_vectors` exist
+
+    def __init__(self, shape, config, seed=0):
+        self.shape, self.config, self.seed = tuple(shape), config, seed
+
+    def fit(self, train, validation, training):
+        """Fit on the CSR matrix `train`; whatever has to be chosen (epochs) is chosen on the `Holdout` validation.
+        Returns the history: one dict an epoch, [] where there are none."""
+        self.refit(train, training)
+        return []
+
+    def refit(self, matrix, training):
+        """Fit again from the start on `matrix`, with everything as `fit` chose it."""
+        raise NotImplementedError
+
+    def score(self, given, users=None):
+        """Float32 (n, n_movies), higher is better, on any scale; movies in `given` are not masked."""
+        raise NotImplementedError
+
+    def predict(self, given, users, movies):
+        """Predicted stars, float32, one for each pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
+        raise NotImplementedError
+
+    def save(self, folder):
+        """Write what `load` needs into the existing folder."""
+        raise NotImplementedError
+
+    def load(self, run):
+        """Read what `save` wrote, through the `utils.runs.Run` (which checks that the files are whole)."""
+        raise NotImplementedError
+
+
+class ClosedForm(Recommender):
+    """A model that is a handful of arrays, computed rather than trained: they are all there is to save."""
+
+    arrays = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
+
+    def save(self, folder):
+        """Write the arrays to `weights.npz`."""
+        flat = {}
+        for name in self.arrays:
+            value = getattr(self, name)
+            parts = ("data", "indices", "indptr", "shape") if hasattr(value, "indptr") else ("",)
+            flat |= {f"{name}.{p}" if p else name: getattr(value, p) if p else value for p in parts}
+        np.savez(folder / "weights.npz", **flat)
+
+    def load(self, run):
+        """Read the arrays from `weights.npz`."""
+        import scipy.sparse as sp
+
+        stored = run.arrays("weights.npz")
+        for name in self.arrays:
+            if name in stored:
+                setattr(self, name, stored[name])
+            else:
+                data, indices, indptr, shape = (stored[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
+                setattr(self, name, sp.csr_array((data, indices, indptr), shape=tuple(shape)))

@@ -1,0 +1,136 @@
+"""Recommend movies to a user of a trained run: python recommend.py --user 42."""
+
+import csv
+import io
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+import models
+from utils import latent, options, ranking, runs
+from utils.errors import UserError
+from utils.ratings import index_of, likes
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of recommend.py."""
+
+    user: str
+    """the user's id, as in the data"""
+    n: int = 10
+    """how many movies"""
+    run: Path | None = None
+    """run folder (default: the one trained last)"""
+    by: Literal["best", "neighbours", "decoder"] = "best"
+    """neighbours: what the users nearest in latent space liked; decoder: what the autoencoder predicts; best: the one
+    that did better on validation"""
+    json: str | None = None
+    """write the answer as JSON to this file, or - for standard output and nothing else there"""
+    csv: str | None = None
+    """the same as CSV"""
+
+    def __post_init__(self):
+        if self.n < 1:
+            raise ValueError(f"n must be 1 or more, got {self.n}")
+        if self.json == "-" and self.csv == "-":
+            raise ValueError("only one of --json and --csv can go to standard output")
+
+
+def scores(run, user, by):
+    """(score of every movie, function from movie indices to predicted stars or None, method) for the user's index.
+    Neither Keras nor TensorFlow is needed: an autoencoder's run holds its users' latent vectors and its decoder as
+    arrays, and the other models are arrays throughout."""
+    chosen, known = run.json("metrics.json"), run.split.refit
+    if "neighbourhood" in chosen:
+        space, method = latent.LatentSpace.load(run), chosen["best"] if by == "best" else by
+        if method == "decoder":
+            score = space.stars(user, np.arange(len(space.movies)))
+        else:
+            hood = latent.Neighbourhood(**chosen["neighbourhood"])
+            score = latent.neighbour_scores(space.users, likes(known), np.array([user]), hood)[0]
+        return score, lambda movies: space.stars(user, movies), method
+    if by != "best":
+        raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")
+    model, rows = models.load(run), known[[user]]
+    stars = None
+    if model.predicts_ratings:
+        stars = lambda movies: model.predict(rows, np.zeros(len(movies), int), movies)  # noqa: E731
+    return model.score(rows, np.array([user]))[0], stars, "model"
+
+
+def answer(run, options_):
+    """The recommendations, as the plain values that --json writes."""
+    start = time.perf_counter()
+    ratings = run.split.ratings
+    user = find_user(ratings.user_ids, options_.user)
+    score, stars, method = scores(run, user, options_.by)
+    # what a user has rated is never recommended, whichever part of the split it fell into
+    score = ranking.hide_seen(score[None], ratings.matrix()[[user]])
+    top = ranking.top_k(score, options_.n)[0]
+    top = top[np.isfinite(score[0, top])]
+    items = [{"rank": i + 1, **run.movies.describe(m), "score": float(score[0, m])} for i, m in enumerate(top)]
+    if stars is not None:
+        for item, value in zip(items, np.clip(stars(top), *ratings.scale), strict=True):
+            item["predicted_rating"] = round(float(value), 3)
+    seconds = round(time.perf_counter() - start, 4)
+    return {"user": ratings.user_ids[user].item(), "method": method, "run": str(run.folder), "items": items, "seconds": seconds}
+
+
+def find_user(ids, text):
+    """Index of the user whose raw id is `text`; a `UserError` says which there are."""
+    try:
+        user = index_of(ids, [type(ids[0].item())(text)])[0]
+    except ValueError:
+        user = -1
+    if user < 0:
+        raise UserError(f"there is no user {text}: the data has {len(ids):,} users, with ids {ids[0]} to {ids[-1]}")
+    return user
+
+
+def show(found):
+    """Print the recommendations as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"For user {found['user']}, by {found['method']}", title_justify="left")
+    for name, justify in (("", "right"), ("title", "left"), ("year", "right"), ("genres", "left"), ("stars", "right"), ("score", "right")):
+        table.add_column(name, justify=justify)
+    for item in found["items"]:
+        stars = f"{item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
+        title = item["title"].removesuffix(f" ({item['year']})")
+        table.add_row(
+            str(item["rank"]), title, str(item["year"] or ""), ", ".join(item["genres"]), stars, f"{item['score']:.3g}"
+        )
+    Console().print(table)
+
+
+def write_csv(found, file):
+    """Write the recommendations as CSV."""
+    names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
+    out = csv.DictWriter(file, names, extrasaction="ignore")
+    out.writeheader()
+    for item in found["items"]:
+        out.writerow({**item, "genres": "|".join(item["genres"])})
+
+
+def main(argv=None):
+    """Find the run, answer, print."""
+    chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
+    found = answer(runs.find(chosen.run), chosen)
+    if chosen.json:
+        options.write_text(chosen.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    if chosen.csv:
+        text = io.StringIO(newline="")
+        write_csv(found, text)
+        options.write_text(chosen.csv, text.getvalue())
+    if "-" not in (chosen.json, chosen.csv):
+        show(found)
+
+
+if __name__ == "__main__":
+    options.run(main)

@@ -1,0 +1,32 @@
+"""Matrix rows become dense float32 batches for Keras, in a seeded order.
+
+The matrix stays CSR and each batch is made dense when its turn comes: writing a batch's few ratings into zeros costs
+under a hundredth of the matrix products that follow, and memory never holds more than one dense batch.
+"""
+
+import numpy as np
+
+
+def denoising(matrix, size, hide, target, seed):
+    """An epoch of (given, judged) batches, as a function of the epoch's number.
+
+    Each batch holds `size` rows (the last one may hold fewer; rows without ratings are left out). A share `hide` of its
+    ratings, drawn anew each epoch, is taken out of `given`; `judged` holds what the loss counts: those hidden ratings
+    (target "hidden") or all of them ("all"). Both are dense stars with 0 where there is nothing.
+    The draws depend on (seed, epoch) alone, so a resumed training sees what an uninterrupted one would."""
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+
+    def epoch(number):
+        rng = np.random.default_rng((seed, number))
+        order = rng.permutation(filled)
+        for start in range(0, len(order), size):
+            part = matrix[order[start : start + size]]
+            hidden = rng.random(part.nnz) < hide
+            given, judged = part.copy(), part
+            given.data = np.where(hidden, 0, part.data)
+            if target == "hidden":
+                judged.data = np.where(hidden, part.data, 0)
+            yield given.toarray(), judged.toarray()
+
+    epoch.steps = -(-len(filled) // size)
+    return epoch

@@ -1,0 +1,59 @@
+"""The bias baseline: what a rating is before taste enters.
+
+A rating is taken as global mean + user deviation + movie deviation, each deviation shrunk towards 0 by `damping`
+imaginary ratings that deviate by 0 (Koren, Bell & Volinsky 2009, eq. 3, solved to convergence as one ridge regression).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SWEEPS = 30  # alternating exact solutions; on MovieLens 10 leave less than 1e-3 stars to go, 30 less than 1e-5
+EPSILON = 1e-9  # keeps an undamped mean of nothing at 0
+
+
+@dataclass(frozen=True)
+class Biases:
+    """mean: stars. user: (n_users,) and movie: (n_movies,) deviations in stars, 0 where there is no rating."""
+
+    mean: float
+    user: np.ndarray
+    movie: np.ndarray
+
+    def predict(self, users, movies):
+        """Stars (float32) for pairs of indices; broadcasts, so `predict(users[:, None], movies)` is a block."""
+        return (self.mean + self.user[users] + self.movie[movies]).astype(np.float32)
+
+
+def deviation(total, count, damping):
+    """Mean of `count` deviations that add up to `total`, shrunk by `damping` imaginary zeros; 0 where there is none."""
+    return total / np.maximum(count + damping, EPSILON)
+
+
+def fit(matrix, user_damping, movie_damping):
+    """`Biases` of a CSR matrix of stars: the minimum of
+    sum over ratings (r - mean - b_u - b_m)^2 + user_damping * sum b_u^2 + movie_damping * sum b_m^2."""
+    n_users, n_movies = matrix.shape
+    cells = matrix.tocoo()
+    stars = cells.data.astype(np.float64)
+    mean = stars.mean() if len(stars) else 0.0
+    users, movies = np.bincount(cells.row, minlength=n_users), np.bincount(cells.col, minlength=n_movies)
+    user, movie = np.zeros(n_users), np.zeros(n_movies)
+    for _ in range(SWEEPS):
+        movie = deviation(np.bincount(cells.col, stars - mean - user[cells.row], n_movies), movies, movie_damping)
+        user = deviation(np.bincount(cells.row, stars - mean - movie[cells.col], n_users), users, user_damping)
+    return Biases(float(mean), user.astype(np.float32), movie.astype(np.float32))
+
+
+def of_rows(given, mean, movie, user_damping):
+    """`Biases` of the users whose rows `given` (CSR) holds, known or new, when mean and movie deviations stand fast."""
+    rows = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr))
+    total = np.bincount(rows, given.data - mean - movie[given.indices], given.shape[0])
+    user = deviation(total, np.diff(given.indptr), user_damping)
+    return Biases(mean, user.astype(np.float32), movie)
+
+
+def check_damping(*damping):
+    """Refuse a negative damping, under which the shrunken mean is undefined."""
+    if min(damping) < 0:
+        raise ValueError(f"damping must be 0 or more, got {min(damping)}")

@@ -1,0 +1,98 @@
+"""A score function over a hold-out becomes figures with intervals.
+
+Everything is kept a user: a metric is a total and a count for each user, its value the ratio of the sums. So ratings of
+one user stay together when the bootstrap resamples users, and two models are compared on the same resampled users.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils import metrics, ranking
+from utils.ratings import likes
+
+CUTS = {"ndcg@100": (metrics.ndcg, 100), "recall@20": (metrics.recall, 20), "recall@50": (metrics.recall, 50)}
+BLOCK = 512  # users scored at a time
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """total, count: (n_users,) sums over each user's judged ratings (or the one value of a ranking metric, count 1).
+    root: the value is the square root of the mean (RMSE)."""
+
+    total: np.ndarray
+    count: np.ndarray
+    root: bool = False
+
+    @property
+    def value(self):
+        """The mean over everything counted (nan where nothing is)."""
+        return float(self.of_users(np.ones((1, len(self.count))))[0])
+
+    def of_users(self, weights):
+        """Value of the metric when user i counts weights[j, i] times: (len(weights),)."""
+        with np.errstate(invalid="ignore"):
+            mean = (weights @ self.total) / (weights @ self.count)
+        return np.sqrt(mean) if self.root else mean
+
+
+def rating_metrics(predict, holdout, scale):
+    """{"mse", "rmse", "mae"} of the hidden ratings, predictions clipped to the data's own scale. `predict` is a model's
+    `predict(given, users, movies)`."""
+    hidden = holdout.hidden.tocoo()
+    stars = np.clip(predict(holdout.given, hidden.row, hidden.col), *scale)
+    n = holdout.hidden.shape[0]
+    count = np.bincount(hidden.row, minlength=n)
+    squared = np.bincount(hidden.row, metrics.squared_error(hidden.data, stars), n)
+    absolute = np.bincount(hidden.row, metrics.absolute_error(hidden.data, stars), n)
+    return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
+
+
+def ranking_metrics(score, holdout):
+    """{"ndcg@100", "recall@20", "recall@50"} of the hidden likes among all movies not given. `score` is a model's
+    `score(given, users)`. Users with no hidden like count 0."""
+    hidden = likes(holdout.hidden)
+    n_hidden = np.diff(hidden.indptr)
+    values = {name: np.zeros(len(n_hidden)) for name in CUTS}
+    judged = np.flatnonzero(n_hidden)
+    for start in range(0, len(judged), BLOCK):
+        users = judged[start : start + BLOCK]
+        given = holdout.given[users]
+        top = ranking.top_k(ranking.hide_seen(score(given, users), given), max(k for _, k in CUTS.values()))
+        hit = metrics.hits(top, hidden[users])
+        for name, (metric, k) in CUTS.items():
+            values[name][users] = metric(hit, n_hidden[users], k)
+    return {name: Metric(value, (n_hidden > 0).astype(float)) for name, value in values.items()}
+
+
+def _resampled(n_users):
+    """(RESAMPLES, n_users) float64: how often each user is drawn in each bootstrap sample; the same at every call, so
+    that two models are always compared on the same samples."""
+    rng = np.random.default_rng(0)
+    return rng.multinomial(n_users, np.full(n_users, 1 / n_users), size=RESAMPLES).astype(np.float64)
+
+
+def _with_interval(value, samples, n):
+    low, high = np.nanpercentile(samples, [2.5, 97.5])
+    return {"value": value, "low": float(low), "high": float(high), "n": int(n)}
+
+
+def estimates(found):
+    """{name: {"value", "low", "high", "n"}} with 95% bootstrap intervals over users; a metric over nothing is absent."""
+    found = {name: metric for name, metric in found.items() if metric.count.sum() > 0}
+    weights = _resampled(len(next(iter(found.values())).count)) if found else None
+    return {
+        name: _with_interval(metric.value, metric.of_users(weights), metric.count.sum()) for name, metric in found.items()
+    }
+
+
+def difference(a, b):
+    """`a` minus `b` (the same metric of two models on the same hold-out), with its paired 95% bootstrap interval."""
+    weights = _resampled(len(a.count))
+    return _with_interval(a.value - b.value, a.of_users(weights) - b.of_users(weights), a.count.sum())
+
+
+def differences(a, b):
+    """{name: `difference`} of the metrics that both define."""
+    return {name: difference(a[name], b[name]) for name in a if name in b and a[name].count.any()}

@@ -1,0 +1,65 @@
+"""The movie table: titles, years and genres, in the order of the matrix columns."""
+
+import csv
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+_YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")  # "(1999)"; of a series "(2007-)" or "(1975-1979)" the first
+
+
+def year_of(title):
+    """The year that ends a MovieLens title such as `Matrix, The (1999)`; None where there is none."""
+    found = _YEAR.search(title)
+    return int(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class Movies:
+    """One entry a column of the matrix.
+
+    ids: raw ids (array). titles: the file's own (list of str). years: int or None. genres: list of lists of str, empty
+    where the source lists none.
+    """
+
+    ids: np.ndarray
+    titles: list
+    years: list
+    genres: list
+
+    @classmethod
+    def untitled(cls, ids):
+        """The table of movies of which only the ids are known."""
+        return cls(ids, [f"movie {i}" for i in ids], [None] * len(ids), [[] for _ in ids])
+
+    def describe(self, index):
+        """The facts about the movie at `index` as plain Python values: movieId, title, year, genres."""
+        return {
+            "movieId": self.ids[index].item(),
+            "title": self.titles[index],
+            "year": self.years[index],
+            "genres": list(self.genres[index]),
+        }
+
+    def write(self, path):
+        """Write the table as UTF-8 CSV `movieId,title,year,genres`, genres joined by `|`."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["movieId", "title", "year", "genres"])
+            for raw, title, year, genres in zip(self.ids, self.titles, self.years, self.genres, strict=True):
+                out.writerow([raw, title, "" if year is None else year, "|".join(genres)])
+
+    @classmethod
+    def read(cls, path, ids):
+        """Read what `write` wrote; `ids` are the raw ids in column order, which the file must repeat."""
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))[1:]
+        if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
+            raise ValueError(f"{path}: its movies are not those of the ratings beside it")
+        return cls(
+            ids,
+            [row[1] for row in rows],
+            [int(row[2]) if row[2] else None for row in rows],
+            [row[3].split("|") if row[3] else [] for row in rows],
+        )

@@ -1,0 +1,95 @@
+"""The command line of the three scripts: a dataclass becomes the options (tyro), and every error one or two lines."""
+
+import contextlib
+import io
+import re
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from utils.errors import UserError
+
+
+Sizes = Annotated[
+    tuple[int, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="N[,N...]",
+        instance_from_str=lambda args: tuple(int(part) for part in args[0].split(",")),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    ),
+]
+"""Layer sizes, written 500,200 on the command line."""
+
+
+_CONFIG = (tyro.conf.OmitArgPrefixes,)  # --latent, not --config.latent
+
+
+def parse(kind, argv, prog, description):
+    """An instance of the dataclass `kind` from the arguments. `--help` prints and exits 0; what can't be used is a
+    `UserError` of one or two lines, with the nearest name where an option is unknown or shortened."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            value, unknown = tyro.cli(
+                kind, args=argv, prog=prog, description=description, return_unknown_args=True, config=_CONFIG
+            )
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise UserError(_one_line(said.getvalue())) from None
+    if unknown:
+        raise UserError(_unknown(unknown[0], tyro.extras.get_parser(kind, config=_CONFIG)))
+    return value
+
+
+def _one_line(box):
+    """tyro draws a box of several lines; its first paragraph says what is wrong."""
+    lines = [re.sub(r"^[│|]\s?|\s*[│|]\s*$", "", line).strip() for line in box.splitlines()]
+    text = []
+    for line in lines:
+        if re.match(r"^[╭╰]", line):
+            continue
+        if re.fullmatch(r"[─-]+", line):
+            break
+        text.append(line)
+    return re.sub(r"^Error parsing (config|options): ", "", " ".join(text))
+
+
+def _unknown(argument, parser):
+    names = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    near = get_close_matches(argument.split("=")[0], names, 1, 0.5)
+    return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
+
+
+def write_text(target, text):
+    """Write `text` to a file, whole or not at all, or to standard output where `target` is -."""
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    path = Path(target)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="")
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(f"{target} can't be written: {error.strerror}") from None
+
+
+def run(main):
+    """Run a script's `main` and exit: 0 done; 2 with the sentence of a `UserError`; 130 after Ctrl-C. Anything else is
+    a bug and shows its traceback (1)."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was saved", file=sys.stderr)
+        sys.exit(130)

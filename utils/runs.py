@@ -1,0 +1,173 @@
+"""The run folder: all that a training leaves behind, enough to evaluate and recommend after the data is gone.
+
+    config.json    model, options, protocol, seed, scale, data fingerprint, library versions, git commit
+    ratings.npz    the rating table with the part of the split each rating belongs to
+    movies.csv     titles, years, genres       history.csv   one row an epoch
+    metrics.json   what validation chose       MANIFEST      sha256 of each file
+    and what the model saves: encoder.keras, decoder.keras and latent.npz, or weights.npz
+
+It is written beside its place and renamed when whole. A file is compared with MANIFEST when it is read, so that damage
+is a sentence and never a wrong answer; nothing in it is code.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.movies import Movies
+from utils.ratings import Ratings
+from utils.splits import Split
+
+RUNS = Path("runs")
+FORMAT = 1  # raised when an older version could no longer read what is written
+
+
+class Run:
+    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        try:
+            lines = (self.folder / "MANIFEST").read_text(encoding="utf-8").splitlines()
+            self._sha256 = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        except FileNotFoundError:
+            raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
+        except (UnicodeDecodeError, ValueError, OSError):
+            raise self._damaged("MANIFEST") from None
+        self.config = self.json("config.json")
+        if self.config["format"] > FORMAT:
+            raise UserError(f"{self.folder} was written by a newer version of Reelspace; update, or train again")
+
+    def _damaged(self, name):
+        return UserError(f"{self.folder / name} is damaged or missing (not what MANIFEST says); train again")
+
+    def path(self, name):
+        """Path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
+        try:
+            with open(self.folder / name, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            found = None
+        if found is None or found != self._sha256.get(name):
+            raise self._damaged(name)
+        return self.folder / name
+
+    def json(self, name):
+        """The contents of a JSON file of the run."""
+        return json.loads(self.path(name).read_text(encoding="utf-8"))
+
+    def arrays(self, name):
+        """{name: array} of an .npz file of the run; nothing pickled is read."""
+        with np.load(self.path(name), allow_pickle=False) as stored:
+            return dict(stored)
+
+    @cached_property
+    def split(self):
+        """The `Split` it was trained on."""
+        stored = self.arrays("ratings.npz")
+        part = stored.pop("part")
+        return Split(Ratings(timestamp=stored.pop("timestamp", None), scale=tuple(self.config["scale"]), **stored), part)
+
+    @cached_property
+    def movies(self):
+        """The `Movies` in column order."""
+        return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
+
+
+def check_free(folder):
+    """Refuse to train into a folder that holds something other than a run: it would be replaced."""
+    folder = Path(folder)
+    if folder.exists() and not (folder / "MANIFEST").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+
+
+def save(folder, model, split, movies, config, history, chosen):
+    """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name."""
+    with _replacing(Path(folder)) as new:
+        model.save(new)
+        table = split.ratings
+        times = {} if table.timestamp is None else {"timestamp": table.timestamp}
+        np.savez_compressed(
+            new / "ratings.npz", user=table.user, movie=table.movie, rating=table.rating, user_ids=table.user_ids,
+            movie_ids=table.movie_ids, part=split.part, **times,
+        )  # fmt: skip
+        movies.write(new / "movies.csv")
+        columns = list(dict.fromkeys(key for row in history for key in row))
+        lines = [",".join(columns), *(",".join(str(row.get(c, "")) for c in columns) for row in history)]
+        (new / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        facts = {"format": FORMAT, **config, "scale": list(table.scale), "shape": list(table.shape)}
+        facts |= {"sha256": table.fingerprint(), "versions": _versions(), "git_commit": _commit()}
+        (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _replacing(folder):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield new
+        lines = []
+        for path in sorted(new.iterdir()):
+            with open(path, "rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+                os.fsync(file.fileno())
+        (new / "MANIFEST").write_text("".join(lines), encoding="utf-8")
+        new.chmod(0o755)
+        if folder.exists():
+            old = new.with_name(new.name + ".old")
+            folder.rename(old)
+            new.rename(folder)
+            shutil.rmtree(old)
+        else:
+            new.rename(folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def find(folder=None):
+    """The `Run` in `folder`, or the one trained last under runs/ when none is named."""
+    if folder is not None:
+        if not Path(folder).is_dir():
+            known = [str(path) for path in _all()]
+            near = get_close_matches(str(folder), known, 1)
+            raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
+        return Run(folder)
+    known = _all()
+    if not known:
+        raise UserError("no run trained yet: python train.py")
+    return Run(max(known, key=lambda path: (path / "MANIFEST").stat().st_mtime))
+
+
+def _all():
+    return [path.parent for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
+
+
+def _versions():
+    found = {}
+    for name in ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _commit():
+    """The commit of the code, with + where the working tree differs from it; None outside a git checkout."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        here = Path(__file__).parent
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,143 @@
+"""The training loop. Nothing here knows what kind of model it trains: it gets a compiled Keras network, batches and a
+function that judges it."""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from utils.errors import UserError
+
+
+@dataclass
+class Training:
+    """How a training goes, apart from what is learned: none of it changes the weights."""
+
+    checkpoints: Path | None = None  # folder that an interrupted training can be resumed from
+    resume: bool = False  # go on from the checkpoints there
+    signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
+    tensorboard: Path | None = None  # folder for TensorBoard's logs
+    show: bool = False  # a progress bar on standard error
+    interrupted: bool = field(default=False, init=False)  # Ctrl-C came; the best weights so far are in the network
+
+    def forget(self):
+        """Delete the checkpoints: the training is over and saved."""
+        if self.checkpoints:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def train(network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0):
+    """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
+    with `validate`, val_rmse.
+
+    batches: function of the epoch's number (from 0) that yields (x, y), with the number of steps as `batches.steps`.
+    validate: called after each epoch, lower is better; the weights of the best epoch are put back at the end, and
+    `patience` epochs without a better one end the training. Without it all `epochs` are trained and the last kept.
+    phase: the name of the checkpoint and of the bar. Ctrl-C ends the training as if the epoch before had been the
+    last and sets `training.interrupted`; before the first epoch is over it is raised again."""
+    state = {"history": [], "best": None, "best_epoch": 0, "signature": training.signature}
+    weights = [v.numpy() if hasattr(v, "numpy") else np.asarray(v) for v in network.weights]
+    checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
+    if training.resume and checkpoint and checkpoint.exists():
+        state, weights = _restore(network, checkpoint, training.signature)
+    history = state["history"]
+    over = len(history) >= epochs or (validate and len(history) - state["best_epoch"] >= patience and history)
+    try:
+        with _bar(training, phase, epochs, batches.steps) as bar, _summaries(training, phase) as summary:
+            for number in () if over else range(len(history), epochs):
+                start = time.perf_counter()
+                network.reset_metrics()
+                for done, (x, y) in enumerate(batches(number), 1):
+                    loss = float(network.train_on_batch(x, y))
+                    if not np.isfinite(loss):
+                        raise UserError(f"the loss became {loss} in epoch {number + 1}; a lower --learning-rate may do")
+                    bar(number, done, loss, state)
+                row = {"epoch": number + 1, "loss": loss}
+                if validate:
+                    row["val_rmse"] = float(validate())
+                row["seconds"] = time.perf_counter() - start
+                if not validate or state["best"] is None or row["val_rmse"] < state["best"]:
+                    state["best"], state["best_epoch"] = row.get("val_rmse"), number + 1
+                    weights = network.get_weights()
+                history.append(row)
+                summary(row)
+                if checkpoint:
+                    _save(network, checkpoint, state, weights)
+                if validate and number + 1 - state["best_epoch"] >= patience:
+                    break
+    except KeyboardInterrupt:
+        if not history:
+            raise
+        training.interrupted = True
+    network.set_weights(weights)
+    return history
+
+
+def _save(network, path, state, weights):
+    """Everything that the next epoch depends on, beside the path and then renamed, so that a kill leaves the old one."""
+    arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
+    arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
+    arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    with open(beside, "wb") as file:
+        np.savez(file, state=json.dumps(state), **arrays)
+    beside.replace(path)
+
+
+def _restore(network, path, signature):
+    """(state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
+    with np.load(path, allow_pickle=False) as stored:
+        state = json.loads(str(stored["state"]))
+        if state["signature"] != signature:
+            raise UserError(f"{path} is of a training with other data or options; train without --resume to start anew")
+        network.optimizer.build(network.trainable_variables)
+        for i, variable in enumerate(network.variables):
+            variable.assign(stored[f"variable{i}"])
+        for i, variable in enumerate(network.optimizer.variables):
+            variable.assign(stored[f"optimizer{i}"])
+        return state, [stored[f"best{i}"] for i in range(len(network.weights))]
+
+
+@contextlib.contextmanager
+def _bar(training, phase, epochs, steps):
+    """A function (epoch, loss, state) that moves the progress bar one step on."""
+    if not training.show:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+
+    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"{phase:<6}", total=epochs * steps, facts="")
+
+        def step(number, done, loss, state):
+            facts = f"epoch {number + 1}/{epochs}  loss {loss:.4f}"
+            if state["history"] and "val_rmse" in (last := state["history"][-1]):
+                facts += f"  validation RMSE {last['val_rmse']:.4f} (best {state['best']:.4f})"
+            progress.update(task, completed=number * steps + done, facts=facts)
+
+        yield step
+
+
+@contextlib.contextmanager
+def _summaries(training, phase):
+    """A function that writes a history row to TensorBoard's logs; does nothing when none are asked for."""
+    if training.tensorboard is None:
+        yield lambda row: None
+        return
+    import tensorflow as tf
+
+    with tf.summary.create_file_writer(str(training.tensorboard / phase)).as_default():
+
+        def write(row):
+            for name in row.keys() - {"epoch"}:
+                tf.summary.scalar(name, row[name], step=row["epoch"])
+
+        yield write
