@@ -5,10 +5,10 @@ import io
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import tyro
 
 import models
 from utils import latent, options, ranking, runs
@@ -20,18 +20,18 @@ from utils.ratings import index_of, likes
 class Options:
     """Options of recommend.py."""
 
-    user: str
+    user: Annotated[str, tyro.conf.arg(metavar="ID")]
     """the user's id, as in the data"""
-    n: int = 10
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10
     """how many movies"""
-    run: Path | None = None
+    run: options.Folder = None
     """run folder (default: the one trained last)"""
     by: Literal["best", "neighbours", "decoder"] = "best"
     """neighbours: what the users nearest in latent space liked; decoder: what the autoencoder predicts; best: the one
     that did better on validation"""
-    json: str | None = None
+    json: options.Output = None
     """write the answer as JSON to this file, or - for standard output and nothing else there"""
-    csv: str | None = None
+    csv: options.Output = None
     """the same as CSV"""
 
     def __post_init__(self):
@@ -78,7 +78,13 @@ def answer(run, options_):
         for item, value in zip(items, np.clip(stars(top), *ratings.scale), strict=True):
             item["predicted_rating"] = round(float(value), 3)
     seconds = round(time.perf_counter() - start, 4)
-    return {"user": ratings.user_ids[user].item(), "method": method, "run": str(run.folder), "items": items, "seconds": seconds}
+    return {
+        "user": ratings.user_ids[user].item(),
+        "method": method,
+        "run": str(run.folder),
+        "items": items,
+        "seconds": seconds,
+    }
 
 
 def find_user(ids, text):
@@ -90,23 +96,6 @@ def find_user(ids, text):
     if user < 0:
         raise UserError(f"there is no user {text}: the data has {len(ids):,} users, with ids {ids[0]} to {ids[-1]}")
     return user
-
-
-def show(found):
-    """Print the recommendations as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"For user {found['user']}, by {found['method']}", title_justify="left")
-    for name, justify in (("", "right"), ("title", "left"), ("year", "right"), ("genres", "left"), ("stars", "right"), ("score", "right")):
-        table.add_column(name, justify=justify)
-    for item in found["items"]:
-        stars = f"{item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
-        title = item["title"].removesuffix(f" ({item['year']})")
-        table.add_row(
-            str(item["rank"]), title, str(item["year"] or ""), ", ".join(item["genres"]), stars, f"{item['score']:.3g}"
-        )
-    Console().print(table)
 
 
 def write_csv(found, file):
@@ -129,7 +118,11 @@ def main(argv=None):
         write_csv(found, text)
         options.write_text(chosen.csv, text.getvalue())
     if "-" not in (chosen.json, chosen.csv):
-        show(found)
+        from rich.console import Console
+
+        from utils.tabular import recommendations
+
+        Console().print(recommendations(found))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict, dataclass, field, make_dataclass
-from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
@@ -26,7 +25,7 @@ class Options:
     """what is held out; random: 10% of the ratings are the test, 5% of the rest validation"""
     seed: int = 0
     """draws the split and the starting weights"""
-    run: Path | None = None
+    run: options.Folder = None
     """folder to save to (default: runs/<data>-<protocol>-<model>-s<seed>)"""
     refit: bool = True
     """once validation has chosen the epochs, train again on training and validation ratings together"""
@@ -46,7 +45,9 @@ def parse(argv):
     name, rest = (argv[0], argv[1:]) if named else (DEFAULT, argv)
     about = __doc__ + "\nModels: " + ", ".join(models.names()) + f" (default: {DEFAULT}; --list says what each is)."
     if not named and {"-h", "--help"} & set(argv):
-        options.parse(Options, argv, "train.py [MODEL]", about + " `train.py MODEL --help` adds the model's own options.")
+        options.parse(
+            Options, argv, "train.py [MODEL]", about + " `train.py MODEL --help` adds the model's own options."
+        )
     for word in rest:
         if word in models.names():
             raise UserError(f"the model comes first: python train.py {word} ...")
@@ -81,7 +82,13 @@ def main(argv=None):
         console.print(f"  {note}", style="dim")
 
     start = time.perf_counter()
-    facts = {"model": name, "options": asdict(config), "seed": chosen.seed, "protocol": chosen.protocol, "data": data.name}
+    facts = {
+        "model": name,
+        "options": asdict(config),
+        "seed": chosen.seed,
+        "protocol": chosen.protocol,
+        "data": data.name,
+    }
     checkpoints = folder.with_name(folder.name + ".checkpoint")
     training = Training(
         checkpoints=checkpoints,
@@ -104,7 +111,7 @@ def main(argv=None):
     runs.save(folder, model, split, data.movies, facts, history, preferred)
     console.print(f"{name} trained in {seconds:.0f} s, saved in {folder}")
     if training.interrupted:
-        console.print(f"stopped early: the best weights so far are saved; add --resume to the same command to go on")
+        console.print("stopped early: the best weights so far are saved; add --resume to the same command to go on")
     else:
         training.forget()
     return folder

@@ -2,8 +2,11 @@
 is asked for, so that the help and the closed-form models do not wait for TensorFlow."""
 
 import ast
+import contextlib
 import importlib
 import os
+import sys
+import tempfile
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,8 +32,29 @@ def module(name):
         near = get_close_matches(name, names(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"unknown model {name!r}{hint} (models: {', '.join(names())})")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets with ten lines about GPUs that are not there
-    return importlib.import_module(f"models.{name}")
+    with _quietly():
+        return importlib.import_module(f"models.{name}")
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Keep what TensorFlow's C++ prints while it is imported (a dozen lines about GPUs that are not there, which no
+    setting turns off) from standard error; after a failure it is printed after all."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def build(name, shape, config=None, seed=0):

@@ -14,6 +14,7 @@ from utils.latent import LatentSpace
 from utils.training import train
 
 BLOCK = 512  # rows made dense at a time outside training
+keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,11 @@ class Autoencoder(Recommender):
 
     def _baseline(self):
         zero = np.zeros(1, np.float32)
-        return self.biases if self.config.baseline else biases.Biases(0.0, zero.repeat(self.shape[0]), zero.repeat(self.shape[1]))
+        return (
+            self.biases
+            if self.config.baseline
+            else biases.Biases(0.0, zero.repeat(self.shape[0]), zero.repeat(self.shape[1]))
+        )
 
     def _remember(self, matrix):
         """Encode the rows, and for each column what the encoder makes of it."""

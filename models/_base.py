@@ -33,7 +33,7 @@ class Recommender:
         raise NotImplementedError
 
     def predict(self, given, users, movies):
-        """Predicted stars, float32, one for each pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
+        """Predicted stars, float32, one a pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
 
     def save(self, folder):

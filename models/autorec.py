@@ -39,9 +39,7 @@ class Model(_autoencoder.Autoencoder):
         config, x = self.config, features
 
         def dense(units, activation, name):
-            return keras.layers.Dense(
-                units, activation, kernel_regularizer=keras.regularizers.L2(config.l2), name=name
-            )
+            return keras.layers.Dense(units, activation, kernel_regularizer=keras.regularizers.L2(config.l2), name=name)
 
         for i, units in enumerate(config.hidden):
             x = dense(units, config.activation, f"encoder_{i}")(x)

@@ -1,4 +1,4 @@
-"""Item-kNN: movies like those a user liked (Sarwar et al. 2001), stars by shrunken residual cosine (Koren 2010, sec. 2.2)."""
+"""Item-kNN: movies like those a user liked (Sarwar et al. 2001); stars by shrunken residual cosine (Koren 2010)."""
 
 from dataclasses import dataclass
 

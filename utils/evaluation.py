@@ -5,13 +5,13 @@ one user stay together when the bootstrap resamples users, and two models are co
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from utils import metrics, ranking
 from utils.ratings import likes
 
-CUTS = {"ndcg@100": (metrics.ndcg, 100), "recall@20": (metrics.recall, 20), "recall@50": (metrics.recall, 50)}
 BLOCK = 512  # users scored at a time
 RESAMPLES = 1000
 
@@ -54,18 +54,19 @@ def ranking_metrics(score, holdout):
     `score(given, users)`. Users with no hidden like count 0."""
     hidden = likes(holdout.hidden)
     n_hidden = np.diff(hidden.indptr)
-    values = {name: np.zeros(len(n_hidden)) for name in CUTS}
+    values = {name: np.zeros(len(n_hidden)) for name in metrics.CUTS}
     judged = np.flatnonzero(n_hidden)
     for start in range(0, len(judged), BLOCK):
         users = judged[start : start + BLOCK]
         given = holdout.given[users]
-        top = ranking.top_k(ranking.hide_seen(score(given, users), given), max(k for _, k in CUTS.values()))
+        top = ranking.top_k(ranking.hide_seen(score(given, users), given), max(k for _, k in metrics.CUTS.values()))
         hit = metrics.hits(top, hidden[users])
-        for name, (metric, k) in CUTS.items():
+        for name, (metric, k) in metrics.CUTS.items():
             values[name][users] = metric(hit, n_hidden[users], k)
     return {name: Metric(value, (n_hidden > 0).astype(float)) for name, value in values.items()}
 
 
+@lru_cache(maxsize=1)
 def _resampled(n_users):
     """(RESAMPLES, n_users) float64: how often each user is drawn in each bootstrap sample; the same at every call, so
     that two models are always compared on the same samples."""
@@ -79,12 +80,12 @@ def _with_interval(value, samples, n):
 
 
 def estimates(found):
-    """{name: {"value", "low", "high", "n"}} with 95% bootstrap intervals over users; a metric over nothing is absent."""
-    found = {name: metric for name, metric in found.items() if metric.count.sum() > 0}
-    weights = _resampled(len(next(iter(found.values())).count)) if found else None
-    return {
-        name: _with_interval(metric.value, metric.of_users(weights), metric.count.sum()) for name, metric in found.items()
-    }
+    """{name: {"value", "low", "high", "n"}}, 95% bootstrap intervals over users; a metric over nothing is absent."""
+    return {name: _estimate(metric) for name, metric in found.items() if metric.count.any()}
+
+
+def _estimate(metric):
+    return _with_interval(metric.value, metric.of_users(_resampled(len(metric.count))), metric.count.sum())
 
 
 def difference(a, b):

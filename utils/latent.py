@@ -88,7 +88,8 @@ class LatentSpace:
         arrays |= {f"bias{i}": bias for i, (_, bias, _) in enumerate(self.decoder)}
         np.savez(
             path, users=self.users, movies=self.movies, mean=self.biases.mean, user_bias=self.biases.user,
-            movie_bias=self.biases.movie, activations=[name for _, _, name in self.decoder], decodes=self.decodes, **arrays,
+            movie_bias=self.biases.movie, activations=[name for _, _, name in self.decoder], decodes=self.decodes,
+            **arrays,
         )  # fmt: skip
 
     @classmethod

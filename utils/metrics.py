@@ -37,3 +37,6 @@ def squared_error(actual, predicted):
 def absolute_error(actual, predicted):
     """(n,) stars; its mean is the MAE."""
     return np.abs(np.asarray(actual, np.float64) - predicted)
+
+
+CUTS = {"ndcg@100": (ndcg, 100), "recall@20": (recall, 20), "recall@50": (recall, 50)}  # what ranking is judged by

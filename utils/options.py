@@ -12,7 +12,6 @@ import tyro
 
 from utils.errors import UserError
 
-
 Sizes = Annotated[
     tuple[int, ...],
     tyro.constructors.PrimitiveConstructorSpec(
@@ -25,6 +24,11 @@ Sizes = Annotated[
 ]
 """Layer sizes, written 500,200 on the command line."""
 
+
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+"""A folder that has a default of its own, which the option's help tells."""
+Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hint="")]
+"""A file to write, or - for standard output."""
 
 _CONFIG = (tyro.conf.OmitArgPrefixes,)  # --latent, not --config.latent
 
@@ -57,7 +61,8 @@ def _one_line(box):
         if re.fullmatch(r"[─-]+", line):
             break
         text.append(line)
-    return re.sub(r"^Error parsing (config|options): ", "", " ".join(text))
+    said = re.sub(r"^Error parsing \w+: ", "", " ".join(text))
+    return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", said)
 
 
 def _unknown(argument, parser):

@@ -42,7 +42,7 @@ class Ratings:
         return sp.csr_array((self.rating[where], cells), shape=self.shape, dtype=np.float32)
 
     def fingerprint(self):
-        """sha256 (hex) of ids, cells and stars in user-movie order: the same for one table whatever file it came from."""
+        """sha256 (hex) of ids, cells and stars in user-movie order: the same whatever file the table came from."""
         order = np.lexsort((self.movie, self.user))
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.movie_ids):

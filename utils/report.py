@@ -43,16 +43,24 @@ def reconstruction(path, predict, split):
     stars = np.unique(hidden.data)
     groups = [predicted[hidden.data == star] for star in stars]
     if groups:
-        shapes = left.violinplot(groups, positions=stars, widths=0.8 * np.diff(stars, append=stars[-1] + 1).min(), showmedians=True)
+        shapes = left.violinplot(
+            groups, positions=stars, widths=0.8 * np.diff(stars, append=stars[-1] + 1).min(), showmedians=True
+        )
         for body in shapes["bodies"]:
             body.set(facecolor="#3b6fb6", alpha=0.55)
         left.plot(scale, scale, color="0.4", linestyle="--", linewidth=1, label="perfect")
-        left.legend(loc="upper left", frameon=False)
+        left.legend(loc="lower right", frameon=False)
         right.hist(predicted - hidden.data, bins=60, color="#3b6fb6")
         right.axvline(0, color="0.4", linestyle="--", linewidth=1)
-    left.set(title=f"{len(predicted):,} test ratings, which training never saw", xlabel="actual stars", ylabel="predicted stars")
+    left.set(
+        title=f"{len(predicted):,} test ratings, which training never saw",
+        xlabel="actual stars",
+        ylabel="predicted stars",
+    )
     error = np.sqrt(np.mean((predicted - hidden.data) ** 2)) if len(predicted) else np.nan
-    right.set(title=f"errors on the test ratings (RMSE {error:.3f})", xlabel="predicted less actual, stars", ylabel="ratings")
+    right.set(
+        title=f"errors on the test ratings (RMSE {error:.3f})", xlabel="predicted less actual, stars", ylabel="ratings"
+    )
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
     beside = path.with_name(f".{path.name}")

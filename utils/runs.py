@@ -77,7 +77,9 @@ class Run:
         """The `Split` it was trained on."""
         stored = self.arrays("ratings.npz")
         part = stored.pop("part")
-        return Split(Ratings(timestamp=stored.pop("timestamp", None), scale=tuple(self.config["scale"]), **stored), part)
+        return Split(
+            Ratings(timestamp=stored.pop("timestamp", None), scale=tuple(self.config["scale"]), **stored), part
+        )
 
     @cached_property
     def movies(self):

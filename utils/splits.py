@@ -50,7 +50,7 @@ class Split:
 
     @property
     def test(self):
-        """The hold-out that is read once. Validation ratings are given: by then they are known ratings like any other."""
+        """The hold-out that is read once. Validation ratings are given: by then they are known like any other."""
         return Holdout(self.refit, self.ratings.matrix(self.part == Part.TEST))
 
 

@@ -80,7 +80,7 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
 
 
 def _save(network, path, state, weights):
-    """Everything that the next epoch depends on, beside the path and then renamed, so that a kill leaves the old one."""
+    """Write everything the next epoch depends on; beside the path, then renamed, so that a kill leaves the old one."""
     arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
     arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
     arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}

@@ -1,0 +1,68 @@
+"""What the scripts print for people: tables of figures and of recommendations."""
+
+from rich.table import Table
+
+from utils.metrics import CUTS
+
+RATING = ("mse", "rmse", "mae")
+LOWER_IS_BETTER = set(RATING)
+LABEL = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE"}
+HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # what to be compared with on what
+
+
+def label(metric):
+    """How a metric is written for people: ndcg@100 -> NDCG@100."""
+    return LABEL.get(metric) or metric.replace("ndcg", "NDCG").replace("recall", "Recall")
+
+
+def figures(facts):
+    """The table of one judged run (an entry of evaluate.py's `runs`): each way of recommending, then the baselines."""
+    protocol, model = facts["protocol"], facts["model"]
+    rows = {}
+    for method, found in facts["methods"].items():
+        own = method == facts["method"]
+        rows[f"{model} {method}" if len(facts["methods"]) > 1 else model] = facts["metrics"] if own else found
+    names = [name for name in (*RATING, *CUTS) if any(name in found for found in rows.values())]
+    judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
+    table = Table(title=f"{facts['run']}: {judged}", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in names:
+        table.add_column(label(name), justify="right")
+    for row, found in (rows | facts["baselines"]).items():
+        cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
+        table.add_row(
+            row, *cells, style="bold" if found is facts["metrics"] else None, end_section=row == list(rows)[-1]
+        )
+    return table
+
+
+def verdict(metric, row):
+    """better, worse or can't tell, from the 95% interval of a paired difference."""
+    better, worse = row["low"] > 0, row["high"] < 0
+    if metric in LOWER_IS_BETTER:
+        better, worse = worse, better
+    return "better" if better else "worse" if worse else "can't tell"
+
+
+def sentence(metric, row, of):
+    """One paired difference in words; `of` is what the metric is less than."""
+    interval = f"95% interval {row['low']:+.4f} to {row['high']:+.4f}"
+    return f"{label(metric)} less {of}'s: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
+
+
+def headlines(facts):
+    """The sentences that compare one judged run with the baseline each of its tasks must beat."""
+    less = facts["less_baselines"]
+    return [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of]]
+
+
+def recommendations(found):
+    """The table of an answer of recommend.py."""
+    table = Table(title=f"For user {found['user']}, by {found['method']}", title_justify="left")
+    for name in ("", "title", "year", "genres", "stars", "score"):
+        table.add_column(name, justify="left" if name in ("title", "genres") else "right", overflow="fold")
+    for item in found["items"]:
+        stars = f"{item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
+        title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
+        table.add_row(str(item["rank"]), title, year, ", ".join(item["genres"]), stars, f"{item['score']:.3g}")
+    return table
