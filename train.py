@@ -75,6 +75,9 @@ def main(argv=None):
     data = datasets.load(chosen.data)
     ratings = data.ratings
     folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{chosen.seed}"
+    checkpoints = folder.with_name(folder.name + ".checkpoint")
+    if chosen.resume and not checkpoints.exists():
+        raise UserError(f"nothing to resume: there is no {checkpoints}")
     runs.check_free(folder)
     split = splits.split(ratings, chosen.protocol, chosen.seed)
     console.print(f"{data.name}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by {ratings.shape[0]:,} users")
@@ -89,7 +92,6 @@ def main(argv=None):
         "protocol": chosen.protocol,
         "data": data.name,
     }
-    checkpoints = folder.with_name(folder.name + ".checkpoint")
     training = Training(
         checkpoints=checkpoints,
         resume=chosen.resume,

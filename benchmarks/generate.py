@@ -1,6 +1,6 @@
 """Made-up ratings of a given shape: few movies take most ratings, few users give most, nobody rates a movie twice.
 
-    python benchmarks/generate.py ratings.csv            # ML-20M's shape: 20 million ratings, 600 MB
+python benchmarks/generate.py ratings.csv            # ML-20M's shape: 20 million ratings, 600 MB
 """
 
 import sys
@@ -18,7 +18,7 @@ class Shape:
     movies: int = 26_700
     ratings: int = 20_000_000
     seed: int = 0
-    users_a_chunk: int = 4_000
+    users_a_chunk: int = 1_000  # of all movies each: 100 MB
 
 
 def chunks(shape):
@@ -29,7 +29,9 @@ def chunks(shape):
     """
     rng = np.random.default_rng(shape.seed)
     counts = _counts(shape, rng)
-    popularity = rng.permutation((np.arange(shape.movies) + 20.0) ** -1.3)  # ML-20M: 1% of the movies take a third
+    popularity = rng.permutation((np.arange(shape.movies) + 300.0) ** -2.1).astype(
+        np.float32
+    )  # 1% of the movies take a third, as in ML-20M
     quality, taste = rng.normal(0, 0.4, shape.movies), rng.normal(0, 0.4, shape.users)
     for start in range(0, shape.users, shape.users_a_chunk):
         users = np.arange(start, min(start + shape.users_a_chunk, shape.users))
@@ -54,27 +56,13 @@ def _counts(shape, rng):
 
 
 def _draw(users, counts, popularity, rng):
-    """(user, movie) with counts[i] different movies for users[i], drawn one after the other by popularity."""
-    movies = len(popularity)
-    cumulated = np.cumsum(popularity / popularity.sum())
-    cells = users[users < movies] * movies + users[users < movies]  # user i has rated movie i: no movie is left out
-    missing = counts - (users < movies)
-    while missing.any():
-        user = np.repeat(users, missing + missing // 4)
-        if len(user) == 0:
-            user = np.repeat(users, missing)
-        movie = np.minimum(np.searchsorted(cumulated, rng.random(len(user))), movies - 1)
-        drawn = user * movies + movie
-        _, first = np.unique(drawn, return_index=True)
-        drawn = drawn[np.sort(first)]  # in the order drawn: the most popular must not always come first
-        drawn = drawn[~np.isin(drawn, cells)]
-        owner = drawn // movies - users[0]
-        starts = np.searchsorted(owner, np.arange(len(users)))
-        place = np.arange(len(drawn)) - starts[owner]
-        cells = np.concatenate([cells, drawn[place < missing[owner]]])
-        missing = counts - np.bincount(cells // movies - users[0], minlength=len(users))
-    cells.sort()
-    return cells // movies, cells % movies
+    """(user, movie), ascending, with counts[i] different movies for users[i], drawn one after the other by popularity:
+    those whose exponential clock, running at the speed of the movie's popularity, rings first."""
+    rings = rng.standard_exponential((len(users), len(popularity)), dtype=np.float32) / popularity
+    own = np.flatnonzero(users < len(popularity))
+    rings[own, users[own]] = 0  # user i rates movie i in any case: no movie is left out
+    first = [np.sort(np.argpartition(row, count - 1)[:count]) for row, count in zip(rings, counts, strict=True)]
+    return np.repeat(users, counts), np.concatenate(first)
 
 
 def write_csv(path, shape=None):

@@ -1,13 +1,12 @@
 """Rating files in Parquet -> tables. Rows are counted from 1, as there are no lines."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from utils.errors import UserError
-from utils.tables import NEEDED, SECONDS, SPELLINGS, Table, to_ids
+from utils.tables import NEEDED, SECONDS, SPELLINGS, Table, positions, to_ids
 from utils.textfiles import find_columns, renamed
 
 
@@ -34,13 +33,12 @@ def read_parquet(path):
     for column, values in found.items():
         if values.null_count:
             raise UserError(f"{where(np.argmax(values.is_null()))}: the {column} is empty")
-    user, user_ids = _ids(found["userId"], "userId", where)
-    movie, movie_ids = _ids(found["movieId"], "movieId", where)
+    user, movie = (_ids(found[column], column, where) for column in ("userId", "movieId"))
     rating = _numbers(found["rating"], "rating", where).astype(np.float32)
     if not np.isfinite(rating).all():
         raise UserError(f"{where(np.argmax(~np.isfinite(rating)))}: the rating is too large")
     timestamp = _seconds(found["timestamp"], where) if "timestamp" in found else None
-    return Table(user, movie, rating, timestamp, user_ids, movie_ids, where, renamed(names, columns))
+    return Table(*user, *movie, rating, timestamp, where, renamed(names, columns))
 
 
 def _numbers(values, column, where):
@@ -75,8 +73,7 @@ def _ids(values, column, where):
         return to_ids(encoded.indices.to_numpy(), encoded.dictionary.to_pylist(), column, where)
     else:
         raise UserError(f"{where(0)}: the column {column} holds {values.type}, not whole numbers or text")
-    codes, ids = pd.factorize(numbers, sort=True)
-    return codes.astype(np.int32), ids
+    return positions(numbers)
 
 
 def _seconds(values, where):

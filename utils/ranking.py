@@ -15,6 +15,8 @@ def top_k(scores, k):
     """Movie indices of the `k` best scores of each row: (n, min(k, n_movies)) intp, best first, equal scores by
     index. A row with fewer finite scores than that ends in movies scored -inf: callers that print must drop those."""
     k = min(k, scores.shape[1])
+    if k == 0:
+        return np.empty((len(scores), 0), np.intp)
     # what reaches the k-th best score is a candidate; where ties reach it too, there may be more than k of them
     threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
     ties = (scores >= threshold).sum(axis=1) > k

@@ -134,6 +134,9 @@ def _replacing(folder):
             shutil.rmtree(old)
         else:
             new.rename(folder)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise

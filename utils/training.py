@@ -54,13 +54,11 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
                 start = time.perf_counter()
                 network.reset_metrics()
                 for done, (x, y) in enumerate(batches(number), 1):
-                    loss = float(network.train_on_batch(x, y))
-                    if not np.isfinite(loss):
-                        raise UserError(f"the loss became {loss} in epoch {number + 1}; a lower --learning-rate may do")
+                    loss = _finite(network.train_on_batch(x, y), "loss", number)
                     bar(number, done, loss, state)
                 row = {"epoch": number + 1, "loss": loss}
                 if validate:
-                    row["val_rmse"] = float(validate())
+                    row["val_rmse"] = _finite(validate(), "validation RMSE", number)
                 row["seconds"] = time.perf_counter() - start
                 if not validate or state["best"] is None or row["val_rmse"] < state["best"]:
                     state["best"], state["best_epoch"] = row.get("val_rmse"), number + 1
@@ -77,6 +75,13 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
         training.interrupted = True
     network.set_weights(weights)
     return history
+
+
+def _finite(value, what, number):
+    value = float(value)
+    if not np.isfinite(value):
+        raise UserError(f"the {what} became {value} in epoch {number + 1}; a lower --learning-rate may do")
+    return value
 
 
 def _save(network, path, state, weights):

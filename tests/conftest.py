@@ -1,0 +1,69 @@
+"""Small ratings with known answers, and runs trained on them once for all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from utils.ratings import Ratings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
+
+
+def random_ratings(n_users=40, n_movies=30, n=500, seed=0, half_stars=True):
+    """A random rating table without duplicates."""
+    rng = np.random.default_rng(seed)
+    cells = rng.choice(n_users * n_movies, n, replace=False)
+    stars = rng.integers(1, 11, n) / 2 if half_stars else rng.integers(1, 6, n)
+    return Ratings(
+        (cells // n_movies).astype(np.int32), (cells % n_movies).astype(np.int32), stars.astype(np.float32), None,
+        np.arange(1, n_users + 1), np.arange(10, 10 + n_movies), (0.5, 5.0),
+    )  # fmt: skip
+
+
+def write_checkerboard(folder, n_users=40, n_movies=24):
+    """A MovieLens folder in which even users love even movies and odd users odd ones, all but one each: the movie that
+    user u of a group lacks is the answer to what to recommend, and every other movie of the other group is hated by
+    half the group. Returns {user id: title of the one missing movie of the user's own kind}."""
+    lines, missing = ["userId,movieId,rating,timestamp"], {}
+    for u in range(n_users):
+        own = [m for m in range(n_movies) if m % 2 == u % 2]
+        lacks = own[u // 2 % len(own)]
+        missing[u + 1] = f"Planted {lacks} (19{50 + lacks})"
+        for m in range(n_movies):
+            if m != lacks and (m in own or (m + u // 2) % 4 == 0):
+                lines.append(f"{u + 1},{m + 1},{5.0 if m in own else 1.0},{1_000_000 + m}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ratings.csv").write_text("\n".join(lines) + "\n")
+    titles = [f"{m + 1},Planted {m} (19{50 + m}),Drama|Comedy" for m in range(n_movies)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")
+    return missing
+
+
+@pytest.fixture
+def ratings():
+    return random_ratings()
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory):
+    """(folder of the checkerboard, {user: missing title})."""
+    folder = tmp_path_factory.mktemp("planted")
+    return folder, write_checkerboard(folder)
+
+
+@pytest.fixture(scope="session")
+def run_of(planted, tmp_path_factory):
+    """A function from a model's name to the folder of a run of it on the checkerboard, trained once."""
+    made = {}
+
+    def get(name, *options):
+        if (name, options) not in made:
+            folder = tmp_path_factory.mktemp("runs") / name
+            train.main([name, "--data", str(planted[0]), "--run", str(folder), *options])
+            made[name, options] = folder
+        return made[name, options]
+
+    return get

@@ -1,0 +1,53 @@
+"""Cosine neighbours against scikit-learn, neighbour scores against a literal loop."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.neighbors import NearestNeighbors
+
+from utils import latent
+
+
+@pytest.fixture
+def vectors():
+    found = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    found[7] = 0
+    return found
+
+
+def test_cosine_is_scikit_learns_zero_vectors_included(vectors):
+    np.testing.assert_allclose(latent.cosine(vectors, vectors[:5]), cosine_similarity(vectors, vectors[:5]), atol=1e-6)
+
+
+def test_nearest_are_scikit_learns_neighbours_without_oneself(vectors):
+    vectors = np.delete(vectors, 7, axis=0)
+    index, near = latent.nearest(vectors, vectors[[4, 9]], 5, own=[4, 9])
+    distance, expected = NearestNeighbors(metric="cosine", n_neighbors=6).fit(vectors).kneighbors(vectors[[4, 9]])
+    np.testing.assert_array_equal(index, expected[:, 1:])
+    np.testing.assert_allclose(near, 1 - distance[:, 1:], atol=1e-6)
+
+
+def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
+    index, near = latent.nearest(vectors, vectors[[4]], 100, own=[4])
+    assert sorted(index[0].tolist()) == [u for u in range(40) if u != 4]
+    assert np.isfinite(near).all()
+
+
+def test_neighbour_scores_are_the_literal_sum(vectors):
+    likes = (np.random.default_rng(1).random((40, 25)) < 0.2).astype(np.float32)
+    hood = latent.Neighbourhood(size=8, power=2)
+    found = latent.neighbour_scores(vectors, sp.csr_array(likes), np.array([3, 7, 11]), hood)
+    near = cosine_similarity(vectors - vectors.mean(axis=0))
+    for row, user in enumerate([3, 7, 11]):
+        others = sorted((v for v in range(40) if v != user), key=lambda v: -near[user, v])[:8]
+        expected = sum(max(near[user, v], 0) ** 2 * likes[v] for v in others)
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+
+
+def test_a_single_user_has_no_neighbours_and_no_error():
+    one = np.ones((1, 3), np.float32)
+    found = latent.neighbour_scores(
+        one, sp.csr_array(np.ones((1, 4), np.float32)), np.array([0]), latent.Neighbourhood()
+    )
+    assert found.tolist() == [[0, 0, 0, 0]]

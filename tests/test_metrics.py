@@ -1,0 +1,128 @@
+"""Ranking, metrics and intervals against scikit-learn, literal loops and arithmetic written out."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import mean_absolute_error, mean_squared_error, ndcg_score
+
+from utils import evaluation, metrics, ranking
+from utils.splits import Holdout
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(-3, 3)),
+    st.integers(1, 12),
+)
+def test_top_k_is_the_full_sort_by_score_then_index(scores, k):
+    expected = [sorted(range(scores.shape[1]), key=lambda m: (-row[m], m))[:k] for row in scores]
+    assert ranking.top_k(scores, k).tolist() == expected
+
+
+def test_top_k_treats_seen_movies_as_worst_of_all():
+    scores = np.array([[-5.0, -7.0, 9.0, -6.0]], np.float32)
+    seen = sp.csr_array(np.array([[0, 0, 4.0, 0]]))
+    assert ranking.top_k(ranking.hide_seen(scores, seen), 3).tolist() == [[0, 3, 1]]
+
+
+def literal(order, hidden, k):
+    """(NDCG@k, recall@k) of one user, written out."""
+    dcg = sum(1 / np.log2(rank + 2) for rank, movie in enumerate(order[:k]) if movie in hidden)
+    ideal = sum(1 / np.log2(rank + 2) for rank in range(min(k, len(hidden))))
+    return dcg / ideal, sum(movie in hidden for movie in order[:k]) / min(k, len(hidden))
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 100])
+def test_ndcg_and_recall_agree_with_literal_loops_and_scikit_learn(k):
+    rng = np.random.default_rng(k)
+    scores = rng.normal(size=(30, 60)).astype(np.float32)
+    hidden = rng.random((30, 60)) < 0.15
+    hidden[3] = False
+    hidden[4] = True
+    hidden_csr = sp.csr_array(hidden.astype(np.float32))
+    n_hidden = hidden.sum(axis=1)
+    hit = metrics.hits(ranking.top_k(scores, k), hidden_csr)
+    ndcg, recall = metrics.ndcg(hit, n_hidden, k), metrics.recall(hit, n_hidden, k)
+    assert np.isnan(ndcg[3])
+    assert np.isnan(recall[3])
+    for user in set(range(30)) - {3}:
+        expected = literal(np.argsort(-scores[user]).tolist(), set(np.flatnonzero(hidden[user])), k)
+        assert (ndcg[user], recall[user]) == pytest.approx(expected)
+        assert ndcg[user] == pytest.approx(ndcg_score(hidden[[user]], scores[[user]], k=k, ignore_ties=True))
+
+
+def test_a_hand_computed_case():
+    # ranks 1..4: hit, miss, hit, miss; three hidden. DCG = 1 + 1/log2(4) = 1.5; ideal = 1 + 1/log2(3) + 1/2
+    hit = np.array([[True, False, True, False]])
+    assert metrics.ndcg(hit, np.array([3]), 4)[0] == pytest.approx(1.5 / (1.5 + 1 / np.log2(3)))
+    assert metrics.recall(hit, np.array([3]), 4)[0] == pytest.approx(2 / 3)
+    assert metrics.recall(hit, np.array([3]), 2)[0] == pytest.approx(1 / 2)
+
+
+@pytest.fixture
+def holdout():
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 4, (50, 80))  # 0, 1 nothing, 2 given, 3 hidden
+    stars = rng.integers(1, 11, (50, 80)) / 2
+    stars[9] = np.minimum(stars[9], 3.5)  # a user who likes nothing
+    part[10][part[10] == 3] = 0  # and one of whom nothing is hidden
+    return Holdout(sp.csr_array(stars * (part == 2)), sp.csr_array(stars * (part == 3)))
+
+
+def test_rating_metrics_agree_with_scikit_learn_after_clipping(holdout):
+    def predict(given, users, movies):
+        assert given is holdout.given
+        return (users * 7 + movies * 3) % 9 - 1.0
+
+    cells = holdout.hidden.tocoo()
+    expected = np.clip((cells.row * 7 + cells.col * 3) % 9 - 1.0, 0.5, 5)
+    found = evaluation.rating_metrics(predict, holdout, (0.5, 5))
+    assert found["mse"].value == pytest.approx(mean_squared_error(cells.data, expected))
+    assert found["rmse"].value == pytest.approx(np.sqrt(mean_squared_error(cells.data, expected)))
+    assert found["mae"].value == pytest.approx(mean_absolute_error(cells.data, expected))
+    assert found["rmse"].count.sum() == holdout.hidden.nnz
+
+
+def test_ranking_metrics_judge_hidden_likes_among_movies_not_given(holdout):
+    scores = np.random.default_rng(1).normal(size=(50, 80)).astype(np.float32)
+    found = evaluation.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
+    ndcgs, recalls = [], []
+    for user in range(50):
+        hidden = {m for m in range(80) if holdout.hidden[user, m] > 3.5}
+        if hidden:
+            order = sorted((m for m in range(80) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
+            ndcgs.append(literal(order, hidden, 100)[0])
+            recalls.append(literal(order, hidden, 20)[1])
+    assert found["ndcg@100"].value == pytest.approx(np.mean(ndcgs))
+    assert found["recall@20"].value == pytest.approx(np.mean(recalls))
+    assert found["recall@20"].count.sum() == len(recalls) == 48
+
+
+def test_intervals_are_those_of_a_literal_bootstrap_over_users():
+    rng = np.random.default_rng(2)
+    count = rng.integers(0, 9, 40)
+    metric = evaluation.Metric(rng.random(40) * count, count, root=True)
+    values = []
+    for _ in range(4000):
+        users = rng.integers(0, 40, 40)
+        values.append(np.sqrt(metric.total[users].sum() / metric.count[users].sum()))
+    found = evaluation.estimates({"rmse": metric})["rmse"]
+    assert found["value"] == pytest.approx(np.sqrt(metric.total.sum() / count.sum()))
+    assert [found["low"], found["high"]] == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=0.01)
+    assert found["n"] == count.sum()
+
+
+def test_a_paired_difference_is_narrower_than_the_two_intervals():
+    rng = np.random.default_rng(3)
+    base = rng.random(200)
+    a, b = evaluation.Metric(base + 0.02, np.ones(200)), evaluation.Metric(base, np.ones(200))
+    row = evaluation.difference(a, b)
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((0.02, 0.02, 0.02))
+
+
+def test_a_metric_over_nothing_is_absent():
+    nothing = evaluation.Metric(np.zeros(3), np.zeros(3))
+    assert evaluation.estimates({"ndcg@100": nothing}) == {}
+    assert evaluation.differences({"ndcg@100": nothing}, {"ndcg@100": nothing}) == {}

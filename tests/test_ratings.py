@@ -1,0 +1,100 @@
+"""The rating table, its matrix, the splits and the bias baseline, against literal loops and scikit-learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import random_ratings
+from sklearn.linear_model import Ridge
+
+from utils import biases, splits
+from utils.ratings import dense, index_of, likes
+
+
+def test_matrix_cells_are_the_ratings(ratings):
+    stars, observed = dense(ratings.matrix())
+    expected = np.zeros(ratings.shape, np.float32)
+    for u, m, r in zip(ratings.user, ratings.movie, ratings.rating, strict=True):
+        expected[u, m] = r
+    assert stars.dtype == np.float32
+    np.testing.assert_array_equal(stars, expected)
+    np.testing.assert_array_equal(observed, expected > 0)
+
+
+def test_fingerprint_ignores_order_and_sees_every_change(ratings):
+    shuffled = np.random.default_rng(1).permutation(len(ratings))
+    same = replace(ratings, **{c: getattr(ratings, c)[shuffled] for c in ("user", "movie", "rating")})
+    assert same.fingerprint() == ratings.fingerprint()
+    changed = ratings.rating.copy()
+    changed[7] = 5.5 - changed[7]
+    assert replace(ratings, rating=changed).fingerprint() != ratings.fingerprint()
+    assert replace(ratings, user_ids=ratings.user_ids + 1).fingerprint() != ratings.fingerprint()
+
+
+def test_likes_are_the_ratings_above_three_and_a_half(ratings):
+    stars, _ = dense(ratings.matrix())
+    np.testing.assert_array_equal(likes(ratings.matrix()).toarray(), stars > 3.5)
+
+
+def test_index_of_finds_raw_ids_and_marks_unknown_ones():
+    assert index_of(np.array([3, 5, 9]), [9, 4, 3, 10]).tolist() == [2, -1, 0, -1]
+    assert index_of(np.array(["a", "c"]), ["c", "b"]).tolist() == [1, -1]
+    assert index_of(np.array([3, 5]), ["3"]).tolist() == [-1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 500])
+def test_random_split_has_the_stated_sizes_and_loses_nothing(n):
+    table = random_ratings(n=n)
+    part = splits.random(table, seed=3)
+    test = round(0.1 * n)
+    assert (part == splits.Part.TEST).sum() == test
+    assert (part == splits.Part.VALIDATION).sum() == round(0.05 * (n - test))
+    split = splits.Split(table, part)
+    pieces = [split.train, split.validation.hidden, split.test.hidden]
+    assert sum(p.nnz for p in pieces) == n
+    np.testing.assert_array_equal(sum(p.toarray() for p in pieces), table.matrix().toarray())
+
+
+def test_nothing_hidden_is_given(ratings):
+    split = splits.split(ratings, "random", 0)
+    for holdout in (split.validation, split.test):
+        assert holdout.given.multiply(holdout.hidden).nnz == 0
+    assert split.validation.given.multiply(split.test.hidden).nnz == 0
+    assert split.test.given.nnz == split.train.nnz + split.validation.hidden.nnz
+
+
+def test_a_seed_gives_the_same_split_and_another_seed_another(ratings):
+    np.testing.assert_array_equal(splits.random(ratings, 5), splits.random(ratings, 5))
+    assert (splits.random(ratings, 5) != splits.random(ratings, 6)).any()
+
+
+def test_the_split_of_seed_0_is_the_same_on_every_machine(ratings):
+    assert np.flatnonzero(splits.random(ratings, 0) == splits.Part.TEST)[:6].tolist() == [2, 5, 15, 41, 54, 55]
+
+
+def test_biases_are_the_ridge_regression_on_user_and_movie(ratings):
+    users, movies = ratings.shape
+    found = biases.fit(ratings.matrix(), user_damping=5, movie_damping=4)
+    onehot = np.zeros((len(ratings), users + movies))
+    # a column scaled by 1/sqrt(damping) under a penalty of 1 is the same as the plain column under that damping
+    onehot[np.arange(len(ratings)), ratings.user] = 1 / np.sqrt(5)
+    onehot[np.arange(len(ratings)), users + ratings.movie] = 1 / np.sqrt(4)
+    mean = ratings.rating.mean()
+    ridge = Ridge(alpha=1, fit_intercept=False, solver="cholesky").fit(onehot, ratings.rating - mean)
+    np.testing.assert_allclose(found.user, ridge.coef_[:users] / np.sqrt(5), atol=1e-5)
+    np.testing.assert_allclose(found.movie, ridge.coef_[users:] / np.sqrt(4), atol=1e-5)
+    assert found.mean == pytest.approx(mean)
+
+
+def test_a_known_user_typed_in_again_gets_the_fitted_deviation(ratings):
+    matrix = ratings.matrix()
+    found = biases.fit(matrix, 5, 4)
+    again = biases.of_rows(matrix[[7, 3]], found.mean, found.movie, 5)
+    np.testing.assert_allclose(again.user, found.user[[7, 3]], atol=1e-5)
+
+
+def test_biases_of_nothing_are_zero_even_undamped():
+    empty = random_ratings(n=1).matrix()
+    found = biases.fit(empty, 0, 0)
+    assert np.isfinite(found.user).all()
+    assert (found.user[1:] == 0).all() or (found.user[:-1] == 0).all()

@@ -1,0 +1,263 @@
+"""The three scripts as a user meets them: answers, files, errors."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import BUNDLED, REPOSITORY
+
+import evaluate
+import models
+import recommend
+import train
+from utils import options, runs
+from utils.errors import UserError
+
+QUICK = ("--hidden", "16", "--epochs", "40", "--dropout", "0.2", "--learning-rate", "0.01")
+
+
+def answer(capsys, *arguments):
+    """What recommend.py --json - prints."""
+    capsys.readouterr()  # what training printed
+    recommend.main([*map(str, arguments), "--json", "-"])
+    return json.loads(capsys.readouterr().out)
+
+
+def script(*arguments, code=0, cwd=REPOSITORY):
+    """(standard output, standard error) of a script started as a user does, after checking its exit status."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": ""},
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("name", "quick"), [("autorec", QUICK), ("itemknn", ())])
+def test_the_planted_movie_is_followed_from_csv_to_printed_title(name, quick, planted, run_of, capsys):
+    run, right = run_of(name, *quick), 0
+    for user, title in planted[1].items():
+        found = answer(capsys, "--user", user, "-n", "1", "--run", run)["items"]
+        right += found[0]["title"] == title
+    assert right >= 38  # of 40: a tenth of the planted ratings is held out, so that a few users lack two movies
+
+
+def test_the_table_names_the_planted_movie_first(planted, run_of, capsys):
+    recommend.main(["--user", "3", "--run", str(run_of("itemknn")), "-n", "2"])
+    first = next(line for line in capsys.readouterr().out.splitlines() if " 1 " in line)
+    assert planted[1][3].split(" (")[0] in first
+
+
+@pytest.mark.parametrize("by", ["neighbours", "decoder"])
+def test_nothing_a_user_has_rated_is_recommended_whatever_its_part(by, planted, run_of, capsys):
+    with open(planted[0] / "ratings.csv") as file:
+        rated = {(row["userId"], row["movieId"]) for row in csv.DictReader(file)}
+    for user in (1, 8, 40):
+        found = answer(capsys, "--user", user, "-n", 100, "--by", by, "--run", run_of("autorec", *QUICK))
+        movies = {str(item["movieId"]) for item in found["items"]}
+        assert movies == {str(m) for m in range(1, 25)} - {m for u, m in rated if u == str(user)}
+        assert found["method"] == by
+        assert [item["rank"] for item in found["items"]] == list(range(1, len(movies) + 1))
+        scores = [item["score"] for item in found["items"]]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0.5 <= item["predicted_rating"] <= 5 for item in found["items"])
+
+
+def test_json_and_csv_files_say_the_same(run_of, tmp_path, capsys):
+    recommend.main(
+        [
+            "--user",
+            "5",
+            "-n",
+            "4",
+            "--run",
+            str(run_of("itemknn")),
+            "--json",
+            str(tmp_path / "a.json"),
+            "--csv",
+            str(tmp_path / "a.csv"),
+        ]
+    )
+    facts = json.loads((tmp_path / "a.json").read_text())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert "Planted" in capsys.readouterr().out
+    assert facts["user"] == 5
+    assert [int(r["movieId"]) for r in rows] == [item["movieId"] for item in facts["items"]]
+    assert rows[0]["title"] == facts["items"][0]["title"]
+    assert facts["items"][0]["genres"] == ["Drama", "Comedy"]
+    assert facts["items"][0]["year"] == 1949 + facts["items"][0]["movieId"]
+
+
+def test_recommending_to_a_known_user_imports_no_tensorflow(run_of):
+    code = (
+        "import sys, recommend; recommend.main(sys.argv[1:]);"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'torch', 'jax'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    script("-c", code, "--user", 3, "--run", run_of("autorec", *QUICK))
+
+
+def test_evaluate_judges_exactly_the_test_ratings(run_of, capsys):
+    folder = run_of("autorec", *QUICK)
+    capsys.readouterr()
+    evaluate.main(["--run", str(folder), "--json", "-"])
+    facts = json.loads(capsys.readouterr().out)["runs"][0]
+    run = runs.Run(folder)
+    test = run.split.test.hidden.tocoo()
+    predicted = np.clip(models.load(run).predict(run.split.test.given, test.row, test.col), 1, 5)
+    errors = [(p - r) ** 2 for p, r in zip(predicted, test.data, strict=True)]
+    assert facts["metrics"]["mse"]["value"] == pytest.approx(sum(errors) / len(errors), rel=1e-5)
+    assert facts["metrics"]["rmse"]["value"] == pytest.approx(np.sqrt(np.mean(errors)), rel=1e-5)
+    assert facts["metrics"]["rmse"]["n"] == facts["protocol"]["test_ratings"] == len(errors) == test.nnz
+    assert facts["metrics"]["ndcg@100"] == facts["methods"][facts["method"]]["ndcg@100"]
+    assert set(facts["baselines"]) == {"mean", "bias", "popularity", "itemknn"}
+    assert "rmse" not in facts["baselines"]["popularity"]
+    assert "ndcg@100" not in facts["baselines"]["mean"]
+    assert (folder / "reconstruction.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_changing_the_test_stars_changes_no_weight(planted, tmp_path):
+    source = (planted[0] / "ratings.csv").read_text().splitlines()
+    first, second = tmp_path / "first", tmp_path / "second"
+    train.main(["autorec", "--data", str(planted[0]), "--run", str(first), *QUICK[:2], "--epochs", "3"])
+    split = runs.Run(first).split
+    for i in np.flatnonzero(split.part == 2):
+        line = source[i + 1].split(",")
+        line[2] = str(6 - float(line[2]))
+        source[i + 1] = ",".join(line)
+    (tmp_path / "changed.csv").write_text("\n".join(source) + "\n")
+    train.main(["autorec", "--data", str(tmp_path / "changed.csv"), "--run", str(second), *QUICK[:2], "--epochs", "3"])
+    a, b = (runs.Run(folder).arrays("latent.npz") for folder in (first, second))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_comparing_runs_of_different_splits_is_refused(planted, run_of, capsys):
+    other = run_of("bias", "--seed", "1")
+    with pytest.raises(UserError, match="can't be compared"):
+        evaluate.main(["--run", str(run_of("bias")), str(other)])
+    one, two = str(run_of("bias")), str(run_of("itemknn"))
+    capsys.readouterr()
+    evaluate.main(["--run", one, two, "--json", "-"])
+    (pair,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert pair["metrics"]["rmse"]["low"] <= pair["metrics"]["rmse"]["value"] <= pair["metrics"]["rmse"]["high"]
+
+
+# -- what bad input gets ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train.py", "autorek"], "unknown model 'autorek'; did you mean autorec?"),
+        (["train.py", "bias", "--user-dampin", "3"], "unknown option --user-dampin; did you mean --user-damping?"),
+        (["train.py", "bias", "--seed", "x"], "--seed: invalid literal for int"),
+        (["train.py", "bias", "--user-damping", "-1"], "damping must be 0 or more, got -1"),
+        (["train.py", "--seed", "1", "bias"], "the model comes first: python train.py bias"),
+        (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),
+        (["train.py", "bias", "--resume", "--run", "runs/never"], "nothing to resume"),
+        (["train.py", "bias", "--run", "utils"], "utils exists and is no run folder"),
+        (["recommend.py"], "--user is needed"),
+        (["recommend.py", "--user", "1", "--run", "utils"], "utils is no run folder"),
+        (["recommend.py", "--user", "1", "--by", "magic"], "neighbours"),
+        (["evaluate.py", "--run", "runs/never"], "there is no run runs/never"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_get_a_sentence_and_status_2(arguments, said):
+    out, err = script(*arguments, code=2)
+    assert said in err
+    assert len(err.strip().splitlines()) <= 2
+    assert out == ""
+
+
+def test_without_a_run_the_command_to_type_is_told(tmp_path):
+    for name in ("recommend.py", "evaluate.py"):
+        _, err = script(REPOSITORY / name, *(["--user", 1] if name == "recommend.py" else []), code=2, cwd=tmp_path)
+        assert "no run trained yet: python train.py" in err
+
+
+def test_an_unknown_user_is_told_who_there_is(run_of):
+    with pytest.raises(UserError, match="no user 41: the data has 40 users, with ids 1 to 40"):
+        recommend.main(["--user", "41", "--run", str(run_of("bias"))])
+    with pytest.raises(UserError, match="no user Ann"):
+        recommend.main(["--user", "Ann", "--run", str(run_of("bias"))])
+
+
+def test_damaged_ratings_leave_nothing_behind(tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("userId,movieId,rating\n1,1,4\n1,2,five\n")
+    with pytest.raises(UserError, match=r"mine\.csv:3"):
+        train.main(["bias", "--data", str(table), "--run", str(tmp_path / "run")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.csv"]
+
+
+def test_every_byte_of_a_run_that_is_read_is_checked(run_of, tmp_path):
+    whole = run_of("bias")
+    names = [line.split("  ")[1] for line in (whole / "MANIFEST").read_text().splitlines()]
+    assert set(names) == {"config.json", "history.csv", "metrics.json", "movies.csv", "ratings.npz", "weights.npz"}
+    for name in set(names) - {"history.csv"}:
+        for damage in ("flip", "cut", "gone"):
+            copy = tmp_path / f"{name}-{damage}"
+            shutil.copytree(whole, copy)
+            content = bytearray((copy / name).read_bytes())
+            content[len(content) // 2] ^= 1
+            (copy / name).write_bytes(content if damage == "flip" else content[:-1])
+            if damage == "gone":
+                (copy / name).unlink()
+            with pytest.raises(UserError, match=f"{name} is damaged or missing"):
+                recommend.main(["--user", "1", "--run", str(copy)])
+
+
+def test_a_failing_save_leaves_the_older_run_whole(run_of, planted, monkeypatch):
+    folder = run_of("popularity")
+    before = (folder / "MANIFEST").read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("utils.movies.Movies.write", full)
+    with pytest.raises(UserError, match="No space left"):
+        train.main(["popularity", "--data", str(planted[0]), "--run", str(folder)])
+    assert (folder / "MANIFEST").read_text() == before
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_users_folder_is_never_replaced(planted, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is no run folder"):
+        train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "mine")])
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_crash_is_status_1_and_a_sentence_status_2(monkeypatch, capsys):
+    def fails(argv):
+        raise UserError("the sentence")
+
+    with pytest.raises(SystemExit) as exited:
+        options.run(fails)
+    assert exited.value.code == 2
+    assert capsys.readouterr().err.endswith(": the sentence\n")
+
+
+def test_help_and_list_answer_without_importing_tensorflow():
+    code = "import sys, train\ntry: train.main(sys.argv[1:])\nexcept SystemExit: pass\nsys.exit('keras' in sys.modules)"
+    for argument in ("--help", "--list"):
+        out, _ = script("-c", code, argument)
+        assert "autorec" in out
+
+
+def test_the_bundled_data_is_what_its_readme_says():
+    with open(BUNDLED / "ratings.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100_004
+    assert len({row["userId"] for row in rows}) == 671
+    assert len({row["movieId"] for row in rows}) == 9_066

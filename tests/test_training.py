@@ -1,0 +1,132 @@
+"""Training: the batches it sees, resuming, interrupting."""
+
+import numpy as np
+import pytest
+from conftest import random_ratings
+
+import models
+from utils import batches, splits
+from utils.errors import UserError
+from utils.training import Training
+
+TABLE = random_ratings(30, 25, 300)
+SPLIT = splits.split(TABLE, "random", 0)
+
+
+def autorec(training, epochs=6):
+    """AutoRec trained on TABLE; never stops early."""
+    config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, patience=100)
+    model = models.build("autorec", TABLE.shape, config)
+    return model, model.fit(SPLIT.train, SPLIT.validation, training)
+
+
+def test_an_epoch_shows_every_rating_once_and_hides_the_stated_share():
+    matrix = random_ratings(200, 100, 8000).matrix()
+    epoch = batches.denoising(matrix, size=32, hide=0.3, target="all", seed=0)
+    seen = list(epoch(0))
+    assert len(seen) == epoch.steps == 7
+    given, judged = (np.concatenate(part) for part in zip(*seen, strict=True))
+    assert sorted(judged[judged > 0]) == sorted(matrix.data)
+    assert ((given == judged) | (given == 0)).all()
+    assert (given > 0).sum() / 8000 == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_hidden_target_is_exactly_what_was_not_given():
+    matrix = random_ratings().matrix()
+    whole = np.concatenate([judged for _, judged in batches.denoising(matrix, 8, 0.5, "all", 1)(4)])
+    for (given, judged), rows in zip(
+        batches.denoising(matrix, 8, 0.5, "hidden", 1)(4), np.split(whole, 5), strict=True
+    ):
+        np.testing.assert_array_equal(given + judged, rows)
+        assert not ((given > 0) & (judged > 0)).any()
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    matrix = random_ratings().matrix()
+    first, again = batches.denoising(matrix, 8, 0.5, "all", 1), batches.denoising(matrix, 8, 0.5, "all", 1)
+    list(first(0))  # an epoch in between changes nothing
+    for (a, _), (b, _) in zip(first(3), again(3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for (a, _), (b, _) in zip(first(3), first(4), strict=True))
+
+
+def test_rows_without_ratings_are_no_steps():
+    matrix = random_ratings(50, 40, 3).matrix()
+    assert batches.denoising(matrix, 1, 0.5, "all", 0).steps == len(set(matrix.nonzero()[0]))
+
+
+class Stop:
+    """Raises Ctrl-C while batch `at` of the training is made."""
+
+    def __init__(self, monkeypatch, at):
+        self.left, self.denoising = at, batches.denoising
+        monkeypatch.setattr(batches, "denoising", self)
+
+    def __call__(self, *args):
+        epoch = self.denoising(*args)
+
+        def stopping(number):
+            for batch in epoch(number):
+                self.left -= 1
+                if self.left < 0:
+                    raise KeyboardInterrupt
+                yield batch
+
+        stopping.steps = epoch.steps
+        return stopping
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch):
+    whole, history = autorec(Training())
+    with monkeypatch.context() as patch:
+        Stop(patch, at=14)  # in the middle of the fourth epoch of four steps
+        cut = Training(checkpoints=tmp_path)
+        _, begun = autorec(cut)
+    assert cut.interrupted
+    assert len(begun) == 3
+    resumed, finished = autorec(Training(checkpoints=tmp_path, resume=True))
+    assert [row["loss"] for row in finished] == [row["loss"] for row in history]
+    for a, b in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_interrupted_training_keeps_the_best_weights(monkeypatch):
+    best, history = autorec(Training(), epochs=3)
+    Stop(monkeypatch, at=13)
+    model, begun = autorec(Training())
+    assert [row["val_rmse"] for row in begun] == [row["val_rmse"] for row in history]
+    np.testing.assert_array_equal(model.score(SPLIT.train), best.score(SPLIT.train))
+
+
+def test_interrupted_refit_keeps_the_model_that_fit_left(monkeypatch):
+    training = Training()
+    model, _ = autorec(training, epochs=3)
+    before = model.score(SPLIT.train)
+    model.best_epoch = 3
+    Stop(monkeypatch, at=5)
+    model.refit(SPLIT.refit, training)
+    assert training.interrupted
+    np.testing.assert_array_equal(model.score(SPLIT.train), before)
+
+
+def test_ctrl_c_before_the_first_epoch_is_over_is_passed_on(monkeypatch):
+    Stop(monkeypatch, at=2)
+    with pytest.raises(KeyboardInterrupt):
+        autorec(Training())
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    autorec(Training(checkpoints=tmp_path, signature="one"), epochs=2)
+    with pytest.raises(UserError, match="other data or options"):
+        autorec(Training(checkpoints=tmp_path, resume=True, signature="another"))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_epoch():
+    config = models.module("autorec").Config(hidden=(8,), optimizer="sgd", learning_rate=1e9)
+    with pytest.raises(UserError, match=r"in epoch \d+; a lower --learning-rate"):
+        models.build("autorec", TABLE.shape, config).fit(SPLIT.train, SPLIT.validation, Training())
+
+
+def test_tensorboard_logs_are_written(tmp_path):
+    autorec(Training(tensorboard=tmp_path), epochs=1)
+    assert [p for p in tmp_path.rglob("*tfevents*") if p.stat().st_size > 0]

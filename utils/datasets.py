@@ -1,0 +1,145 @@
+"""A set of ratings with what is known about its movies and users, from a known set's name, a folder or a file."""
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.downloads import KNOWN, fetch
+from utils.errors import UserError
+from utils.movies import Movies
+from utils.ratings import Ratings
+from utils.scales import check_scale, find_scale
+from utils.sidetables import read_movies, read_tags, read_users
+from utils.tables import read_ratings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Ratings, and what lies beside them.
+
+    users: table of age, gender, occupation, one row a matrix row, or None where the source has none.
+    notes: sentences about how the source was read, to be shown to the user. folder: where the file lies.
+    """
+
+    name: str
+    ratings: Ratings
+    movies: Movies
+    users: pd.DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+    @cached_property
+    def tags(self):
+        """What users wrote about movies (table: user, movie, tag, timestamp; -1 for an index the matrix lacks), read
+        on first use, or None where the source has none."""
+        return read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
+
+
+def load(source, data_dir=Path("data"), scale=None):
+    """The `Dataset` of a known set's name, a folder or a file.
+
+    A known set is looked for under `data_dir` and downloaded there where it is absent. scale: (lowest, highest) stars;
+    found from the ratings where None. Raises UserError, with file and line, for whatever can't be read exactly.
+    """
+    path = rating_file(find(source, Path(data_dir)))
+    table = read_ratings(path)
+    notes = list(table.notes)
+    if scale is not None and not 0 < scale[0] < scale[1] < np.inf:
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, both above 0, which means 'not rated'")
+    found = scale or find_scale(table.rating[table.rating > 0])
+    if scale is None:
+        notes.append(f"scale {found[0]:g} to {found[1]:g} found from the ratings")
+    check_scale(table.rating, found, table.where, given=scale is not None)
+    check_duplicates(table)
+    timestamp = table.timestamp
+    if timestamp is not None and timestamp.min() == timestamp.max():
+        timestamp = None
+        notes.append("every timestamp is the same: treated as no timestamps")
+    ratings = Ratings(
+        table.user, table.movie, table.rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found))
+    )
+    movies, more = read_movies(path, ratings.movie_ids)
+    users = read_users(path, ratings.user_ids)
+    name = name_of(path)
+    return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+
+
+def find(source, data_dir):
+    """The existing folder or file that `source` names: a path, a known set (downloaded if need be), or what lies under
+    `data_dir` or the repository's data/. UserError otherwise, with the names that are near."""
+    text = str(source)
+    if os.path.exists(text):
+        return Path(text)
+    places = [data_dir, REPOSITORY / "data"]
+    for place in places:
+        folder = KNOWN[text].folder if text in KNOWN else text
+        if text and os.path.exists(place / folder):
+            return place / folder
+    if text in KNOWN:
+        return fetch(text, data_dir)
+    there = [name for place in (*places, Path(text).parent) for name in _names_in(place)]
+    near = difflib.get_close_matches(Path(text).name, sorted({*KNOWN, *there}), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
+    raise UserError(f"{text}: no such file, folder or known set; {hint}")
+
+
+def _names_in(folder):
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def rating_file(path):
+    """The rating file in a folder, or `path` itself where it is a file."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"{path}: neither a file nor a folder")
+    for name in RATING_FILES:
+        if (path / name).is_file():
+            return path / name
+    inside = [entry for entry in _names_in(path) if any((path / entry / name).is_file() for name in RATING_FILES)]
+    hint = f"; {path / inside[0]} has one" if inside else ""
+    raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
+
+
+def name_of(path):
+    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without endings."""
+    if path.name not in RATING_FILES:
+        return path.name.split(".")[0]
+    folder = path.resolve().parent.name
+    return next((name for name, known in KNOWN.items() if known.folder == folder), folder)
+
+
+def check_counts(name, ratings):
+    """What to tell the user where a known set is not as it was published: a list of one sentence, or of none."""
+    published = KNOWN[name].counts if name in KNOWN else None
+    found = (len(ratings), *reversed(ratings.shape))
+    if published is None or found == published:
+        return []
+    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (found, published)]
+    return [f"this copy of {name} is not the published one: it has {words[0]}, published were {words[1]}"]
+
+
+def check_duplicates(table):
+    """UserError, with both lines, where a user has rated a movie twice."""
+    cell = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
+    if (cell[1:] > cell[:-1]).all():  # MovieLens' files are in this order, which saves sorting them
+        return
+    ordered = np.sort(cell)
+    if (ordered[1:] == ordered[:-1]).any():
+        second = int(np.argmax(pd.Series(cell).duplicated()))
+        first = int(np.argmax(cell == cell[second]))
+        user, movie = table.user_ids[table.user[second]], table.movie_ids[table.movie[second]]
+        raise UserError(
+            f"{table.where(second)}: user {user} has already rated movie {movie} ({table.where(first)}); keep one"
+        )

@@ -1,0 +1,279 @@
+"""Rating files -> tables: strict, fast where a file is made of plain numbers, exact about the line where it is wrong.
+
+A text file is read twice at most. The fast pass (Arrow) takes files of nothing but plain numbers, and gives up at
+anything else. The literal pass goes line by line with Python's csv module; it is what defines a correct file, and it
+names the line of whatever is wrong. Neither guesses, pads or leaves out.
+"""
+
+import itertools
+import math
+import re
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.errors import UserError
+from utils.textfiles import (
+    LINE_END,
+    PARQUET,
+    UNREADABLE,
+    cut,
+    find_columns,
+    first_line,
+    head,
+    is_gzip,
+    open_bytes,
+    renamed,
+    rows,
+)
+
+SPELLINGS = {
+    "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
+    "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid"),
+    "rating": ("rating", "ratings", "stars", "star", "score", "grade"),
+    "timestamp": ("timestamp", "time", "ts", "unixtime", "unixreviewtime"),
+}
+NEEDED = ("userId", "movieId", "rating")
+SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
+LARGEST = float(np.finfo(np.float32).max)
+LONGEST_ID = 200  # characters: text ids become one array of fixed width
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  # float() takes "1_0" and "nan" too
+_WHOLE = re.compile(r"\s*([+-]?\d{1,19})(\.0*)?\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The ratings of one file in the file's order, one entry a rating.
+
+    user, movie: int32 positions in `user_ids`, `movie_ids`, which are the file's ids, ascending (int64 or str).
+    rating: float32, finite. timestamp: int64 seconds since 1970, or None where the file has no such column.
+    where: row -> "file:line", for messages. notes: what the user should know about how the file was read.
+    """
+
+    user: np.ndarray
+    user_ids: np.ndarray
+    movie: np.ndarray
+    movie_ids: np.ndarray
+    rating: np.ndarray
+    timestamp: np.ndarray | None
+    where: Callable[[int], str]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is cut: separator, position of each known column, fields a line, lines of heading; notes on that."""
+
+    separator: str
+    columns: dict[str, int]
+    width: int
+    heading: int
+    notes: list[str]
+
+
+def read_ratings(path):
+    """The `Table` of a rating file: CSV, TSV, `a::b::c` (these gzipped or not) or Parquet, told apart by content.
+
+    Raises UserError, with file and line, for anything but one rating a line. Scale and duplicates are not judged here.
+    """
+    path = Path(path)
+    if head(path).startswith(PARQUET):
+        from utils.parquet import read_parquet  # text files need not pay for importing it
+
+        return read_parquet(path)
+    layout = find_layout(path)
+    return _read_fast(path, layout) or _read_literally(path, layout)
+
+
+def find_layout(path):
+    """The `Layout` of a text file: by its heading; by its fields where it has none, as MovieLens' u.data and *.dat."""
+    number, line = first_line(path)
+    most = []
+    for separator in ("::", "\t", ",", ";", "|"):
+        names = cut(line, separator)
+        columns = find_columns(path, names, SPELLINGS)
+        if all(column in columns for column in NEEDED):
+            return Layout(separator, columns, len(names), number, renamed(names, columns))
+        most = max(most, names, key=len)
+    for separator, suffixes in (("::", (".dat",)), ("\t", (".data", ".base", ".test"))):
+        fields = line.split(separator)
+        numeric = len(fields) in (3, 4) and all(_NUMBER.fullmatch(text) for text in fields)
+        if numeric or path.suffix in suffixes:
+            width = len(fields) if numeric else 4
+            return Layout(separator, dict(zip(SPELLINGS, range(width), strict=False)), width, number - 1, [])
+    missing = [column for column in NEEDED if column not in find_columns(path, most, SPELLINGS)]
+    found = ", ".join(name.strip()[:30] for name in most[:12])
+    raise UserError(
+        f"{path}:{number}: missing column(s) {', '.join(missing)}; found: {found}; the first line must name the columns"
+    )
+
+
+# --- fast: files of plain numbers ------------------------------------------------------------------------------------
+
+
+def _read_fast(path, layout):
+    """The `Table`, or None where the file holds anything but plain numbers (then the literal pass reads it)."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if not _is_plain(path, layout):
+        return None
+    step = 2 if layout.separator == "::" else 1  # a::b as a, "", b: ten times faster than a separator of two letters
+    kinds = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float32(), "timestamp": pa.int64()}
+    names = {name: str(step * place) for name, place in layout.columns.items()}
+    types = {names[name]: kinds[name] for name in names}
+    if step == 2:
+        types |= {str(between): pa.null() for between in range(1, 2 * layout.width - 1, 2)}
+    columns = [str(i) for i in range(step * (layout.width - 1) + 1)]
+    try:
+        table = csv.read_csv(
+            pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None),
+            csv.ReadOptions(skip_rows=layout.heading, column_names=columns),
+            csv.ParseOptions(delimiter=layout.separator[0]),
+            csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
+        )
+    except (pa.ArrowException, OSError):
+        return None
+    if not len(table) or any(table[name].null_count for name in names.values()):
+        return None
+    found = {}
+    for column, name in names.items():
+        found[column] = table[name].to_numpy()
+        table = table.drop_columns(name)  # of 20 million ratings each column takes 160 MB
+        if column in ("userId", "movieId"):
+            found[column] = positions(found[column])
+    timestamp = found.get("timestamp")
+    if timestamp is not None and not (SECONDS[0] <= timestamp.min() and timestamp.max() <= SECONDS[1]):
+        return None
+    if not np.isfinite(found["rating"]).all():
+        return None
+
+    def where(row):
+        number, _ = next(itertools.islice(_data_rows(path, layout), int(row), None))
+        return f"{path}:{number}"
+
+    return Table(*found["userId"], *found["movieId"], found["rating"], timestamp, where, layout.notes)
+
+
+def _is_plain(path, layout):
+    """Whether nothing below the heading can be understood in two ways: Arrow reads 0x10 as 16, and "1"2 as 12."""
+    with open_bytes(path) as file:
+        try:
+            block = LINE_END.split(file.read(1 << 20), layout.heading)[-1]
+            while block:
+                if any(sign in block for sign in (b'"', b"x", b"X")):
+                    return False
+                block = file.read(1 << 20)
+        except UNREADABLE:
+            return False
+    return True
+
+
+def positions(raw):
+    """(positions, ids) of an array of whole numbers: `ids[positions] == raw`, ids ascending, positions int32."""
+    low, high = int(raw.min()), int(raw.max())
+    if high - low > 4 * len(raw) + 1000:
+        place, ids = pd.factorize(raw, sort=True)
+        return place.astype(np.int32), ids
+    there = np.zeros(high - low + 1, bool)  # ids are mostly dense: a table of all of them is faster than hashing
+    there[raw - low] = True
+    return (np.cumsum(there, dtype=np.int32) - np.int32(1))[raw - low], np.flatnonzero(there) + low
+
+
+# --- literal: any text, line by line ---------------------------------------------------------------------------------
+
+
+def _data_rows(path, layout):
+    return ((number, fields) for number, fields in rows(path, layout.separator) if number > layout.heading)
+
+
+def _read_literally(path, layout):
+    """The `Table` of any text file, or a UserError that names the first line which is not a rating."""
+    place = layout.columns
+    user_place, movie_place, rating_place, time_place = (place.get(column) for column in SPELLINGS)
+    users, movies, stars = {}, {}, {}  # text -> code, and text -> number
+    user, movie, rating, timestamp, line = array("i"), array("i"), array("d"), array("q"), array("q")
+    for number, fields in _data_rows(path, layout):
+        if len(fields) != layout.width:
+            few = "few" if len(fields) < layout.width else "many"
+            raise UserError(f"{path}:{number}: too {few} fields: {len(fields)}, where {layout.width} belong")
+        text = fields[rating_place]
+        if text not in stars:
+            stars[text] = to_number(text, "rating", f"{path}:{number}")
+        rating.append(stars[text])
+        user.append(users.setdefault(fields[user_place], len(users)))
+        movie.append(movies.setdefault(fields[movie_place], len(movies)))
+        if time_place is not None:
+            timestamp.append(to_seconds(fields[time_place], f"{path}:{number}"))
+        line.append(number)
+    if not line:
+        raise UserError(f"{path}: the file names its columns but holds no ratings")
+
+    def where(row):
+        return f"{path}:{line[row]}"
+
+    user = to_ids(np.asarray(user), list(users), "userId", where)
+    movie = to_ids(np.asarray(movie), list(movies), "movieId", where)
+    timestamp = np.asarray(timestamp) if time_place is not None else None
+    return Table(*user, *movie, np.asarray(rating, np.float32), timestamp, where, layout.notes)
+
+
+def to_number(text, column, where):
+    """The number that `text` is, of a size that float32 holds. UserError otherwise."""
+    if not text.strip():
+        raise UserError(f"{where}: the {column} is empty")
+    if not _NUMBER.fullmatch(text):
+        raise UserError(f"{where}: {column} {text[:40]!r} is not a number")
+    if abs(number := float(text)) > LARGEST:
+        raise UserError(f"{where}: {column} {text[:40]!r} is too large")
+    return number
+
+
+def to_seconds(text, where):
+    """The whole seconds since 1970 that `text` is (a fraction is cut off). UserError otherwise."""
+    try:
+        seconds = int(text) if text.isascii() and text.isdigit() else math.floor(to_number(text, "timestamp", where))
+    except ValueError as error:  # also: more digits than int() takes
+        raise error if isinstance(error, UserError) else UserError(f"{where}: timestamp too large") from None
+    if not SECONDS[0] <= seconds <= SECONDS[1]:
+        raise UserError(f"{where}: timestamp {text[:40]} is not in seconds since 1970 (milliseconds?)")
+    return seconds
+
+
+def to_whole(text):
+    """The whole number of at most 64 bits that `text` is; None where it is something else."""
+    found = _WHOLE.fullmatch(text)
+    number = int(found[1]) if found else None
+    return number if found and -(2**63) <= number < 2**63 else None
+
+
+def to_ids(codes, texts, column, where):
+    """(positions, ids): ids ascending, int64 where more than half of the column is whole numbers, otherwise text.
+
+    codes: one a row, positions in `texts`. UserError, with the line, where an id is empty or not of the column's kind.
+    """
+    numbers = [to_whole(text) for text in texts]
+    is_whole = np.array([n is not None for n in numbers])
+
+    def refuse(wrong, problem):
+        row = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))[0]
+        raise UserError(f"{where(row)}: {column} {problem.format(repr(texts[codes[row]][:40]))}")
+
+    empty = np.array([not text.strip() for text in texts])
+    if empty.any():
+        refuse(empty, "is empty")
+    if 2 * is_whole[codes].sum() > len(codes):
+        if not is_whole.all():
+            refuse(~is_whole, "{} is not a whole number (of at most 64 bits), as most of the column are")
+        ids, position = np.unique(np.array(numbers, np.int64), return_inverse=True)
+    else:
+        long = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
+        if long.any():
+            refuse(long, f"{{}}... is longer than {LONGEST_ID} characters, or binary")
+        ids, position = np.unique(np.array(texts), return_inverse=True)
+    return position.astype(np.int32)[codes], ids
