@@ -1,5 +1,6 @@
 """Train a model on ratings and save it as a run folder: python train.py [MODEL] [options]."""
 
+import json
 import time
 from dataclasses import asdict, dataclass, field, make_dataclass
 from typing import Literal
@@ -65,6 +66,12 @@ def show_models(console):
     console.print(table)
 
 
+def signature(facts, ratings):
+    """What a checkpoint is of: all that its weights depend on, which the length of the training is not part of."""
+    weighty = {name: value for name, value in facts["options"].items() if name not in ("epochs", "patience")}
+    return json.dumps([facts | {"options": weighty}, ratings.fingerprint()], sort_keys=True)
+
+
 def main(argv=None):
     """Data, split, model, training, run folder. Returns the folder."""
     console = Console()
@@ -95,10 +102,12 @@ def main(argv=None):
     training = Training(
         checkpoints=checkpoints,
         resume=chosen.resume,
-        signature=repr((sorted(facts.items(), key=str), ratings.fingerprint())),
+        signature=signature(facts, ratings),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
+    if not chosen.resume:
+        training.forget()
     model = models.build(name, ratings.shape, config, chosen.seed)
     history = model.fit(split.train, split.validation, training)
     preferred = methods.choose(model, split.validation)

@@ -29,17 +29,17 @@ class Config:
     """give the encoder a second block of inputs: which movies were rated, whatever the stars"""
     normalise: bool = True
     """divide the encoder's input by the root of the number of ratings in the row"""
-    dropout: float = 0.5
+    dropout: float = 0.2
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
     target: Literal["all", "hidden"] = "all"
     """the loss counts all of a row's ratings, or only those hidden from the encoder"""
-    l2: float = 1e-4
+    l2: float = 2e-4
     """weight of the sum of the squared kernels in the loss"""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or SGD with Nesterov momentum 0.9"""
     learning_rate: float = 1e-3
     """step size of the optimiser"""
-    batch_size: int = 32
+    batch_size: int = 64
     """rows in a training step"""
     epochs: int = 200
     """most epochs"""

@@ -46,7 +46,13 @@ def check(file, archive):
     members = [member for member in file.infolist() if not member.is_dir()]
     for member in members:
         path = PurePosixPath(member.filename)
-        if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in member.filename or ":" in path.parts[0]:
+        if (
+            path.is_absolute()
+            or not path.parts
+            or ".." in path.parts
+            or "\\" in member.filename
+            or ":" in path.parts[0]
+        ):
             raise UserError(f"{archive}: refused: {member.filename[:80]!r} would be written outside the folder")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):

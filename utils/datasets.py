@@ -139,7 +139,7 @@ def check_duplicates(table):
     if (ordered[1:] == ordered[:-1]).any():
         second = int(np.argmax(pd.Series(cell).duplicated()))
         first = int(np.argmax(cell == cell[second]))
-        user, movie = table.user_ids[table.user[second]], table.movie_ids[table.movie[second]]
+        user, movie = table.user_ids[table.user[second]].item(), table.movie_ids[table.movie[second]].item()
         raise UserError(
-            f"{table.where(second)}: user {user} has already rated movie {movie} ({table.where(first)}); keep one"
+            f"{table.where(second)}: user {user!r} has already rated movie {movie!r} ({table.where(first)}); keep one"
         )

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from utils.errors import UserError
 from utils.tables import NEEDED, SECONDS, SPELLINGS, Table, positions, to_ids
-from utils.textfiles import find_columns, renamed
+from utils.textfiles import find_columns, renamed, shown
 
 
 def read_parquet(path):
@@ -23,7 +23,7 @@ def read_parquet(path):
         names = pq.read_schema(path).names
         columns = find_columns(path, names, SPELLINGS)
         if missing := [column for column in NEEDED if column not in columns]:
-            raise UserError(f"{path}: missing column(s) {', '.join(missing)}; found: {', '.join(names[:12])}")
+            raise UserError(f"{path}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
         read = pq.read_table(path, columns=[names[place] for place in columns.values()])
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: this Parquet file can't be read: {str(error).splitlines()[0]}") from None

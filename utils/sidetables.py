@@ -7,7 +7,7 @@ import pandas as pd
 from utils.errors import UserError
 from utils.movies import Movies, year_of
 from utils.tables import to_seconds, to_whole
-from utils.textfiles import cut, find_columns, first_line, is_utf8, rows
+from utils.textfiles import cut, find_columns, first_line, is_utf8, rows, shown
 
 MOVIE_COLUMNS = {
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
@@ -90,7 +90,7 @@ def _headed(file, spellings, needed):
         if all(name in columns for name in needed):
             break
     else:
-        names = ", ".join(name.strip()[:30] for name in cut(line, ","))
+        names = shown(cut(line, ","))
         raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {names}")
     for number, fields in rows(file, separator):
         if number > heading:
@@ -120,7 +120,7 @@ def _movies_100k(file):
     for line, fields in rows(file, "|", "latin-1"):  # id, title, release date, video date, address, flags
         _check_width(fields, 5 + len(names), f"{file}:{line}")
         if not set(fields[5:]) <= {"0", "1"}:
-            raise UserError(f"{file}:{line}: genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]}")
+            raise UserError(f"{file}:{line}: genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
         genres = [name for name, flag in zip(names, fields[5:], strict=True) if flag == "1"]
         year = year_of(fields[1]) or (int(fields[2][-4:]) if fields[2][-4:].isdecimal() else None)
         yield line, fields[0], fields[1], year, genres
@@ -145,7 +145,7 @@ def read_users(path, ids):
         if separator == "::":
             user["occupation"] = occupations.get(to_whole(user["occupation"]))
         if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
-            raise UserError(f"{file}:{line}: no age or occupation: {separator.join(fields)[:60]}")
+            raise UserError(f"{file}:{line}: no age or occupation: {separator.join(fields)[:60]!r}")
         told[_new_id(fields[0], ids, lines, file, line)] = user
     table = pd.DataFrame([told.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
     return table.astype({"age": "Int16", "gender": "str", "occupation": "str"})

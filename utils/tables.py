@@ -29,6 +29,7 @@ from utils.textfiles import (
     open_bytes,
     renamed,
     rows,
+    shown,
 )
 
 SPELLINGS = {
@@ -107,9 +108,9 @@ def find_layout(path):
             width = len(fields) if numeric else 4
             return Layout(separator, dict(zip(SPELLINGS, range(width), strict=False)), width, number - 1, [])
     missing = [column for column in NEEDED if column not in find_columns(path, most, SPELLINGS)]
-    found = ", ".join(name.strip()[:30] for name in most[:12])
     raise UserError(
-        f"{path}:{number}: missing column(s) {', '.join(missing)}; found: {found}; the first line must name the columns"
+        f"{path}:{number}: missing column(s) {', '.join(missing)}; found: {shown(most)}; "
+        "the first line must name the columns"
     )
 
 
@@ -161,12 +162,15 @@ def _read_fast(path, layout):
 
 
 def _is_plain(path, layout):
-    """Whether nothing below the heading can be understood in two ways: Arrow reads 0x10 as 16, and "1"2 as 12."""
+    """Whether nothing below the heading can be understood in two ways: Arrow reads 0x10 as 16 and "1"2 as 12, and does
+    not look at the encoding of columns that are not asked for."""
     with open_bytes(path) as file:
         try:
-            block = LINE_END.split(file.read(1 << 20), layout.heading)[-1]
+            block = file.read(1 << 20)
+            if layout.heading:
+                block = LINE_END.split(block, layout.heading)[-1]
             while block:
-                if any(sign in block for sign in (b'"', b"x", b"X")):
+                if not block.isascii() or any(sign in block for sign in (b'"', b"x", b"X", b"\0")):
                     return False
                 block = file.read(1 << 20)
         except UNREADABLE:

@@ -1,10 +1,12 @@
 """What the scripts print for people: tables of figures and of recommendations."""
 
+from rich import box
 from rich.table import Table
 
 from utils.metrics import CUTS
 
 RATING = ("mse", "rmse", "mae")
+STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
 LOWER_IS_BETTER = set(RATING)
 LABEL = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE"}
 HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # what to be compared with on what
@@ -24,7 +26,7 @@ def figures(facts):
         rows[f"{model} {method}" if len(facts["methods"]) > 1 else model] = facts["metrics"] if own else found
     names = [name for name in (*RATING, *CUTS) if any(name in found for found in rows.values())]
     judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-    table = Table(title=f"{facts['run']}: {judged}", title_justify="left")
+    table = Table(title=f"{facts['run']}\n{judged}", **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(label(name), justify="right")
@@ -58,7 +60,8 @@ def headlines(facts):
 
 def recommendations(found):
     """The table of an answer of recommend.py."""
-    table = Table(title=f"For user {found['user']}, by {found['method']}", title_justify="left")
+    title = f"For user {found['user']}, by {found['method']}"
+    table = Table(title=title, **STYLE)
     for name in ("", "title", "year", "genres", "stars", "score"):
         table.add_column(name, justify="left" if name in ("title", "genres") else "right", overflow="fold")
     for item in found["items"]:

@@ -134,8 +134,13 @@ def find_columns(path, names, spellings):
 
 def renamed(names, columns):
     """What to tell the user about columns not spelled as MovieLens does: a list of one sentence, or of none."""
-    other = {names[place].strip(): column for column, place in columns.items() if names[place].strip() != column}
-    return [f"columns {', '.join(other)} read as {', '.join(other.values())}"] if other else []
+    other = {names[place]: column for column, place in columns.items() if names[place].strip() != column}
+    return [f"columns {shown(list(other))} read as {', '.join(other.values())}"] if other else []
+
+
+def shown(names):
+    """The first few of many names as one text that is safe to print."""
+    return ", ".join("".join(sign if sign.isprintable() else "?" for sign in name.strip()[:30]) for name in names[:12])
 
 
 def cut(line, separator):

@@ -118,17 +118,19 @@ def _bar(training, phase, epochs, steps):
         return
     from rich.console import Console
 
-    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(f"{phase:<6}", total=epochs * steps, facts="")
 
         def step(number, done, loss, state):
             facts = f"epoch {number + 1}/{epochs}  loss {loss:.4f}"
             if state["history"] and "val_rmse" in (last := state["history"][-1]):
-                facts += f"  validation RMSE {last['val_rmse']:.4f} (best {state['best']:.4f})"
+                facts += f"  val RMSE {last['val_rmse']:.4f} (best {state['best']:.4f})"
             progress.update(task, completed=number * steps + done, facts=facts)
 
         yield step
+        if progress.tasks[0].completed:
+            progress.update(task, total=progress.tasks[0].completed)  # early stopping: a full bar, not a stuck one
 
 
 @contextlib.contextmanager

@@ -1,0 +1,207 @@
+"""Files as they come and as they break: a good one is read exactly, a broken one exactly or not at all.
+
+The oracle is Python's csv module (or str.split) and arithmetic on what it gives, written here a second time.
+"""
+
+import csv
+import gzip
+import io
+import re
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from reading import cells, write
+
+from utils import tables
+from utils.datasets import load
+from utils.errors import UserError
+
+HEADINGS = {
+    "user": ("userId", "user_id", "USER", " userid "),
+    "movie": ("movieId", "item_id", "Item", "movie"),
+    "stars": ("rating", "stars", "Score"),
+    "time": ("timestamp", "ts", "Time"),
+}
+NASTY = ["", " ", "nan", "inf", "-1", "0", "1e308", "-1e308", "1.5", "0x10", "1_0", '"', '"2"3', "é", "\0", "1e-320"]
+NASTY += ["٣", "2,5", "a\nb", "1 2", "None", "007", "+7", "7.0"]
+NASTY += [*map(str, (2**63 - 1, 2**63, -(2**63) - 1, 10**25)), "x" * 300]
+
+whole = st.integers(-(2**63), 2**63 - 1) | st.integers(1, 99)
+# csv.writer leaves a lone \r unquoted, where it ends the line for every reader
+words = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), max_size=12).map("t{}".format)
+settings.register_profile("files", deadline=None, max_examples=150)
+settings.load_profile("files")
+
+
+@st.composite
+def tables_of(draw, text_ids=True):
+    """[(user, movie, stars, seconds or None), ...]: a correct rating table, no pair twice."""
+    user, movie = (draw(st.sampled_from([whole, words] if text_ids else [whole])) for _ in range(2))
+    pairs = draw(st.lists(st.tuples(user, movie), min_size=1, max_size=25, unique=True))
+    stars = [draw(st.sampled_from([0.5, 1, 1.5, 3, 4.5, 5])) for _ in pairs]
+    timed = draw(st.booleans())
+    seconds = [draw(st.integers(-(10**9), 2 * 10**9)) if timed else None for _ in pairs]
+    return [(*pair, *rest) for pair, *rest in zip(pairs, stars, seconds, strict=True)]
+
+
+@st.composite
+def files_of(draw, table):
+    """(name, bytes) of a CSV or TSV file of the table: columns in any order and spelling, quoted or not, ..."""
+    columns = ["user", "movie", "stars", *(["time"] if table[0][3] is not None else []), "remark"]
+    order = draw(st.permutations(columns))
+    heading = [draw(st.sampled_from(HEADINGS[column])) if column in HEADINGS else column for column in order]
+    rows = [dict(zip(("user", "movie", "stars", "time"), row, strict=True)) | {"remark": draw(words)} for row in table]
+    out = io.StringIO(newline="")
+    writer = csv.writer(
+        out,
+        delimiter=draw(st.sampled_from(",\t;")),
+        lineterminator=draw(st.sampled_from(["\n", "\r\n"])),
+        quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])),
+    )
+    writer.writerow(heading)
+    writer.writerows([row[column] for column in order] for row in rows)
+    data = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + out.getvalue().encode()
+    return "own.csv", gzip.compress(data) if draw(st.booleans()) else data
+
+
+def published(table, name):
+    """(name, bytes) of the table as ratings.csv, u.data or ratings.dat; seconds are 1 where it has none."""
+    separator = {"ratings.csv": ",", "u.data": "\t", "ratings.dat": "::"}[name]
+    lines = [separator.join(map(str, (*row[:3], 1 if row[3] is None else row[3]))) for row in table]
+    heading = ["userId,movieId,rating,timestamp"] if name == "ratings.csv" else []
+    return name, ("\n".join(heading + lines) + "\n").encode()
+
+
+def outcome(name, data):
+    """What loading gives: a table as {pair: (stars, seconds)}, or the message of the refusal."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return cells(load(write(Path(folder), data, name)))
+        except UserError as error:
+            message = str(error).replace(folder, "")
+    assert len(message.splitlines()) <= 2
+    assert name in message
+    return message
+
+
+def outcomes(name, data):
+    """`outcome`, made sure to be the same without the fast pass."""
+    found = outcome(name, data)
+    with patch.object(tables, "_read_fast", return_value=None):
+        assert outcome(name, data) == found
+    return found
+
+
+def parse(name, data):
+    """{pair: (stars, seconds)}, all as numbers where they are, cut and counted without the reader's help."""
+    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+    separators = {"u.data": "\t", "ratings.dat": "::"}
+    if name == "ratings.dat":
+        rows = [line.split("::") for line in re.split("\r\n|\r|\n", text) if line]
+    else:
+        separator = separators.get(name) or max(",\t;", key=re.split("\r\n|\r|\n", text.strip())[0].count)
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if row]
+    order = ["user", "movie", "stars", "time"]
+    if name not in separators:
+        known = {letters(title): column for column, titles in HEADINGS.items() for title in titles}
+        order = [known.get(letters(title)) for title in rows.pop(0)]
+    elif len(rows[0]) == 3:
+        order.remove("time")
+    assert all(len(row) == len(order) for row in rows)
+    rows = [dict(zip(order, row, strict=True)) for row in rows]
+    seconds = [float(row["time"]) // 1 if "time" in row else None for row in rows]
+    if len(set(seconds)) == 1:
+        seconds = [None] * len(rows)
+    found = {(row["user"], row["movie"]): (float(row["stars"]), time) for row, time in zip(rows, seconds, strict=True)}
+    assert len(found) == len(rows)
+    return found
+
+
+def letters(title):
+    return "".join(sign for sign in title.lower() if sign.isalnum())
+
+
+def as_text(table):
+    return {(str(user), str(movie)): value for (user, movie), value in table.items()}
+
+
+def in_digits(table):
+    """Ids such as 007, +7 and 7.0 as the number they are, for comparing."""
+    plain = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
+    return {
+        tuple(str(int(raw.split(".")[0])) if plain.fullmatch(raw.strip()) else raw for raw in pair): value
+        for pair, value in table.items()
+    }
+
+
+@given(st.data())
+def test_a_good_file_is_read_exactly_however_it_is_written(data):
+    table = data.draw(tables_of())
+    seconds = {row[3] for row in table}
+    expected = {row[:2]: (row[2], row[3] if len(seconds) > 1 else None) for row in table}
+    name, content = data.draw(files_of(table))
+    assert outcomes(name, content) == expected
+
+
+@given(tables_of(text_ids=False), st.sampled_from(["ratings.csv", "u.data", "ratings.dat"]))
+def test_a_good_file_in_a_published_layout_is_read_exactly(table, name):
+    seconds = {row[3] for row in table}
+    expected = {row[:2]: (row[2], row[3] if len(seconds) > 1 else None) for row in table}
+    assert outcomes(*published(table, name)) == expected
+
+
+@st.composite
+def damage(draw, data):
+    """The bytes with one thing done to them."""
+    kind = draw(st.sampled_from(["cut", "overwrite", "insert", "field", "separator", "repeat", "encode", "drop"]))
+    start = draw(st.integers(0, len(data)))
+    end = min(len(data), start + draw(st.integers(0, 8)))
+    lines = data.split(b"\n")
+    line = draw(st.integers(0, len(lines) - 1))
+    if kind == "cut":
+        return data[:start]
+    if kind == "overwrite":
+        return data[:start] + draw(st.binary(min_size=end - start, max_size=end - start)) + data[end:]
+    if kind == "insert":
+        return data[:start] + draw(st.sampled_from(NASTY)).encode() + data[start:]
+    if kind == "drop":
+        return data[:start] + data[end:]
+    if kind == "encode":
+        return data.decode("latin-1").encode(draw(st.sampled_from(["utf-16", "utf-16-le", "utf-8"])))
+    if kind == "field":
+        fields = re.split(rb"(::|[,\t;])", lines[line])
+        place = 2 * draw(st.integers(0, len(fields) // 2))
+        fields[place] = draw(st.sampled_from(NASTY)).encode()
+        lines[line] = b"".join(fields)
+    if kind == "separator":
+        lines[line] = re.sub(rb"::|[,\t;]", draw(st.sampled_from([b",", b"\t", b";", b":", b"::", b" "])), lines[line])
+    if kind == "repeat":
+        lines.insert(line, lines[line])
+    return b"\n".join(lines)
+
+
+@given(st.data())
+def test_a_damaged_file_is_read_exactly_or_refused(data):
+    table = data.draw(tables_of())
+    name, content = data.draw(
+        files_of(table) | st.sampled_from(["ratings.csv", "u.data", "ratings.dat"]).map(lambda n: published(table, n))
+    )
+    broken = data.draw(damage(content))
+    found = outcomes(name, broken)
+    if isinstance(found, dict):
+        assert in_digits(as_text(found)) == in_digits(parse(name, broken))
+
+
+@given(st.lists(st.tuples(words, st.lists(words, max_size=3)), min_size=1, max_size=8))
+@example([('t, "quoted", (1999)\r\nand é', [])])
+def test_titles_are_read_exactly_whatever_stands_in_them(movies):
+    out = io.StringIO(newline="")
+    rows = [(i, title, "|".join(genres)) for i, (title, genres) in enumerate(movies)]
+    csv.writer(out).writerows([("movieId", "title", "genres"), *rows])
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), out.getvalue(), "movies.csv")
+        ratings = "userId,movieId,rating\n" + "".join(f"1,{i},3\n" for i in range(len(movies)))
+        assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
