@@ -28,24 +28,32 @@ class Options:
     """write the figures as JSON to this file, or - for standard output and nothing else there"""
 
 
+@dataclass(frozen=True)
+class Mean:
+    """The simplest baseline: the same stars for every pair."""
+
+    stars: float
+    predicts_ratings = True
+
+    def predict(self, given, users, movies):
+        """The mean."""
+        return np.full(len(users), self.stars)
+
+
 def rating_metrics(model, split):
-    """{name: `Metric`} of the test ratings; {} of a model that predicts none."""
-    if not model.predicts_ratings:
+    """{name: `Metric`} of the test ratings; {} of a model that predicts none, or where only likes are hidden."""
+    if not model.predicts_ratings or split.holds_users_out:
         return {}
     return evaluation.rating_metrics(model.predict, split.test, split.ratings.scale)
 
 
 def of_baselines(split):
-    """{baseline: {name: `Metric`}}, each fitted on what the judged model was given: training and validation ratings."""
-    given = split.test.given
-    mean = given.data.mean()
-    constant = evaluation.rating_metrics(
-        lambda _, users, __: np.full(len(users), mean), split.test, split.ratings.scale
-    )
-    found = {"mean": constant}
+    """{baseline: {name: `Metric`}}, each fitted on what the judged model learned from."""
+    matrix = split.refit
+    found = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
     for name in BASELINES:
-        model = models.build(name, given.shape)
-        model.refit(given)
+        model = models.build(name, matrix.shape)
+        model.refit(matrix)
         found[name] = rating_metrics(model, split) | evaluation.ranking_metrics(model.score, split.test)
     return found
 
@@ -55,13 +63,17 @@ def judge(run):
     start = time.perf_counter()
     split, config, chosen = run.split, run.config, run.json("metrics.json")
     ratings, test = split.ratings, split.test
+    if not test.hidden.nnz:
+        raise UserError(f"{run.folder} was trained on every rating ({config['protocol']}): none is left to judge it on")
     model = models.load(run)
 
-    scorers = methods.scorers(model, test.given, latent.Neighbourhood(**chosen.get("neighbourhood", {})))
+    scorers = methods.scorers(
+        model, test.given, split.trained_users, latent.Neighbourhood(**chosen.get("neighbourhood", {}))
+    )
     ways = {method: evaluation.ranking_metrics(score, test) for method, score in scorers.items()}
     found = rating_metrics(model, split) | ways[chosen["best"]]
     baselines = of_baselines(split)
-    if model.predicts_ratings:
+    if "rmse" in found:
         report.reconstruction(run.folder / "reconstruction.png", model.predict, split)
 
     users, movies = ratings.shape

@@ -45,14 +45,16 @@ def scores(run, user, by):
     """(score of every movie, function from movie indices to predicted stars or None, method) for the user's index.
     Neither Keras nor TensorFlow is needed: an autoencoder's run holds its users' latent vectors and its decoder as
     arrays, and the other models are arrays throughout."""
-    chosen, known = run.json("metrics.json"), run.split.refit
+    chosen, known = run.json("metrics.json"), run.split.known
     if "neighbourhood" in chosen:
         space, method = latent.LatentSpace.load(run), chosen["best"] if by == "best" else by
         if method == "decoder":
             score = space.stars(user, np.arange(len(space.movies)))
         else:
             hood = latent.Neighbourhood(**chosen["neighbourhood"])
-            score = latent.neighbour_scores(space.users, likes(known), np.array([user]), hood)[0]
+            score = latent.neighbour_scores(space.users, likes(known), np.array([user]), hood, run.split.trained_users)[
+                0
+            ]
         return score, lambda movies: space.stars(user, movies), method
     if by != "best":
         raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from utils import datasets, methods, options, runs, splits
+from utils import datasets, folds, methods, options, runs, splits, tabular
 from utils.errors import UserError
 from utils.training import Training
 
@@ -22,10 +22,16 @@ class Options:
 
     data: str = "ml-latest-small-2016"
     """a known set's name, a folder in a MovieLens layout, or a file with userId, movieId, rating[, timestamp]"""
+    scale: options.Pair = None
+    """lowest and highest stars a rating can have (default: found from the ratings)"""
     protocol: Literal[tuple(splits.PROTOCOLS)] = "random"
-    """what is held out; random: 10% of the ratings are the test, 5% of the rest validation"""
-    seed: int = 0
-    """draws the split and the starting weights"""
+    """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; temporal: each user's
+    latest 10%; leave-one-out: each user's last; strong: users, of whose likes 80% are given (Liang et al. 2018);
+    strong-ratings: the same with all other ratings given too; u1..u5, ua, ub: ml-100k's published folds; fixed: the
+    ratings of --test FILE; all: nothing, for using rather than measuring"""
+    holding: splits.Options = field(default_factory=splits.Options)
+    describe: bool = False
+    """print what the data looks like, and train nothing"""
     run: options.Folder = None
     """folder to save to (default: runs/<data>-<protocol>-<model>-s<seed>)"""
     refit: bool = True
@@ -35,10 +41,6 @@ class Options:
     tensorboard: bool = False
     """write TensorBoard logs to the run folder's name with .tensorboard behind it"""
 
-    def __post_init__(self):
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
-
 
 def parse(argv):
     """(model name, `Options`, the model's Config). Only the named model is imported, and none for general help."""
@@ -46,24 +48,26 @@ def parse(argv):
     name, rest = (argv[0], argv[1:]) if named else (DEFAULT, argv)
     about = __doc__ + "\nModels: " + ", ".join(models.names()) + f" (default: {DEFAULT}; --list says what each is)."
     if not named and {"-h", "--help"} & set(argv):
-        options.parse(
-            Options, argv, "train.py [MODEL]", about + " `train.py MODEL --help` adds the model's own options."
-        )
-    for word in rest:
-        if word in models.names():
-            raise UserError(f"the model comes first: python train.py {word} ...")
+        about += " `train.py MODEL --help` adds the model's own options."
+        options.parse(Options, argv, "train.py [MODEL]", about)
+    if misplaced := [word for word in rest if word in models.names()]:
+        raise UserError(f"the model comes first: python train.py {misplaced[0]} ...")
     config = models.module(name).Config
     kinds = [("options", Options, field(default_factory=Options)), ("config", config, field(default_factory=config))]
     command = options.parse(make_dataclass("Command", kinds), rest, f"train.py {name}", models.paper(name))
     return name, command.options, command.config
 
 
-def show_models(console):
-    """Print every model with its source."""
-    table = Table("model", "what it is")
-    for name in models.names():
-        table.add_row(name, models.paper(name))
-    console.print(table)
+def read(chosen, console):
+    """(`Dataset`, `Split`), after saying what was read and held out."""
+    data = datasets.load(chosen.data, scale=chosen.scale)
+    data, test = folds.test_ratings(data, chosen.protocol, chosen.holding.test)
+    split = splits.split(data.ratings, chosen.protocol, chosen.holding, test)
+    users, movies = data.ratings.shape
+    console.print(f"{data.name}: {len(data.ratings):,} ratings of {movies:,} movies by {users:,} users")
+    for note in [*data.notes, *split.notes]:
+        console.print(f"  {note}", style="dim", highlight=False)
+    return data, split
 
 
 def signature(facts, ratings):
@@ -72,57 +76,62 @@ def signature(facts, ratings):
     return json.dumps([facts | {"options": weighty}, ratings.fingerprint()], sort_keys=True)
 
 
+def fit(model, split, training, refit):
+    """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
+    history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
+    model.remember(split.validation.given)
+    chosen = methods.choose(model, split)
+    refit = refit and not training.interrupted and not split.holds_users_out
+    if refit:
+        history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
+    model.remember(split.known)
+    return history, chosen, refit and not training.interrupted
+
+
+def show_models(console):
+    """Print every model with its source."""
+    table = Table("model", "what it is", **tabular.STYLE)
+    for name in models.names():
+        table.add_row(name, models.paper(name))
+    console.print(table)
+
+
 def main(argv=None):
     """Data, split, model, training, run folder. Returns the folder."""
     console = Console()
     if argv == ["--list"]:
         return show_models(console)
     name, chosen, config = parse(argv or [])
-
-    data = datasets.load(chosen.data)
-    ratings = data.ratings
-    folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{chosen.seed}"
-    checkpoints = folder.with_name(folder.name + ".checkpoint")
-    if chosen.resume and not checkpoints.exists():
-        raise UserError(f"nothing to resume: there is no {checkpoints}")
+    if chosen.describe:
+        return tabular.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
+    seed = chosen.holding.seed
+    data, split = read(chosen, console)
+    folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     runs.check_free(folder)
-    split = splits.split(ratings, chosen.protocol, chosen.seed)
-    console.print(f"{data.name}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by {ratings.shape[0]:,} users")
-    for note in data.notes:
-        console.print(f"  {note}", style="dim")
 
-    start = time.perf_counter()
-    facts = {
-        "model": name,
-        "options": asdict(config),
-        "seed": chosen.seed,
-        "protocol": chosen.protocol,
-        "data": data.name,
-    }
+    facts = {"model": name, "options": asdict(config), "data": data.name, "protocol": chosen.protocol, "seed": seed}
+    facts["holding"] = {key: value for key, value in asdict(chosen.holding).items() if key not in ("seed", "test")}
     training = Training(
-        checkpoints=checkpoints,
-        resume=chosen.resume,
-        signature=signature(facts, ratings),
+        checkpoints=folder.with_name(folder.name + ".checkpoint"),
+        signature=signature(facts, data.ratings),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
-    if not chosen.resume:
-        training.forget()
-    model = models.build(name, ratings.shape, config, chosen.seed)
-    history = model.fit(split.train, split.validation, training)
-    preferred = methods.choose(model, split.validation)
-    refit = chosen.refit and not training.interrupted
-    if refit:
-        again = model.refit(split.refit, training)
-        refit = not training.interrupted
-        history = [{"phase": "train", **row} for row in history] + [{"phase": "refit", **row} for row in again or []]
-    seconds = time.perf_counter() - start
+    training.start(chosen.resume)
+    model = models.build(name, data.ratings.shape, config, seed)
+    if split.holds_users_out and not model.takes_new_users:
+        raise UserError(
+            f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
+        )
 
-    facts |= {"refit": refit, "seconds": round(seconds, 2)}
+    start = time.perf_counter()
+    history, preferred, refitted = fit(model, split, training, chosen.refit)
+    seconds = time.perf_counter() - start
+    facts |= {"refit": refitted, "seconds": round(seconds, 2)}
     runs.save(folder, model, split, data.movies, facts, history, preferred)
-    console.print(f"{name} trained in {seconds:.0f} s, saved in {folder}")
+    console.print(f"{name} trained in {seconds:.0f} s, saved in {folder}", soft_wrap=True)
     if training.interrupted:
-        console.print("stopped early: the best weights so far are saved; add --resume to the same command to go on")
+        console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
     else:
         training.forget()
     return folder

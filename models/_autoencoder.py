@@ -105,7 +105,6 @@ class Autoencoder(Recommender):
         history = train(self.network, epoch, config.epochs, training, phase, validate, config.patience)
         if validate:
             self.best_epoch = min(history, key=lambda row: row["val_rmse"])["epoch"]
-        self._remember(matrix)
         return history
 
     def _build(self, matrix):
@@ -144,7 +143,7 @@ class Autoencoder(Recommender):
             return self._apply(self.network, given)
         users = self._known(given, users)
         residual = np.concatenate([self.decoder.predict_on_batch(b)[:, users] for b in _blocks(self.latent.movies)])
-        return residual.T + self._baseline().predict(users[:, None], np.arange(self.shape[1]))
+        return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
         """Predicted stars of each pair."""
@@ -188,21 +187,21 @@ class Autoencoder(Recommender):
 
     # -- the latent space ----------------------------------------------------------------------------------------
 
-    def _baseline(self):
-        zero = np.zeros(1, np.float32)
-        return (
-            self.biases
-            if self.config.baseline
-            else biases.Biases(0.0, zero.repeat(self.shape[0]), zero.repeat(self.shape[1]))
-        )
+    def _baseline(self, known):
+        """`Biases` as the network sees them: users' deviations from their known ratings; nothing without baseline."""
+        if not self.config.baseline:
+            return biases.Biases(0.0, *(np.zeros(n, np.float32) for n in self.shape))
+        if self.config.rows == "movies":
+            return self.biases
+        return biases.of_rows(known, self.biases.mean, self.biases.movie, self.config.user_damping)
 
-    def _remember(self, matrix):
+    def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
-        rows = self._apply(self.encoder, self._rows(matrix))
+        rows = self._apply(self.encoder, self._rows(known))
         columns = self._column_vectors(rows.shape[1])
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
         layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
-        self.latent = LatentSpace(users, movies, self._baseline(), layers, self.config.rows)
+        self.latent = LatentSpace(users, movies, self._baseline(known), layers, self.config.rows)
 
     def _column_vectors(self, width):
         """The latent vector of a column: where a row lands that rated it alone, one star above what was expected, less
@@ -232,7 +231,6 @@ class Autoencoder(Recommender):
         self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
         self._join()
         self.latent = LatentSpace.load(run)
-        self.biases = self.latent.biases
 
 
 def _blocks(rows):

@@ -28,6 +28,10 @@ class Recommender:
         """Fit again from the start on `matrix`, with everything as `fit` chose it."""
         raise NotImplementedError
 
+    def remember(self, known):
+        """Called with the CSR matrix of all users' known ratings when a fit is over: models with a latent space encode
+        users and movies for `latent`; others have nothing to do."""
+
     def score(self, given, users=None):
         """Float32 (n, n_movies), higher is better, on any scale; movies in `given` are not masked."""
         raise NotImplementedError

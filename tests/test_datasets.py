@@ -15,6 +15,7 @@ from reading import FIVE_STARS, HEADING, cells, refusal, write
 from utils import tables
 from utils.datasets import REPOSITORY, load
 from utils.describe import describe
+from utils.errors import UserError
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
 REAL = Path(os.environ.get("REELSPACE_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -140,7 +141,12 @@ def test_ids_are_whole_numbers_if_more_than_half_are_and_text_otherwise(tmp_path
     assert half.ratings.user_ids.tolist() == ["1", "x"]
     said = refusal(write(tmp_path, "user,movie,rating\n1,1,3\n2,1,3\nx,1,4\n"))
     assert "own.csv:4: userId 'x' is not a whole number" in said
-    assert load(write(tmp_path, "user,movie,rating\n1.0,0x10,3\n2.0,0x11,3\n")).ratings.movie_ids[0] == "0x10"
+    assert load(write(tmp_path, "user,movie,rating\n1.0,5,3\n2.0,007,3\n")).ratings.user_ids.tolist() == [1, 2]
+
+
+def test_hexadecimal_ids_are_text(tmp_path):  # the fast pass would read them as numbers
+    assert load(write(tmp_path, "user,movie,rating\n1,0x10,3\n")).ratings.movie_ids.tolist() == ["0x10"]
+    assert load(write(tmp_path, "0X1\t10\t3\t1\n", "u.data")).ratings.user_ids.tolist() == ["0X1"]
 
 
 def test_a_movie_table_beside_own_ratings_names_the_movies_it_lists(tmp_path):
@@ -162,6 +168,12 @@ def test_tags_are_read_on_demand_with_matrix_indices(tmp_path):
     assert load(path).tags is None
     write(tmp_path, 'userId,movieId,tag,timestamp\n2,2,"dark, slow",99\n8,1,fun,98\n', "tags.csv")
     assert load(path).tags.values.tolist() == [[1, 1, "dark, slow", 99], [-1, 0, "fun", 98]]
+    (tmp_path / "tags.csv").unlink()
+    write(tmp_path, "2::2::dark::slow::99\n", "tags.dat")
+    assert load(path).tags.values.tolist() == [[1, 1, "dark::slow", 99]]
+    write(tmp_path, "2::2::dark::99\n2::2::99\n", "tags.dat")
+    with pytest.raises(UserError, match="tags.dat:2: too few fields"):
+        load(path).tags  # noqa: B018
 
 
 def test_bom_crlf_gzip_blank_lines_and_no_last_line_end_change_nothing(tmp_path):

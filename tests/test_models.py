@@ -40,9 +40,10 @@ def trained(name, seed=0, **options):
 def train_on(table, name, seed=0, **options):
     known = models.module(name).Config.__dataclass_fields__
     options = {k: v for k, v in QUICK.items() if k in known} | options
-    split = splits.split(table, "random", 0)
+    split = splits.split(table, "random", splits.Options())
     model = models.build(name, table.shape, models.module(name).Config(**options), seed)
     model.history = model.fit(split.train, split.validation, Training())
+    model.remember(split.train)
     return model, split
 
 

@@ -1,4 +1,4 @@
-"""The rating table, its matrix, the splits and the bias baseline, against literal loops and scikit-learn."""
+"""The rating table, its matrix and the bias baseline, against literal loops and scikit-learn."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
-from utils import biases, splits
+from utils import biases
 from utils.ratings import dense, index_of, likes
 
 
@@ -40,36 +40,6 @@ def test_index_of_finds_raw_ids_and_marks_unknown_ones():
     assert index_of(np.array([3, 5, 9]), [9, 4, 3, 10]).tolist() == [2, -1, 0, -1]
     assert index_of(np.array(["a", "c"]), ["c", "b"]).tolist() == [1, -1]
     assert index_of(np.array([3, 5]), ["3"]).tolist() == [-1]
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 500])
-def test_random_split_has_the_stated_sizes_and_loses_nothing(n):
-    table = random_ratings(n=n)
-    part = splits.random(table, seed=3)
-    test = round(0.1 * n)
-    assert (part == splits.Part.TEST).sum() == test
-    assert (part == splits.Part.VALIDATION).sum() == round(0.05 * (n - test))
-    split = splits.Split(table, part)
-    pieces = [split.train, split.validation.hidden, split.test.hidden]
-    assert sum(p.nnz for p in pieces) == n
-    np.testing.assert_array_equal(sum(p.toarray() for p in pieces), table.matrix().toarray())
-
-
-def test_nothing_hidden_is_given(ratings):
-    split = splits.split(ratings, "random", 0)
-    for holdout in (split.validation, split.test):
-        assert holdout.given.multiply(holdout.hidden).nnz == 0
-    assert split.validation.given.multiply(split.test.hidden).nnz == 0
-    assert split.test.given.nnz == split.train.nnz + split.validation.hidden.nnz
-
-
-def test_a_seed_gives_the_same_split_and_another_seed_another(ratings):
-    np.testing.assert_array_equal(splits.random(ratings, 5), splits.random(ratings, 5))
-    assert (splits.random(ratings, 5) != splits.random(ratings, 6)).any()
-
-
-def test_the_split_of_seed_0_is_the_same_on_every_machine(ratings):
-    assert np.flatnonzero(splits.random(ratings, 0) == splits.Part.TEST)[:6].tolist() == [2, 5, 15, 41, 54, 55]
 
 
 def test_biases_are_the_ridge_regression_on_user_and_movie(ratings):

@@ -94,7 +94,7 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
         (HEADING + "1,2,3,4\n1,3,1e999,5\n", ":3: rating '1e999' is too large"),
         (HEADING + "1,2,3,4\n1,3,1_0,5\n", ":3: rating '1_0' is not a number"),
         (HEADING + "1,2,3,4\n1,3,,5\n", ":3: the rating is empty"),
-        (HEADING + "1,2,3,4\n,3,3,5\n", ":3: userId is empty"),
+        (HEADING + "1,2,3,4\n,3,3,5\n", ":3: userId '' is an empty id"),
         (HEADING + "1,2,3,4\n1,3,3,\n", ":3: the timestamp is empty"),
         (HEADING + "1,2,3,4\n1,3,3,2009-01-01\n", ":3: timestamp '2009-01-01' is not a number"),
         (HEADING + "1,2,3,4\n1,3,3,1260759144000\n", ":3: timestamp 1260759144000 is not in seconds"),
@@ -109,6 +109,8 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
         ),
         (HEADING + "1,2,3,4\n2,2,3,4\n1,2,5,6\n", ":4: user 1 has already rated movie 2 ("),
         (HEADING + '1,2,3,4\n1,"3,3,4\n', ":3: can't be cut into fields"),
+        (HEADING + '1,2,3,4\n1,"3"4,3,4\n', ":3: can't be cut into fields"),
+        (b"userId,movieId,rating,remark\n1,2,3,\xe9\n", ":2: byte 0xe9 is not UTF-8"),
         ((HEADING + "1,2,3,4\n").encode() + b"\xe9,3,3,4\n", ":3: byte 0xe9 is not UTF-8"),
         (b"us\xe9r,movieId,rating\n1,2,3\n", ":1: byte 0xe9 is not UTF-8"),
         ((HEADING + FIVE_STARS).encode("utf-16"), "UTF-16"),
@@ -145,6 +147,7 @@ def test_the_line_is_right_in_a_file_whose_notes_hold_line_breaks(tmp_path):
         ("u.item", "1|A|||a" + "|2" * 19, "u.item:1: genre flags"),
         ("u.item", ("1|A|||a" + "|0" * 19 + "\n") * 2, "u.item:2: '1' is listed already on line 1"),
         ("u.user", "1|24|M|technician", "u.user:1: too few fields"),
+        ("u.user", "1|24|M|technician|8\n1|25|M|other|9\n", "u.user:2: '1' is listed already on line 1"),
         ("u.user", "1|old|M|technician|85711", "u.user:1: no age"),
     ],
 )
@@ -193,7 +196,7 @@ def test_a_device_is_no_file():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"userId": ["a", "b", ""]}, "row 3: userId is empty"),
+        ({"userId": ["a", "b", ""]}, "row 3: userId '' is an empty id"),
         ({"userId": ["a", None, "c"]}, "row 2: the userId is empty"),
         ({"userId": [1.5, 2, 3]}, "row 1: userId 1.5 is not a whole number"),
         ({"rating": [1, math.nan, 3]}, "row 2"),

@@ -10,7 +10,7 @@ from utils.errors import UserError
 from utils.training import Training
 
 TABLE = random_ratings(30, 25, 300)
-SPLIT = splits.split(TABLE, "random", 0)
+SPLIT = splits.split(TABLE, "random", splits.Options())
 
 
 def autorec(training, epochs=6):
@@ -84,7 +84,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_pa
         _, begun = autorec(cut)
     assert cut.interrupted
     assert len(begun) == 3
-    resumed, finished = autorec(Training(checkpoints=tmp_path, resume=True))
+    resumed, finished = autorec(Training(checkpoints=tmp_path))
     assert [row["loss"] for row in finished] == [row["loss"] for row in history]
     for a, b in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -118,7 +118,7 @@ def test_ctrl_c_before_the_first_epoch_is_over_is_passed_on(monkeypatch):
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     autorec(Training(checkpoints=tmp_path, signature="one"), epochs=2)
     with pytest.raises(UserError, match="other data or options"):
-        autorec(Training(checkpoints=tmp_path, resume=True, signature="another"))
+        autorec(Training(checkpoints=tmp_path, signature="another"))
 
 
 def test_a_loss_that_is_no_number_stops_with_the_epoch():

@@ -17,6 +17,7 @@ LICENCE = (
     "use without permission, cite Harper & Konstan (2015), doi:10.1145/2827872; the README in {folder} has the terms."
 )
 TRIES = 4  # connections in a row that may break before giving up; each goes on where the last one stopped
+BLOCK = 1 << 14  # bytes written at a time: what has come of an unfinished block is lost when a connection breaks
 PAUSE = 1.0  # seconds before the second try, doubled for each further one
 
 
@@ -188,7 +189,7 @@ def _receive(url, part):
         progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
         with progress, open(part, "ab" if have else "wb") as file:
             bar = progress.add_task(url.rsplit("/", 1)[-1], total=total, completed=have)
-            for block in answer.iter_content(1 << 18):
+            for block in answer.iter_content(BLOCK):
                 file.write(block)
                 progress.advance(bar, len(block))
 

@@ -32,8 +32,10 @@ class Metric:
 
     def of_users(self, weights):
         """Value of the metric when user i counts weights[j, i] times: (len(weights),)."""
+        sums = np.stack([self.total, self.count], axis=1)
+        total, count = np.concatenate([part @ sums for part in np.array_split(weights, -(-len(weights) // 50))]).T
         with np.errstate(invalid="ignore"):
-            mean = (weights @ self.total) / (weights @ self.count)
+            mean = total / count
         return np.sqrt(mean) if self.root else mean
 
 
@@ -49,29 +51,38 @@ def rating_metrics(predict, holdout, scale):
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
 
 
-def ranking_metrics(score, holdout):
+def ranking_metrics(score, holdout, most=None):
     """{"ndcg@100", "recall@20", "recall@50"} of the hidden likes among all movies not given. `score` is a model's
-    `score(given, users)`. Users with no hidden like count 0."""
+    `score(given, users)`. Users with no hidden like count 0. most: judge at most this many users, a fixed sample."""
     hidden = likes(holdout.hidden)
     n_hidden = np.diff(hidden.indptr)
     values = {name: np.zeros(len(n_hidden)) for name in metrics.CUTS}
     judged = np.flatnonzero(n_hidden)
+    if most is not None and len(judged) > most:
+        judged = np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
     for start in range(0, len(judged), BLOCK):
         users = judged[start : start + BLOCK]
         given = holdout.given[users]
-        top = ranking.top_k(ranking.hide_seen(score(given, users), given), max(k for _, k in metrics.CUTS.values()))
+        scores = ranking.hide_seen(score(given, users), given)
+        if holdout.candidates is not None:
+            scores[:, ~holdout.candidates] = -np.inf
+        top = ranking.top_k(scores, max(k for _, k in metrics.CUTS.values()))
         hit = metrics.hits(top, hidden[users])
         for name, (metric, k) in metrics.CUTS.items():
             values[name][users] = metric(hit, n_hidden[users], k)
-    return {name: Metric(value, (n_hidden > 0).astype(float)) for name, value in values.items()}
+    count = np.bincount(judged, minlength=len(n_hidden)).astype(float)
+    return {name: Metric(value, count) for name, value in values.items()}
 
 
 @lru_cache(maxsize=1)
 def _resampled(n_users):
-    """(RESAMPLES, n_users) float64: how often each user is drawn in each bootstrap sample; the same at every call, so
+    """(RESAMPLES, n_users) uint8: how often each user is drawn in each bootstrap sample; the same at every call, so
     that two models are always compared on the same samples."""
     rng = np.random.default_rng(0)
-    return rng.multinomial(n_users, np.full(n_users, 1 / n_users), size=RESAMPLES).astype(np.float64)
+    drawn = np.empty((RESAMPLES, n_users), np.uint8)  # more than 255 draws of one user do not happen
+    for row in drawn:
+        row[:] = np.bincount(rng.integers(n_users, size=n_users), minlength=n_users)
+    return drawn
 
 
 def _with_interval(value, samples, n):

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from utils.biases import Biases
 from utils.ranking import top_k
+from utils.ratings import index_of
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,30 @@ def cosine(a, b):
 
 def nearest(vectors, queries, k, own=None):
     """The `k` rows of `vectors` nearest to each row of `queries` by cosine: (indices, cosines), both (n, k), nearest
-    first, ties by index. `own[i]`, where given, is the row that query i itself is: it is left out."""
+    first, ties by index. `own[i]`, where given, is the row that query i itself is, or -1: it is left out, its place at
+    the end filled with a cosine of -1 when there are not `k` others."""
     near = cosine(queries, vectors)
     if own is not None:
-        near[np.arange(len(queries)), own] = -np.inf
-        k = min(k, len(vectors) - 1)
+        mine = np.flatnonzero(np.asarray(own) >= 0)
+        near[mine, np.asarray(own)[mine]] = -np.inf
     index = top_k(near, k)
-    return index, np.take_along_axis(near, index, axis=1)
+    return index, np.maximum(np.take_along_axis(near, index, axis=1), -1)
 
 
-def neighbour_scores(vectors, likes, users, neighbourhood):
+def neighbour_scores(vectors, likes, users, neighbourhood, pool=None):
     """What the nearest users like: score[i, m] = sum over the neighbours v of users[i] of max(cosine, 0)**power x
     [v likes m], float32 (len(users), n_movies).
 
     vectors: (n_users, latent), compared after taking off their mean: what all users share says nothing about who is
-    near. likes: CSR 0/1, users x movies. A user is never among their own neighbours."""
-    vectors = vectors - vectors.mean(axis=0)
-    index, near = nearest(vectors, vectors[users], neighbourhood.size, own=users)
+    near. likes: CSR 0/1, users x movies. pool: indices of the users who can be neighbours, ascending; all where None. A
+    user is never among their own neighbours."""
+    pool = np.arange(len(vectors)) if pool is None else pool
+    centre = vectors[pool].mean(axis=0)
+    own = index_of(pool, users)
+    index, near = nearest(vectors[pool] - centre, vectors[users] - centre, neighbourhood.size, own)
     weight = np.maximum(near, 0) ** neighbourhood.power
     rows = np.repeat(np.arange(len(users)), index.shape[1])
-    weights = sp.csr_array((weight.ravel(), (rows, index.ravel())), shape=(len(users), len(vectors)))
+    weights = sp.csr_array((weight.ravel(), (rows, pool[index.ravel()])), shape=(len(users), len(vectors)))
     return (weights @ likes).toarray().astype(np.float32)
 
 

@@ -12,19 +12,29 @@ import tyro
 
 from utils.errors import UserError
 
-Sizes = Annotated[
-    tuple[int, ...],
-    tyro.constructors.PrimitiveConstructorSpec(
+
+def _listed(number, metavar, length=None):
+    """How tyro reads numbers separated by commas."""
+
+    def read(arguments):
+        numbers = tuple(number(part) for part in arguments[0].split(","))
+        if length and len(numbers) != length:
+            raise ValueError(f"{length} numbers separated by a comma are needed, got {arguments[0]}")
+        return numbers
+
+    return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
-        metavar="N[,N...]",
-        instance_from_str=lambda args: tuple(int(part) for part in args[0].split(",")),
-        is_instance=lambda value: isinstance(value, tuple),
-        str_from_instance=lambda value: [",".join(map(str, value))],
-    ),
-]
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value or ()))],
+    )
+
+
+Sizes = Annotated[tuple[int, ...], _listed(int, "N[,N...]")]
 """Layer sizes, written 500,200 on the command line."""
-
-
+Pair = Annotated[tuple[float, float] | None, _listed(float, "LOW,HIGH", 2), tyro.conf.arg(help_behavior_hint="")]
+"""Two numbers, written 0.5,5 on the command line."""
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 """A folder that has a default of its own, which the option's help tells."""
 Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hint="")]

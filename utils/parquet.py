@@ -6,8 +6,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from utils.errors import UserError
-from utils.tables import NEEDED, SECONDS, SPELLINGS, Table, positions, to_ids
+from utils.tables import NEEDED, SPELLINGS, Table
 from utils.textfiles import find_columns, renamed, shown
+from utils.values import SECONDS, positions, to_ids
 
 
 def read_parquet(path):

@@ -6,8 +6,8 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies, year_of
-from utils.tables import to_seconds, to_whole
-from utils.textfiles import cut, find_columns, first_line, is_utf8, rows, shown
+from utils.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
+from utils.values import to_seconds, to_whole
 
 MOVIE_COLUMNS = {
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
@@ -44,7 +44,8 @@ def read_movies(path, ids):
     place = {raw: index for index, raw in enumerate(ids.tolist())}
     lines = {}
     for line, text, title, year, genres in reader(file):
-        raw = _new_id(text, ids, lines, file, line)
+        with located(file, line):
+            raw = _new_id(text, ids, lines, line)
         if raw in place and title.strip():
             index = place[raw]
             movies.titles[index], movies.years[index] = title, year
@@ -57,28 +58,20 @@ def read_movies(path, ids):
     return movies, notes
 
 
-def _id(text, ids, where):
+def _id(text, ids):
     """The raw id that `text` stands for, of the kind the ratings' `ids` are."""
-    if ids.dtype.kind == "U":
-        return text
-    raw = to_whole(text)
+    raw = text if ids.dtype.kind == "U" else to_whole(text)
     if raw is None:
-        raise UserError(f"{where}: id {text[:40]!r} is not a whole number, as the ids of the ratings are")
+        raise ValueError(f"id {text[:40]!r} is not a whole number, as the ids of the ratings are")
     return raw
 
 
-def _new_id(text, ids, lines, file, line):
+def _new_id(text, ids, lines, line):
     """The raw id on a line of a table that tells each once; `lines` remembers, and gets, {raw id: line}."""
-    raw = _id(text, ids, f"{file}:{line}")
+    raw = _id(text, ids)
     if lines.setdefault(raw, line) != line:
-        raise UserError(f"{file}:{line}: {text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
+        raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
     return raw
-
-
-def _check_width(fields, width, where):
-    if len(fields) != width:
-        few = "few" if len(fields) < width else "many"
-        raise UserError(f"{where}: too {few} fields: {len(fields)}, where {width} belong")
 
 
 def _headed(file, spellings, needed):
@@ -92,10 +85,10 @@ def _headed(file, spellings, needed):
     else:
         names = shown(cut(line, ","))
         raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {names}")
-    for number, fields in rows(file, separator):
-        if number > heading:
-            _check_width(fields, len(names), f"{file}:{number}")
-            yield number, {name: fields[place] for name, place in columns.items()}
+    for number, fields in rows(file, separator, heading):
+        with located(file, number):
+            check_width(fields, len(names))
+        yield number, {name: fields[place] for name, place in columns.items()}
 
 
 def _movies_csv(file):
@@ -106,21 +99,27 @@ def _movies_csv(file):
 
 
 def _movies_dat(file):
-    for line, fields in rows(file, "::", "utf-8" if is_utf8(file) else "latin-1"):
-        if len(fields) < 3:
-            _check_width(fields, 3, f"{file}:{line}")
-        title = "::".join(fields[1:-1])
-        yield line, fields[0], title, year_of(title), fields[-1].split("|")
+    for line, fields in rows(file, "::", encoding="utf-8" if is_utf8(file) else "latin-1"):
+        raw, title, genres = _joined(file, line, fields, 3)
+        yield line, raw, title, year_of(title), genres.split("|")
+
+
+def _joined(file, line, fields, width):
+    """The fields of a line of a .dat file, of which the last but one is text that may hold the separator itself."""
+    with located(file, line):
+        check_width(fields[:width], width)
+    return [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
 
 
 def _movies_100k(file):
     names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
     if listed.is_file():
-        names = [fields[0] for _, fields in rows(listed, "|")]
-    for line, fields in rows(file, "|", "latin-1"):  # id, title, release date, video date, address, flags
-        _check_width(fields, 5 + len(names), f"{file}:{line}")
-        if not set(fields[5:]) <= {"0", "1"}:
-            raise UserError(f"{file}:{line}: genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
+        names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
+    for line, fields in rows(file, "|", encoding="latin-1", quoted=False):
+        with located(file, line):
+            check_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
+            if not set(fields[5:]) <= {"0", "1"}:
+                raise ValueError(f"genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
         genres = [name for name, flag in zip(names, fields[5:], strict=True) if flag == "1"]
         year = year_of(fields[1]) or (int(fields[2][-4:]) if fields[2][-4:].isdecimal() else None)
         yield line, fields[0], fields[1], year, genres
@@ -138,15 +137,16 @@ def read_users(path, ids):
         return None
     told, lines = {}, {}
     occupations = dict(enumerate(OCCUPATIONS_1M.split("|")))
-    for line, fields in rows(file, separator, "latin-1"):
-        _check_width(fields, 5, f"{file}:{line}")
-        user = dict(zip(columns, fields[1:4], strict=True))
-        user["age"] = to_whole(user["age"])
-        if separator == "::":
-            user["occupation"] = occupations.get(to_whole(user["occupation"]))
-        if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
-            raise UserError(f"{file}:{line}: no age or occupation: {separator.join(fields)[:60]!r}")
-        told[_new_id(fields[0], ids, lines, file, line)] = user
+    for line, fields in rows(file, separator, encoding="latin-1", quoted=False):
+        with located(file, line):
+            check_width(fields, 5)
+            user = dict(zip(columns, fields[1:4], strict=True))
+            user["age"] = to_whole(user["age"])
+            if separator == "::":
+                user["occupation"] = occupations.get(to_whole(user["occupation"]))
+            if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
+                raise ValueError(f"no age or occupation in {separator.join(fields)[:60]!r}")
+            told[_new_id(fields[0], ids, lines, line)] = user
     table = pd.DataFrame([told.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
     return table.astype({"age": "Int16", "gender": "str", "occupation": "str"})
 
@@ -160,12 +160,12 @@ def read_tags(folder, user_ids, movie_ids):
     if file.suffix == ".csv":
         found = ((line, *row.values()) for line, row in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
     else:
-        found = ((line, f[0], f[1], "::".join(f[2:-1]), f[-1]) for line, f in rows(file, "::") if len(f) > 3)
+        found = ((line, *_joined(file, line, fields, 4)) for line, fields in rows(file, "::"))
     users = {raw: index for index, raw in enumerate(user_ids.tolist())}
     movies = {raw: index for index, raw in enumerate(movie_ids.tolist())}
     tags = []
     for line, user, movie, tag, seconds in found:
-        where = f"{file}:{line}"
-        user, movie = users.get(_id(user, user_ids, where), -1), movies.get(_id(movie, movie_ids, where), -1)
-        tags.append((user, movie, tag, to_seconds(seconds, where)))
+        with located(file, line):
+            user, movie = users.get(_id(user, user_ids), -1), movies.get(_id(movie, movie_ids), -1)
+            tags.append((user, movie, tag, to_seconds(seconds)))
     return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

@@ -1,74 +1,256 @@
-"""Who or what is held out. Each protocol is one function from the rating table to one label a rating, so that training,
-validation and test are disjoint and complete by construction, and the run folder records a split as one small array."""
+"""Who or what is held out. Each protocol is one function from the ratings to one label a rating, so that training,
+validation and test are disjoint and complete by construction, and a run folder records a split as one small array."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from utils.ratings import Ratings
+from utils.errors import UserError
+from utils.ratings import LIKE, Ratings
 
 
 class Part(IntEnum):
     """What a rating is used for."""
 
     TRAIN = 0
-    VALIDATION = 1  # hidden while options and epochs are chosen; after that the model may learn from it
+    VALIDATION = 1  # hidden while options and epochs are chosen; after that a model may learn from it
     TEST = 2  # hidden from everything until the one evaluation
+    GIVEN = 3  # of a held-out user: shown to the model when it recommends, never trained on
+    LEFT_OUT = 4  # the protocol does not use it
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """Two CSR matrices of the users x movies shape: `given` is shown to the model, `hidden` is judged."""
+    """Two CSR matrices of the users x movies shape: `given` is shown to the model, `hidden` is judged. candidates:
+    bool (n_movies,), the movies that are ranked; all where None."""
 
     given: sp.csr_array
     hidden: sp.csr_array
+    candidates: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rating table with one `Part` a rating (int8 array `part`), and the matrices that follow from it."""
+    """The rating table with one `Part` a rating (int8 array `part`), and the matrices that follow from it.
+
+    notes: sentences for the user about what the protocol did."""
 
     ratings: Ratings
     part: np.ndarray
+    notes: list = field(default_factory=list)
+
+    def _matrix(self, *parts):
+        return self.ratings.matrix(np.isin(self.part, parts))
+
+    @property
+    def holds_users_out(self):
+        """Whether held-out users are judged, of whom nothing was trained on (strong generalization)."""
+        return bool((self.part == Part.GIVEN).any())
 
     @property
     def train(self):
         """What a model is fitted on while anything is still being chosen."""
-        return self.ratings.matrix(self.part == Part.TRAIN)
+        return self._matrix(Part.TRAIN)
+
+    @property
+    def refit(self):
+        """What the final model is fitted on once everything is chosen: training and validation ratings together, but
+        the training ratings alone where validation users are other people (as Liang et al. 2018 do)."""
+        return self.train if self.holds_users_out else self._matrix(Part.TRAIN, Part.VALIDATION)
+
+    @property
+    def known(self):
+        """Everything but the test: what may be built on when recommending."""
+        return self._matrix(Part.TRAIN, Part.VALIDATION, Part.GIVEN)
+
+    @property
+    def candidates(self):
+        """Movies that are ranked, None for all: those that training users like where users are held out."""
+        if not self.holds_users_out:
+            return None
+        liked = (self.part == Part.TRAIN) & (self.ratings.rating > LIKE)
+        return np.bincount(self.ratings.movie[liked], minlength=self.ratings.shape[1]) > 0
+
+    @property
+    def trained_users(self):
+        """Indices of the users who are trained on: the ones who can vouch for others as neighbours."""
+        return np.unique(self.ratings.user[self.part == Part.TRAIN])
 
     @property
     def validation(self):
         """The hold-out that chooses epochs, options and methods."""
-        return Holdout(self.train, self.ratings.matrix(self.part == Part.VALIDATION))
-
-    @property
-    def refit(self):
-        """Training and validation ratings together: what the final model is fitted on once everything is chosen."""
-        return self.ratings.matrix(self.part != Part.TEST)
+        return Holdout(self._matrix(Part.TRAIN, Part.GIVEN), self._matrix(Part.VALIDATION), self.candidates)
 
     @property
     def test(self):
         """The hold-out that is read once. Validation ratings are given: by then they are known like any other."""
-        return Holdout(self.refit, self.ratings.matrix(self.part == Part.TEST))
+        return Holdout(self.known, self._matrix(Part.TEST), self.candidates)
 
 
-def random(ratings, seed, test=0.1, validation=0.05):
-    """Protocol `random`: `test` of all ratings, and `validation` of the rest, drawn without regard to user or movie.
-    Returns int8 labels, one a rating; the same table and seed give the same labels on every machine."""
-    order = np.random.default_rng(seed).permutation(len(ratings))
-    n_test = round(test * len(ratings))
-    n_validation = round(validation * (len(ratings) - n_test))
-    part = np.full(len(ratings), Part.TRAIN, np.int8)
-    part[order[:n_test]] = Part.TEST
-    part[order[n_test : n_test + n_validation]] = Part.VALIDATION
+# -- the protocols: (ratings, options, rng) -> int8 labels, or labels and notes ----------------------------------------
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the protocols."""
+
+    seed: int = 0
+    """draws the split and the starting weights"""
+    test_share: float = 0.1
+    """share of the ratings that is the test (random), or of each user's ratings (temporal)"""
+    validation_share: float = 0.05
+    """share of the remaining ratings that is validation"""
+    test: Path | None = None
+    """file with the test ratings (fixed)"""
+    held_out: int | None = None
+    """number of users held out for validation, and as many for the test (strong, strong-ratings; default: a tenth)"""
+
+    def __post_init__(self):
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 < self.test_share < 1 or not 0 < self.validation_share < 1:
+            raise ValueError("test-share and validation-share must be above 0 and below 1")
+        if self.held_out is not None and self.held_out < 1:
+            raise ValueError(f"held-out must be 1 or more, got {self.held_out}")
+
+
+def _with_validation(part, options, rng):
+    """Turn a random share of the TRAIN labels into VALIDATION, in place; returns `part`."""
+    rest = np.flatnonzero(part == Part.TRAIN)
+    part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Part.VALIDATION
     return part
 
 
-PROTOCOLS = {"random": random}
+def random(ratings, options, rng):
+    """A share of all ratings is the test, drawn without regard to user or movie."""
+    part = np.zeros(len(ratings), np.int8)
+    part[rng.permutation(len(ratings))[: round(options.test_share * len(ratings))]] = Part.TEST
+    return _with_validation(part, options, rng)
 
 
-def split(ratings, protocol, seed):
-    """The `Split` of a rating table by the protocol of that name."""
-    return Split(ratings, PROTOCOLS[protocol](ratings, seed))
+def train_on_all(ratings, options, rng):
+    """Protocol `all`: no test; a validation slice chooses the epochs. For using, not for measuring."""
+    return _with_validation(np.zeros(len(ratings), np.int8), options, rng)
+
+
+def fixed(ratings, options, rng, test):
+    """The ratings at the indices `test` are the test: those of the file --test, or of a published fold."""
+    part = np.zeros(len(ratings), np.int8)
+    part[test] = Part.TEST
+    return _with_validation(part, options, rng)
+
+
+def temporal(ratings, options, rng):
+    """Each user's latest share of ratings is the test, the latest of what remains validation; a user with too few for
+    half a rating of test has none. Equal times are put in a random order."""
+    age = _from_the_end(ratings, rng, needs_time="temporal")
+    count = np.bincount(ratings.user, minlength=ratings.shape[0])
+    n_test = np.floor(options.test_share * count + 0.5).astype(int)
+    n_validation = np.floor(options.validation_share * (count - n_test) + 0.5).astype(int)
+    part = np.zeros(len(ratings), np.int8)
+    part[age < (n_test + n_validation)[ratings.user]] = Part.VALIDATION
+    part[age < n_test[ratings.user]] = Part.TEST
+    return part
+
+
+def leave_one_out(ratings, options, rng):
+    """Each user's latest rating is the test and the one before it validation, as long as one remains to train on; a
+    random order stands in where there are no timestamps."""
+    age = _from_the_end(ratings, rng)
+    count = np.bincount(ratings.user, minlength=ratings.shape[0])[ratings.user]
+    part = np.zeros(len(ratings), np.int8)
+    part[(age == 1) & (count >= 3)] = Part.VALIDATION
+    part[(age == 0) & (count >= 2)] = Part.TEST
+    return part
+
+
+def _from_the_end(ratings, rng, needs_time=None):
+    """How many of the same user's ratings are later: 0 for a user's last one; ties are put in a random order."""
+    if needs_time and ratings.timestamp is None:
+        raise UserError(f"protocol {needs_time} needs timestamps, and this data has none (or the same everywhere)")
+    times = () if ratings.timestamp is None else (-ratings.timestamp,)
+    return _place_within_user(ratings.user, ratings.shape[0], rng.random(len(ratings)), *times)
+
+
+def _place_within_user(user, n_users, *keys):
+    """Place (from 0) of each entry among the entries of the same user, sorted by the last key, then the one before."""
+    order = np.lexsort((*keys, user))
+    count = np.bincount(user, minlength=n_users)
+    place = np.empty(len(user), np.int64)
+    place[order] = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
+    return place
+
+
+def strong(ratings, options, rng):
+    """Held-out users (Liang et al. 2018): only likes, of users with at least five; the movies are those the training
+    users like. Of each held-out user a fifth of the likes, rounded down, is hidden and the rest given; one with fewer
+    than five such movies has all given."""
+    return _strong(ratings, options, rng, Part.LEFT_OUT)
+
+
+def strong_ratings(ratings, options, rng):
+    """As `strong`, with the same likes hidden; but all other ratings are used as well, the low ones too: of training
+    users to train on, of held-out users given, which makes those movies no candidates."""
+    return _strong(ratings, options, rng, Part.GIVEN)
+
+
+def _strong(ratings, options, rng, low):
+    n_users, n_movies = ratings.shape
+    liked = ratings.rating > LIKE
+    usable = np.flatnonzero(np.bincount(ratings.user[liked], minlength=n_users) >= 5)
+    size = options.held_out or len(usable) // 10
+    if size < 1 or 2 * size >= len(usable):
+        raise UserError(
+            f"{len(usable):,} users have five likes (ratings above {LIKE}): too few to hold out {max(size, 1):,} "
+            "for validation and as many for the test; a smaller --held-out may do"
+        )
+    shuffled = rng.permutation(usable)
+    role = np.full(n_users, Part.LEFT_OUT, np.int8)
+    role[usable] = Part.TRAIN
+    role[shuffled[:size]], role[shuffled[size : 2 * size]] = Part.VALIDATION, Part.TEST
+
+    role_of = role[ratings.user]
+    part = np.where(liked, role_of, Part.LEFT_OUT).astype(np.int8)
+    vocabulary = np.bincount(ratings.movie[part == Part.TRAIN], minlength=n_movies) > 0
+    outside = liked & np.isin(role_of, (Part.VALIDATION, Part.TEST)) & ~vocabulary[ratings.movie]
+    part[outside] = Part.LEFT_OUT
+
+    # hide a fifth of each held-out user's likes: the first ones in a random order of each user's own
+    held = np.flatnonzero(np.isin(part, (Part.VALIDATION, Part.TEST)))
+    count = np.bincount(ratings.user[held], minlength=n_users)
+    place = _place_within_user(ratings.user[held], n_users, rng.random(len(held)))
+    n_hidden = np.where(count >= 5, count // 5, 0)
+    part[held[place >= n_hidden[ratings.user[held]]]] = Part.GIVEN
+
+    if low == Part.GIVEN:
+        part[~liked & (role_of == Part.TRAIN)] = Part.TRAIN
+        part[~liked & np.isin(role_of, (Part.VALIDATION, Part.TEST))] = Part.GIVEN
+    notes = [f"{size:,} users held out for validation and {size:,} others for the test"]
+    if dropped := int(np.count_nonzero(outside)):
+        notes.append(f"{dropped:,} of their likes left out: no training user likes those movies")
+    return part, notes
+
+
+FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")  # published with ml-100k; `utils.folds` reads them
+PROTOCOLS = {
+    "random": random,
+    "temporal": temporal,
+    "leave-one-out": leave_one_out,
+    "strong": strong,
+    "strong-ratings": strong_ratings,
+    "fixed": fixed,
+    "all": train_on_all,
+    **dict.fromkeys(FOLDS, fixed),
+}
+
+
+def split(ratings, protocol, options, test=None):
+    """The `Split` of a rating table by the protocol of that name. test: indices of the test ratings, for the protocols
+    that take them from a file."""
+    rng = np.random.default_rng(options.seed)
+    found = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
+    part, notes = found if isinstance(found, tuple) else (found, [])
+    return Split(ratings, part, notes)

@@ -2,25 +2,24 @@
 
 A text file is read twice at most. The fast pass (Arrow) takes files of nothing but plain numbers, and gives up at
 anything else. The literal pass goes line by line with Python's csv module; it is what defines a correct file, and it
-names the line of whatever is wrong. Neither guesses, pads or leaves out.
+names the line of whatever is wrong. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills up a short
+line with NaN and takes the first field of a long one for an index).
 """
 
 import itertools
-import math
-import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from utils.errors import UserError
 from utils.textfiles import (
     LINE_END,
     PARQUET,
     UNREADABLE,
+    check_width,
     cut,
     find_columns,
     first_line,
@@ -31,6 +30,7 @@ from utils.textfiles import (
     rows,
     shown,
 )
+from utils.values import SECONDS, is_number, positions, to_ids, to_number, to_seconds
 
 SPELLINGS = {
     "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
@@ -39,12 +39,6 @@ SPELLINGS = {
     "timestamp": ("timestamp", "time", "ts", "unixtime", "unixreviewtime"),
 }
 NEEDED = ("userId", "movieId", "rating")
-SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
-LARGEST = float(np.finfo(np.float32).max)
-LONGEST_ID = 200  # characters: text ids become one array of fixed width
-
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  # float() takes "1_0" and "nan" too
-_WHOLE = re.compile(r"\s*([+-]?\d{1,19})(\.0*)?\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ def find_layout(path):
         most = max(most, names, key=len)
     for separator, suffixes in (("::", (".dat",)), ("\t", (".data", ".base", ".test"))):
         fields = line.split(separator)
-        numeric = len(fields) in (3, 4) and all(_NUMBER.fullmatch(text) for text in fields)
+        numeric = len(fields) in (3, 4) and all(is_number(text) for text in fields)
         if numeric or path.suffix in suffixes:
             width = len(fields) if numeric else 4
             return Layout(separator, dict(zip(SPELLINGS, range(width), strict=False)), width, number - 1, [])
@@ -125,7 +119,7 @@ def _read_fast(path, layout):
     if not _is_plain(path, layout):
         return None
     step = 2 if layout.separator == "::" else 1  # a::b as a, "", b: ten times faster than a separator of two letters
-    kinds = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float32(), "timestamp": pa.int64()}
+    kinds = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float64(), "timestamp": pa.int64()}
     names = {name: str(step * place) for name, place in layout.columns.items()}
     types = {names[name]: kinds[name] for name in names}
     if step == 2:
@@ -148,6 +142,9 @@ def _read_fast(path, layout):
         table = table.drop_columns(name)  # of 20 million ratings each column takes 160 MB
         if column in ("userId", "movieId"):
             found[column] = positions(found[column])
+        elif column == "rating":
+            with np.errstate(over="ignore"):
+                found[column] = found[column].astype(np.float32)
     timestamp = found.get("timestamp")
     if timestamp is not None and not (SECONDS[0] <= timestamp.min() and timestamp.max() <= SECONDS[1]):
         return None
@@ -155,7 +152,7 @@ def _read_fast(path, layout):
         return None
 
     def where(row):
-        number, _ = next(itertools.islice(_data_rows(path, layout), int(row), None))
+        number, _ = next(itertools.islice(rows(path, layout.separator, layout.heading), int(row), None))
         return f"{path}:{number}"
 
     return Table(*found["userId"], *found["movieId"], found["rating"], timestamp, where, layout.notes)
@@ -178,42 +175,27 @@ def _is_plain(path, layout):
     return True
 
 
-def positions(raw):
-    """(positions, ids) of an array of whole numbers: `ids[positions] == raw`, ids ascending, positions int32."""
-    low, high = int(raw.min()), int(raw.max())
-    if high - low > 4 * len(raw) + 1000:
-        place, ids = pd.factorize(raw, sort=True)
-        return place.astype(np.int32), ids
-    there = np.zeros(high - low + 1, bool)  # ids are mostly dense: a table of all of them is faster than hashing
-    there[raw - low] = True
-    return (np.cumsum(there, dtype=np.int32) - np.int32(1))[raw - low], np.flatnonzero(there) + low
-
-
 # --- literal: any text, line by line ---------------------------------------------------------------------------------
-
-
-def _data_rows(path, layout):
-    return ((number, fields) for number, fields in rows(path, layout.separator) if number > layout.heading)
 
 
 def _read_literally(path, layout):
     """The `Table` of any text file, or a UserError that names the first line which is not a rating."""
-    place = layout.columns
-    user_place, movie_place, rating_place, time_place = (place.get(column) for column in SPELLINGS)
+    user_place, movie_place, rating_place, time_place = (layout.columns.get(column) for column in SPELLINGS)
     users, movies, stars = {}, {}, {}  # text -> code, and text -> number
     user, movie, rating, timestamp, line = array("i"), array("i"), array("d"), array("q"), array("q")
-    for number, fields in _data_rows(path, layout):
-        if len(fields) != layout.width:
-            few = "few" if len(fields) < layout.width else "many"
-            raise UserError(f"{path}:{number}: too {few} fields: {len(fields)}, where {layout.width} belong")
-        text = fields[rating_place]
-        if text not in stars:
-            stars[text] = to_number(text, "rating", f"{path}:{number}")
-        rating.append(stars[text])
+    for number, fields in rows(path, layout.separator, layout.heading):
+        try:
+            check_width(fields, layout.width)
+            text = fields[rating_place]
+            if text not in stars:
+                stars[text] = to_number(text, "rating")
+            rating.append(stars[text])
+            if time_place is not None:
+                timestamp.append(to_seconds(fields[time_place]))
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: {error}") from None
         user.append(users.setdefault(fields[user_place], len(users)))
         movie.append(movies.setdefault(fields[movie_place], len(movies)))
-        if time_place is not None:
-            timestamp.append(to_seconds(fields[time_place], f"{path}:{number}"))
         line.append(number)
     if not line:
         raise UserError(f"{path}: the file names its columns but holds no ratings")
@@ -225,59 +207,3 @@ def _read_literally(path, layout):
     movie = to_ids(np.asarray(movie), list(movies), "movieId", where)
     timestamp = np.asarray(timestamp) if time_place is not None else None
     return Table(*user, *movie, np.asarray(rating, np.float32), timestamp, where, layout.notes)
-
-
-def to_number(text, column, where):
-    """The number that `text` is, of a size that float32 holds. UserError otherwise."""
-    if not text.strip():
-        raise UserError(f"{where}: the {column} is empty")
-    if not _NUMBER.fullmatch(text):
-        raise UserError(f"{where}: {column} {text[:40]!r} is not a number")
-    if abs(number := float(text)) > LARGEST:
-        raise UserError(f"{where}: {column} {text[:40]!r} is too large")
-    return number
-
-
-def to_seconds(text, where):
-    """The whole seconds since 1970 that `text` is (a fraction is cut off). UserError otherwise."""
-    try:
-        seconds = int(text) if text.isascii() and text.isdigit() else math.floor(to_number(text, "timestamp", where))
-    except ValueError as error:  # also: more digits than int() takes
-        raise error if isinstance(error, UserError) else UserError(f"{where}: timestamp too large") from None
-    if not SECONDS[0] <= seconds <= SECONDS[1]:
-        raise UserError(f"{where}: timestamp {text[:40]} is not in seconds since 1970 (milliseconds?)")
-    return seconds
-
-
-def to_whole(text):
-    """The whole number of at most 64 bits that `text` is; None where it is something else."""
-    found = _WHOLE.fullmatch(text)
-    number = int(found[1]) if found else None
-    return number if found and -(2**63) <= number < 2**63 else None
-
-
-def to_ids(codes, texts, column, where):
-    """(positions, ids): ids ascending, int64 where more than half of the column is whole numbers, otherwise text.
-
-    codes: one a row, positions in `texts`. UserError, with the line, where an id is empty or not of the column's kind.
-    """
-    numbers = [to_whole(text) for text in texts]
-    is_whole = np.array([n is not None for n in numbers])
-
-    def refuse(wrong, problem):
-        row = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))[0]
-        raise UserError(f"{where(row)}: {column} {problem.format(repr(texts[codes[row]][:40]))}")
-
-    empty = np.array([not text.strip() for text in texts])
-    if empty.any():
-        refuse(empty, "is empty")
-    if 2 * is_whole[codes].sum() > len(codes):
-        if not is_whole.all():
-            refuse(~is_whole, "{} is not a whole number (of at most 64 bits), as most of the column are")
-        ids, position = np.unique(np.array(numbers, np.int64), return_inverse=True)
-    else:
-        long = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
-        if long.any():
-            refuse(long, f"{{}}... is longer than {LONGEST_ID} characters, or binary")
-        ids, position = np.unique(np.array(texts), return_inverse=True)
-    return position.astype(np.int32)[codes], ids

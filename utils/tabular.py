@@ -3,6 +3,7 @@
 from rich import box
 from rich.table import Table
 
+from utils.describe import describe
 from utils.metrics import CUTS
 
 RATING = ("mse", "rmse", "mae")
@@ -56,6 +57,14 @@ def headlines(facts):
     """The sentences that compare one judged run with the baseline each of its tasks must beat."""
     less = facts["less_baselines"]
     return [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of]]
+
+
+def print_facts(data, console):
+    """Print what `utils.describe` finds out about a data set."""
+    table = Table(show_header=False, **STYLE)
+    for name, text in describe(data):
+        table.add_row(name, text)
+    console.print(table)
 
 
 def recommendations(found):

@@ -5,6 +5,7 @@ import gzip
 import io
 import re
 import zlib
+from contextlib import contextmanager
 
 from utils.errors import UserError
 
@@ -66,22 +67,24 @@ def open_text(path, encoding="utf-8-sig"):
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
 
 
-def rows(path, separator, encoding="utf-8-sig"):
-    """(line number, fields) of every line that is not blank, cut as the csv module does, or at `::`.
+def rows(path, separator, heading=0, encoding="utf-8-sig", quoted=True):
+    """(line number, fields) of every line below line `heading` that is not blank: cut as the csv module does, or, where
+    nothing is quoted (always so with `::`), at each separator.
 
     Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data.
     """
     line = 0  # the last one read: a quoted field may hold line breaks, so a row can end below the line it starts on
     try:
         with open_text(path, encoding) as file:
-            if separator == "::":
+            if separator == "::" or not quoted:
                 for line, text in enumerate(file, 1):
-                    if text := text.rstrip("\r\n"):
-                        yield line, text.split("::")
+                    text = text.rstrip("\r\n")
+                    if text and line > heading:
+                        yield line, text.split(separator)
             else:
                 reader = csv.reader(file, delimiter=separator, strict=True)
                 for fields in reader:
-                    if fields:
+                    if fields and line >= heading:
                         yield line + 1, fields
                     line = reader.line_num
     except UnicodeDecodeError:
@@ -90,6 +93,24 @@ def rows(path, separator, encoding="utf-8-sig"):
         raise UserError(f"{path}:{line + 1}: can't be cut into fields: {error}") from None
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read beyond line {line}: {reason(error)}") from None
+
+
+@contextmanager
+def located(path, line):
+    """Where a plain ValueError becomes the UserError that says the file and line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{path}:{line}: {error}") from None
+
+
+def check_width(fields, width):
+    """ValueError unless a line has as many fields as belong there."""
+    if len(fields) != width:
+        few = "few" if len(fields) < width else "many"
+        raise ValueError(f"too {few} fields: {len(fields)}, where {width} belong")
 
 
 def not_utf8(path, line, byte):

@@ -19,12 +19,18 @@ from utils.errors import UserError
 class Training:
     """How a training goes, apart from what is learned: none of it changes the weights."""
 
-    checkpoints: Path | None = None  # folder that an interrupted training can be resumed from
-    resume: bool = False  # go on from the checkpoints there
+    checkpoints: Path | None = None  # folder that a training is resumed from, where it holds one that was interrupted
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
     interrupted: bool = field(default=False, init=False)  # Ctrl-C came; the best weights so far are in the network
+
+    def start(self, resume):
+        """Keep the checkpoints of an interrupted training to go on from, or delete them to start anew."""
+        if not resume:
+            self.forget()
+        elif not self.checkpoints.exists():
+            raise UserError(f"nothing to resume: there is no {self.checkpoints}")
 
     def forget(self):
         """Delete the checkpoints: the training is over and saved."""
@@ -44,7 +50,7 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
     state = {"history": [], "best": None, "best_epoch": 0, "signature": training.signature}
     weights = [v.numpy() if hasattr(v, "numpy") else np.asarray(v) for v in network.weights]
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
-    if training.resume and checkpoint and checkpoint.exists():
+    if checkpoint and checkpoint.exists():
         state, weights = _restore(network, checkpoint, training.signature)
     history = state["history"]
     over = len(history) >= epochs or (validate and len(history) - state["best_epoch"] >= patience and history)
