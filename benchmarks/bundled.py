@@ -1,7 +1,7 @@
 """The results table of the README: train and judge every model on the bundled data over several seeds.
 
 python benchmarks/bundled.py [--seeds 3]    writes benchmarks/results/bundled.csv
-python benchmarks/bundled.py --table        prints the README's table from that file
+python benchmarks/bundled.py --table        writes the README's table from that file
 """
 
 import csv
@@ -76,4 +76,8 @@ def mean(values, spread):
 if __name__ == "__main__":
     if "--table" not in sys.argv:
         measure(int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3)
-    print(table())
+    readme = HERE.parent / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split("<!-- bundled -->")
+    after = rest.split("<!-- /bundled -->")[1]
+    text = f"{before}<!-- bundled -->\n{table()}\n<!-- /bundled -->{after}"
+    readme.write_text(text, encoding="utf-8")

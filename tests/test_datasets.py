@@ -172,7 +172,7 @@ def test_tags_are_read_on_demand_with_matrix_indices(tmp_path):
     write(tmp_path, "2::2::dark::slow::99\n", "tags.dat")
     assert load(path).tags.values.tolist() == [[1, 1, "dark::slow", 99]]
     write(tmp_path, "2::2::dark::99\n2::2::99\n", "tags.dat")
-    with pytest.raises(UserError, match="tags.dat:2: too few fields"):
+    with pytest.raises(UserError, match=r"tags\.dat:2: too few fields"):
         load(path).tags  # noqa: B018
 
 

@@ -148,7 +148,7 @@ def read_users(path, ids):
                 raise ValueError(f"no age or occupation in {separator.join(fields)[:60]!r}")
             told[_new_id(fields[0], ids, lines, line)] = user
     table = pd.DataFrame([told.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
-    return table.astype({"age": "Int16", "gender": "str", "occupation": "str"})
+    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"})
 
 
 def read_tags(folder, user_ids, movie_ids):

@@ -31,7 +31,8 @@ def figures(facts):
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(label(name), justify="right")
-    for row, found in (rows | facts["baselines"]).items():
+    baselines = {row: found for row, found in facts["baselines"].items() if set(names) & set(found)}
+    for row, found in (rows | baselines).items():
         cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
         table.add_row(
             row, *cells, style="bold" if found is facts["metrics"] else None, end_section=row == list(rows)[-1]
@@ -56,7 +57,7 @@ def sentence(metric, row, of):
 def headlines(facts):
     """The sentences that compare one judged run with the baseline each of its tasks must beat."""
     less = facts["less_baselines"]
-    return [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of]]
+    return [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of] and of != facts["model"]]
 
 
 def print_facts(data, console):

@@ -33,7 +33,7 @@ def head(path, size=1 << 16):
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path}: the text is UTF-16; save it as UTF-8")
     if start.startswith(b"PK\x03\x04"):
-        raise UserError(f"{path}: this is a zip archive; extract it and give the folder or the file inside")
+        raise UserError(f"{path}: this is a zip archive or a spreadsheet; give what is inside, or save it as CSV")
     if b"\0" in start:
         raise UserError(f"{path}: this is binary data; CSV, TSV and Parquet files can be read")
     return start
