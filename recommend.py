@@ -52,9 +52,8 @@ def scores(run, user, by):
             score = space.stars(user, np.arange(len(space.movies)))
         else:
             hood = latent.Neighbourhood(**chosen["neighbourhood"])
-            score = latent.neighbour_scores(space.users, likes(known), np.array([user]), hood, run.split.trained_users)[
-                0
-            ]
+            near = latent.near_users(space.users, np.array([user]), hood.size, run.split.trained_users)
+            score = latent.liked_by(*near, likes(known), hood)[0]
         return score, lambda movies: space.stars(user, movies), method
     if by != "best":
         raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")

@@ -58,16 +58,19 @@ def parse(argv):
     return name, command.options, command.config
 
 
-def read(chosen, console):
-    """(`Dataset`, `Split`), after saying what was read and held out."""
+def read(chosen):
+    """(`Dataset`, `Split`) of what the options ask for."""
     data = datasets.load(chosen.data, scale=chosen.scale)
     data, test = folds.test_ratings(data, chosen.protocol, chosen.holding.test)
-    split = splits.split(data.ratings, chosen.protocol, chosen.holding, test)
+    return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
+
+
+def say(data, split, console):
+    """Print what was read and held out."""
     users, movies = data.ratings.shape
     console.print(f"{data.name}: {len(data.ratings):,} ratings of {movies:,} movies by {users:,} users")
     for note in [*data.notes, *split.notes]:
         console.print(f"  {note}", style="dim", highlight=False)
-    return data, split
 
 
 def signature(facts, ratings):
@@ -105,7 +108,7 @@ def main(argv=None):
     if chosen.describe:
         return tabular.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
     seed = chosen.holding.seed
-    data, split = read(chosen, console)
+    data, split = read(chosen)
     folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     runs.check_free(folder)
 
@@ -124,6 +127,7 @@ def main(argv=None):
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
         )
 
+    say(data, split, console)
     start = time.perf_counter()
     history, preferred, refitted = fit(model, split, training, chosen.refit)
     seconds = time.perf_counter() - start

@@ -37,7 +37,8 @@ def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
 def test_neighbour_scores_are_the_literal_sum(vectors):
     likes = (np.random.default_rng(1).random((40, 25)) < 0.2).astype(np.float32)
     hood = latent.Neighbourhood(size=8, power=2)
-    found = latent.neighbour_scores(vectors, sp.csr_array(likes), np.array([3, 7, 11]), hood)
+    near = latent.near_users(vectors, np.array([3, 7, 11]), 20)  # more than the 8 that count
+    found = latent.liked_by(*near, sp.csr_array(likes), hood)
     near = cosine_similarity(vectors - vectors.mean(axis=0))
     for row, user in enumerate([3, 7, 11]):
         others = sorted((v for v in range(40) if v != user), key=lambda v: -near[user, v])[:8]
@@ -47,7 +48,17 @@ def test_neighbour_scores_are_the_literal_sum(vectors):
 
 def test_a_single_user_has_no_neighbours_and_no_error():
     one = np.ones((1, 3), np.float32)
-    found = latent.neighbour_scores(
-        one, sp.csr_array(np.ones((1, 4), np.float32)), np.array([0]), latent.Neighbourhood()
-    )
+    near = latent.near_users(one, np.array([0]), 80)
+    found = latent.liked_by(*near, sp.csr_array(np.ones((1, 4), np.float32)), latent.Neighbourhood())
     assert found.tolist() == [[0, 0, 0, 0]]
+
+
+def test_nobody_asked_about_is_no_error(vectors):
+    index, near = latent.near_users(vectors, np.array([], int), 5)
+    assert index.shape == near.shape == (0, 5)
+
+
+def test_only_the_pool_can_be_neighbours(vectors):
+    index, _ = latent.near_users(vectors, np.array([2, 3]), 4, pool=np.array([3, 8, 20, 31, 39]))
+    assert set(index.ravel()) <= {3, 8, 20, 31, 39}
+    assert sorted(index[1]) == [8, 20, 31, 39]  # user 3, of the pool, is left out for themselves

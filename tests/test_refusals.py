@@ -71,8 +71,8 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
     assert ":3: rating 5 is outside the scale 0.5 to 4; give" in refusal(path, scale=(0.5, 4))
     for scale in ((0, 5), (5, 1), (math.nan, 5), (1, math.inf)):
         assert "give lowest,highest" in refusal(path, scale=scale)
-    fractions = write(tmp_path, "userId,movieId,rating\n1,1,0.7\n1,2,0.1\n")  # neither is exact in float32
-    assert len(load(fractions, scale=(0.1, 0.7)).ratings) == 2
+    fractions = write(tmp_path, "userId,movieId,rating\n1,1,0.7\n1,2,1.1\n")  # float32 puts both just outside
+    assert len(load(fractions, scale=(0.7, 1.1)).ratings) == 2
 
 
 # --- what is wrong, and where ----------------------------------------------------------------------------------------
@@ -108,6 +108,7 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
             ":4: userId '99999999999999999999' is not a whole",
         ),
         (HEADING + "1,2,3,4\n2,2,3,4\n1,2,5,6\n", ":4: user 1 has already rated movie 2 ("),
+        (HEADING + "1,2,3,4\n2,2,3,4\n9223372036854775808,2,3,4\n", ":4: userId '9223372036854775808' is not a whole"),
         (HEADING + '1,2,3,4\n1,"3,3,4\n', ":3: can't be cut into fields"),
         (HEADING + '1,2,3,4\n1,"3"4,3,4\n', ":3: can't be cut into fields"),
         (b"userId,movieId,rating,remark\n1,2,3,\xe9\n", ":2: byte 0xe9 is not UTF-8"),
@@ -137,6 +138,7 @@ def test_a_duplicate_is_named_with_both_lines(tmp_path):
 def test_the_line_is_right_in_a_file_whose_notes_hold_line_breaks(tmp_path):
     text = 'user,movie,rating,note\n1,2,3,"a\nb"\n1,3,3,c\n1,4,70,d\n'
     assert "own.csv:5: rating 70" in refusal(write(tmp_path, text))
+    assert "own.csv:2: rating 70" in refusal(write(tmp_path, text.replace('3,"a', '70,"a').replace("70,d", "3,d")))
 
 
 @pytest.mark.parametrize(
@@ -199,6 +201,7 @@ def test_a_device_is_no_file():
         ({"userId": ["a", "b", ""]}, "row 3: userId '' is an empty id"),
         ({"userId": ["a", None, "c"]}, "row 2: the userId is empty"),
         ({"userId": [1.5, 2, 3]}, "row 1: userId 1.5 is not a whole number"),
+        ({"userId": [1.0, 1e17, 3]}, "row 2: userId 1e+17 is not a whole number"),
         ({"rating": [1, math.nan, 3]}, "row 2"),
         ({"rating": [1, 2, math.inf]}, "row 3"),
         ({"rating": ["a", "b", "c"]}, "not numbers"),

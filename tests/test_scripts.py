@@ -51,10 +51,13 @@ def test_the_planted_movie_is_followed_from_csv_to_printed_title(name, quick, pl
     assert right >= 38  # of 40: a tenth of the planted ratings is held out, so that a few users lack two movies
 
 
-def test_the_table_names_the_planted_movie_first(planted, run_of, capsys):
+def test_the_table_shows_title_year_genres_and_stars_in_order(run_of, capsys):
+    found = answer(capsys, "--user", "3", "-n", "2", "--run", run_of("itemknn"))["items"]
     recommend.main(["--user", "3", "--run", str(run_of("itemknn")), "-n", "2"])
-    first = next(line for line in capsys.readouterr().out.splitlines() if " 1 " in line)
-    assert planted[1][3].split(" (")[0] in first
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    for line, item in zip(lines, found, strict=True):
+        cells = [str(item["rank"]), *item["title"].split(" (")[0].split(), str(item["year"]), "Drama,", "Comedy"]
+        assert line.split() == [*cells, f"{item['predicted_rating']:.1f}", f"{item['score']:.3g}"]
 
 
 @pytest.mark.parametrize("by", ["neighbours", "decoder"])

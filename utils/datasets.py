@@ -40,7 +40,7 @@ class Dataset:
     def tags(self):
         """What users wrote about movies (table: user, movie, tag, timestamp; -1 for an index the matrix lacks), read
         on first use, or None where the source has none."""
-        return read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
+        return self.folder and read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
 
 
 def load(source, data_dir=Path("data"), scale=None):

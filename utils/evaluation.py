@@ -51,15 +51,21 @@ def rating_metrics(predict, holdout, scale):
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
 
 
+def judged_users(holdout, most=None):
+    """Indices, ascending, of the users with a hidden like; a fixed sample of `most` of them where there are more."""
+    judged = np.flatnonzero(np.diff(likes(holdout.hidden).indptr))
+    if most is None or len(judged) <= most:
+        return judged
+    return np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
+
+
 def ranking_metrics(score, holdout, most=None):
     """{"ndcg@100", "recall@20", "recall@50"} of the hidden likes among all movies not given. `score` is a model's
     `score(given, users)`. Users with no hidden like count 0. most: judge at most this many users, a fixed sample."""
     hidden = likes(holdout.hidden)
     n_hidden = np.diff(hidden.indptr)
     values = {name: np.zeros(len(n_hidden)) for name in metrics.CUTS}
-    judged = np.flatnonzero(n_hidden)
-    if most is not None and len(judged) > most:
-        judged = np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
+    judged = judged_users(holdout, most)
     for start in range(0, len(judged), BLOCK):
         users = judged[start : start + BLOCK]
         given = holdout.given[users]

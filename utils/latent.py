@@ -13,6 +13,8 @@ from utils.biases import Biases
 from utils.ranking import top_k
 from utils.ratings import index_of
 
+BLOCK = 512  # queries whose cosines with everybody are in memory at a time
+
 
 @dataclass(frozen=True)
 class Neighbourhood:
@@ -39,28 +41,36 @@ def nearest(vectors, queries, k, own=None):
     """The `k` rows of `vectors` nearest to each row of `queries` by cosine: (indices, cosines), both (n, k), nearest
     first, ties by index. `own[i]`, where given, is the row that query i itself is, or -1: it is left out, its place at
     the end filled with a cosine of -1 when there are not `k` others."""
-    near = cosine(queries, vectors)
-    if own is not None:
-        mine = np.flatnonzero(np.asarray(own) >= 0)
-        near[mine, np.asarray(own)[mine]] = -np.inf
-    index = top_k(near, k)
-    return index, np.maximum(np.take_along_axis(near, index, axis=1), -1)
+    vectors, found = unit(vectors), []
+    for start in range(0, max(len(queries), 1), BLOCK):
+        near = unit(queries[start : start + BLOCK]) @ vectors.T
+        if own is not None:
+            mine = np.asarray(own[start : start + BLOCK])
+            near[np.flatnonzero(mine >= 0), mine[mine >= 0]] = -np.inf
+        index = top_k(near, k)
+        found.append((index, np.maximum(np.take_along_axis(near, index, axis=1), -1)))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
-def neighbour_scores(vectors, likes, users, neighbourhood, pool=None):
-    """What the nearest users like: score[i, m] = sum over the neighbours v of users[i] of max(cosine, 0)**power x
-    [v likes m], float32 (len(users), n_movies).
+def near_users(vectors, users, size, pool=None):
+    """(indices, cosines), both (len(users), size), of the users nearest to each of `users`, who are not themselves.
 
-    vectors: (n_users, latent), compared after taking off their mean: what all users share says nothing about who is
-    near. likes: CSR 0/1, users x movies. pool: indices of the users who can be neighbours, ascending; all where None. A
-    user is never among their own neighbours."""
+    vectors: (n_users, latent), compared after taking off their mean: what all share says nothing about who is near.
+    pool: indices of the users who can be neighbours, ascending; all where None."""
     pool = np.arange(len(vectors)) if pool is None else pool
     centre = vectors[pool].mean(axis=0)
-    own = index_of(pool, users)
-    index, near = nearest(vectors[pool] - centre, vectors[users] - centre, neighbourhood.size, own)
+    index, near = nearest(vectors[pool] - centre, vectors[users] - centre, size, index_of(pool, users))
+    return pool[index], near
+
+
+def liked_by(index, near, likes, neighbourhood):
+    """What near users like, by (indices, cosines) from `near_users`: score[i, m] = sum over the first
+    `neighbourhood.size` of them of max(cosine, 0)**power x [likes m], float32 (len(index), n_movies).
+    likes: CSR 0/1, users x movies."""
+    index, near = index[:, : neighbourhood.size], near[:, : neighbourhood.size]
     weight = np.maximum(near, 0) ** neighbourhood.power
-    rows = np.repeat(np.arange(len(users)), index.shape[1])
-    weights = sp.csr_array((weight.ravel(), (rows, pool[index.ravel()])), shape=(len(users), len(vectors)))
+    rows = np.repeat(np.arange(len(index)), index.shape[1])
+    weights = sp.csr_array((weight.ravel(), (rows, index.ravel())), shape=(len(index), likes.shape[0]))
     return (weights @ likes).toarray().astype(np.float32)
 
 

@@ -3,8 +3,10 @@
 from dataclasses import asdict
 from itertools import product
 
-from utils.evaluation import ranking_metrics
-from utils.latent import Neighbourhood, neighbour_scores
+import numpy as np
+
+from utils.evaluation import judged_users, ranking_metrics
+from utils.latent import Neighbourhood, liked_by, near_users
 from utils.ratings import likes
 
 SIZES, POWERS = (20, 40, 80, 160), (1, 2, 4)  # neighbourhoods tried on validation
@@ -17,27 +19,33 @@ def scorers(model, given, pool, neighbourhood):
     if not model.has_latent_space:
         return {"model": model.score}
     liked = likes(given)
-    return {
-        "neighbours": lambda _, users: neighbour_scores(model.latent.users, liked, users, neighbourhood, pool),
-        "decoder": model.score,
-    }
+
+    def neighbours(_, users):
+        return liked_by(*near_users(model.latent.users, users, neighbourhood.size, pool), liked, neighbourhood)
+
+    return {"neighbours": neighbours, "decoder": model.score}
 
 
 def choose(model, split):
     """What the validation hold-out of the `Split` prefers, as plain values for metrics.json: {"best": method,
     "neighbourhood": {...} or absent, "validation": {method: NDCG@100}}."""
-    validation, pool = split.validation, split.trained_users
-    candidates = [Neighbourhood(size, power) for size, power in product(SIZES, POWERS)]
-    best, found = Neighbourhood(), {}
+    validation, chosen, found = split.validation, {}, {}
+    users = judged_users(validation, MOST)
     if model.has_latent_space:
-        ndcg = {
-            hood: _ndcg(scorers(model, validation.given, pool, hood)["neighbours"], validation) for hood in candidates
-        }
-        best = max(ndcg, key=ndcg.get)
-    for method, score in scorers(model, validation.given, pool, best).items():
-        found[method] = _ndcg(score, validation)
-    chosen = {"best": max(found, key=found.get), "validation": found}
-    return chosen | ({"neighbourhood": asdict(best)} if model.has_latent_space else {})
+        index, near = near_users(model.latent.users, users, max(SIZES), split.trained_users)
+        liked = likes(validation.given)
+
+        def ndcg(neighbourhood):
+            def score(_, users_):
+                rows = np.searchsorted(users, users_)
+                return liked_by(index[rows], near[rows], liked, neighbourhood)
+
+            return _ndcg(score, validation)
+
+        best = max((Neighbourhood(*both) for both in product(SIZES, POWERS)), key=ndcg)
+        chosen["neighbourhood"], found["neighbours"] = asdict(best), ndcg(best)
+    found["decoder" if model.has_latent_space else "model"] = _ndcg(model.score, validation)
+    return {"best": max(found, key=found.get), "validation": found, **chosen}
 
 
 def _ndcg(score, holdout):
