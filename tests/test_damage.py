@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reading import cells, write
 
-from utils import tables
 from utils.datasets import load
 from utils.errors import UserError
+from utils.reading import tables
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
-from utils import tables
 from utils.datasets import REPOSITORY, load
 from utils.describe import describe
 from utils.errors import UserError
+from utils.reading import tables
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
 REAL = Path(os.environ.get("REELSPACE_DATA", REPOSITORY.parent / "shared" / "data"))

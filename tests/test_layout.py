@@ -8,7 +8,7 @@ import pytest
 from conftest import REPOSITORY
 
 SCRIPTS = {"train", "evaluate", "recommend"}
-FILES = sorted(p for place in ("*.py", "models/*.py", "utils/*.py") for p in REPOSITORY.glob(place))
+FILES = sorted(p for place in ("*.py", "models/*.py", "utils/**/*.py") for p in REPOSITORY.glob(place))
 HEAVY = {"keras", "tensorflow", "sklearn"}
 
 
@@ -23,7 +23,7 @@ def imported(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(REPOSITORY)))
 def test_imports_point_one_way(path):
-    place = path.parent.name if path.parent != REPOSITORY else "scripts"
+    place = path.relative_to(REPOSITORY).parts[0] if path.parent != REPOSITORY else "scripts"
     for name in imported(path):
         top, second = [*name.split("."), ""][:2]
         assert top not in SCRIPTS, f"{path.name} imports the script {top}"

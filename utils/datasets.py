@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils.downloads import KNOWN, fetch
 from utils.errors import UserError
 from utils.movies import Movies
 from utils.ratings import Ratings
-from utils.scales import check_scale, find_scale
-from utils.sidetables import read_movies, read_tags, read_users
-from utils.tables import read_ratings
+from utils.reading.downloads import KNOWN, fetch
+from utils.reading.scales import check_scale, find_scale
+from utils.reading.sidetables import read_movies, read_tags, read_users
+from utils.reading.tables import read_ratings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet")

@@ -6,8 +6,8 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies, year_of
-from utils.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
-from utils.values import to_seconds, to_whole
+from utils.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
+from utils.reading.values import to_seconds, to_whole
 
 MOVIE_COLUMNS = {
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
-from utils.textfiles import (
+from utils.reading.textfiles import (
     LINE_END,
     PARQUET,
     UNREADABLE,
@@ -30,7 +30,7 @@ from utils.textfiles import (
     rows,
     shown,
 )
-from utils.values import SECONDS, is_number, positions, to_ids, to_number, to_seconds
+from utils.reading.values import SECONDS, is_number, positions, to_ids, to_number, to_seconds
 
 SPELLINGS = {
     "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
@@ -78,7 +78,7 @@ def read_ratings(path):
     """
     path = Path(path)
     if head(path).startswith(PARQUET):
-        from utils.parquet import read_parquet  # text files need not pay for importing it
+        from utils.reading.parquet import read_parquet  # text files need not pay for importing it
 
         return read_parquet(path)
     layout = find_layout(path)

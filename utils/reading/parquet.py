@@ -6,9 +6,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from utils.errors import UserError
-from utils.tables import NEEDED, SPELLINGS, Table
-from utils.textfiles import find_columns, renamed, shown
-from utils.values import SECONDS, positions, to_ids
+from utils.reading.tables import NEEDED, SPELLINGS, Table
+from utils.reading.textfiles import find_columns, renamed, shown
+from utils.reading.values import SECONDS, positions, to_ids
 
 
 def read_parquet(path):

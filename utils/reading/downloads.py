@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.archives import extract
 from utils.errors import UserError
+from utils.reading.archives import extract
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
 LICENCE = (
