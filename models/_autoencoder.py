@@ -87,7 +87,7 @@ class Autoencoder(Recommender):
 
         def validation_rmse():
             error = self._predict(self._rows(validation.given), hidden.row, hidden.col) - hidden.data
-            return np.sqrt(np.mean(np.square(error)))
+            return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
 
         return self._train(train_matrix, self.config, training, "train", validation_rmse)
 
@@ -142,7 +142,7 @@ class Autoencoder(Recommender):
         if self.config.rows == "users":
             return self._apply(self.network, given)
         users = self._known(given, users)
-        residual = np.concatenate([self.decoder.predict_on_batch(b)[:, users] for b in _blocks(self.latent.movies)])
+        residual = np.concatenate([_outputs(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
@@ -173,14 +173,14 @@ class Autoencoder(Recommender):
 
     def _apply(self, network, rows):
         """Outputs of a Keras model for CSR rows, in blocks."""
-        return np.concatenate([network.predict_on_batch(part.toarray()) for part in _blocks(rows)])
+        return np.concatenate([_outputs(network, part.toarray()) for part in _blocks(rows)])
 
     def _predict(self, matrix, rows, columns):
         """Stars of the cells (rows[i], columns[i]); only the rows that are asked for pass through the network."""
         wanted, place = np.unique(rows, return_inverse=True)
         stars = np.empty(len(rows), np.float32)
         for start in range(0, len(wanted), BLOCK):
-            block = self.network.predict_on_batch(matrix[wanted[start : start + BLOCK]].toarray())
+            block = _outputs(self.network, matrix[wanted[start : start + BLOCK]].toarray())
             cells = np.flatnonzero((place >= start) & (place < start + BLOCK))
             stars[cells] = block[place[cells] - start, columns[cells]]
         return stars
@@ -214,8 +214,8 @@ class Autoencoder(Recommender):
             block = np.arange(start, min(start + BLOCK, n))
             rows = np.zeros((len(block), n), np.float32)
             rows[np.arange(len(block)), block] = stars[block]
-            vectors[block] = self.encoder.predict_on_batch(rows)
-        return vectors - self.encoder.predict_on_batch(np.zeros((1, n), np.float32))
+            vectors[block] = _outputs(self.encoder, rows)
+        return vectors - _outputs(self.encoder, np.zeros((1, n), np.float32))
 
     # -- saving --------------------------------------------------------------------------------------------------
 
@@ -231,6 +231,12 @@ class Autoencoder(Recommender):
         self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
         self._join()
         self.latent = LatentSpace.load(run)
+
+
+def _outputs(network, batch):
+    """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
+    for every size of batch, which costs more than it saves."""
+    return keras.ops.convert_to_numpy(network(batch, training=False))
 
 
 def _blocks(rows):
