@@ -129,7 +129,12 @@ def main(argv=None):
 
     say(data, split, console)
     start = time.perf_counter()
-    history, preferred, refitted = fit(model, split, training, chosen.refit)
+    try:
+        history, preferred, refitted = fit(model, split, training, chosen.refit)
+    except KeyboardInterrupt:
+        if training.checkpoints.exists():
+            console.print("\nthe same command with --resume goes on after the last whole epoch")
+        raise
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}
     runs.save(folder, model, split, data.movies, facts, history, preferred)

@@ -89,23 +89,28 @@ class Autoencoder(Recommender):
             error = self._predict(self._rows(validation.given), hidden.row, hidden.col) - hidden.data
             return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
 
-        return self._train(train_matrix, self.config, training, "train", validation_rmse)
+        validate = validation_rmse if hidden.nnz else None  # too little data to hold any out: all epochs are trained
+        history = self._train(train_matrix, self.config, training, "train", validate)
+        best = min(history, key=lambda row: row["val_rmse"]) if validate else history[-1]
+        self.best_epoch = best["epoch"]
+        return history
 
     def refit(self, matrix, training):
         """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
         kept = self.encoder, self.decoder, self.network, self.biases
         self._build(matrix)
-        history = self._train(matrix, replace(self.config, epochs=self.best_epoch), training, "refit")
+        history = []
+        try:
+            history = self._train(matrix, replace(self.config, epochs=self.best_epoch), training, "refit")
+        except KeyboardInterrupt:  # before its first epoch was over
+            training.interrupted = True
         if training.interrupted:
             self.encoder, self.decoder, self.network, self.biases = kept
         return history
 
     def _train(self, matrix, config, training, phase, validate=None):
         epoch = batches.denoising(self._rows(matrix), config.batch_size, config.dropout, config.target, self.seed)
-        history = train(self.network, epoch, config.epochs, training, phase, validate, config.patience)
-        if validate:
-            self.best_epoch = min(history, key=lambda row: row["val_rmse"])["epoch"]
-        return history
+        return train(self.network, epoch, config.epochs, training, phase, validate, config.patience)
 
     def _build(self, matrix):
         """Fresh networks from the seed, centred on the biases of `matrix`."""

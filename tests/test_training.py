@@ -98,12 +98,13 @@ def test_interrupted_training_keeps_the_best_weights(monkeypatch):
     np.testing.assert_array_equal(model.score(SPLIT.train), best.score(SPLIT.train))
 
 
-def test_interrupted_refit_keeps_the_model_that_fit_left(monkeypatch):
+@pytest.mark.parametrize("at", [2, 5])  # in the first epoch, in the second
+def test_interrupted_refit_keeps_the_model_that_fit_left(at, monkeypatch):
     training = Training()
     model, _ = autorec(training, epochs=3)
     before = model.score(SPLIT.train)
     model.best_epoch = 3
-    Stop(monkeypatch, at=5)
+    Stop(monkeypatch, at=at)
     model.refit(SPLIT.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(SPLIT.train), before)
@@ -130,3 +131,11 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch():
 def test_tensorboard_logs_are_written(tmp_path):
     autorec(Training(tensorboard=tmp_path), epochs=1)
     assert [p for p in tmp_path.rglob("*tfevents*") if p.stat().st_size > 0]
+
+
+def test_data_too_small_for_validation_is_trained_for_all_epochs():
+    table = random_ratings(3, 4, 6)
+    split = splits.split(table, "random", splits.Options())
+    assert split.validation.hidden.nnz == 0
+    model = models.build("autorec", table.shape, models.module("autorec").Config(hidden=(2,), epochs=4))
+    assert len(model.fit(split.train, split.validation, Training())) == model.best_epoch == 4

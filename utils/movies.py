@@ -30,8 +30,9 @@ class Movies:
 
     @classmethod
     def untitled(cls, ids):
-        """The table of movies of which only the ids are known."""
-        return cls(ids, [f"movie {i}" for i in ids], [None] * len(ids), [[] for _ in ids])
+        """The table of movies of which only the ids are known; a text id may be a title and stands for itself."""
+        titles = [str(i) if ids.dtype.kind == "U" else f"movie {i}" for i in ids]
+        return cls(ids, titles, [None] * len(ids), [[] for _ in ids])
 
     def describe(self, index):
         """The facts about the movie at `index` as plain Python values: movieId, title, year, genres."""

@@ -77,7 +77,7 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
                     break
     except KeyboardInterrupt:
         if not history:
-            raise
+            raise  # there is nothing yet that could be kept
         training.interrupted = True
     network.set_weights(weights)
     return history
