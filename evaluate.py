@@ -125,6 +125,7 @@ def main(argv=None):
     console = Console()
     for one in facts["runs"]:
         console.print(tabular.figures(one))
+        console.print()
         for line in tabular.headlines(one):
             console.print(line, highlight=False)
         if (picture := Path(one["run"]) / "reconstruction.png").exists():

@@ -1,5 +1,6 @@
 """Small ratings with known answers, and runs trained on them once for all tests."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,14 @@ from utils.ratings import Ratings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
+
+
+def real(name):
+    """Folder of a MovieLens set that may not be redistributed; the test is skipped where there is none."""
+    folder = Path(os.environ.get("REELSPACE_DATA", REPOSITORY.parent / "shared" / "data")) / name
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not at {folder}")
+    return folder
 
 
 def random_ratings(n_users=40, n_movies=30, n=500, seed=0, half_stars=True):

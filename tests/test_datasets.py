@@ -2,14 +2,13 @@
 
 import csv
 import gzip
-import os
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
 from utils.datasets import REPOSITORY, load
@@ -18,7 +17,6 @@ from utils.errors import UserError
 from utils.reading import tables
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
-REAL = Path(os.environ.get("REELSPACE_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 # --- layouts ---------------------------------------------------------------------------------------------------------
@@ -223,17 +221,11 @@ def test_the_description_counts_what_the_file_holds(tmp_path):
 # --- the published sets ----------------------------------------------------------------------------------------------
 
 
-def real(name):
-    if not (REAL / name).is_dir():
-        pytest.skip(f"{name} is not at {REAL}")
-    return load(REAL / name)
-
-
 @pytest.mark.realdata
 def test_ml_100k_has_its_published_counts():
-    dataset = real("ml-100k")
+    dataset = load(real("ml-100k"))
     assert (len(dataset.ratings), dataset.ratings.shape, dataset.ratings.scale) == (100_000, (943, 1_682), (1, 5))
-    with open(REAL / "ml-100k" / "u.data", newline="") as file:
+    with open(real("ml-100k") / "u.data", newline="") as file:
         expected = {(int(u), int(m)): (float(r), int(t)) for u, m, r, t in csv.reader(file, delimiter="\t")}
     assert cells(dataset) == expected
     assert not [note for note in dataset.notes if "published" in note]
@@ -250,22 +242,22 @@ def test_ml_100k_has_its_published_counts():
 
 @pytest.mark.realdata
 def test_ml_1m_has_its_published_counts():
-    dataset = real("ml-1m")
+    dataset = load(real("ml-1m"))
     assert (len(dataset.ratings), dataset.ratings.shape, dataset.ratings.scale) == (1_000_209, (6_040, 3_706), (1, 5))
     stars = np.bincount(dataset.ratings.rating.astype(int))[1:]
     assert stars.tolist() == [56_174, 107_557, 261_197, 348_971, 226_310]
     assert "177 movies of movies.dat have no rating: left out" in dataset.notes  # 3,883 listed
     assert Counter(dataset.users["gender"]) == {"M": 4_331, "F": 1_709}
     assert {"Life Is Beautiful (La Vita è bella) (1997)", "Alien³ (1992)"} <= set(dataset.movies.titles)
-    with open(REAL / "ml-1m" / "ratings.dat") as file:
+    with open(real("ml-1m") / "ratings.dat") as file:
         constant = len({line.rsplit("::", 1)[1] for line in file}) == 1  # so in some copies
     assert (dataset.ratings.timestamp is None) == constant
 
 
 @pytest.mark.realdata
 def test_a_published_fold_is_read_like_any_rating_file():
-    dataset = real("ml-100k")
-    base, test = (tables.read_ratings(REAL / "ml-100k" / name) for name in ("u1.base", "u1.test"))
+    dataset = load(real("ml-100k"))
+    base, test = (tables.read_ratings(real("ml-100k") / name) for name in ("u1.base", "u1.test"))
     assert (len(base.rating), len(test.rating)) == (80_000, 20_000)
     union = {
         (u, m): r

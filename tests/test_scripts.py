@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BUNDLED, REPOSITORY
+from conftest import BUNDLED, REPOSITORY, real
 
 import evaluate
 import models
@@ -152,6 +152,84 @@ def test_comparing_runs_of_different_splits_is_refused(planted, run_of, capsys):
     evaluate.main(["--run", one, two, "--json", "-"])
     (pair,) = json.loads(capsys.readouterr().out)["comparisons"]
     assert pair["metrics"]["rmse"]["low"] <= pair["metrics"]["rmse"]["value"] <= pair["metrics"]["rmse"]["high"]
+
+
+# -- protocols ---------------------------------------------------------------------------------------------------------
+
+
+def test_ratings_of_a_test_file_are_judged_and_never_trained_on(tmp_path, capsys):
+    train_file, test_file = tmp_path / "train.csv", tmp_path / "test.csv"
+    rows = [f"{u},{m},{1 + (u * m) % 5}" for u in range(1, 13) for m in range(1, 11) if (u + m) % 3]
+    new = ["3,3,5", "13,2,4", "2,99,1"]  # a cell that is new, a user and a movie that are new
+    train_file.write_text("\n".join(["userId,movieId,rating", *rows]) + "\n")
+    test_file.write_text("\n".join(["userId,movieId,rating", *new, rows[0]]) + "\n")
+    run = tmp_path / "run"
+    options_ = ["--data", str(train_file), "--protocol", "fixed", "--test", str(test_file), "--run", str(run)]
+    train.main(["bias", *options_])
+    split = runs.Run(run).split
+    ids = split.ratings.user_ids, split.ratings.movie_ids
+    hidden = split.test.hidden.tocoo()
+    cells = {f"{ids[0][u]},{ids[1][m]},{r:g}" for u, m, r in zip(hidden.row, hidden.col, hidden.data, strict=True)}
+    assert cells == {*new, rows[0]}
+    assert split.refit.nnz == len(rows) - 1
+    capsys.readouterr()
+    evaluate.main(["--run", str(run), "--json", "-"])
+    assert json.loads(capsys.readouterr().out)["runs"][0]["protocol"]["test_ratings"] == 4
+    test_file.write_text("userId,movieId,rating\n1,1,5\n")
+    with pytest.raises(UserError, match=r"test\.csv: user 1's rating of movie 1 is 5 stars here and 2 in the data"):
+        train.main(["bias", *options_])
+
+
+def test_a_run_on_all_ratings_recommends_but_is_not_judged(planted, run_of, capsys):
+    run = run_of("itemknn", "--protocol", "all")
+    first = {user: answer(capsys, "--user", user, "-n", 1, "--run", run)["items"][0]["title"] for user in planted[1]}
+    assert first == planted[1]
+    with pytest.raises(UserError, match="trained on every rating"):
+        evaluate.main(["--run", str(run)])
+
+
+@pytest.mark.parametrize("protocol", ["strong", "strong-ratings"])
+def test_held_out_users_are_judged_on_likes_and_can_be_recommended_to(protocol, run_of, capsys):
+    run = run_of("autorec", *QUICK, "--protocol", protocol, "--held-out", "6")
+    capsys.readouterr()
+    evaluate.main(["--run", str(run), "--json", "-"])
+    facts = json.loads(capsys.readouterr().out)["runs"][0]
+    assert "rmse" not in facts["metrics"]
+    assert facts["metrics"]["ndcg@100"]["n"] == 6
+    assert facts["metrics"]["ndcg@100"]["value"] > facts["baselines"]["popularity"]["ndcg@100"]["value"]
+    split = runs.Run(run).split
+    user = int(split.ratings.user_ids[np.flatnonzero(np.diff(split.test.hidden.indptr))[0]])
+    assert answer(capsys, "--user", user, "--run", run)["items"]
+
+
+def test_movie_rows_refuse_a_protocol_that_holds_users_out(planted, tmp_path):
+    options_ = ["--data", str(planted[0]), "--protocol", "strong", "--held-out", "4", "--run", str(tmp_path / "run")]
+    with pytest.raises(UserError, match="knows only those it is trained on"):
+        train.main(["autorec", "--rows", "movies", *options_])
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("fold", ["u1", "u2", "u3", "u4", "u5", "ua", "ub"])
+def test_a_published_fold_trains_on_exactly_its_base_file(fold, tmp_path):
+    train.main(["popularity", "--data", str(real("ml-100k")), "--protocol", fold, "--run", str(tmp_path / "run")])
+    split = runs.Run(tmp_path / "run").split
+    found = split.refit.tocoo()
+    with open(real("ml-100k") / f"{fold}.base") as file:
+        base = {tuple(map(int, line.split("\t")[:3])) for line in file}
+    ids = split.ratings.user_ids[found.row], split.ratings.movie_ids[found.col]
+    assert set(zip(ids[0].tolist(), ids[1].tolist(), found.data.astype(int).tolist(), strict=True)) == base
+
+
+@pytest.mark.realdata
+def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
+    options_ = ["--protocol", "strong", "--held-out", "600", "--run", str(tmp_path / "run")]
+    train.main(["popularity", "--data", str(real("ml-1m")), *options_])
+    split = runs.Run(tmp_path / "run").split
+    part, likes = split.part, split.ratings.rating > 3.5
+    eligible = np.bincount(split.ratings.user[likes]) >= 5
+    assert (eligible.sum(), likes[eligible[split.ratings.user]].sum()) == (6034, 575_272)
+    assert len(split.trained_users) == 4834
+    assert len(np.unique(split.ratings.user[part == 2])) == 600
 
 
 # -- what bad input gets ----------------------------------------------------------------------------------------------
