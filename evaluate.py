@@ -9,7 +9,6 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 import models
 from utils import evaluation, latent, methods, options, report, runs, tabular
@@ -47,12 +46,12 @@ def rating_metrics(model, split):
     return evaluation.rating_metrics(model.predict, split.test, split.ratings.scale)
 
 
-def of_baselines(split):
+def of_baselines(split, refitted):
     """{baseline: {name: `Metric`}}, each fitted on what the judged model learned from."""
-    matrix = split.refit
+    matrix = split.refit if refitted else split.train
     found = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
     for name in BASELINES:
-        model = models.build(name, matrix.shape)
+        model = models.build(name, matrix.shape, models.resolved(models.module(name).Config(), split.ratings.like))
         model.refit(matrix)
         found[name] = rating_metrics(model, split) | evaluation.ranking_metrics(model.score, split.test)
     return found
@@ -63,33 +62,33 @@ def judge(run):
     start = time.perf_counter()
     split, config, chosen = run.split, run.config, run.json("metrics.json")
     ratings, test = split.ratings, split.test
+    run.verify()
     if not test.hidden.nnz:
-        raise UserError(f"{run.folder} was trained on every rating ({config['protocol']}): none is left to judge it on")
+        why = "it was trained on every rating" if config["protocol"] == "all" else "the data is too small for a test"
+        raise UserError(f"{run.folder} can't be judged: {why} (protocol {config['protocol']})")
     model = models.load(run)
 
-    scorers = methods.scorers(
-        model, test.given, split.trained_users, latent.Neighbourhood(**chosen.get("neighbourhood", {}))
-    )
+    hood = latent.Neighbourhood(**chosen.get("neighbourhood", {}))
+    scorers = methods.scorers(model, test, split.trained_users, hood)
     ways = {method: evaluation.ranking_metrics(score, test) for method, score in scorers.items()}
     found = rating_metrics(model, split) | ways[chosen["best"]]
-    baselines = of_baselines(split)
+    baselines = of_baselines(split, config["refit"])
     if "rmse" in found:
         report.reconstruction(run.folder / "reconstruction.png", model.predict, split)
 
-    users, movies = ratings.shape
-    judged_users = int(np.count_nonzero(np.diff(test.hidden.indptr)))
-    protocol = {"name": config["protocol"], "seed": config["seed"]}
     facts = {
         "run": str(run.folder),
         "model": config["model"],
-        "data": {
-            "name": config["data"],
-            "sha256": config["sha256"],
-            "ratings": len(ratings),
-            "users": users,
-            "movies": movies,
+        "data": dict(zip(("ratings", "users", "movies"), (len(ratings), *ratings.shape), strict=True))
+        | {"name": config["data"], "sha256": config["sha256"]},
+        "protocol": {
+            "name": config["protocol"],
+            "seed": config["seed"],
+            "sha256": config["split_sha256"],
+            "test_ratings": test.hidden.nnz,
+            "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
+            "test_users_with_likes": len(evaluation.judged_users(test)),
         },
-        "protocol": protocol | {"test_ratings": test.hidden.nnz, "test_users": judged_users},
         "selected_on": "validation",
         "method": chosen["best"],
         "metrics": evaluation.estimates(found),
@@ -119,15 +118,15 @@ def main(argv=None):
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)
     if chosen.json:
-        options.write_text(chosen.json, json.dumps(facts, indent=1) + "\n")
+        options.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
     if chosen.json == "-":
         return
-    console = Console()
+    console = tabular.console()
     for one in facts["runs"]:
         console.print(tabular.figures(one))
         console.print()
         for line in tabular.headlines(one):
-            console.print(line, highlight=False)
+            console.print(line)
         if (picture := Path(one["run"]) / "reconstruction.png").exists():
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
     for pair in facts.get("comparisons", []):

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import re
 import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 import numpy as np
@@ -26,7 +28,7 @@ class Options:
     """how many movies"""
     run: options.Folder = None
     """run folder (default: the one trained last)"""
-    by: Literal["best", "neighbours", "decoder"] = "best"
+    by: Literal["best", "neighbours", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; decoder: what the autoencoder predicts; best: the one
     that did better on validation"""
     json: options.Output = None
@@ -48,14 +50,16 @@ def scores(run, user, by):
     chosen, known = run.json("metrics.json"), run.split.known
     if "neighbourhood" in chosen:
         space, method = latent.LatentSpace.load(run), chosen["best"] if by == "best" else by
+        if method == "model":
+            raise UserError("an autoencoder recommends --by neighbours or --by decoder")
         if method == "decoder":
             score = space.stars(user, np.arange(len(space.movies)))
         else:
             hood = latent.Neighbourhood(**chosen["neighbourhood"])
             near = latent.near_users(space.users, np.array([user]), hood.size, run.split.trained_users)
-            score = latent.liked_by(*near, likes(known), hood)[0]
+            score = latent.liked_by(*near, likes(known, run.split.ratings.like), hood)[0]
         return score, lambda movies: space.stars(user, movies), method
-    if by != "best":
+    if by not in ("best", "model"):
         raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")
     model, rows = models.load(run), known[[user]]
     stars = None
@@ -90,12 +94,15 @@ def answer(run, options_):
 
 def find_user(ids, text):
     """Index of the user whose raw id is `text`; a `UserError` says which there are."""
-    try:
-        user = index_of(ids, [type(ids[0].item())(text)])[0]
-    except ValueError:
+    number = ids.dtype.kind == "i"
+    if number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
         user = -1
+    else:
+        user = index_of(ids, [int(text) if number else text])[0]
     if user < 0:
-        raise UserError(f"there is no user {text}: the data has {len(ids):,} users, with ids {ids[0]} to {ids[-1]}")
+        near = [] if number else get_close_matches(text, ids.tolist(), 1)
+        hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
+        raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
     return user
 
 
@@ -113,17 +120,18 @@ def main(argv=None):
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
     found = answer(runs.find(chosen.run), chosen)
     if chosen.json:
-        options.write_text(chosen.json, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
         text = io.StringIO(newline="")
         write_csv(found, text)
         options.write_text(chosen.csv, text.getvalue())
     if "-" not in (chosen.json, chosen.csv):
-        from rich.console import Console
+        from utils import tabular
 
-        from utils.tabular import recommendations
-
-        Console().print(recommendations(found))
+        console = tabular.console()
+        console.print(tabular.recommendations(found))
+        if not found["items"]:
+            console.print("there is no movie in the data that this user has not rated")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import time
 from dataclasses import asdict, dataclass, field, make_dataclass
 from typing import Literal
 
-from rich.console import Console
 from rich.table import Table
 
 import models
@@ -50,8 +49,9 @@ def parse(argv):
     if not named and {"-h", "--help"} & set(argv):
         about += " `train.py MODEL --help` adds the model's own options."
         options.parse(Options, argv, "train.py [MODEL]", about)
-    if misplaced := [word for word in rest if word in models.names()]:
-        raise UserError(f"the model comes first: python train.py {misplaced[0]} ...")
+    for before, word in zip(["", *rest], rest, strict=False):
+        if word in models.names() and not before.startswith("--"):
+            raise UserError(f"the model comes first: python train.py {word} ...")
     config = models.module(name).Config
     kinds = [("options", Options, field(default_factory=Options)), ("config", config, field(default_factory=config))]
     command = options.parse(make_dataclass("Command", kinds), rest, f"train.py {name}", models.paper(name))
@@ -68,22 +68,26 @@ def read(chosen):
 def say(data, split, console):
     """Print what was read and held out."""
     users, movies = data.ratings.shape
-    console.print(f"{data.name}: {len(data.ratings):,} ratings of {movies:,} movies by {users:,} users")
+    counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
+    console.print(tabular.plain(f"{data.name}: {counts}"))
     for note in [*data.notes, *split.notes]:
-        console.print(f"  {note}", style="dim", highlight=False)
+        console.print(f"  {tabular.plain(note)}", style="dim", soft_wrap=True)
 
 
-def signature(facts, ratings):
+def signature(facts, split):
     """What a checkpoint is of: all that its weights depend on, which the length of the training is not part of."""
     weighty = {name: value for name, value in facts["options"].items() if name not in ("epochs", "patience")}
-    return json.dumps([facts | {"options": weighty}, ratings.fingerprint()], sort_keys=True)
+    return json.dumps([facts | {"options": weighty}, split.fingerprint()], sort_keys=True)
 
 
 def fit(model, split, training, refit):
     """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.remember(split.validation.given)
-    chosen = methods.choose(model, split)
+    try:
+        chosen = methods.choose(model, split)
+    except KeyboardInterrupt:
+        training.interrupted, chosen = True, methods.unchosen(model)
     refit = refit and not training.interrupted and not split.holds_users_out
     if refit:
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
@@ -101,7 +105,7 @@ def show_models(console):
 
 def main(argv=None):
     """Data, split, model, training, run folder. Returns the folder."""
-    console = Console()
+    console = tabular.console()
     if argv == ["--list"]:
         return show_models(console)
     name, chosen, config = parse(argv or [])
@@ -110,13 +114,14 @@ def main(argv=None):
     seed = chosen.holding.seed
     data, split = read(chosen)
     folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
-    runs.check_free(folder)
+    replaced = runs.check_free(folder)
 
+    config = models.resolved(config, split.ratings.like)
     facts = {"model": name, "options": asdict(config), "data": data.name, "protocol": chosen.protocol, "seed": seed}
-    facts["holding"] = {key: value for key, value in asdict(chosen.holding).items() if key not in ("seed", "test")}
+    facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
-        signature=signature(facts, data.ratings),
+        signature=signature(facts, split),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
@@ -138,7 +143,8 @@ def main(argv=None):
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}
     runs.save(folder, model, split, data.movies, facts, history, preferred)
-    console.print(f"{name} trained in {seconds:.0f} s, saved in {folder}", soft_wrap=True)
+    where = f"{folder}, replacing the earlier run there" if replaced else folder
+    console.print(f"{name} trained in {seconds:.0f} s, saved in {where}", soft_wrap=True)
     if training.interrupted:
         console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
     else:

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -55,6 +55,11 @@ def _quietly():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def resolved(config, like):
+    """The config with what depends on the data filled in: the stars above which a rating is a `like`."""
+    return replace(config, like=like) if getattr(config, "like", 0) is None else config
 
 
 def build(name, shape, config=None, seed=0):

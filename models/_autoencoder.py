@@ -58,7 +58,7 @@ class Config:
             raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
         if min(self.batch_size, self.epochs, self.patience) < 1:
             raise ValueError("batch-size, epochs and patience must be 1 or more")
-        if self.learning_rate <= 0 or self.l2 < 0:
+        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
             raise ValueError("learning-rate must be above 0 and l2 must not be negative")
 
 

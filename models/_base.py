@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from utils.ratings import LIKE
+
 
 class Recommender:
     """A model of a users x movies rating matrix.
@@ -49,8 +51,19 @@ class Recommender:
         raise NotImplementedError
 
 
+def check_like(like):
+    """Refuse a threshold that is no number."""
+    if like is not None and not np.isfinite(like):
+        raise ValueError(f"like must be a number of stars, got {like}")
+
+
 class ClosedForm(Recommender):
     """A model that is a handful of arrays, computed rather than trained: they are all there is to save."""
+
+    @property
+    def like(self):
+        """Stars above which a rating is a like, for the models that have the option."""
+        return LIKE if self.config.like is None else self.config.like
 
     arrays = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from models._base import ClosedForm
+from models._base import ClosedForm, check_like
 from utils import biases
 from utils.ranking import top_k
-from utils.ratings import LIKE, likes
+from utils.ratings import likes
 
 BLOCK = 512  # rows made dense at a time
 
@@ -22,14 +22,15 @@ class Config:
     shrink: float = 20.0
     """similarities resting on few common users are shrunk: for likes it is added to the product of the norms, for stars
     n / (n + shrink) multiplies the cosine over n common users"""
-    like: float = LIKE
-    """a rating above this is a like"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
     user_damping: float = 5.0
     """damping of the bias baseline, as in `bias`"""
     movie_damping: float = 4.0
     """the same for movies"""
 
     def __post_init__(self):
+        check_like(self.like)
         biases.check_damping(self.user_damping, self.movie_damping, self.shrink)
         if self.neighbours < 1:
             raise ValueError(f"neighbours must be 1 or more, got {self.neighbours}")
@@ -63,7 +64,7 @@ class Model(ClosedForm):
         fitted = biases.fit(matrix, config.user_damping, config.movie_damping)
         self.mean, self.movie = np.float32(fitted.mean), fitted.movie
 
-        liked = likes(matrix, self.config.like)
+        liked = likes(matrix, self.like)
         norm = np.sqrt(np.bincount(liked.indices, minlength=self.shape[1]))
         self.like_similarity = similar(
             liked, config.neighbours, lambda dots, rows: dots / np.maximum(norm[rows, None] * norm + config.shrink, 1)
@@ -81,7 +82,7 @@ class Model(ClosedForm):
 
     def score(self, given, users=None):
         """Sum of the similarities to the liked movies; (n, n_movies)."""
-        return (likes(given, self.config.like) @ self.like_similarity.T).toarray().astype(np.float32)
+        return (likes(given, self.like) @ self.like_similarity.T).toarray().astype(np.float32)
 
     def predict(self, given, users, movies):
         """Baseline plus the mean residual of the movie's neighbours that the user rated, weighted by similarity."""

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models._base import ClosedForm
-from utils.ratings import LIKE
+from models._base import ClosedForm, check_like
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of `popularity`."""
 
-    like: float = LIKE
-    """a rating above this is a like"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        check_like(self.like)
 
 
 class Model(ClosedForm):
@@ -24,7 +26,7 @@ class Model(ClosedForm):
 
     def refit(self, matrix, training=None):
         """Count the likes."""
-        self.likes = np.bincount(matrix.indices[matrix.data > self.config.like], minlength=self.shape[1])
+        self.likes = np.bincount(matrix.indices[matrix.data > self.like], minlength=self.shape[1])
 
     def score(self, given, users=None):
         """Number of likes, the same in every row."""

@@ -55,5 +55,6 @@ def of_rows(given, mean, movie, user_damping):
 
 def check_damping(*damping):
     """Refuse a negative damping, under which the shrunken mean is undefined."""
-    if min(damping) < 0:
-        raise ValueError(f"damping must be 0 or more, got {min(damping)}")
+    for value in damping:
+        if not 0 <= value < np.inf:
+            raise ValueError(f"damping must be 0 or more, got {value}")

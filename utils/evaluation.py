@@ -53,7 +53,7 @@ def rating_metrics(predict, holdout, scale):
 
 def judged_users(holdout, most=None):
     """Indices, ascending, of the users with a hidden like; a fixed sample of `most` of them where there are more."""
-    judged = np.flatnonzero(np.diff(likes(holdout.hidden).indptr))
+    judged = np.flatnonzero(np.diff(likes(holdout.hidden, holdout.like).indptr))
     if most is None or len(judged) <= most:
         return judged
     return np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
@@ -62,7 +62,7 @@ def judged_users(holdout, most=None):
 def ranking_metrics(score, holdout, most=None):
     """{"ndcg@100", "recall@20", "recall@50"} of the hidden likes among all movies not given. `score` is a model's
     `score(given, users)`. Users with no hidden like count 0. most: judge at most this many users, a fixed sample."""
-    hidden = likes(holdout.hidden)
+    hidden = likes(holdout.hidden, holdout.like)
     n_hidden = np.diff(hidden.indptr)
     values = {name: np.zeros(len(n_hidden)) for name in metrics.CUTS}
     judged = judged_users(holdout, most)

@@ -28,7 +28,7 @@ def test_ratings(data, protocol, path):
         raise UserError(f"--test belongs to --protocol fixed; {protocol} draws its own test")
     else:
         return data, None
-    test = datasets.load(path)
+    test = datasets.load(path, scale=data.ratings.scale)
     ratings, place = join(data.ratings, test.ratings, path)
     movies = _movies(ratings.movie_ids, data.movies, test.movies)
     users = data.users

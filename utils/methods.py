@@ -13,12 +13,19 @@ SIZES, POWERS = (20, 40, 80, 160), (1, 2, 4)  # neighbourhoods tried on validati
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
 
 
-def scorers(model, given, pool, neighbourhood):
+def unchosen(model):
+    """What stands in for `choose` when there was no time for it."""
+    if not model.has_latent_space:
+        return {"best": "model", "validation": {}}
+    return {"best": "neighbours", "validation": {}, "neighbourhood": asdict(Neighbourhood())}
+
+
+def scorers(model, holdout, pool, neighbourhood):
     """{method: score function of (given, users)}: "neighbours", "decoder" of an autoencoder, "model" of any other.
-    given: CSR of all users' known ratings, of which the users `pool` vouch for what they like."""
+    The users `pool` vouch for what they like of what the `Holdout` gives."""
     if not model.has_latent_space:
         return {"model": model.score}
-    liked = likes(given)
+    liked = likes(holdout.given, holdout.like)
 
     def neighbours(_, users):
         return liked_by(*near_users(model.latent.users, users, neighbourhood.size, pool), liked, neighbourhood)
@@ -33,7 +40,7 @@ def choose(model, split):
     users = judged_users(validation, MOST)
     if model.has_latent_space:
         index, near = near_users(model.latent.users, users, max(SIZES), split.trained_users)
-        liked = likes(validation.given)
+        liked = likes(validation.given, validation.like)
 
         def ndcg(neighbourhood):
             def score(_, users_):

@@ -46,6 +46,13 @@ _CONFIG = (tyro.conf.OmitArgPrefixes,)  # --latent, not --config.latent
 def parse(kind, argv, prog, description):
     """An instance of the dataclass `kind` from the arguments. `--help` prints and exits 0; what can't be used is a
     `UserError` of one or two lines, with the nearest name where an option is unknown or shortened."""
+    names = _names(kind)
+    for argument in argv:
+        name = argument.split("=")[0]
+        if name.startswith("--") and name not in names:
+            raise UserError(_unknown(name, names))
+    if repeated := [name for name in names if argv.count(name) > 1]:
+        raise UserError(f"{repeated[0]} is given twice; several values go behind one {repeated[0]}")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -57,7 +64,7 @@ def parse(kind, argv, prog, description):
             raise
         raise UserError(_one_line(said.getvalue())) from None
     if unknown:
-        raise UserError(_unknown(unknown[0], tyro.extras.get_parser(kind, config=_CONFIG)))
+        raise UserError(_unknown(unknown[0], names))
     return value
 
 
@@ -71,33 +78,46 @@ def _one_line(box):
         if re.fullmatch(r"[─-]+", line):
             break
         text.append(line)
-    said = re.sub(r"^Error parsing \w+: ", "", " ".join(text))
+    said = re.sub(r"^Error parsing \w[\w.]*: ", "", " ".join(text))
     return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", said)
 
 
-def _unknown(argument, parser):
-    names = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
-    near = get_close_matches(argument.split("=")[0], names, 1, 0.5)
+def _names(kind):
+    parser = tyro.extras.get_parser(kind, config=_CONFIG)
+    return [name for action in parser._actions for name in action.option_strings]
+
+
+def _unknown(argument, names):
+    near = get_close_matches(argument, names, 1, 0.7)
     return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
 
 
 def write_text(target, text):
-    """Write `text` to a file, whole or not at all, or to standard output where `target` is -."""
-    if target == "-":
-        sys.stdout.write(text)
-        return
-    path = Path(target)
-    beside = path.with_name(f".{path.name}.part")
+    """Write `text` to a file, whole or not at all, or to standard output where `target` is -. What is no plain file (a
+    pipe, a device) is written to as it is."""
+    path, beside = Path(target).resolve(), None
     try:
-        beside.write_text(text, encoding="utf-8", newline="")
-        beside.replace(path)
+        if target == "-":
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        elif path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            beside = path.with_name(f".{path.name}.part")
+            beside.write_text(text, encoding="utf-8", newline="")
+            beside.replace(path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"{target} can't be written: {error.strerror}") from None
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        raise UserError(f"{target}: can't be written ({error.strerror})") from None
 
 
 def run(main):
     """Run a script's `main` and exit: 0 done; 2 with the sentence of a `UserError`; 130 after Ctrl-C. Anything else is
     a bug and shows its traceback (1)."""
+    sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for is no reason to fail
     try:
         main(sys.argv[1:])
     except UserError as error:
@@ -106,5 +126,5 @@ def run(main):
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
     except KeyboardInterrupt:
-        print("\nstopped; nothing was saved", file=sys.stderr)
+        print("\nstopped", file=sys.stderr)
         sys.exit(130)

@@ -36,6 +36,11 @@ class Ratings:
         """(number of users, number of movies)."""
         return len(self.user_ids), len(self.movie_ids)
 
+    @property
+    def like(self):
+        """Stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 70 up to 100."""
+        return LIKE * self.scale[1] / 5
+
     def matrix(self, where=slice(None)):
         """CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks; all by default."""
         cells = (self.user[where], self.movie[where])
@@ -59,7 +64,7 @@ def dense(matrix):
     return ratings, ratings != 0
 
 
-LIKE = 3.5  # a rating above this is a like
+LIKE = 3.5  # on a scale up to 5, a rating above this is a like; on any other, one above the same share of the highest
 
 
 def likes(matrix, above=LIKE):

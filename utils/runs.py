@@ -30,6 +30,7 @@ from utils.ratings import Ratings
 from utils.splits import Split
 
 RUNS = Path("runs")
+ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
 FORMAT = 1  # raised when an older version could no longer read what is written
 
 
@@ -63,6 +64,11 @@ class Run:
             raise self._damaged(name)
         return self.folder / name
 
+    def verify(self):
+        """Compare every file with MANIFEST; a `UserError` names the first that is not whole."""
+        for name in self._sha256:
+            self.path(name)
+
     def json(self, name):
         """The contents of a JSON file of the run."""
         return json.loads(self.path(name).read_text(encoding="utf-8"))
@@ -88,15 +94,28 @@ class Run:
 
 
 def check_free(folder):
-    """Refuse to train into a folder that holds something other than a run: it would be replaced."""
+    """Refuse to train into a folder that can't be written, or that holds anything but a run: it would be replaced.
+    Returns whether it holds a run."""
     folder = Path(folder)
-    if folder.exists() and not (folder / "MANIFEST").exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+    if found := folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        try:
+            own = {*Run(folder)._sha256, "MANIFEST", *ADDED}
+            strange = {path.name for path in folder.iterdir()} - own
+        except (UserError, OSError):
+            strange = {"no run"}
+        if strange:
+            raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+    try:
+        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{folder.resolve().name}.", dir=folder.resolve().parent))
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}; give another --run") from None
+    return found
 
 
 def save(folder, model, split, movies, config, history, chosen):
     """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name."""
-    with _replacing(Path(folder)) as new:
+    with _replacing(Path(folder).resolve()) as new:
         model.save(new)
         table = split.ratings
         times = {} if table.timestamp is None else {"timestamp": table.timestamp}
@@ -109,7 +128,12 @@ def save(folder, model, split, movies, config, history, chosen):
         lines = [",".join(columns), *(",".join(str(row.get(c, "")) for c in columns) for row in history)]
         (new / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         facts = {"format": FORMAT, **config, "scale": list(table.scale), "shape": list(table.shape)}
-        facts |= {"sha256": table.fingerprint(), "versions": _versions(), "git_commit": _commit()}
+        facts |= {
+            "sha256": table.fingerprint(),
+            "split_sha256": split.fingerprint(),
+            "versions": _versions(),
+            "git_commit": _commit(),
+        }
         (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
@@ -130,7 +154,11 @@ def _replacing(folder):
         if folder.exists():
             old = new.with_name(new.name + ".old")
             folder.rename(old)
-            new.rename(folder)
+            try:
+                new.rename(folder)
+            except OSError:
+                old.rename(folder)
+                raise
             shutil.rmtree(old)
         else:
             new.rename(folder)

@@ -1,6 +1,7 @@
 """Who or what is held out. Each protocol is one function from the ratings to one label a rating, so that training,
 validation and test are disjoint and complete by construction, and a run folder records a split as one small array."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -25,11 +26,12 @@ class Part(IntEnum):
 @dataclass(frozen=True)
 class Holdout:
     """Two CSR matrices of the users x movies shape: `given` is shown to the model, `hidden` is judged. candidates:
-    bool (n_movies,), the movies that are ranked; all where None."""
+    bool (n_movies,), the movies that are ranked; all where None. like: stars above which a rating is a like."""
 
     given: sp.csr_array
     hidden: sp.csr_array
     candidates: np.ndarray | None = None
+    like: float = LIKE
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,15 @@ class Split:
     part: np.ndarray
     notes: list = field(default_factory=list)
 
+    def fingerprint(self):
+        """sha256 (hex) of the ratings, their order and the part each belongs to."""
+        return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
+
     def _matrix(self, *parts):
         return self.ratings.matrix(np.isin(self.part, parts))
+
+    def _holdout(self, given, hidden):
+        return Holdout(given, self._matrix(hidden), self.candidates, self.ratings.like)
 
     @property
     def holds_users_out(self):
@@ -71,7 +80,7 @@ class Split:
         """Movies that are ranked, None for all: those that training users like where users are held out."""
         if not self.holds_users_out:
             return None
-        liked = (self.part == Part.TRAIN) & (self.ratings.rating > LIKE)
+        liked = (self.part == Part.TRAIN) & (self.ratings.rating > self.ratings.like)
         return np.bincount(self.ratings.movie[liked], minlength=self.ratings.shape[1]) > 0
 
     @property
@@ -82,12 +91,14 @@ class Split:
     @property
     def validation(self):
         """The hold-out that chooses epochs, options and methods."""
-        return Holdout(self._matrix(Part.TRAIN, Part.GIVEN), self._matrix(Part.VALIDATION), self.candidates)
+        return Holdout(
+            self._matrix(Part.TRAIN, Part.GIVEN), self._matrix(Part.VALIDATION), self.candidates, self.ratings.like
+        )
 
     @property
     def test(self):
         """The hold-out that is read once. Validation ratings are given: by then they are known like any other."""
-        return Holdout(self.known, self._matrix(Part.TEST), self.candidates)
+        return self._holdout(self.known, Part.TEST)
 
 
 # -- the protocols: (ratings, options, rng) -> int8 labels, or labels and notes ----------------------------------------
@@ -109,8 +120,8 @@ class Options:
     """number of users held out for validation, and as many for the test (strong, strong-ratings; default: a tenth)"""
 
     def __post_init__(self):
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to 2**32 - 1, got {self.seed}")
         if not 0 < self.test_share < 1 or not 0 < self.validation_share < 1:
             raise ValueError("test-share and validation-share must be above 0 and below 1")
         if self.held_out is not None and self.held_out < 1:
@@ -199,13 +210,13 @@ def strong_ratings(ratings, options, rng):
 
 def _strong(ratings, options, rng, low):
     n_users, n_movies = ratings.shape
-    liked = ratings.rating > LIKE
+    liked = ratings.rating > ratings.like
     usable = np.flatnonzero(np.bincount(ratings.user[liked], minlength=n_users) >= 5)
-    size = options.held_out or len(usable) // 10
-    if size < 1 or 2 * size >= len(usable):
+    size = options.held_out or max(len(usable) // 10, 1)
+    if 2 * size >= len(usable):
         raise UserError(
-            f"{len(usable):,} users have five likes (ratings above {LIKE}): too few to hold out {max(size, 1):,} "
-            "for validation and as many for the test; a smaller --held-out may do"
+            f"{len(usable):,} users have five likes (ratings above {ratings.like:g}): too few to hold out {size:,} for "
+            "validation and as many for the test" + ("; a smaller --held-out may do" if size > 1 else "")
         )
     shuffled = rng.permutation(usable)
     role = np.full(n_users, Part.LEFT_OUT, np.int8)
@@ -230,7 +241,14 @@ def _strong(ratings, options, rng, low):
         part[~liked & np.isin(role_of, (Part.VALIDATION, Part.TEST))] = Part.GIVEN
     notes = [f"{size:,} users held out for validation and {size:,} others for the test"]
     if dropped := int(np.count_nonzero(outside)):
-        notes.append(f"{dropped:,} of their likes left out: no training user likes those movies")
+        test = int(np.count_nonzero(outside & (role_of == Part.TEST)))
+        notes.append(
+            f"{dropped:,} of their likes left out before a fifth is hidden, {test:,} of them of test users: no "
+            "training user likes those movies"
+        )
+    if others := int(np.count_nonzero(part == Part.LEFT_OUT)) - dropped:
+        low = "" if low == Part.GIVEN else f"are {ratings.like:g} stars or lower, or "
+        notes.append(f"{others:,} ratings are not used: they {low}are of users with fewer than five likes")
     return part, notes
 
 
@@ -253,4 +271,6 @@ def split(ratings, protocol, options, test=None):
     rng = np.random.default_rng(options.seed)
     found = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
     part, notes = found if isinstance(found, tuple) else (found, [])
+    if not (part == Part.TRAIN).any():
+        raise UserError(f"protocol {protocol} leaves nothing to train on: every rating is held out")
     return Split(ratings, part, notes)

@@ -1,6 +1,7 @@
 """What the scripts print for people: tables of figures and of recommendations."""
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from utils.describe import describe
@@ -11,6 +12,16 @@ STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0
 LOWER_IS_BETTER = set(RATING)
 LABEL = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE"}
 HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # what to be compared with on what
+
+
+def console():
+    """The terminal. Titles, ids and file names are text: no markup and no emoji codes in them are acted on."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def plain(text):
+    """Text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def label(metric):
@@ -31,12 +42,11 @@ def figures(facts):
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(label(name), justify="right")
-    baselines = {row: found for row, found in facts["baselines"].items() if set(names) & set(found)}
-    for row, found in (rows | baselines).items():
+    baselines = [(row, found) for row, found in facts["baselines"].items() if set(names) & set(found)]
+    for row, found in [*rows.items(), *baselines]:
         cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
-        table.add_row(
-            row, *cells, style="bold" if found is facts["metrics"] else None, end_section=row == list(rows)[-1]
-        )
+        last = found is list(rows.values())[-1]
+        table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=last)
     return table
 
 
@@ -63,8 +73,8 @@ def headlines(facts):
 def print_facts(data, console):
     """Print what `utils.describe` finds out about a data set."""
     table = Table(show_header=False, **STYLE)
-    for name, text in describe(data):
-        table.add_row(name, text)
+    for row in describe(data):
+        table.add_row(*map(plain, row))
     console.print(table)
 
 
@@ -77,5 +87,6 @@ def recommendations(found):
     for item in found["items"]:
         stars = f"{item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
         title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
-        table.add_row(str(item["rank"]), title, year, ", ".join(item["genres"]), stars, f"{item['score']:.3g}")
+        cells = str(item["rank"]), title, year, ", ".join(item["genres"]), stars, f"{item['score']:.3g}"
+        table.add_row(*map(plain, cells))
     return table

@@ -5,6 +5,8 @@ import contextlib
 import json
 import shutil
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,16 +106,20 @@ def _save(network, path, state, weights):
 
 def _restore(network, path, signature):
     """(state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
-    with np.load(path, allow_pickle=False) as stored:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = dict(file)
         state = json.loads(str(stored["state"]))
-        if state["signature"] != signature:
-            raise UserError(f"{path} is of a training with other data or options; train without --resume to start anew")
-        network.optimizer.build(network.trainable_variables)
-        for i, variable in enumerate(network.variables):
-            variable.assign(stored[f"variable{i}"])
-        for i, variable in enumerate(network.optimizer.variables):
-            variable.assign(stored[f"optimizer{i}"])
-        return state, [stored[f"best{i}"] for i in range(len(network.weights))]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
+        raise UserError(f"{path} is damaged; train without --resume to start anew") from None
+    if state["signature"] != signature:
+        raise UserError(f"{path} is of a training with other data or options; train without --resume to start anew")
+    network.optimizer.build(network.trainable_variables)
+    for i, variable in enumerate(network.variables):
+        variable.assign(stored[f"variable{i}"])
+    for i, variable in enumerate(network.optimizer.variables):
+        variable.assign(stored[f"optimizer{i}"])
+    return state, [stored[f"best{i}"] for i in range(len(network.weights))]
 
 
 @contextlib.contextmanager
