@@ -342,3 +342,147 @@ def test_the_bundled_data_is_what_its_readme_says():
     assert len(rows) == 100_004
     assert len({row["userId"] for row in rows}) == 671
     assert len({row["movieId"] for row in rows}) == 9_066
+
+
+# -- what a careful reader found, and must not come back --------------------------------------------------------------
+
+
+def small_csv(path, top=5, n=400, seed=0, user="{}", movie="{}"):
+    """Write random ratings from 1 to `top` as CSV."""
+    rng = np.random.default_rng(seed)
+    cells = rng.choice(25 * 30, n, replace=False)
+    lines = [f"{user.format(c // 30 + 1)},{movie.format(c % 30 + 1)},{rng.integers(1, top + 1)}" for c in cells]
+    path.write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    return path
+
+
+def test_a_baseline_with_other_options_keeps_its_own_row(tmp_path, capsys):
+    run = tmp_path / "run"
+    data = ["--data", str(small_csv(tmp_path / "a.csv")), "--run", str(run)]
+    train.main(["bias", *data, "--user-damping", "500", "--movie-damping", "500"])
+    capsys.readouterr()
+    evaluate.main(["--run", str(run), "--json", str(tmp_path / "e.json")])
+    shown = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("bias ")]
+    facts = json.loads((tmp_path / "e.json").read_text())["runs"][0]
+    expected = [f"{place['rmse']['value']:.4f}" for place in (facts["metrics"], facts["baselines"]["bias"])]
+    assert [row[2] for row in shown] == expected
+    assert expected[0] != expected[1]
+
+
+def test_a_checkpoint_of_another_split_is_not_resumed(tmp_path):
+    data = small_csv(tmp_path / "a.csv")
+    lines = data.read_text().splitlines()
+    signatures = []
+    for name, rows in (("ta.csv", lines[1:41]), ("tb.csv", lines[41:81])):
+        (tmp_path / name).write_text("\n".join([lines[0], *rows]) + "\n")
+        _, chosen, _ = train.parse(["bias", "--data", str(data), "--protocol", "fixed", "--test", str(tmp_path / name)])
+        signatures.append(train.signature({"options": {}}, train.read(chosen)[1]))
+    assert signatures[0] != signatures[1]
+
+
+def test_runs_judged_on_other_test_ratings_are_not_compared(tmp_path):
+    data = small_csv(tmp_path / "a.csv")
+    lines = data.read_text().splitlines()
+    for name, rows in (("ta", lines[1:41]), ("tb", lines[41:81])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+        test = ["--protocol", "fixed", "--test", str(tmp_path / f"{name}.csv")]
+        train.main(["bias", "--data", str(data), *test, "--run", str(tmp_path / name)])
+    with pytest.raises(UserError, match="can't be compared"):
+        evaluate.main(["--run", str(tmp_path / "ta"), str(tmp_path / "tb")])
+
+
+def test_a_folder_with_a_manifest_of_its_own_is_never_replaced(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "MANIFEST").write_text("include thesis.txt\n")
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is no run folder"):
+        train.main(["bias", "--data", str(small_csv(tmp_path / "a.csv")), "--run", str(mine)])
+    run = tmp_path / "run"
+    arguments = ["bias", "--data", str(tmp_path / "a.csv"), "--run", str(run)]
+    train.main(arguments)
+    train.main(arguments)  # a run is replaced
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no run folder"):
+        train.main(arguments)
+    assert (run / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("top", "like"), [(5, 3.5), (10, 7), (100, 70)])
+def test_a_like_follows_the_scale(top, like, tmp_path):
+    train.main(["popularity", "--data", str(small_csv(tmp_path / "a.csv", top, 600)), "--run", str(tmp_path / "run")])
+    run = runs.Run(tmp_path / "run")
+    refit = run.split.refit.toarray()
+    assert run.split.test.like == run.config["options"]["like"] == like
+    np.testing.assert_array_equal(run.arrays("weights.npz")["likes"], (refit > like).sum(axis=0))
+
+
+def test_titles_that_look_like_markup_are_printed_as_they_are(tmp_path, capsys):
+    small_csv(tmp_path / "ratings.csv", movie="[/m{}]")
+    titles = [f'[/m{m}],"[b]ig :star: {m} [i](2001)",Drama' for m in range(1, 31)]
+    (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")
+    train.main(["itemknn", "--data", str(tmp_path / "ratings.csv"), "--run", str(tmp_path / "run")])
+    capsys.readouterr()
+    recommend.main(["--user", "3", "-n", "3", "--run", str(tmp_path / "run")])
+    assert capsys.readouterr().out.count("[b]ig :star:") == 3
+
+
+def test_outputs_go_through_links_and_never_leave_parts(run_of, tmp_path):
+    (tmp_path / "target.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "target.json")
+    (tmp_path / "folder").mkdir()
+    run = ["--user", "1", "--run", str(run_of("bias"))]
+    recommend.main([*run, "--json", str(tmp_path / "link.json")])
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "target.json").read_text())["user"] == 1
+    for target in ("folder", "missing/a.json"):
+        with pytest.raises(UserError, match="can't be written"):
+            recommend.main([*run, "--json", str(tmp_path / target)])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link.json", "target.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bias", "--user-damping", "nan"], "damping must be 0 or more"),
+        (["itemknn", "--shrink", "nan"], "damping must be 0 or more"),
+        (["popularity", "--like", "nan"], "like must be a number"),
+        (["bias", "--seed", "4294967296"], "seed must be from 0 to"),
+        (["bias", "--run", "a.csv/x"], "can't be written"),
+        (["bias", "--run", "x" * 300], "can't be written"),
+        (["bias", "--protocol", "fixed", "--test", "a.csv"], "nothing to train on"),
+        (["bias", "--epochs", "3"], "unknown option --epochs; --help"),
+        (["bias", "--seed", "1", "--seed", "2"], "--seed is given twice"),
+        (["bias", "--held-out", "0"], "held-out must be 1 or more, got 0"),
+        (["bias", "--protocol", "strong", "--held-out", "90"], "a smaller --held-out may do"),
+    ],
+)  # fmt: skip
+def test_more_bad_arguments_get_a_sentence(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small_csv(tmp_path / "a.csv")
+    with pytest.raises(UserError) as refused:
+        train.main([*arguments, "--data", "a.csv"])
+    assert said in str(refused.value)
+    assert "options." not in str(refused.value)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "runs") == ["a.csv"]
+
+
+def test_an_option_may_have_the_name_of_a_model_as_its_value(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small_csv(tmp_path / "a.csv")
+    train.main(["bias", "--data", "a.csv", "--run", "bias"])
+    assert runs.Run("bias").config["model"] == "bias"
+
+
+@pytest.mark.parametrize("text", ["1_2", "+3", "３", " 3", "3.0"])
+def test_only_a_plain_number_names_a_user(text, run_of):
+    with pytest.raises(UserError, match="there is no user"):
+        recommend.main(["--user", text, "--run", str(run_of("bias"))])
+
+
+def test_evaluate_checks_every_file_of_the_run(run_of, tmp_path):
+    for name in ("movies.csv", "history.csv"):
+        shutil.copytree(run_of("bias"), tmp_path / name)
+        (tmp_path / name / name).write_text("")
+        with pytest.raises(UserError, match=f"{name} is damaged or missing"):
+            evaluate.main(["--run", str(tmp_path / name)])

@@ -139,3 +139,35 @@ def test_data_too_small_for_validation_is_trained_for_all_epochs():
     assert split.validation.hidden.nnz == 0
     model = models.build("autorec", table.shape, models.module("autorec").Config(hidden=(2,), epochs=4))
     assert len(model.fit(split.train, split.validation, Training())) == model.best_epoch == 4
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    autorec(Training(checkpoints=tmp_path), epochs=2)
+    path = tmp_path / "train.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"train\.npz is damaged"):
+        autorec(Training(checkpoints=tmp_path), epochs=4)
+
+
+def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatch):
+    sparse, _ = autorec(Training())
+
+    def from_dense(matrix, size, hide, target, seed):
+        whole = matrix.toarray()
+        filled = np.flatnonzero(whole.any(axis=1))
+
+        def epoch(number):
+            rng = np.random.default_rng((seed, number))
+            order = rng.permutation(filled)
+            for start in range(0, len(order), size):
+                judged = whole[order[start : start + size]]
+                given = judged.copy()
+                given[judged > 0] *= rng.random((judged > 0).sum()) >= hide
+                yield given, judged
+
+        epoch.steps = -(-len(filled) // size)
+        return epoch
+
+    monkeypatch.setattr(batches, "denoising", from_dense)
+    for a, b in zip(autorec(Training())[0].network.get_weights(), sparse.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sys
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
@@ -83,8 +84,16 @@ def _one_line(box):
 
 
 def _names(kind):
-    parser = tyro.extras.get_parser(kind, config=_CONFIG)
-    return [name for action in parser._actions for name in action.option_strings]
+    """Every long option that the dataclass `kind`, with the dataclasses in it, makes."""
+    names = ["--help"]
+    for field in fields(kind):
+        if is_dataclass(field.type):
+            names += _names(field.type)
+        else:
+            dashed = field.name.replace("_", "-")
+            names += dict.fromkeys((f"--{dashed}", f"--{field.name}"))  # both spellings are taken
+            names += [f"--no-{dashed}"] if field.type is bool else []
+    return names
 
 
 def _unknown(argument, names):

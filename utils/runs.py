@@ -97,20 +97,24 @@ def check_free(folder):
     """Refuse to train into a folder that can't be written, or that holds anything but a run: it would be replaced.
     Returns whether it holds a run."""
     folder = Path(folder)
-    if found := folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        try:
-            own = {*Run(folder)._sha256, "MANIFEST", *ADDED}
-            strange = {path.name for path in folder.iterdir()} - own
-        except (UserError, OSError):
-            strange = {"no run"}
-        if strange:
-            raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
     try:
-        folder.resolve().parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(prefix=f".{folder.resolve().name}.", dir=folder.resolve().parent))
+        found = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if found and not _holds_only_a_run(folder):
+            raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+        place = folder.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror}; give another --run") from None
     return found
+
+
+def _holds_only_a_run(folder):
+    try:
+        own = {*Run(folder)._sha256, "MANIFEST", *ADDED}
+    except UserError:
+        return False
+    return {path.name for path in folder.iterdir()} <= own
 
 
 def save(folder, model, split, movies, config, history, chosen):
