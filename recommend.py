@@ -15,7 +15,8 @@ import tyro
 import models
 from utils import latent, options, ranking, runs
 from utils.errors import UserError
-from utils.ratings import index_of, likes
+from utils.ratings import index_of
+from utils.splits import KNOWN
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def scores(run, user, by):
     """(score of every movie, function from movie indices to predicted stars or None, method) for the user's index.
     Neither Keras nor TensorFlow is needed: an autoencoder's run holds its users' latent vectors and its decoder as
     arrays, and the other models are arrays throughout."""
-    chosen, known = run.json("metrics.json"), run.split.known
+    chosen = run.json("metrics.json")
     if "neighbourhood" in chosen:
         space, method = latent.LatentSpace.load(run), chosen["best"] if by == "best" else by
         if method == "model":
@@ -55,17 +56,27 @@ def scores(run, user, by):
         if method == "decoder":
             score = space.stars(user, np.arange(len(space.movies)))
         else:
-            hood = latent.Neighbourhood(**chosen["neighbourhood"])
-            near = latent.near_users(space.users, np.array([user]), hood.size, run.split.trained_users)
-            score = latent.liked_by(*near, likes(known, run.split.ratings.like), hood)[0]
+            score = votes(run.split, space, user, latent.Neighbourhood(**chosen["neighbourhood"]))
         return score, lambda movies: space.stars(user, movies), method
     if by not in ("best", "model"):
         raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")
-    model, rows = models.load(run), known[[user]]
+    model, rows = models.load(run), run.split.known[[user]]
     stars = None
     if model.predicts_ratings:
         stars = lambda movies: model.predict(rows, np.zeros(len(movies), int), movies)  # noqa: E731
     return model.score(rows, np.array([user]))[0], stars, "model"
+
+
+def votes(split, space, user, neighbourhood):
+    """What `latent.liked_by` gives for one user, straight from the rating table: importing scipy and making matrices
+    would take longer than everything else here."""
+    index, near = latent.near_users(space.users, np.array([user]), neighbourhood.size, split.trained_users)
+    weight = np.zeros(len(space.users))
+    weight[index[0]] = neighbourhood.weigh(near[0])
+    ratings = split.ratings
+    likes = np.flatnonzero((ratings.rating > ratings.like) & np.isin(split.part, KNOWN))
+    voters = weight[ratings.user[likes]]
+    return np.bincount(ratings.movie[likes], voters, len(space.movies)).astype(np.float32)
 
 
 def answer(run, options_):
@@ -75,7 +86,8 @@ def answer(run, options_):
     user = find_user(ratings.user_ids, options_.user)
     score, stars, method = scores(run, user, options_.by)
     # what a user has rated is never recommended, whichever part of the split it fell into
-    score = ranking.hide_seen(score[None], ratings.matrix()[[user]])
+    seen = ratings.movie[ratings.user == user]
+    score = ranking.hide_seen(score[None], (np.zeros(len(seen), int), seen))
     top = ranking.top_k(score, options_.n)[0]
     top = top[np.isfinite(score[0, top])]
     items = [{"rank": i + 1, **run.movies.describe(m), "score": float(score[0, m])} for i, m in enumerate(top)]

@@ -16,8 +16,9 @@ import evaluate
 import models
 import recommend
 import train
-from utils import options, runs
+from utils import latent, options, runs
 from utils.errors import UserError
+from utils.ratings import likes
 
 QUICK = ("--hidden", "16", "--epochs", "40", "--dropout", "0.2", "--learning-rate", "0.01")
 
@@ -100,10 +101,22 @@ def test_json_and_csv_files_say_the_same(run_of, tmp_path, capsys):
     assert facts["items"][0]["year"] == 1949 + facts["items"][0]["movieId"]
 
 
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+def test_one_users_votes_are_what_evaluate_judges(protocol, run_of):
+    options_ = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
+    run = runs.Run(run_of("autorec", *QUICK, *options_))
+    hood, space = latent.Neighbourhood(7, 2), latent.LatentSpace.load(run)
+    users = np.arange(40)
+    near = latent.near_users(space.users, users, 7, run.split.trained_users)
+    judged = latent.liked_by(*near, likes(run.split.known), hood)
+    for user in users:
+        np.testing.assert_allclose(recommend.votes(run.split, space, user, hood), judged[user], rtol=1e-5)
+
+
 def test_recommending_to_a_known_user_imports_no_tensorflow(run_of):
     code = (
         "import sys, recommend; recommend.main(sys.argv[1:]);"
-        "heavy = {'tensorflow', 'keras', 'sklearn', 'torch', 'jax'} & set(sys.modules);"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'torch', 'jax', 'scipy', 'pandas'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     script("-c", code, "--user", 3, "--run", run_of("autorec", *QUICK))

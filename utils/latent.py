@@ -7,7 +7,6 @@ tests, says the same; it is not imported here because that takes seconds).
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
 from utils.biases import Biases
 from utils.ranking import top_k
@@ -24,6 +23,10 @@ class Neighbourhood:
     """users who count: the nearest ones by cosine"""
     power: int = 2
     """a neighbour weighs cosine ** power, so that a higher power trusts the nearest more"""
+
+    def weigh(self, cosines):
+        """The weights of neighbours at these cosines; who points the other way has none."""
+        return np.maximum(cosines, 0) ** self.power
 
 
 def unit(vectors):
@@ -67,8 +70,9 @@ def liked_by(index, near, likes, neighbourhood):
     """What near users like, by (indices, cosines) from `near_users`: score[i, m] = sum over the first
     `neighbourhood.size` of them of max(cosine, 0)**power x [likes m], float32 (len(index), n_movies).
     likes: CSR 0/1, users x movies."""
-    index, near = index[:, : neighbourhood.size], near[:, : neighbourhood.size]
-    weight = np.maximum(near, 0) ** neighbourhood.power
+    import scipy.sparse as sp
+
+    index, weight = index[:, : neighbourhood.size], neighbourhood.weigh(near[:, : neighbourhood.size])
     rows = np.repeat(np.arange(len(index)), index.shape[1])
     weights = sp.csr_array((weight.ravel(), (rows, index.ravel())), shape=(len(index), likes.shape[0]))
     return (weights @ likes).toarray().astype(np.float32)

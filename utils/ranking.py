@@ -4,10 +4,11 @@ import numpy as np
 
 
 def hide_seen(scores, seen):
-    """Set the score of every stored cell of the CSR matrix `seen` to -inf, in place; returns `scores` (n, n_movies).
-    -inf, not 0: a score may be negative, and 0 would then still be recommended."""
-    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
-    scores[rows, seen.indices] = -np.inf
+    """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, whose
+    stored cells are meant, or (rows, movies). -inf, not 0: a score may be negative, and 0 would then still win."""
+    if not isinstance(seen, tuple):
+        seen = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices
+    scores[seen] = -np.inf
     return scores
 
 

@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Ratings:
 
     def matrix(self, where=slice(None)):
         """CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks; all by default."""
+        import scipy.sparse as sp  # a quarter of a second that a recommendation to a known user does without
+
         cells = (self.user[where], self.movie[where])
         return sp.csr_array((self.rating[where], cells), shape=self.shape, dtype=np.float32)
 

@@ -5,12 +5,15 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 
 from utils.errors import UserError
 from utils.ratings import LIKE, Ratings
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 
 class Part(IntEnum):
@@ -23,13 +26,16 @@ class Part(IntEnum):
     LEFT_OUT = 4  # the protocol does not use it
 
 
+KNOWN = (Part.TRAIN, Part.VALIDATION, Part.GIVEN)  # everything but the test
+
+
 @dataclass(frozen=True)
 class Holdout:
     """Two CSR matrices of the users x movies shape: `given` is shown to the model, `hidden` is judged. candidates:
     bool (n_movies,), the movies that are ranked; all where None. like: stars above which a rating is a like."""
 
-    given: sp.csr_array
-    hidden: sp.csr_array
+    given: "scipy.sparse.csr_array"
+    hidden: "scipy.sparse.csr_array"
     candidates: np.ndarray | None = None
     like: float = LIKE
 
@@ -73,7 +79,7 @@ class Split:
     @property
     def known(self):
         """Everything but the test: what may be built on when recommending."""
-        return self._matrix(Part.TRAIN, Part.VALIDATION, Part.GIVEN)
+        return self._matrix(*KNOWN)
 
     @property
     def candidates(self):
