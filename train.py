@@ -70,7 +70,9 @@ def say(data, split, console):
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
     console.print(tabular.plain(f"{data.name}: {counts}"))
-    for note in [*data.notes, *split.notes]:
+    sparse, dense = (8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6)
+    matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
+    for note in [*data.notes, *split.notes, matrix]:
         console.print(f"  {tabular.plain(note)}", style="dim", soft_wrap=True)
 
 
