@@ -15,7 +15,8 @@ from utils.ratings import Ratings
 from utils.reading.downloads import KNOWN, fetch
 from utils.reading.scales import check_scale, find_scale
 from utils.reading.sidetables import read_movies, read_tags, read_users
-from utils.reading.tables import read_ratings
+from utils.reading.tables import read_text
+from utils.reading.textfiles import PARQUET, head
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet")
@@ -70,6 +71,15 @@ def load(source, data_dir=Path("data"), scale=None):
     users = read_users(path, ratings.user_ids)
     name = name_of(path)
     return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+
+
+def read_ratings(path):
+    """The `Table` of a rating file, text or Parquet, told apart by content; its scale and duplicates are not judged."""
+    if head(path).startswith(PARQUET):
+        from utils.reading.parquet import read_parquet  # text files need not pay for importing it
+
+        return read_parquet(path)
+    return read_text(path)
 
 
 def find(source, data_dir):

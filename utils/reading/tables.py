@@ -17,13 +17,11 @@ import numpy as np
 from utils.errors import UserError
 from utils.reading.textfiles import (
     LINE_END,
-    PARQUET,
     UNREADABLE,
     check_width,
     cut,
     find_columns,
     first_line,
-    head,
     is_gzip,
     open_bytes,
     renamed,
@@ -71,16 +69,12 @@ class Layout:
     notes: list[str]
 
 
-def read_ratings(path):
-    """The `Table` of a rating file: CSV, TSV, `a::b::c` (these gzipped or not) or Parquet, told apart by content.
+def read_text(path):
+    """The `Table` of a text file: CSV, TSV, `a::b::c`, gzipped or not, told apart by content.
 
     Raises UserError, with file and line, for anything but one rating a line. Scale and duplicates are not judged here.
     """
     path = Path(path)
-    if head(path).startswith(PARQUET):
-        from utils.reading.parquet import read_parquet  # text files need not pay for importing it
-
-        return read_parquet(path)
     layout = find_layout(path)
     return _read_fast(path, layout) or _read_literally(path, layout)
 
