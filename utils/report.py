@@ -27,10 +27,11 @@ def reconstruction(path, predict, split):
     figure = Figure(figsize=(13, 8.5), layout="constrained")
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1])
     axes = top.subplots(1, 3, sharey=True)
+    reach = 0.55 * (scale[1] - scale[0])  # errors larger than about half the scale share one colour
     panels = (
         ("original ratings (blank: not rated)", original, "viridis", scale),
         ("reconstruction", block, "viridis", scale),
-        ("reconstruction less original", block - original, "RdBu_r", (-2.5, 2.5)),
+        ("reconstruction less original", block - original, "RdBu_r", (-reach, reach)),
     )
     for axis, (title, values, colours, (low, high)) in zip(axes, panels, strict=True):
         image = axis.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
@@ -49,7 +50,7 @@ def reconstruction(path, predict, split):
         for body in shapes["bodies"]:
             body.set(facecolor="#3b6fb6", alpha=0.55)
         left.plot(scale, scale, color="0.4", linestyle="--", linewidth=1, label="perfect")
-        left.legend(loc="lower right", frameon=False)
+        left.legend(loc="lower right", framealpha=0.9)
         right.hist(predicted - hidden.data, bins=60, color="#3b6fb6")
         right.axvline(0, color="0.4", linestyle="--", linewidth=1)
     left.set(
