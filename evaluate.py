@@ -131,9 +131,7 @@ def main(argv=None):
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
     for pair in facts.get("comparisons", []):
         for name, row in pair["metrics"].items():
-            console.print(
-                f"{pair['run']}: {tabular.sentence(name, row, pair['less'])}", soft_wrap=True, highlight=False
-            )
+            console.print(f"{pair['run']}: {tabular.sentence(name, row, pair['less'])}", soft_wrap=True)
 
 
 if __name__ == "__main__":

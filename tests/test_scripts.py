@@ -119,7 +119,8 @@ def test_recommending_to_a_known_user_imports_no_tensorflow(run_of):
         "heavy = {'tensorflow', 'keras', 'sklearn', 'torch', 'jax', 'scipy', 'pandas'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    script("-c", code, "--user", 3, "--run", run_of("autorec", *QUICK))
+    out, _ = script("-c", code, "--user", 3, "--run", run_of("autorec", *QUICK))
+    assert "Planted" in out
 
 
 def test_evaluate_judges_exactly_the_test_ratings(run_of, capsys):

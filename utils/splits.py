@@ -4,6 +4,7 @@ validation and test are disjoint and complete by construction, and a run folder 
 import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,11 +98,9 @@ class Split:
     @property
     def validation(self):
         """The hold-out that chooses epochs, options and methods."""
-        return Holdout(
-            self._matrix(Part.TRAIN, Part.GIVEN), self._matrix(Part.VALIDATION), self.candidates, self.ratings.like
-        )
+        return self._holdout(self._matrix(Part.TRAIN, Part.GIVEN), Part.VALIDATION)
 
-    @property
+    @cached_property
     def test(self):
         """The hold-out that is read once. Validation ratings are given: by then they are known like any other."""
         return self._holdout(self.known, Part.TEST)

@@ -50,7 +50,7 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
     phase: the name of the checkpoint and of the bar. Ctrl-C ends the training as if the epoch before had been the
     last and sets `training.interrupted`; before the first epoch is over it is raised again."""
     state = {"history": [], "best": None, "best_epoch": 0, "signature": training.signature}
-    weights = [v.numpy() if hasattr(v, "numpy") else np.asarray(v) for v in network.weights]
+    weights = network.get_weights()
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
     if checkpoint and checkpoint.exists():
         state, weights = _restore(network, checkpoint, training.signature)
