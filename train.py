@@ -8,7 +8,7 @@ from typing import Literal
 from rich.table import Table
 
 import models
-from utils import datasets, folds, methods, options, runs, splits, tabular
+from utils import datasets, folds, methods, options, runs, side, splits, tabular
 from utils.errors import UserError
 from utils.training import Training
 
@@ -129,6 +129,8 @@ def main(argv=None):
     )
     training.start(chosen.resume)
     model = models.build(name, data.ratings.shape, config, seed)
+    if names := getattr(config, "side", ()):
+        model.side = side.features(data, names)
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"

@@ -5,12 +5,15 @@ from typing import Literal
 
 import keras
 import numpy as np
+import scipy.sparse as sp
 
 from models._base import Recommender
-from models._layers import Centre
+from models._layers import Centre, Profile, dense
 from models._losses import masked_mse
 from utils import batches, biases
-from utils.latent import LatentSpace
+from utils.latent import LatentSpace, activate, through
+from utils.options import Names
+from utils.side import NAMES, Side
 from utils.training import train
 
 BLOCK = 512  # rows made dense at a time outside training
@@ -33,10 +36,14 @@ class Config:
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
     target: Literal["all", "hidden"] = "all"
     """the loss counts all of a row's ratings, or only those hidden from the encoder"""
-    l2: float = 2e-4
-    """weight of the sum of the squared kernels in the loss"""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """Adam, or SGD with Nesterov momentum 0.9"""
+    l2: float = 0.06
+    """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
+    side: Names = ()
+    """side features for the encoder, of genres,year,age,gender,occupation, where the data tells them"""
+    optimizer: Literal["adam", "sgd", "lbfgs"] = "adam"
+    """Adam, SGD with Nesterov momentum 0.9, or L-BFGS on all rows at once (an epoch is --iterations of it)"""
+    iterations: int = 10
+    """iterations of L-BFGS in an epoch"""
     learning_rate: float = 1e-3
     """step size of the optimiser"""
     batch_size: int = 64
@@ -56,8 +63,10 @@ class Config:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.target == "hidden" and self.dropout == 0:
             raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
-        if min(self.batch_size, self.epochs, self.patience) < 1:
-            raise ValueError("batch-size, epochs and patience must be 1 or more")
+        if min(self.batch_size, self.epochs, self.patience, self.iterations) < 1:
+            raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
+        if unknown := set(self.side) - set(NAMES):
+            raise ValueError(f"side takes {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
         if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
             raise ValueError("learning-rate must be above 0 and l2 must not be negative")
 
@@ -66,9 +75,12 @@ class Autoencoder(Recommender):
     """An architecture gives `coders`; the rest is here.
 
     Three Keras models share their layers: `encoder` (stars of a row -> latent vector), `decoder` (latent vector -> what
-    is left over the baseline, a row) and `network` (stars of a row -> predicted stars of the row)."""
+    is left over the baseline, a row) and `network` (stars of a row -> predicted stars of the row). With side features
+    encoder and network take (stars, features of the row)."""
 
     has_latent_space = True
+    rows_in = 1  # rows of the matrix that make up one input
+    side = None  # `utils.side.Side`, to be set before `fit` where the config names any
 
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
@@ -78,22 +90,32 @@ class Autoencoder(Recommender):
         """(latent tensor made of the features tensor, decoder: a Keras model from latent to n_columns outputs)."""
         raise NotImplementedError
 
+    def _dense(self, units, activation, name):
+        """A dense layer with the penalty of the config."""
+        l2 = keras.regularizers.L2(self.config.l2 * self.per_rating)
+        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
+
     # -- training ------------------------------------------------------------------------------------------------
 
     def fit(self, train_matrix, validation, training):
         """See `Recommender.fit`: early stopping on the RMSE of the validation ratings."""
-        hidden = self._rows(validation.hidden).tocoo()
+        hidden, given = self._rows(validation.hidden).tocoo(), self._rows(validation.given)
         self._build(train_matrix)
+        baseline = self._baseline(validation.given)
 
         def validation_rmse():
-            error = self._predict(self._rows(validation.given), hidden.row, hidden.col) - hidden.data
+            error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
             return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
 
         validate = validation_rmse if hidden.nnz else None  # too little data to hold any out: all epochs are trained
         history = self._train(train_matrix, self.config, training, "train", validate)
-        best = min(history, key=lambda row: row["val_rmse"]) if validate else history[-1]
-        self.best_epoch = best["epoch"]
+        self.chosen = self._choose(history)
         return history
+
+    def _choose(self, history):
+        """The options that the history of `fit` speaks for."""
+        best = min(history, key=lambda row: row.get("val_rmse", -row["epoch"]))
+        return {"epochs": best["epoch"]}
 
     def refit(self, matrix, training):
         """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
@@ -101,7 +123,7 @@ class Autoencoder(Recommender):
         self._build(matrix)
         history = []
         try:
-            history = self._train(matrix, replace(self.config, epochs=self.best_epoch), training, "refit")
+            history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
         except KeyboardInterrupt:  # before its first epoch was over
             training.interrupted = True
         if training.interrupted:
@@ -109,32 +131,61 @@ class Autoencoder(Recommender):
         return history
 
     def _train(self, matrix, config, training, phase, validate=None):
-        epoch = batches.denoising(self._rows(matrix), config.batch_size, config.dropout, config.target, self.seed)
-        return train(self.network, epoch, config.epochs, training, phase, validate, config.patience)
+        rows = self._rows(matrix)
+        trained = np.arange(rows.shape[0])
+        size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
+        epoch = batches.denoising(
+            rows, size, config.dropout, config.target, self.seed, lambda i, stars: self._inputs(rows, i, trained, stars)
+        )
+        return train(self.network, epoch, config.epochs, training, phase, validate, config.patience, self._step())
+
+    def _step(self):
+        """The function (given, judged) -> loss that trains on a batch."""
+        if self.config.optimizer != "lbfgs":
+            return self.network.train_on_batch
+        from models import _lbfgs
+
+        return _lbfgs.step(self.network, self.config.iterations)
 
     def _build(self, matrix):
         """Fresh networks from the seed, centred on the biases of `matrix`."""
         keras.utils.set_random_seed(self.seed)
-        config, rows = self.config, self._rows(matrix)
+        config, n = self.config, self._rows(matrix).shape[1]
+        self.per_rating = 1 / np.sqrt(matrix.nnz)  # penalties are given for a data set of one rating
         self.biases = biases.fit(matrix, config.user_damping, config.movie_damping)
         damping, column = config.movie_damping, self.biases.user
         if config.rows == "users":
             damping, column = config.user_damping, self.biases.movie
-        centre = Centre(damping, config.baseline, config.implicit, config.normalise, name="centre")
-        ratings = keras.Input((rows.shape[1],), name="ratings")
-        features, _ = centre(ratings)
-        latent, self.decoder = self.coders(features, rows.shape[1])
-        self.encoder = keras.Model(ratings, latent, name="encoder")
-        centre.set_weights([np.float32(self.biases.mean), column])
+        centre = self._centre(damping)
+        inputs = [keras.Input((self.rows_in * n,), name="ratings")]
+        features, baseline = centre(inputs[0])
+        if config.side:
+            of_rows, of_columns = self.side.of(config.rows)
+            inputs.append(keras.Input(of_rows.shape[1:], name="side"))
+            profile = Profile(of_columns.shape[1], name="profile")
+            features = keras.layers.Concatenate(name="beside")([features, profile([inputs[0], baseline]), inputs[1]])
+            profile.set_weights([of_columns])
+        latent, self.decoder = self.coders(features, n)
+        self.encoder = keras.Model(inputs if config.side else inputs[0], latent, name="encoder")
+        centre.mean.assign(self.biases.mean)
+        centre.column.assign(column)
         self._join()
+
+    def _centre(self, damping):
+        config = self.config
+        return Centre(damping, config.baseline, config.implicit, config.normalise, name="centre")
 
     def _join(self):
         """The network of encoder and decoder, compiled."""
-        ratings = keras.Input(self.encoder.input_shape[1:], name="ratings")
-        _, baseline = self.encoder.get_layer("centre")(ratings)
-        stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.encoder(ratings))])
-        self.network = keras.Model(ratings, stars, name="autoencoder")
-        rate = self.config.learning_rate
+        inputs = [keras.Input(i.shape[1:], name=i.name) for i in self.encoder.inputs]
+        _, baseline = self.encoder.get_layer("centre")(inputs[0])
+        inputs = inputs if self.config.side else inputs[0]
+        stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.encoder(inputs))])
+        self.network = keras.Model(inputs, stars, name="autoencoder")
+        self._compile(self.config.learning_rate)
+
+    def _compile(self, rate):
+        """Give the network its loss and a fresh optimiser of that step size."""
         optimizer = keras.optimizers.Adam(rate)
         if self.config.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
@@ -145,7 +196,7 @@ class Autoencoder(Recommender):
     def score(self, given, users=None):
         """Predicted stars of every movie, float32 (n, n_movies)."""
         if self.config.rows == "users":
-            return self._apply(self.network, given)
+            return self._apply(self.network, given, users)
         users = self._known(given, users)
         residual = np.concatenate([_outputs(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
@@ -153,9 +204,9 @@ class Autoencoder(Recommender):
     def predict(self, given, users, movies):
         """Predicted stars of each pair."""
         if self.config.rows == "users":
-            return self._predict(given, users, movies)
+            return self._predict(given, self._baseline(given), users, movies)
         self._known(given, None)
-        return self._predict(self._rows(given), movies, users)
+        return self._predict(self._rows(given), self._baseline(given), movies, users)
 
     def encode(self, given):
         """Latent vectors of users, float32 (n, latent)."""
@@ -176,19 +227,39 @@ class Autoencoder(Recommender):
     def _rows(self, matrix):
         return matrix if self.config.rows == "users" else matrix.T.tocsr()
 
-    def _apply(self, network, rows):
-        """Outputs of a Keras model for CSR rows, in blocks."""
-        return np.concatenate([_outputs(network, part.toarray()) for part in _blocks(rows)])
+    def _inputs(self, matrix, index, who=None, stars=None):
+        """What encoder and network take for the rows `index` of `matrix`. who: the trained rows that the rows of
+        `matrix` are, None for strangers, of whom nothing but stars is known. stars: dense, instead of the rows'."""
+        stars = matrix[index].toarray() if stars is None else stars
+        if not self.config.side:
+            return stars
+        side, _ = self.side.of(self.config.rows)
+        return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
-    def _predict(self, matrix, rows, columns):
-        """Stars of the cells (rows[i], columns[i]); only the rows that are asked for pass through the network."""
+    def _apply(self, network, rows, who=None):
+        """Outputs of a Keras model for CSR rows, in blocks."""
+        starts = range(0, max(rows.shape[0], 1), BLOCK)
+        blocks = (np.arange(start, min(start + BLOCK, rows.shape[0])) for start in starts)
+        return np.concatenate([_outputs(network, self._inputs(rows, block, who)) for block in blocks])
+
+    def _predict(self, matrix, baseline, rows, columns):
+        """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last layer,
+        which is most of the work, only these cells are computed."""
         wanted, place = np.unique(rows, return_inverse=True)
-        stars = np.empty(len(rows), np.float32)
+        trained = np.arange(matrix.shape[0])
+        *inner, (kernel, bias, activation) = self._decoder_layers()
+        kernel, stars = np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
         for start in range(0, len(wanted), BLOCK):
-            block = _outputs(self.network, matrix[wanted[start : start + BLOCK]].toarray())
+            codes = through(inner, _outputs(self.encoder, self._inputs(matrix, wanted[start : start + BLOCK], trained)))
             cells = np.flatnonzero((place >= start) & (place < start + BLOCK))
-            stars[cells] = block[place[cells] - start, columns[cells]]
-        return stars
+            column = columns[cells]
+            stars[cells] = np.einsum("ij,ij->i", codes[place[cells] - start], kernel[column]) + bias[column]
+        users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
+        return activate(activation, stars) + baseline.predict(users, movies)
+
+    def _decoder_layers(self):
+        """The decoder as (kernel, bias, activation name) of each layer."""
+        return [(*dense(layer), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
 
     # -- the latent space ----------------------------------------------------------------------------------------
 
@@ -196,31 +267,29 @@ class Autoencoder(Recommender):
         """`Biases` as the network sees them: users' deviations from their known ratings; nothing without baseline."""
         if not self.config.baseline:
             return biases.Biases(0.0, *(np.zeros(n, np.float32) for n in self.shape))
-        if self.config.rows == "movies":
-            return self.biases
-        return biases.of_rows(known, self.biases.mean, self.biases.movie, self.config.user_damping)
+        mean, config = self.biases.mean, self.config
+        if config.rows == "users":
+            return biases.of_rows(known, mean, self.biases.movie, config.user_damping)
+        of_movies = biases.of_rows(self._rows(known), mean, self.biases.user, config.movie_damping)
+        return biases.Biases(mean, self.biases.user, of_movies.user)
 
     def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
-        rows = self._apply(self.encoder, self._rows(known))
-        columns = self._column_vectors(rows.shape[1])
+        rows = self._apply(self.encoder, self._rows(known), np.arange(self._rows(known).shape[0]))
+        columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
-        self.latent = LatentSpace(users, movies, self._baseline(known), layers, self.config.rows)
+        self.latent = LatentSpace(users, movies, self._baseline(known), self._decoder_layers(), self.config.rows)
 
-    def _column_vectors(self, width):
+    def _column_vectors(self):
         """The latent vector of a column: where a row lands that rated it alone, one star above what was expected, less
         where an empty row lands. So a movie and the users who like it point the same way."""
-        n = self.encoder.input_shape[1]
-        mean, column = self.encoder.get_layer("centre").get_weights()
-        stars = (mean + column + 1) if self.config.baseline else np.full(n, self.biases.mean + 1, np.float32)
-        vectors = np.empty((n, width), np.float32)
-        for start in range(0, n, BLOCK):
-            block = np.arange(start, min(start + BLOCK, n))
-            rows = np.zeros((len(block), n), np.float32)
-            rows[np.arange(len(block)), block] = stars[block]
-            vectors[block] = _outputs(self.encoder, rows)
-        return vectors - _outputs(self.encoder, np.zeros((1, n), np.float32))
+        centre = self.encoder.get_layer("centre")
+        mean, column = (keras.ops.convert_to_numpy(w) for w in (centre.mean, centre.column))
+        n, stars = len(column), mean + column + 1
+        if not self.config.baseline:
+            stars = np.full(n, self.biases.mean + 1, np.float32)
+        nothing = self._apply(self.encoder, sp.csr_array((1, n), dtype=np.float32))
+        return self._apply(self.encoder, sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
 
     # -- saving --------------------------------------------------------------------------------------------------
 
@@ -229,11 +298,15 @@ class Autoencoder(Recommender):
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
+        if self.side:
+            np.savez(folder / "side.npz", users=self.side.users, movies=self.side.movies)
 
     def load(self, run):
         """Read them back; `.keras` in safe mode, so that no code comes with the weights."""
         self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
         self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
+        if self.config.side:
+            self.side = Side(**run.arrays("side.npz"))
         self._join()
         self.latent = LatentSpace.load(run)
 

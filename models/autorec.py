@@ -38,13 +38,10 @@ class Model(_autoencoder.Autoencoder):
         """See `Autoencoder.coders`."""
         config, x = self.config, features
 
-        def dense(units, activation, name):
-            return keras.layers.Dense(units, activation, kernel_regularizer=keras.regularizers.L2(config.l2), name=name)
-
         for i, units in enumerate(config.hidden):
-            x = dense(units, config.activation, f"encoder_{i}")(x)
+            x = self._dense(units, config.activation, f"encoder_{i}")(x)
         decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
         for i, units in enumerate(reversed(config.hidden[:-1])):
-            decoder.add(dense(units, config.activation, f"decoder_{i}"))
-        decoder.add(dense(n_columns, "linear", "residual"))
+            decoder.add(self._dense(units, config.activation, f"decoder_{i}"))
+        decoder.add(self._dense(n_columns, "linear", "residual"))
         return x, decoder

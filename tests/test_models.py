@@ -27,7 +27,7 @@ def tastes(n_users, n_movies, n, seed=0):
 
 
 TABLE = tastes(30, 25, 300)
-QUICK = {"epochs": 3, "hidden": (8,), "batch_size": 8}
+QUICK = {"epochs": 3, "hidden": (8,), "batch_size": 8, "global_epochs": 2}
 VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
 
 

@@ -7,12 +7,13 @@ under a hundredth of the matrix products that follow, and memory never holds mor
 import numpy as np
 
 
-def denoising(matrix, size, hide, target, seed):
+def denoising(matrix, size, hide, target, seed, inputs=lambda index, given: given):
     """An epoch of (given, judged) batches, as a function of the epoch's number.
 
     Each batch holds `size` rows (the last one may hold fewer; rows without ratings are left out). A share `hide` of its
     ratings, drawn anew each epoch, is taken out of `given`; `judged` holds what the loss counts: those hidden ratings
     (target "hidden") or all of them ("all"). Both are dense stars with 0 where there is nothing.
+    inputs: function (index of the rows, given) that makes of them what the network takes.
     The draws depend on (seed, epoch) alone, so a resumed training sees what an uninterrupted one would."""
     filled = np.flatnonzero(np.diff(matrix.indptr))
 
@@ -20,13 +21,14 @@ def denoising(matrix, size, hide, target, seed):
         rng = np.random.default_rng((seed, number))
         order = rng.permutation(filled)
         for start in range(0, len(order), size):
-            part = matrix[order[start : start + size]]
+            index = order[start : start + size]
+            part = matrix[index]
             hidden = rng.random(part.nnz) < hide
             given, judged = part.copy(), part
             given.data = np.where(hidden, 0, part.data)
             if target == "hidden":
                 judged.data = np.where(hidden, part.data, 0)
-            yield given.toarray(), judged.toarray()
+            yield inputs(index, given.toarray()), judged.toarray()
 
     epoch.steps = -(-len(filled) // size)
     return epoch

@@ -136,6 +136,16 @@ def decode(layers, codes, columns=slice(None)):
     answers in milliseconds. layers: [(kernel, bias, activation name)]; codes: (n, latent); `columns` picks outputs.
     Returns (n, outputs) float32."""
     *inner, (kernel, bias, activation) = layers
-    for k, b, name in inner:
-        codes = _ACTIVATIONS[name](codes @ k + b)
-    return _ACTIVATIONS[activation](codes @ kernel[:, columns] + bias[columns])
+    return activate(activation, through(inner, codes) @ kernel[:, columns] + bias[columns])
+
+
+def through(layers, codes):
+    """What dense layers, as in `decode`, make of vectors (n, in): (n, out)."""
+    for kernel, bias, activation in layers:
+        codes = activate(activation, codes @ kernel + bias)
+    return codes
+
+
+def activate(name, x):
+    """The activation of that name."""
+    return _ACTIVATIONS[name](x)

@@ -34,6 +34,8 @@ def _listed(number, metavar, length=None):
 
 Sizes = Annotated[tuple[int, ...], _listed(int, "N[,N...]")]
 """Layer sizes, written 500,200 on the command line."""
+Names = Annotated[tuple[str, ...], _listed(str, "NAME[,NAME...]")]
+"""Names, written genres,year on the command line."""
 Pair = Annotated[tuple[float, float] | None, _listed(float, "LOW,HIGH", 2), tyro.conf.arg(help_behavior_hint="")]
 """Two numbers, written 0.5,5 on the command line."""
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]

@@ -25,6 +25,7 @@ class Training:
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
+    watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
     interrupted: bool = field(default=False, init=False)  # Ctrl-C came; the best weights so far are in the network
 
     def start(self, resume):
@@ -40,15 +41,17 @@ class Training:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
-def train(network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0):
+def train(network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0, step=None):
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
     with `validate`, val_rmse.
 
     batches: function of the epoch's number (from 0) that yields (x, y), with the number of steps as `batches.steps`.
+    step: function (x, y) -> loss that trains on a batch; the network's own where None.
     validate: called after each epoch, lower is better; the weights of the best epoch are put back at the end, and
     `patience` epochs without a better one end the training. Without it all `epochs` are trained and the last kept.
     phase: the name of the checkpoint and of the bar. Ctrl-C ends the training as if the epoch before had been the
     last and sets `training.interrupted`; before the first epoch is over it is raised again."""
+    step = step or network.train_on_batch
     state = {"history": [], "best": None, "best_epoch": 0, "signature": training.signature}
     weights = network.get_weights()
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
@@ -62,11 +65,13 @@ def train(network, batches, epochs, training, phase, validate: Callable[[], floa
                 start = time.perf_counter()
                 network.reset_metrics()
                 for done, (x, y) in enumerate(batches(number), 1):
-                    loss = _finite(network.train_on_batch(x, y), "loss", number)
+                    loss = _finite(step(x, y), "loss", number)
                     bar(number, done, loss, state)
                 row = {"epoch": number + 1, "loss": loss}
                 if validate:
                     row["val_rmse"] = _finite(validate(), "validation RMSE", number)
+                if training.watch:
+                    row["watched"] = training.watch()
                 row["seconds"] = time.perf_counter() - start
                 if not validate or state["best"] is None or row["val_rmse"] < state["best"]:
                     state["best"], state["best_epoch"] = row.get("val_rmse"), number + 1

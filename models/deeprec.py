@@ -1,0 +1,65 @@
+"""DeepRecommender: a deep SELU autoencoder, trained again on its own output (Kuchaiev and Ginsburg, 2017).
+
+The paper's network takes stars and gives stars: `--no-baseline --no-implicit --no-normalise --dropout 0 --optimizer sgd
+--learning-rate 0.005 --batch-size 128 --hidden 512,512,1024 --code-dropout 0.8 --last-activation selu`. The paper's
+learning rate falls at given epochs; here it stays."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+
+from models import _autoencoder
+from utils.latent import ACTIVATIONS
+from utils.options import Sizes
+
+
+@dataclass(frozen=True)
+class Config(_autoencoder.Config):
+    """Options of `deeprec`."""
+
+    hidden: Sizes = (512, 512, 1024)
+    """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
+    activation: Literal[ACTIVATIONS] = "selu"
+    """of the hidden layers"""
+    last_activation: Literal[ACTIVATIONS] = "linear"
+    """of the output; the paper's is selu"""
+    code_dropout: float = 0.5
+    """share of the latent vector set to 0 in training, 0 <= p < 1"""
+    refeed: int = 1
+    """training steps on each batch's own output, after the step on its ratings (dense re-feeding)"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.code_dropout < 1 or self.refeed < 0:
+            raise ValueError("code-dropout must be in [0, 1) and refeed 0 or more")
+
+
+class Model(_autoencoder.Autoencoder):
+    """Dense layers down to the latent vector, dropout on it, and layers of the mirrored sizes up again."""
+
+    def coders(self, features, n_columns):
+        """See `Autoencoder.coders`."""
+        config, x = self.config, features
+        for i, units in enumerate(config.hidden):
+            x = self._dense(units, config.activation, f"encoder_{i}")(x)
+        decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
+        decoder.add(keras.layers.Dropout(config.code_dropout, seed=self.seed, name="code_dropout"))
+        for i, units in enumerate(reversed(config.hidden[:-1])):
+            decoder.add(self._dense(units, config.activation, f"decoder_{i}"))
+        decoder.add(self._dense(n_columns, config.last_activation, "residual"))
+        return x, decoder
+
+    def _step(self):
+        train_on_batch = super()._step()
+
+        def refeeding(given, judged):
+            loss = train_on_batch(given, judged)
+            for _ in range(self.config.refeed):
+                stars, *side = given if self.config.side else [given]
+                stars = keras.ops.convert_to_numpy(self.network(given, training=True))
+                given = [stars, *side] if side else stars
+                train_on_batch(given, stars)  # no cell is empty now, and all are judged
+            return loss
+
+        return refeeding

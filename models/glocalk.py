@@ -1,0 +1,108 @@
+"""GLocal-K: SparseFC on ratings that a global kernel has spread to neighbours (Han et al., CIKM 2021).
+
+First the kernelised network of `sparsefc` is trained. Then its output, averaged over the columns, weighs learned 3 x 3
+kernels into one, the matrix is convolved with it, and the same network is trained on with the convolved rows as input.
+
+A convolution over a rating matrix mixes each cell with those of the rows and columns beside it, so the order of movies
+and users matters. It is that of the matrix: ascending ids, as in the authors' code. What a shuffle of them costs is a
+row of the benchmark.
+
+Here the average output is taken once, between the stages, where the authors take it anew, with its gradient, in every
+step; and the kernel starts as the one that changes nothing, so that the second stage begins where the first ended."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import keras
+import numpy as np
+
+from models import _autoencoder
+from models._layers import GlobalKernel, KernelDense
+from utils.latent import ACTIVATIONS
+from utils.options import Sizes
+
+
+@dataclass(frozen=True)
+class Config(_autoencoder.Config):
+    """Options of `glocalk`."""
+
+    rows: Literal["movies"] = "movies"
+    """what a row of the input is: a movie's ratings (so it takes no new users)"""
+    hidden: Sizes = (500,)
+    """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
+    activation: Literal[ACTIVATIONS] = "tanh"
+    """of the hidden layers; the output is linear"""
+    dimensions: int = 5
+    """dimensions of the space in which the local kernel compares inputs and units"""
+    sparsity: float = 1.5e-5
+    """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
+    global_epochs: int = 50
+    """most epochs of the second stage; 0 leaves it out"""
+    global_rate: float = 3e-4
+    """step size of the optimiser in the second stage"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.global_epochs < 0 or not 0 < self.global_rate < np.inf:
+            raise ValueError("global-epochs must be 0 or more, and global-rate above 0")
+
+
+class Model(_autoencoder.Autoencoder):
+    """A movie's row goes in with the two rows beside it in the matrix: the input is those three, one behind another."""
+
+    rows_in = 3
+
+    def coders(self, features, n_columns):
+        """See `Autoencoder.coders`."""
+        config, x = self.config, features
+
+        def dense(units, activation, name):
+            l2, sparsity = config.l2 * self.per_rating, config.sparsity * self.per_rating
+            return KernelDense(units, activation, l2, sparsity, config.dimensions, name=name)
+
+        for i, units in enumerate(config.hidden):
+            x = dense(units, config.activation, f"encoder_{i}")(x)
+        decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
+        decoder.add(dense(n_columns, "linear", "residual"))
+        return x, decoder
+
+    def _centre(self, damping):
+        config = self.config
+        return GlobalKernel(self.shape[1], damping, config.baseline, config.implicit, config.normalise, name="centre")
+
+    def _inputs(self, matrix, index, who=None, stars=None):
+        inputs = super()._inputs(matrix, index, who, stars)
+        own, *side = inputs if self.config.side else [inputs]
+        before, after = (self._beside(matrix, index + step, who) for step in (-1, 1))
+        rows = np.concatenate([before, own, after], axis=1)
+        return [rows, *side] if side else rows
+
+    def _beside(self, matrix, index, who):
+        """The rows of `matrix` at these places, dense; empty where there is none, as around a stranger's."""
+        rows = matrix[np.clip(index, 0, matrix.shape[0] - 1)].toarray()
+        rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
+        return rows
+
+    def _train(self, matrix, config, training, phase, validate=None):
+        centre = self.encoder.get_layer("centre")
+        centre.spread.trainable = False
+        self._compile(config.learning_rate)
+        history = [{"stage": 1, **row} for row in super()._train(matrix, config, training, phase, validate)]
+        if training.interrupted or not config.global_epochs:
+            return history
+        rows = self._rows(matrix)
+        centre.pooled.assign(self._apply(self.network, rows, np.arange(len(rows.indptr) - 1)).mean(axis=1))
+        centre.spread.trainable = True
+        self._compile(config.global_rate)
+        second = replace(config, epochs=config.global_epochs)
+        return history + [
+            {"stage": 2, **row} for row in super()._train(matrix, second, training, f"{phase}-global", validate)
+        ]
+
+    def _choose(self, history):
+        """The best epoch of each stage; no second stage where it made nothing better."""
+        first, second = ([row for row in history if row["stage"] == stage] for stage in (1, 2))
+        chosen = super()._choose(first)
+        before = first[chosen["epochs"] - 1].get("val_rmse", np.inf)
+        better = second and min(row.get("val_rmse", 0) for row in second) < before
+        return chosen | {"global_epochs": super()._choose(second)["epochs"] if better else 0}
