@@ -65,6 +65,14 @@ def read(chosen):
     return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
 
 
+def build(name, config, data, seed):
+    """The untrained model, with the side features that its config asks for."""
+    model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings.like), seed)
+    if names := getattr(config, "side", ()):
+        model.side = side.features(data, names)
+    return model
+
+
 def say(data, split, console):
     """Print what was read and held out."""
     users, movies = data.ratings.shape
@@ -118,8 +126,14 @@ def main(argv=None):
     folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     replaced = runs.check_free(folder)
 
-    config = models.resolved(config, split.ratings.like)
-    facts = {"model": name, "options": asdict(config), "data": data.name, "protocol": chosen.protocol, "seed": seed}
+    model = build(name, config, data, seed)
+    facts = {
+        "model": name,
+        "options": asdict(model.config),
+        "data": data.name,
+        "protocol": chosen.protocol,
+        "seed": seed,
+    }
     facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
@@ -128,9 +142,6 @@ def main(argv=None):
         show=True,
     )
     training.start(chosen.resume)
-    model = models.build(name, data.ratings.shape, config, seed)
-    if names := getattr(config, "side", ()):
-        model.side = side.features(data, names)
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"

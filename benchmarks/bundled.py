@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import markdown
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "bundled.csv"
 RUNS = ("autorec", "autorec --rows movies", "itemknn", "bias", "popularity")
@@ -76,8 +78,4 @@ def mean(values, spread):
 if __name__ == "__main__":
     if "--table" not in sys.argv:
         measure(int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3)
-    readme = HERE.parent / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split("<!-- bundled -->")
-    after = rest.split("<!-- /bundled -->")[1]
-    text = f"{before}<!-- bundled -->\n{table()}\n<!-- /bundled -->{after}"
-    readme.write_text(text, encoding="utf-8")
+    markdown.replace("bundled", table())

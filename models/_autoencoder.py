@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import scipy.sparse as sp
 
+from models._adam import Adam
 from models._base import Recommender
 from models._layers import Centre, Profile, dense
 from models._losses import masked_mse
@@ -45,7 +46,9 @@ class Config:
     iterations: int = 10
     """iterations of L-BFGS in an epoch"""
     learning_rate: float = 1e-3
-    """step size of the optimiser"""
+    """step size of the optimiser in the first epoch"""
+    decay: float = 1.0
+    """what the step size is multiplied by after each epoch, 0 < d <= 1"""
     batch_size: int = 64
     """rows in a training step"""
     epochs: int = 200
@@ -67,6 +70,8 @@ class Config:
             raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
         if unknown := set(self.side) - set(NAMES):
             raise ValueError(f"side takes {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay must be in (0, 1], got {self.decay}")
         if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
             raise ValueError("learning-rate must be above 0 and l2 must not be negative")
 
@@ -137,6 +142,13 @@ class Autoencoder(Recommender):
         epoch = batches.denoising(
             rows, size, config.dropout, config.target, self.seed, lambda i, stars: self._inputs(rows, i, trained, stars)
         )
+        rate = keras.optimizers.schedules.ExponentialDecay(
+            config.learning_rate, max(epoch.steps, 1), config.decay, staircase=True
+        )
+        optimizer = Adam(rate)
+        if config.optimizer == "sgd":
+            optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        self.network.compile(optimizer, loss=masked_mse, jit_compile=False)
         return train(self.network, epoch, config.epochs, training, phase, validate, config.patience, self._step())
 
     def _step(self):
@@ -176,20 +188,12 @@ class Autoencoder(Recommender):
         return Centre(damping, config.baseline, config.implicit, config.normalise, name="centre")
 
     def _join(self):
-        """The network of encoder and decoder, compiled."""
+        """The network of encoder and decoder."""
         inputs = [keras.Input(i.shape[1:], name=i.name) for i in self.encoder.inputs]
         _, baseline = self.encoder.get_layer("centre")(inputs[0])
         inputs = inputs if self.config.side else inputs[0]
         stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.encoder(inputs))])
         self.network = keras.Model(inputs, stars, name="autoencoder")
-        self._compile(self.config.learning_rate)
-
-    def _compile(self, rate):
-        """Give the network its loss and a fresh optimiser of that step size."""
-        optimizer = keras.optimizers.Adam(rate)
-        if self.config.optimizer == "sgd":
-            optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-        self.network.compile(optimizer, loss=masked_mse, jit_compile=False)
 
     # -- using ---------------------------------------------------------------------------------------------------
 
@@ -243,8 +247,8 @@ class Autoencoder(Recommender):
         return np.concatenate([_outputs(network, self._inputs(rows, block, who)) for block in blocks])
 
     def _predict(self, matrix, baseline, rows, columns):
-        """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last layer,
-        which is most of the work, only these cells are computed."""
+        """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last
+        layer, which is most of the work, only these cells are computed."""
         wanted, place = np.unique(rows, return_inverse=True)
         trained = np.arange(matrix.shape[0])
         *inner, (kernel, bias, activation) = self._decoder_layers()

@@ -55,12 +55,13 @@ class Centre(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("reelspace")
 class GlobalKernel(Centre):
-    """`Centre` of rows whose ratings, once centred, are spread to neighbours (Han et al., CIKM 2021). Input: (batch, 3 n)
-    stars, each row between the rows before and after it. The features are those of `Centre`, but that the ratings less
-    the baseline of the three rows are convolved with a 3 x 3 kernel: the one that changes nothing, plus the mean over
-    movies i of pooled_i * spread_i. pooled, (n_movies,), is the average output for the movie, in stars, and stays;
-    spread, (n_movies, 3, 3), is learned from 0. As in the paper a ReLU follows where there is no baseline, so that what
-    is spread are stars."""
+    """`Centre` of rows whose ratings, once centred, are spread to neighbours (Han et al., CIKM 2021).
+
+    Input: (batch, 3 n) stars, each row between the rows before and after it. The features are those of `Centre`, but
+    that the ratings less the baseline of the three rows are convolved with a 3 x 3 kernel: the one that changes
+    nothing, plus the mean over movies i of pooled_i * spread_i. pooled, (n_movies,), is the average output for the
+    movie, in stars, and stays; spread, (n_movies, 3, 3), is learned from 0. As in the paper a ReLU follows where there
+    is no baseline, so that what is spread are stars."""
 
     def __init__(self, n_movies, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -147,9 +148,9 @@ def dense(layer):
 @keras.saving.register_keras_serializable("reelspace")
 class Profile(keras.layers.Layer):
     """How a row rates each kind of column. Input: (ratings, baseline), both (batch, n) stars. Returns (batch, 2 f): for
-    each of the f features of columns the mean of what the row's ratings of such columns leave over the baseline, damped
-    by 5, and the share of the row's ratings that such columns are. The features, (n, f) of 0 and 1, are given by
-    `set_weights`."""
+    each of the f features of columns what the row's ratings of such columns leave over the baseline, added up and
+    divided by the root of the row's number of ratings, and the share of its ratings that such columns have. The
+    features, (n, f) of 0 and 1, are given by `set_weights`."""
 
     def __init__(self, n_features, **kwargs):
         super().__init__(**kwargs)
@@ -164,10 +165,9 @@ class Profile(keras.layers.Layer):
         """See the class."""
         ratings, baseline = inputs
         observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
-        count = ops.matmul(observed, self.features)
-        left = ops.matmul(observed * (ratings - baseline), self.features)
         n = ops.maximum(ops.sum(observed, axis=1, keepdims=True), 1)
-        return ops.concatenate([left / (count + 5), count / n], axis=1)
+        left = ops.matmul(observed * (ratings - baseline), self.features) / ops.sqrt(n)
+        return ops.concatenate([left, ops.matmul(observed, self.features) / n], axis=1)
 
     def get_config(self):
         """The arguments, for saving."""

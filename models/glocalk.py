@@ -39,7 +39,7 @@ class Config(_autoencoder.Config):
     global_epochs: int = 50
     """most epochs of the second stage; 0 leaves it out"""
     global_rate: float = 3e-4
-    """step size of the optimiser in the second stage"""
+    """step size of the optimiser in the first epoch of the second stage"""
 
     def __post_init__(self):
         super().__post_init__()
@@ -86,15 +86,13 @@ class Model(_autoencoder.Autoencoder):
     def _train(self, matrix, config, training, phase, validate=None):
         centre = self.encoder.get_layer("centre")
         centre.spread.trainable = False
-        self._compile(config.learning_rate)
         history = [{"stage": 1, **row} for row in super()._train(matrix, config, training, phase, validate)]
         if training.interrupted or not config.global_epochs:
             return history
         rows = self._rows(matrix)
         centre.pooled.assign(self._apply(self.network, rows, np.arange(len(rows.indptr) - 1)).mean(axis=1))
         centre.spread.trainable = True
-        self._compile(config.global_rate)
-        second = replace(config, epochs=config.global_epochs)
+        second = replace(config, epochs=config.global_epochs, learning_rate=config.global_rate)
         return history + [
             {"stage": 2, **row} for row in super()._train(matrix, second, training, f"{phase}-global", validate)
         ]

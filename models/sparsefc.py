@@ -17,9 +17,9 @@ class Config(_autoencoder.Config):
 
     rows: Literal["users", "movies"] = "movies"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
-    hidden: Sizes = (500, 500)
+    hidden: Sizes = (500,)
     """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
-    activation: Literal[ACTIVATIONS] = "sigmoid"
+    activation: Literal[ACTIVATIONS] = "tanh"
     """of the hidden layers; the output is linear"""
     dimensions: int = 5
     """dimensions of the space in which the kernel compares inputs and units"""
@@ -33,7 +33,14 @@ class Model(_autoencoder.Autoencoder):
         config, x = self.config, features
 
         def dense(units, activation, name):
-            return KernelDense(units, activation, config.l2 * self.per_rating, config.sparsity * self.per_rating, config.dimensions, name=name)
+            return KernelDense(
+                units,
+                activation,
+                config.l2 * self.per_rating,
+                config.sparsity * self.per_rating,
+                config.dimensions,
+                name=name,
+            )
 
         for i, units in enumerate(config.hidden):
             x = dense(units, config.activation, f"encoder_{i}")(x)

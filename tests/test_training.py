@@ -103,7 +103,7 @@ def test_interrupted_refit_keeps_the_model_that_fit_left(at, monkeypatch):
     training = Training()
     model, _ = autorec(training, epochs=3)
     before = model.score(SPLIT.train)
-    model.best_epoch = 3
+    model.chosen = {"epochs": 3}
     Stop(monkeypatch, at=at)
     model.refit(SPLIT.refit, training)
     assert training.interrupted
@@ -138,7 +138,7 @@ def test_data_too_small_for_validation_is_trained_for_all_epochs():
     split = splits.split(table, "random", splits.Options())
     assert split.validation.hidden.nnz == 0
     model = models.build("autorec", table.shape, models.module("autorec").Config(hidden=(2,), epochs=4))
-    assert len(model.fit(split.train, split.validation, Training())) == model.best_epoch == 4
+    assert len(model.fit(split.train, split.validation, Training())) == model.chosen["epochs"] == 4
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatch):
     sparse, _ = autorec(Training())
 
-    def from_dense(matrix, size, hide, target, seed):
+    def from_dense(matrix, size, hide, target, seed, _):
         whole = matrix.toarray()
         filled = np.flatnonzero(whole.any(axis=1))
 

@@ -136,7 +136,7 @@ def save(folder, model, split, movies, config, history, chosen):
             "sha256": table.fingerprint(),
             "split_sha256": split.fingerprint(),
             "versions": _versions(),
-            "git_commit": _commit(),
+            "git_commit": commit(),
         }
         (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
@@ -200,7 +200,7 @@ def _versions():
     return found
 
 
-def _commit():
+def commit():
     """The commit of the code, with + where the working tree differs from it; None outside a git checkout."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:

@@ -41,7 +41,9 @@ class Training:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
-def train(network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0, step=None):
+def train(
+    network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0, step=None
+):
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
     with `validate`, val_rmse.
 

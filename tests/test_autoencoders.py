@@ -1,0 +1,284 @@
+"""The autoencoders against what their papers say, written out in numpy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from trained import TABLE, tastes, train_on, trained
+
+import models
+from utils import biases, side, splits
+from utils.latent import decode
+from utils.training import Training
+
+AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
+
+
+def literal_centre(stars, damping, mean, column):
+    """(features, baseline) of one row, written out."""
+    observed = stars != 0
+    left = np.where(observed, stars - mean - column, 0)
+    baseline = mean + column + left.sum() / (observed.sum() + damping)
+    features = np.concatenate([np.where(observed, stars - baseline, 0), observed])
+    return features / np.sqrt(max(observed.sum(), 1)), baseline
+
+
+def literal_dense(x, layer, activation=lambda x: x):
+    """A dense layer, or a kernelised one, by the formula of its paper."""
+    if not hasattr(layer, "thinning"):
+        kernel, bias = layer.get_weights()
+        return activation(x @ kernel + bias)
+    kernel, bias, inputs, outputs = layer.get_weights()
+    near = [[max(0.0, 1 - sum((u - v) ** 2)) for v in outputs] for u in inputs]
+    return activation(x @ (kernel * np.array(near)) + bias)
+
+
+def selu(x):
+    return 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0)))
+
+
+FORWARD = [
+    ("autorec", {"rows": "users"}, np.tanh),
+    ("autorec", {"rows": "movies", "hidden": (7, 5)}, np.tanh),
+    ("sparsefc", {"rows": "movies", "hidden": (7, 5)}, np.tanh),
+    ("sparsefc", {"rows": "users"}, np.tanh),
+    ("deeprec", {"hidden": (7, 5)}, selu),
+]
+
+
+def layers_of(model):
+    """The layers with weights after the centring, in order; moved away from their start, so that no bias is 0 and the
+    places of the kernelised ones are far enough apart to matter."""
+    found = [layer for layer in (*model.encoder.layers, *model.decoder.layers) if layer.weights]
+    found, rng = [layer for layer in found if layer.name != "centre"], np.random.default_rng(0)
+    for layer in found:
+        layer.set_weights([w + rng.normal(0, 0.3, w.shape) for w in layer.get_weights()])
+    return found
+
+
+@pytest.mark.parametrize(("name", "options", "activation"), FORWARD)
+def test_the_forward_pass_is_that_of_the_paper_written_out(name, options, activation):
+    model, split = train_on(TABLE, name, epochs=1, **options)
+    *inner, last = layers_of(model)
+    mean, column = model.encoder.get_layer("centre").get_weights()
+    stars, damping = (split.train, 5.0) if model.config.rows == "users" else (split.train.T, 4.0)
+    expected = []
+    for row in stars.toarray():
+        x, baseline = literal_centre(row, damping, mean, column)
+        for layer in inner:
+            x = literal_dense(x, layer, activation)
+        expected.append(literal_dense(x, last) + baseline)
+    found = model._apply(model.network, model._rows(split.train))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("baseline", [True, False])
+def test_the_global_kernel_convolves_each_cell_with_its_eight_neighbours(baseline):
+    model, split = train_on(TABLE, "glocalk", epochs=1, baseline=baseline)
+    *inner, last = layers_of(model)
+    centre, rng = model.encoder.get_layer("centre"), np.random.default_rng(1)
+    centre.spread.assign(rng.normal(0, 1, centre.spread.shape))
+    pooled, spread = np.array(centre.pooled), np.array(centre.spread)
+    kernel = sum(pooled[i] * spread[i] for i in range(25)) / 25
+    kernel[1, 1] += 1
+    mean, column = float(centre.mean), np.array(centre.column)
+
+    stars = split.train.T.toarray()
+    centred, observed, baselines = np.zeros((27, 32)), np.zeros(stars.shape), np.zeros(stars.shape)
+    for i, row in enumerate(stars):
+        features, expected = literal_centre(row, 4.0, mean, column)
+        features, expected = (features, expected) if baseline else (row / np.sqrt(max((row > 0).sum(), 1)), 0)
+        centred[i + 1, 1:31], baselines[i] = features[:30], expected
+        observed[i] = (row > 0) / np.sqrt(max((row > 0).sum(), 1))
+    spread = np.zeros(stars.shape)
+    for i in range(25):
+        for j in range(30):
+            spread[i, j] = sum(kernel[a, b] * centred[i + a, j + b] for a in range(3) for b in range(3))
+    x = np.concatenate([spread if baseline else np.maximum(spread, 0), observed], axis=1)
+    for layer in inner:
+        x = literal_dense(x, layer, np.tanh)
+    found = model._apply(model.network, model._rows(split.train), np.arange(25))
+    np.testing.assert_allclose(found, literal_dense(x, last) + baselines, atol=1e-3)
+
+
+def test_before_the_second_stage_glocalk_is_sparsefc():
+    glocalk, split = trained("glocalk", global_epochs=0)
+    np.testing.assert_allclose(glocalk.score(split.train), trained("sparsefc")[0].score(split.train), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_what_training_reports_is_masked_mse_and_the_penalties_of_the_paper(name):
+    model, split = train_on(TABLE, name, epochs=1, dropout=0, batch_size=100, hidden=(8,), l2=3.0)
+    expected = 0.0
+    weight = 1 / np.sqrt(split.train.nnz)
+    for layer in layers_of(model):
+        kernel, *places = (w for w in layer.get_weights() if w.ndim == 2)
+        expected += 3.0 * weight * (kernel**2).sum()
+        if places:
+            near = [[max(0.0, 1 - sum((u - v) ** 2)) ** 2 for v in places[1]] for u in places[0]]
+            expected += model.config.sparsity * weight * np.sum(near)
+    rows = model._rows(split.train)
+    inputs = model._inputs(rows, np.arange(rows.shape[0]), np.arange(rows.shape[0]))
+    stars, predicted = rows.toarray(), np.array(model.network(inputs, training=False))
+    expected += np.mean([(stars[c] - predicted[c]) ** 2 for c in zip(*stars.nonzero(), strict=True)])
+    assert model.network.test_on_batch(inputs, stars) == pytest.approx(expected, rel=1e-4)
+
+
+def test_dense_refeeding_trains_on_the_networks_own_output():
+    options = {"dropout": 0, "code_dropout": 0.0, "epochs": 1, "batch_size": 100, "optimizer": "sgd"}
+    plain, split = train_on(TABLE, "deeprec", refeed=0, **options)
+    twice, _ = train_on(TABLE, "deeprec", refeed=1, **options)
+    stars = np.array(plain.network(split.train.toarray(), training=False))
+    plain.network.train_on_batch(stars, stars)  # the paper's second step, by hand
+    for a, b in zip(plain.network.get_weights(), twice.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_lbfgs_reaches_the_ridge_solution():
+    """With linear layers as wide as the data and the decoder left out of play there is a closed form: the bias of the
+    output alone, which is each column's mean."""
+    options = {"optimizer": "lbfgs", "iterations": 500, "epochs": 1, "dropout": 0.0, "l2": 1e2, "baseline": False}
+    model, split = train_on(TABLE, "autorec", activation="linear", **options)
+    stars = split.train.toarray()
+    means = stars.sum(axis=0) / np.maximum((stars > 0).sum(axis=0), 1)
+    seen = (stars > 0).any(axis=0)
+    np.testing.assert_allclose(model.score(split.train)[0][seen], means[seen], atol=1e-2)
+
+
+def test_the_loss_is_the_literal_mean_over_observed_cells_and_blind_to_the_others():
+    import tensorflow as tf
+
+    from models._losses import masked_mse
+
+    rng = np.random.default_rng(0)
+    stars = np.where(rng.random((6, 9)) < 0.4, rng.integers(1, 11, (6, 9)) / 2, 0).astype(np.float32)
+    predicted = tf.Variable(rng.normal(3, 1, (6, 9)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = masked_mse(tf.constant(stars), predicted)
+    cells = [(i, j) for i in range(6) for j in range(9) if stars[i, j] > 0]
+    expected = sum((stars[c] - predicted.numpy()[c]) ** 2 for c in cells) / len(cells)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    gradient = tape.gradient(loss, predicted).numpy()
+    assert (gradient[stars == 0] == 0).all()
+    assert (gradient[stars > 0] != 0).all()
+    assert float(masked_mse(tf.zeros((2, 3)), tf.ones((2, 3)))) == 0
+
+
+SHARED = {
+    "baseline": False, "implicit": False, "normalise": False, "dropout": 0.1, "target": "hidden", "l2": 0.5,
+    "optimizer": "sgd", "learning_rate": 0.01, "decay": 0.5, "batch_size": 5, "epochs": 1, "user_damping": 1.0,
+    "movie_damping": 1.0, "hidden": (4,), "activation": "sigmoid",
+}  # fmt: skip
+KERNEL = {"dimensions": 2, "sparsity": 0.5}
+CHANGES = {
+    "autorec": SHARED | {"rows": "movies"},
+    "deeprec": SHARED | {"rows": "movies", "last_activation": "tanh", "code_dropout": 0.1, "refeed": 0},
+    "sparsefc": SHARED | KERNEL | {"rows": "users"},
+    "glocalk": SHARED | KERNEL | {"global_epochs": 0, "global_rate": 0.05},
+}
+ELSEWHERE = {"patience", "iterations", "side"}  # each has a test of its own
+FIXED = {"glocalk": {"rows"}}  # takes one value
+
+
+@pytest.mark.parametrize(("name", "option"), [(n, o) for n, options in CHANGES.items() for o in [*options, "seed"]])
+def test_every_option_changes_the_result(name, option):
+    model, split = trained(name)
+    options = {option: CHANGES[name][option]} if option in CHANGES[name] else {"seed": 1}
+    assert not np.allclose(trained(name, **options)[0].score(split.train), model.score(split.train), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_every_option_is_tried_above(name):
+    assert set(models.module(name).Config.__dataclass_fields__) == {*CHANGES[name], *ELSEWHERE, *FIXED.get(name, ())}
+
+
+def test_the_number_of_lbfgs_iterations_matters():
+    few, split = trained("autorec", optimizer="lbfgs", iterations=2)
+    assert not np.allclose(trained("autorec", optimizer="lbfgs")[0].score(split.train), few.score(split.train))
+
+
+def described(names, kinds=4):
+    """TABLE's side features, made up: a user's is the index modulo `kinds`, a movie's the same."""
+    users, movies = (np.eye(kinds, dtype=np.float32)[np.arange(n) % kinds] for n in TABLE.shape)
+    return side.Side(users, movies), names
+
+
+def with_side(features, names, **options):
+    config = models.module("autorec").Config(hidden=(8,), epochs=3, batch_size=8, side=names, **options)
+    model, split = models.build("autorec", TABLE.shape, config), splits.split(TABLE, "random", splits.Options())
+    model.side = features
+    model.fit(split.train, split.validation, Training())
+    model.remember(split.train)
+    return model, split
+
+
+@pytest.mark.parametrize("rows", ["users", "movies"])
+def test_side_features_of_rows_and_of_columns_reach_the_encoder(rows):
+    features, names = described(("genres", "age"))
+    model, split = with_side(features, names, rows=rows)
+    scores = [model.score(split.train)]
+    for other in (replace(features, users=features.users[::-1].copy()), replace(features, movies=features.movies * 0)):
+        changed, _ = with_side(other, names, rows=rows)
+        scores.append(changed.score(split.train))
+    assert not np.allclose(scores[0], scores[1], atol=1e-6)
+    assert not np.allclose(scores[0], scores[2], atol=1e-6)
+
+
+def test_the_side_of_a_known_user_counts_and_a_stranger_has_none():
+    features, names = described(("age",))
+    model, split = with_side(features, names)
+    users = np.array([3, 8])
+    known = model.score(split.train[users], users)
+    np.testing.assert_allclose(known, model.score(split.train, np.arange(30))[users], atol=1e-5)
+    stranger = model.network([split.train[users].toarray(), np.zeros((2, 4), np.float32)], training=False)
+    np.testing.assert_allclose(model.score(split.train[users]), stranger, atol=1e-5)
+    assert not np.allclose(known, stranger, atol=1e-6)
+
+
+def test_patience_ends_training_that_long_after_the_best_epoch():
+    model, _ = trained("autorec", epochs=200, patience=2, learning_rate=0.05)
+    assert len(model.history) == model.chosen["epochs"] + 2
+
+
+@pytest.mark.parametrize("rows", ["users", "movies"])
+def test_the_latent_space_predicts_what_the_network_predicts(rows):
+    model, split = trained("autorec", rows=rows, hidden=(12, 5))
+    found = [model.latent.stars(user, np.arange(25)) for user in range(30)]
+    np.testing.assert_allclose(found, model.score(split.train), atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh", "elu", "selu"])
+def test_decoding_without_keras_is_decoding_with_it(activation):
+    config = models.module("autorec").Config(hidden=(12, 5), activation=activation)
+    model = models.build("autorec", TABLE.shape, config)
+    model._build(TABLE.matrix())
+    for layer in model.decoder.layers:
+        layer.set_weights([w + 0.1 for w in layer.get_weights()])  # biases start at 0, which would hide them
+    layers = [(*layer.get_weights(), layer.activation.__name__) for layer in model.decoder.layers]
+    codes = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    np.testing.assert_allclose(decode(layers, codes), model.decoder.predict_on_batch(codes), atol=1e-5)
+
+
+def test_the_autoencoder_learns_more_than_the_biases():
+    options = {"epochs": 60, "hidden": (16,), "dropout": 0.2, "learning_rate": 3e-3}
+    model, split = train_on(tastes(200, 60, 200 * 25), "autorec", **options)
+    cells = split.test.hidden.tocoo()
+    error = np.abs(model.predict(split.test.given, cells.row, cells.col) - cells.data)
+    baseline = np.abs(biases.fit(split.train, 5, 4).predict(cells.row, cells.col) - cells.data)
+    assert error.mean() < 0.6 * baseline.mean()
+
+
+def test_an_autoencoder_of_movie_rows_refuses_new_users():
+    model, _ = trained("autorec", rows="movies")
+    assert not model.takes_new_users
+    with pytest.raises(ValueError, match="knows only the users it was trained on"):
+        model.score(sp.csr_array((1, 25), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "options", [{"dropout": 1.0}, {"dropout": 0, "target": "hidden"}, {"hidden": ()}, {"l2": -1}, {"epochs": 0}]
+)
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match=r"must|needs"):
+        models.module("autorec").Config(**options)

@@ -1,0 +1,40 @@
+"""Models trained once on a small table with something to learn."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from conftest import random_ratings
+
+import models
+from utils import splits
+from utils.training import Training
+
+
+def tastes(n_users, n_movies, n, seed=0):
+    """A rating table with something to learn: two kinds of users, two kinds of movies, 4.5 stars for one's own kind, 2
+    for the other, and noise of up to a star."""
+    table, rng = random_ratings(n_users, n_movies, n), np.random.default_rng(seed)
+    own = rng.integers(0, 2, n_users)[table.user] == rng.integers(0, 2, n_movies)[table.movie]
+    stars = np.where(own, 4.5, 2.0) + rng.integers(-2, 2, n) / 2
+    return replace(table, rating=stars.astype(np.float32))
+
+
+TABLE = tastes(30, 25, 300)
+QUICK = {"epochs": 3, "hidden": (8,), "batch_size": 8, "global_epochs": 2}
+
+
+@lru_cache
+def trained(name, seed=0, **options):
+    """(model, split): trained once on the random split of TABLE, with options that make it quick."""
+    return train_on(TABLE, name, seed, **options)
+
+
+def train_on(table, name, seed=0, **options):
+    known = models.module(name).Config.__dataclass_fields__
+    options = {k: v for k, v in QUICK.items() if k in known} | options
+    split = splits.split(table, "random", splits.Options())
+    model = models.build(name, table.shape, models.module(name).Config(**options), seed)
+    model.history = model.fit(split.train, split.validation, Training())
+    model.remember(split.train)
+    return model, split
