@@ -97,78 +97,47 @@ class GlobalKernel(Centre):
 
 
 @keras.saving.register_keras_serializable("reelspace")
-class KernelDense(keras.layers.Layer):
-    """A dense layer whose weights are thinned by a kernel (Muller, Martel and Indiveri, Kernelized Synaptic Weight
-    Matrices, ICML 2018): y = activation(x (W * K) + b), with K_ij = max(0, 1 - |u_i - v_j|**2) for learned places u_i
-    of the inputs and v_j of the units in a space of few dimensions; units far from an input have no connection to it.
+class BySide(keras.layers.Layer):
+    """An output layer of n columns whose kernel also has a part in common for columns of a kind: to the kernel W of the
+    `layer` is added V S', with S (n, f) the side features of the columns, given and fixed, and V (inputs, f) learned,
+    with the penalty l2 * sum V**2. What is learned so about a kind of user or movie serves those with few ratings."""
 
-    The loss gets l2 * sum W**2 + sparsity * sum K**2; W is penalised as it is before thinning, as in the authors' code.
-    """
-
-    def __init__(self, units, activation="linear", l2=0.0, sparsity=0.0, dimensions=5, **kwargs):
+    def __init__(self, layer, n_features, l2=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.l2, self.sparsity, self.dimensions = units, l2, sparsity, dimensions
-        self.activation = keras.activations.get(activation)
+        self.layer, self.n_features, self.l2 = layer, n_features, l2
+        self.activation = layer.activation
 
     def build(self, input_shape):
-        """Create W and b, and the places of inputs and units, close together so that K starts near 1."""
-        near = keras.initializers.TruncatedNormal(stddev=1e-3)
-        n = input_shape[-1]
-        self.kernel = self.add_weight(shape=(n, self.units), initializer="glorot_uniform", name="kernel")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.inputs = self.add_weight(shape=(n, self.dimensions), initializer=near, name="inputs")
-        self.outputs = self.add_weight(shape=(self.units, self.dimensions), initializer=near, name="outputs")
-
-    def thinning(self):
-        """K, (inputs, units), in [0, 1]."""
-        squares = ops.sum(self.inputs**2, axis=1)[:, None] + ops.sum(self.outputs**2, axis=1)
-        return ops.relu(1 - squares + 2 * ops.matmul(self.inputs, ops.transpose(self.outputs)))
+        """Create V, and the place for S."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+        columns, zeros = self.layer.units, keras.initializers.Zeros()
+        self.features = self.add_weight(
+            shape=(columns, self.n_features), initializer=zeros, trainable=False, name="features"
+        )
+        self.kinds = self.add_weight(shape=(input_shape[-1], self.n_features), initializer=zeros, name="kinds")
 
     def call(self, x):
         """See the class."""
-        thinning = self.thinning()
-        self.add_loss(self.l2 * ops.sum(self.kernel**2) + self.sparsity * ops.sum(thinning**2))
-        return self.activation(ops.matmul(x, self.kernel * thinning) + self.bias)
-
-    def get_config(self):
-        """The arguments, for saving."""
-        mine = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions")}
-        return super().get_config() | mine | {"activation": self.activation.__name__}
+        self.add_loss(self.l2 * ops.sum(self.kinds**2))
+        return self.layer(x) + ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
 
     def dense(self):
         """(kernel, bias) of the dense layer that computes the same, as numpy."""
-        return [ops.convert_to_numpy(self.kernel * self.thinning()), ops.convert_to_numpy(self.bias)]
-
-
-def dense(layer):
-    """(kernel, bias), numpy, of a dense layer of either kind."""
-    return layer.dense() if isinstance(layer, KernelDense) else layer.get_weights()
-
-
-@keras.saving.register_keras_serializable("reelspace")
-class Profile(keras.layers.Layer):
-    """How a row rates each kind of column. Input: (ratings, baseline), both (batch, n) stars. Returns (batch, 2 f): for
-    each of the f features of columns what the row's ratings of such columns leave over the baseline, added up and
-    divided by the root of the row's number of ratings, and the share of its ratings that such columns have. The
-    features, (n, f) of 0 and 1, are given by `set_weights`."""
-
-    def __init__(self, n_features, **kwargs):
-        super().__init__(**kwargs)
-        self.n_features = n_features
-
-    def build(self, input_shape):
-        """Create the place for the features."""
-        shape = (input_shape[0][-1], self.n_features)
-        self.features = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="features")
-
-    def call(self, inputs):
-        """See the class."""
-        ratings, baseline = inputs
-        observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
-        n = ops.maximum(ops.sum(observed, axis=1, keepdims=True), 1)
-        left = ops.matmul(observed * (ratings - baseline), self.features) / ops.sqrt(n)
-        return ops.concatenate([left, ops.matmul(observed, self.features) / n], axis=1)
+        kernel, bias = dense(self.layer)
+        return kernel + ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features))), bias
 
     def get_config(self):
         """The arguments, for saving."""
-        return super().get_config() | {"n_features": self.n_features}
+        mine = {"layer": keras.layers.serialize(self.layer), "n_features": self.n_features, "l2": self.l2}
+        return super().get_config() | mine
+
+    @classmethod
+    def from_config(cls, config):
+        """Read the layer inside back, too."""
+        return cls(keras.layers.deserialize(config.pop("layer")), **config)
+
+
+def dense(layer):
+    """(kernel, bias), numpy, of a dense layer: Keras's, or one that says what it comes to."""
+    return layer.dense() if hasattr(layer, "dense") else layer.get_weights()

@@ -13,29 +13,18 @@ step; and the kernel starts as the one that changes nothing, so that the second 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import keras
 import numpy as np
 
-from models import _autoencoder
-from models._layers import GlobalKernel, KernelDense
-from utils.latent import ACTIVATIONS
-from utils.options import Sizes
+from models import _kernel
+from models._layers import GlobalKernel
 
 
 @dataclass(frozen=True)
-class Config(_autoencoder.Config):
+class Config(_kernel.Config):
     """Options of `glocalk`."""
 
     rows: Literal["movies"] = "movies"
     """what a row of the input is: a movie's ratings (so it takes no new users)"""
-    hidden: Sizes = (500,)
-    """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
-    activation: Literal[ACTIVATIONS] = "tanh"
-    """of the hidden layers; the output is linear"""
-    dimensions: int = 5
-    """dimensions of the space in which the local kernel compares inputs and units"""
-    sparsity: float = 1.5e-5
-    """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
     global_epochs: int = 50
     """most epochs of the second stage; 0 leaves it out"""
     global_rate: float = 3e-4
@@ -47,24 +36,10 @@ class Config(_autoencoder.Config):
             raise ValueError("global-epochs must be 0 or more, and global-rate above 0")
 
 
-class Model(_autoencoder.Autoencoder):
+class Model(_kernel.Kernelised):
     """A movie's row goes in with the two rows beside it in the matrix: the input is those three, one behind another."""
 
     rows_in = 3
-
-    def coders(self, features, n_columns):
-        """See `Autoencoder.coders`."""
-        config, x = self.config, features
-
-        def dense(units, activation, name):
-            l2, sparsity = config.l2 * self.per_rating, config.sparsity * self.per_rating
-            return KernelDense(units, activation, l2, sparsity, config.dimensions, name=name)
-
-        for i, units in enumerate(config.hidden):
-            x = dense(units, config.activation, f"encoder_{i}")(x)
-        decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
-        decoder.add(dense(n_columns, "linear", "residual"))
-        return x, decoder
 
     def _centre(self, damping):
         config = self.config

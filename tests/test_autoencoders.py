@@ -168,7 +168,7 @@ def test_the_loss_is_the_literal_mean_over_observed_cells_and_blind_to_the_other
 SHARED = {
     "baseline": False, "implicit": False, "normalise": False, "dropout": 0.1, "target": "hidden", "l2": 0.5,
     "optimizer": "sgd", "learning_rate": 0.01, "decay": 0.5, "batch_size": 5, "epochs": 1, "user_damping": 1.0,
-    "movie_damping": 1.0, "hidden": (4,), "activation": "sigmoid",
+    "movie_damping": 1.0, "hidden": (4,), "activation": "sigmoid", "precision": "bfloat16",
 }  # fmt: skip
 KERNEL = {"dimensions": 2, "sparsity": 0.5}
 CHANGES = {
@@ -218,7 +218,7 @@ def test_side_features_of_rows_and_of_columns_reach_the_encoder(rows):
     features, names = described(("genres", "age"))
     model, split = with_side(features, names, rows=rows)
     scores = [model.score(split.train)]
-    for other in (replace(features, users=features.users[::-1].copy()), replace(features, movies=features.movies * 0)):
+    for other in (replace(features, users=features.users * 0), replace(features, movies=features.movies * 0)):
         changed, _ = with_side(other, names, rows=rows)
         scores.append(changed.score(split.train))
     assert not np.allclose(scores[0], scores[1], atol=1e-6)

@@ -72,9 +72,9 @@ def train(
                 row = {"epoch": number + 1, "loss": loss}
                 if validate:
                     row["val_rmse"] = _finite(validate(), "validation RMSE", number)
+                row["seconds"] = time.perf_counter() - start
                 if training.watch:
                     row["watched"] = training.watch()
-                row["seconds"] = time.perf_counter() - start
                 if not validate or state["best"] is None or row["val_rmse"] < state["best"]:
                     state["best"], state["best_epoch"] = row.get("val_rmse"), number + 1
                     weights = network.get_weights()
