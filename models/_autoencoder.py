@@ -323,6 +323,7 @@ class Autoencoder(Recommender):
             self.side = Side(**run.arrays("side.npz"))
         self._join()
         self.latent = LatentSpace.load(run)
+        self.biases = self.latent.biases
 
 
 def _outputs(network, batch):

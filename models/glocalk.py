@@ -68,9 +68,15 @@ class Model(_kernel.Kernelised):
         centre.pooled.assign(self._apply(self.network, rows, np.arange(len(rows.indptr) - 1)).mean(axis=1))
         centre.spread.trainable = True
         second = replace(config, epochs=config.global_epochs, learning_rate=config.global_rate)
-        return history + [
-            {"stage": 2, **row} for row in super()._train(matrix, second, training, f"{phase}-global", validate)
-        ]
+        before = self.network.get_weights()
+        try:
+            later = super()._train(matrix, second, training, f"{phase}-global", validate)
+        except KeyboardInterrupt:  # before its first epoch was over: what the first stage learned is kept
+            training.interrupted, later = True, []
+        history += [{"stage": 2, **row} for row in later]
+        if not later or (validate and not self._choose(history)["global_epochs"]):
+            self.network.set_weights(before)
+        return history
 
     def _choose(self, history):
         """The best epoch of each stage; no second stage where it made nothing better."""

@@ -58,6 +58,9 @@ def test_a_saved_model_scores_the_same(model_and_split, tmp_path):
     runs.save(tmp_path / "run", model, split, Movies.untitled(TABLE.movie_ids), facts, model.history, {})
     again = models.load(runs.Run(tmp_path / "run"))
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
+    if model.predicts_ratings:
+        pairs = np.arange(25), np.arange(25)[::-1]
+        np.testing.assert_array_equal(again.predict(split.train, *pairs), model.predict(split.train, *pairs))
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
