@@ -25,7 +25,8 @@ HERE = Path(__file__).resolve().parent
 RATINGS, DIFFERENCES = HERE / "results" / "rating.csv", HERE / "results" / "rating_differences.csv"
 KEPT = HERE.parent / "runs" / "accuracy"
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
-BIG = "--hidden 500 --batch-size 256"
+BIG = "--hidden 500 --batch-size 256 --l2 0.03"
+PAPER = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0 --optimizer lbfgs"
 ROWS = {  # name: (model with its options, data and protocol, the row that it is compared with)
     "ml-1m/bias": ("bias", ML1M, None),
     "ml-1m/autorec-movies": (f"autorec --rows movies {BIG}", ML1M, None),
@@ -33,9 +34,12 @@ ROWS = {  # name: (model with its options, data and protocol, the row that it is
     "ml-1m/sparsefc": (f"sparsefc {BIG}", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/glocalk": (f"glocalk {BIG}", ML1M, "ml-1m/sparsefc"),
     "u1/bias": ("bias", U1, None),
-    "u1/autorec-movies": ("autorec --rows movies --hidden 500", U1, None),
-    "u1/sparsefc": ("sparsefc", U1, "u1/autorec-movies"),
-    "u1/glocalk": ("glocalk", U1, "u1/sparsefc"),
+    "u1/autorec-users": ("autorec", U1, None),
+    "u1/autorec-movies": ("autorec --rows movies --hidden 500 --decay 0.9", U1, None),
+    "u1/deeprec": ("deeprec", U1, None),
+    "u1/sparsefc": ("sparsefc --decay 0.9", U1, "u1/autorec-movies"),
+    "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --iterations 10 --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
+    "u1/glocalk": ("glocalk --decay 0.9", U1, "u1/sparsefc"),
 }
 
 
