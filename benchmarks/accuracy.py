@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import markdown
@@ -26,20 +27,25 @@ RATINGS, DIFFERENCES = HERE / "results" / "rating.csv", HERE / "results" / "rati
 KEPT = HERE.parent / "runs" / "accuracy"
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
 BIG = "--hidden 500 --batch-size 256 --l2 0.03"
-PAPER = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0 --optimizer lbfgs"
+STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
+PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
 ROWS = {  # name: (model with its options, data and protocol, the row that it is compared with)
     "ml-1m/bias": ("bias", ML1M, None),
     "ml-1m/autorec-movies": (f"autorec --rows movies {BIG}", ML1M, None),
     "ml-1m/autorec-users": ("autorec", ML1M, None),
     "ml-1m/sparsefc": (f"sparsefc {BIG}", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/glocalk": (f"glocalk {BIG}", ML1M, "ml-1m/sparsefc"),
+    "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
     "u1/autorec-users": ("autorec", U1, None),
     "u1/autorec-movies": ("autorec --rows movies --hidden 500 --decay 0.9", U1, None),
     "u1/deeprec": ("deeprec", U1, None),
     "u1/sparsefc": ("sparsefc --decay 0.9", U1, "u1/autorec-movies"),
-    "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --iterations 10 --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
+    "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
     "u1/glocalk": ("glocalk --decay 0.9", U1, "u1/sparsefc"),
+    "u1/glocalk-shuffled": ("glocalk --decay 0.9", U1, "u1/glocalk"),
+    "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
+    "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
 }
 
 
@@ -53,6 +59,9 @@ def measure(row, seed):
     command, data, _ = ROWS[row]
     name, chosen, config = train.parse([*command.split(), *data.split(), "--seed", str(seed)])
     data, split = train.read(chosen)
+    place = np.arange(data.ratings.shape[0])
+    if row.endswith("-shuffled"):
+        split, place = shuffle(split, seed)
     model = train.build(name, config, data, seed)
 
     def judge():
@@ -67,7 +76,7 @@ def measure(row, seed):
     seconds = time.perf_counter() - start - sum(end - begin for begin, _, end in watched)
 
     found = judge()
-    np.savez(_errors(row, seed), total=found["mse"].total, count=found["mse"].count)
+    np.savez(_errors(row, seed), total=found["mse"].total[place], count=found["mse"].count[place])
     estimates = evaluation.estimates(found)
     print(
         json.dumps(
@@ -87,6 +96,14 @@ def measure(row, seed):
             }
         )
     )
+
+
+def shuffle(split, seed):
+    """(the `Split` with users and movies in random order, the new place of each user): what depends on the order of ids
+    shows in the difference."""
+    rng, ratings = np.random.default_rng(seed), split.ratings
+    users, movies = (rng.permutation(n).astype(np.int32) for n in ratings.shape)
+    return replace(split, ratings=replace(ratings, user=users[ratings.user], movie=movies[ratings.movie])), users
 
 
 def differences(row, less, seeds):

@@ -194,8 +194,11 @@ class Autoencoder(Recommender):
         self._join()
 
     def _centre(self, damping):
+        return Centre(damping, *self._centring(), name="centre")
+
+    def _centring(self):
         config = self.config
-        return Centre(damping, config.baseline, config.implicit, config.normalise, name="centre")
+        return config.baseline, config.implicit, config.normalise, config.dropout
 
     def _join(self):
         """The network of encoder and decoder."""

@@ -18,19 +18,23 @@ class Centre(keras.layers.Layer):
     2008). With `normalise` both are divided by the root of the row's number of ratings (SVD++ likewise), so that heavy
     and light raters look alike to the encoder.
 
+    While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
+    adds up; the features are scaled so that the sums are on average those of the whole row.
+
     Mean and column deviations are weights, but not trained: `set_weights([mean, column])`. Without `baseline` the
     stars pass as they are and the baseline is 0."""
 
-    def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, **kwargs):
+    def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.damping, self.baseline, self.implicit, self.normalise = damping, baseline, implicit, normalise
+        self.dropout = dropout
 
     def build(self, input_shape):
         """Create mean, (), and column deviations, (n,)."""
         self.mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mean")
         self.column = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False, name="column")
 
-    def call(self, ratings):
+    def call(self, ratings, training=False):
         """See the class."""
         observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
         count = ops.sum(observed, axis=1, keepdims=True)
@@ -45,11 +49,13 @@ class Centre(keras.layers.Layer):
             features = ops.concatenate([features, observed], axis=1)
         if self.normalise:
             features = features / ops.sqrt(ops.maximum(count, 1))
+        if training and self.dropout:
+            features = features / (1 - self.dropout) ** (0.5 if self.normalise else 1)
         return features, baseline
 
     def get_config(self):
         """The arguments, for saving."""
-        mine = {name: getattr(self, name) for name in ("damping", "baseline", "implicit", "normalise")}
+        mine = {name: getattr(self, name) for name in ("damping", "baseline", "implicit", "normalise", "dropout")}
         return super().get_config() | mine
 
 
@@ -79,10 +85,10 @@ class GlobalKernel(Centre):
         same[1, 1] = 1
         return same + ops.einsum("i,irc->rc", self.pooled, self.spread) / self.n_movies
 
-    def call(self, ratings):
+    def call(self, ratings, training=False):
         """See `Centre`."""
         n = ratings.shape[-1] // 3
-        features, baseline = super().call(ops.reshape(ratings, (-1, n)))
+        features, baseline = super().call(ops.reshape(ratings, (-1, n)), training)
         centred = ops.reshape(features[:, :n], (-1, 3, n))
         left, same, right = ops.unstack(ops.einsum("brn,rc->cbn", centred, self.kernel()), 3)
         spread = same + ops.pad(left[:, :-1], ((0, 0), (1, 0))) + ops.pad(right[:, 1:], ((0, 0), (0, 1)))

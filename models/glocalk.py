@@ -42,8 +42,7 @@ class Model(_kernel.Kernelised):
     rows_in = 3
 
     def _centre(self, damping):
-        config = self.config
-        return GlobalKernel(self.shape[1], damping, config.baseline, config.implicit, config.normalise, name="centre")
+        return GlobalKernel(self.shape[1], damping, *self._centring(), name="centre")
 
     def _inputs(self, matrix, index, who=None, stars=None):
         inputs = super()._inputs(matrix, index, who, stars)

@@ -1,0 +1,27 @@
+"""The benchmarks: every row can be run, and the README's tables are those of the result files."""
+
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+import train
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import accuracy
+import bundled
+import markdown
+
+
+@pytest.mark.parametrize("row", accuracy.ROWS)
+def test_every_row_is_a_command_of_train(row):
+    command, data, less = accuracy.ROWS[row]
+    name, chosen, _ = train.parse([*command.split(), *data.split()])
+    assert name == command.split()[0]
+    assert chosen.data in ("ml-1m", "ml-100k")
+    assert less is None or less in accuracy.ROWS
+
+
+@pytest.mark.parametrize(("marker", "table"), [("bundled", bundled.table), ("accuracy", accuracy.table)])
+def test_the_readme_shows_the_results_as_they_are(marker, table):
+    assert table() in markdown.README.read_text(encoding="utf-8")
