@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 RATINGS, DIFFERENCES = HERE / "results" / "rating.csv", HERE / "results" / "rating_differences.csv"
 KEPT = HERE.parent / "runs" / "accuracy"
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
-BIG = "--hidden 500 --batch-size 256 --l2 0.03"
+SMALL = "--target hidden --dropout 0.5 --decay 0.95"
+BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
 STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
 PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
 ROWS = {  # name: (model with its options, data and protocol, the row that it is compared with)
@@ -38,12 +39,12 @@ ROWS = {  # name: (model with its options, data and protocol, the row that it is
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
     "u1/autorec-users": ("autorec", U1, None),
-    "u1/autorec-movies": ("autorec --rows movies --hidden 500 --decay 0.9", U1, None),
+    "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
     "u1/deeprec": ("deeprec", U1, None),
-    "u1/sparsefc": ("sparsefc --decay 0.9", U1, "u1/autorec-movies"),
+    "u1/sparsefc": (f"sparsefc {SMALL}", U1, "u1/autorec-movies"),
     "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
-    "u1/glocalk": ("glocalk --decay 0.9", U1, "u1/sparsefc"),
-    "u1/glocalk-shuffled": ("glocalk --decay 0.9", U1, "u1/glocalk"),
+    "u1/glocalk": (f"glocalk {SMALL}", U1, "u1/sparsefc"),
+    "u1/glocalk-shuffled": (f"glocalk {SMALL}", U1, "u1/glocalk"),
     "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
     "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
 }
