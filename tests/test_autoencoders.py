@@ -282,3 +282,17 @@ def test_an_autoencoder_of_movie_rows_refuses_new_users():
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=r"must|needs"):
         models.module("autorec").Config(**options)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_what_the_encoder_adds_up_is_as_large_with_ratings_hidden_as_without(normalise):
+    from models._layers import Centre
+
+    rng = np.random.default_rng(0)
+    row = np.full((1, 400), 4.0, np.float32)
+    centre = Centre(baseline=False, normalise=normalise, dropout=0.7)
+    whole = np.array(centre(row)[0]).sum()
+    hidden = np.where(rng.random((500, 400)) < 0.7, 0, row).astype(np.float32)
+    sums = np.array(centre(hidden, training=True)[0]).sum(axis=1)
+    assert sums.mean() == pytest.approx(whole, rel=0.02)
+    assert np.array(centre(hidden)[0]).sum(axis=1).mean() < 0.7 * whole

@@ -1,0 +1,53 @@
+"""Side features: what is read becomes 0 and 1, and what the data lacks is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import random_ratings, real
+
+from utils import datasets, side
+from utils.datasets import Dataset
+from utils.errors import UserError
+from utils.movies import Movies
+
+
+def small(users=None):
+    ratings = random_ratings(3, 2, 5)
+    movies = Movies(ratings.movie_ids, ["A", "B"], [1994, None], [["Drama", "Comedy"], []])
+    return Dataset("small", ratings, movies, users, [], Path())
+
+
+USERS = pd.DataFrame(
+    {"age": pd.array([17, 18, None], "Int16"), "gender": ["F", None, "M"], "occupation": ["x", "y", "x"]}
+)
+
+
+def test_genres_are_flags_and_an_unknown_year_is_all_zeros():
+    found = side.features(small(), ("year", "genres"))
+    assert found.users.shape == (3, 0)
+    assert found.movies[:, :2].tolist() == [[1, 1], [0, 0]]  # Comedy, Drama: genres come first, by name
+    assert found.movies[:, 2:].sum(axis=1).tolist() == [1, 0]
+    assert found.movies[0, 2 + list(side.DECADES).index(1990)] == 1
+
+
+def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():
+    found = side.features(small(USERS), ("age", "gender", "occupation"))
+    assert found.movies.shape == (2, 0)
+    assert found.users.tolist() == [[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 1, 0]]
+    assert found.users.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["age", "gender", "occupation"])
+def test_a_feature_that_the_data_lacks_is_refused_by_name(name):
+    with pytest.raises(UserError, match=f"--side {name}: small does not tell it"):
+        side.features(small(), (name,))
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "ml-1m"])
+def test_movielens_tells_all_of_them(name):
+    found = side.features(datasets.load(str(real(name))), side.NAMES)
+    assert found.users.shape[1] == 7 + 2 + 21  # bands of age, genders, occupations
+    assert (found.users.sum(axis=1) == 3).all()
+    assert found.movies.shape[1] == 18 + 11
