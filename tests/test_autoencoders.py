@@ -165,32 +165,32 @@ def test_the_loss_is_the_literal_mean_over_observed_cells_and_blind_to_the_other
     assert float(masked_mse(tf.zeros((2, 3)), tf.ones((2, 3)))) == 0
 
 
-SHARED = {
+SHARED = {  # options of all autoencoders, in one place in the code, so that one of them stands for all
     "baseline": False, "implicit": False, "normalise": False, "dropout": 0.1, "target": "hidden", "l2": 0.5,
     "optimizer": "sgd", "learning_rate": 0.01, "decay": 0.5, "batch_size": 5, "epochs": 1, "user_damping": 1.0,
-    "movie_damping": 1.0, "hidden": (4,), "activation": "sigmoid", "precision": "bfloat16",
+    "movie_damping": 1.0, "precision": "bfloat16", "rows": "movies",
 }  # fmt: skip
-KERNEL = {"dimensions": 2, "sparsity": 0.5}
-CHANGES = {
-    "autorec": SHARED | {"rows": "movies"},
-    "deeprec": SHARED | {"rows": "movies", "last_activation": "tanh", "code_dropout": 0.1, "refeed": 0},
-    "sparsefc": SHARED | KERNEL | {"rows": "users"},
-    "glocalk": SHARED | KERNEL | {"global_epochs": 0, "global_rate": 0.05},
+OWN = {
+    "autorec": {"hidden": (4,), "activation": "sigmoid"},
+    "deeprec": {"hidden": (4,), "activation": "relu", "last_activation": "tanh", "code_dropout": 0.1, "refeed": 0},
+    "sparsefc": {"hidden": (4,), "activation": "sigmoid", "dimensions": 2, "sparsity": 0.5},
+    "glocalk": {"hidden": (4,), "activation": "relu", "dimensions": 2, "sparsity": 0.5, "global_epochs": 0}
+    | {"global_rate": 0.05},
 }
 ELSEWHERE = {"patience", "iterations", "side"}  # each has a test of its own
-FIXED = {"glocalk": {"rows"}}  # takes one value
+CASES = [("autorec", option, value) for option, value in (SHARED | {"seed": 1}).items()]
+CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]
 
 
-@pytest.mark.parametrize(("name", "option"), [(n, o) for n, options in CHANGES.items() for o in [*options, "seed"]])
-def test_every_option_changes_the_result(name, option):
+@pytest.mark.parametrize(("name", "option", "value"), CASES)
+def test_every_option_changes_the_result(name, option, value):
     model, split = trained(name)
-    options = {option: CHANGES[name][option]} if option in CHANGES[name] else {"seed": 1}
-    assert not np.allclose(trained(name, **options)[0].score(split.train), model.score(split.train), atol=1e-7)
+    assert not np.allclose(trained(name, **{option: value})[0].score(split.train), model.score(split.train), atol=1e-7)
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_every_option_is_tried_above(name):
-    assert set(models.module(name).Config.__dataclass_fields__) == {*CHANGES[name], *ELSEWHERE, *FIXED.get(name, ())}
+    assert set(models.module(name).Config.__dataclass_fields__) == {*SHARED, *OWN[name], *ELSEWHERE}
 
 
 def test_the_number_of_lbfgs_iterations_matters():
