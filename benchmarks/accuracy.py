@@ -2,14 +2,13 @@
 
 python benchmarks/accuracy.py                   lists the rows and the command behind each
 python benchmarks/accuracy.py ROW [ROW ...]     measures them, --seeds 3 by default: results/rating.csv
-python benchmarks/accuracy.py --table           writes the README's table from that file
+python benchmarks/accuracy.py --table           writes the README's tables from that file
 
 For each seed: train.py's own steps (validation chooses the epochs, then training starts again on all but the test),
 and the test once at the end. Beside it, for comparison with papers that chose their epoch so, the lowest test RMSE
 after any epoch of the second training, which decides nothing: what is watched is written down and never read.
 """
 
-import csv
 import json
 import resource
 import statistics
@@ -19,12 +18,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import markdown
 import numpy as np
+import tables
 
-HERE = Path(__file__).resolve().parent
-RATINGS, DIFFERENCES = HERE / "results" / "rating.csv", HERE / "results" / "rating_differences.csv"
-KEPT = HERE.parent / "runs" / "accuracy"
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+RATINGS, DIFFERENCES = "rating.csv", "rating_differences.csv"
+KEPT = REPOSITORY / "runs" / "accuracy"
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
 SMALL = "--target hidden --dropout 0.5 --decay 0.95"
 BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
@@ -48,13 +48,18 @@ ROWS = {  # name: (model with its options, data and protocol, the row that it is
     "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
     "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
 }
+SIDE = {}  # the same with side features, one kind at a time and all
+for data in ("ml-1m", "u1"):
+    for names in ("genres", "year", "age", "gender", "occupation", "genres,year,age,gender,occupation"):
+        model, options, _ = ROWS[f"{data}/autorec-movies"]
+        SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
+ROWS |= SIDE
 
 
 def measure(row, seed):
     """One row and seed, in this process: prints its line of the results as JSON, keeps each user's squared errors."""
-    sys.path.insert(0, str(HERE.parent))
     import train
-    from utils import evaluation, runs
+    from utils import evaluation
     from utils.training import Training
 
     command, data, _ = ROWS[row]
@@ -71,10 +76,17 @@ def measure(row, seed):
     training = Training(show=sys.stderr.isatty())
     start = time.perf_counter()
     model.fit(split.train, split.validation, training)
-    watched = []
-    training.watch = lambda: watched.append((time.perf_counter(), judge()["rmse"].value, time.perf_counter()))
+    watching = []
+
+    def watch():
+        begin = time.perf_counter()
+        rmse = judge()["rmse"].value
+        watching.append(time.perf_counter() - begin)
+        return rmse
+
+    training.watch = watch
     history = model.refit(split.refit, training) or []
-    seconds = time.perf_counter() - start - sum(end - begin for begin, _, end in watched)
+    seconds = time.perf_counter() - start - sum(watching)
 
     found = judge()
     np.savez(_errors(row, seed), total=found["mse"].total[place], count=found["mse"].count[place])
@@ -89,11 +101,10 @@ def measure(row, seed):
                 "low": round(estimates["rmse"]["low"], 5),
                 "high": round(estimates["rmse"]["high"], 5),
                 "mae": round(estimates["mae"]["value"], 5),
-                "test_selected_rmse": round(min([rmse for _, rmse, _ in watched]), 5) if watched else "",
+                "test_selected_rmse": round(min(line["watched"] for line in history), 5) if history else "",
                 "epochs": len(history),
                 "seconds": round(seconds, 1),
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                "commit": runs.commit(),
             }
         )
     )
@@ -109,7 +120,6 @@ def shuffle(split, seed):
 
 def differences(row, less, seeds):
     """The row's RMSE less the other row's over the same users and seeds, as a line of `DIFFERENCES`."""
-    sys.path.insert(0, str(HERE.parent))
     from utils import evaluation
 
     def pooled(name):
@@ -127,68 +137,70 @@ def _errors(row, seed):
     return KEPT / f"{row.replace('/', '-')}-s{seed}.npz"
 
 
-def update(path, lines):
+def update(name, lines):
     """Put lines into a results file, in place of those of the same row."""
-    kept = []
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            kept = [line for line in csv.DictReader(file) if line["row"] not in {new["row"] for new in lines}]
+    kept = [line for line in tables.read(name) if line["row"] not in {new["row"] for new in lines}]
     order = list(ROWS)
-    lines = sorted([*kept, *lines], key=lambda line: (order.index(line["row"]), int(line.get("seed", 0))))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, lines[0].keys(), lineterminator="\n")
-        out.writeheader()
-        out.writerows(lines)
+    tables.write(name, sorted([*kept, *lines], key=lambda line: (order.index(line["row"]), int(line.get("seed", 0)))))
 
 
 def main(rows, seeds):
     """Measure rows, each seed in a process of its own, whose peak memory is then the row's."""
+    from utils import runs
+
+    commit = runs.commit()  # before the results change
     for row in rows:
         lines = []
         for seed in range(seeds):
             command = [sys.executable, __file__, "--measure", row, str(seed)]
-            done = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            lines.append(json.loads(done.stdout.splitlines()[-1]))
-            print(done.stdout.splitlines()[-1], flush=True)
+            done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+            lines.append(json.loads(done.stdout.splitlines()[-1]) | {"commit": commit})
+            print(lines[-1], flush=True)
         update(RATINGS, lines)
         if less := ROWS[row][2]:
             update(DIFFERENCES, [differences(row, less, range(seeds))])
 
 
+def side_table():
+    """The README's table of what side features bring."""
+    lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
+    text = ["| side features | data | RMSE | less that without, 95% interval |", "|---|---|---:|---:|"]
+    for row in (row for row in SIDE if row in less):
+        values = [line["rmse"] for line in lines if line["row"] == row]
+        data, names = row.split("/side-")
+        text.append(
+            f"| {names.replace(',', ', ')} | {data} | {tables.mean(values, spread=True)} | {_less(less[row])} |"
+        )
+    return "\n".join(text)
+
+
+def _less(found):
+    difference, low, high = (f"{float(found[name]):+.4f}" for name in ("difference", "low", "high"))
+    return f"{difference} ({low} to {high})"
+
+
 def table():
     """The README's table in Markdown."""
-    with open(RATINGS, encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    with open(DIFFERENCES, encoding="utf-8") as file:
-        less = {line["row"]: line for line in csv.DictReader(file)}
+    lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
     text = [
         "| data | model | RMSE | MAE | test-selected, as published | seconds | RMSE less that of |",
         "|---|---|" + "---:|" * 4 + "---|",
     ]
-    for row in dict.fromkeys(line["row"] for line in lines):
+    for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE):
         own = [line for line in lines if line["row"] == row]
         model, data = own[0]["command"].split(" --data ")
         cells = [
-            _mean(own, "rmse", spread=True),
-            _mean(own, "mae"),
-            _mean(own, "test_selected_rmse"),
+            *(
+                tables.mean([line[name] for line in own], name == "rmse")
+                for name in ("rmse", "mae", "test_selected_rmse")
+            ),
             f"{statistics.mean(float(line['seconds']) for line in own):.0f}",
         ]
         other = ""
         if row in less:
-            found, low, high = (f"{float(less[row][name]):+.4f}" for name in ("difference", "low", "high"))
-            other = f"`{less[row]['less'].split('/')[1]}`: {found} ({low} to {high})"
+            other = f"`{less[row]['less'].split('/')[1]}`: {_less(less[row])}"
         text.append(f"| {data.replace(' --protocol', ',')} | `{model}` | {' | '.join(cells)} | {other} |")
     return "\n".join(text)
-
-
-def _mean(lines, name, spread=False):
-    if not lines[0][name]:
-        return ""
-    values = [float(line[name]) for line in lines]
-    return f"{statistics.mean(values):.4f}" + (
-        f" ± {statistics.stdev(values):.4f}" if spread and len(values) > 1 else ""
-    )
 
 
 if __name__ == "__main__":
@@ -196,7 +208,8 @@ if __name__ == "__main__":
     if arguments[:1] == ["--measure"]:
         measure(arguments[1], int(arguments[2]))
     elif arguments == ["--table"]:
-        markdown.replace("accuracy", table())
+        tables.replace("accuracy", table())
+        tables.replace("side", side_table())
     elif arguments:
         count = int(arguments.pop(arguments.index("--seeds") + 1)) if "--seeds" in arguments else 3
         main([row for row in arguments if row != "--seeds"], count)

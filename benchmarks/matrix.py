@@ -4,7 +4,6 @@ held in memory, on matrices of MovieLens' shapes. Both give the same batches, wh
 python benchmarks/matrix.py    writes benchmarks/results/matrix.csv
 """
 
-import csv
 import sys
 import time
 from pathlib import Path
@@ -13,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks import tables
 from utils import batches
 
-RESULTS = Path(__file__).resolve().parent / "results" / "matrix.csv"
 SHAPES = {  # rows x columns, ratings: the sets of that size, and one as large as fits densely into 4 GB
     "ml-latest-small": (671, 9_066, 100_004),
     "ml-100k": (943, 1_682, 100_000),
@@ -84,10 +83,7 @@ def main():
         row |= {"sparse_s": round(times[0], 4), "dense_s": round(times[1], 4), "ratio": round(times[1] / times[0], 2)}
         rows.append(row)
         print(row, flush=True)
-    with open(RESULTS, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, rows[0].keys())
-        out.writeheader()
-        out.writerows(rows)
+    tables.write("matrix.csv", rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 Each row is one `load` in a process of its own: seconds of the call, and the peak memory of the whole process.
 """
 
-import csv
 import os
 import platform
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from benchmarks import tables  # noqa: E402
 from benchmarks.generate import write_csv  # noqa: E402
 
 LIMITS = {"ml-1m": (1.5, None), "generated-20m": (15.0, 2.5)}  # seconds, GB
@@ -47,19 +47,15 @@ def measure(name, source, repeats=3):
 def main(argv=None):
     """Measure, print and write benchmarks/results/reading.csv."""
     arguments = sys.argv[1:] if argv is None else argv
-    ml_1m = Path(arguments[0] if arguments else REPOSITORY.parent / "shared" / "data" / "ml-1m").resolve()
+    ml_1m = Path(arguments[0] if arguments else REPOSITORY / "data" / "ml-1m").resolve()
     rows = list(measure("ml-1m", ml_1m)) if ml_1m.is_dir() else []
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "ratings.csv"
         write_csv(made)
         rows += measure("generated-20m", made)
-    results = REPOSITORY / "benchmarks" / "results" / "reading.csv"
-    results.parent.mkdir(exist_ok=True)
-    with open(results, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        out.writeheader()
-        out.writerows(rows)
-    print(results.read_text(encoding="utf-8"))
+    tables.write("reading.csv", rows)
+    for row in rows:
+        print(row)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
+from benchmarks import tables  # noqa: E402
 from benchmarks.generate import write_csv  # noqa: E402
 
-RESULTS = REPOSITORY / "benchmarks" / "results" / "scale.csv"
 TRAIN = ("autorec", "--hidden", "64", "--epochs", "1", "--batch-size", "256", "--no-refit")
 LIMIT_GB = 6
 
@@ -42,10 +42,7 @@ def main():
     row |= {"epoch_seconds": round(float(epoch["seconds"]), 1), "process_seconds": round(seconds, 1)}
     row |= {"peak_gb": round(int(re.search(r"peak (\d+)", done.stdout)[1]) / 1e6, 2), "limit_gb": LIMIT_GB}
     row |= {"run_mb": round(size), "cores": os.cpu_count(), "python": platform.python_version()}
-    with open(RESULTS, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, row.keys())
-        out.writeheader()
-        out.writerow(row)
+    tables.write("scale.csv", [row])
     print(row)
 
 

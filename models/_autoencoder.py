@@ -1,7 +1,6 @@
 """What every Keras autoencoder of ratings shares: centring, the two orientations, training, latent vectors, saving."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,69 +12,11 @@ from models._layers import BySide, Centre, dense
 from models._losses import masked_mse
 from utils import batches, biases
 from utils.latent import LatentSpace, activate, through
-from utils.options import Names
-from utils.side import NAMES, Side
+from utils.side import Side
 from utils.training import train
 
 BLOCK = 512  # rows made dense at a time outside training
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
-
-
-@dataclass(frozen=True)
-class Config:
-    """Options that all autoencoders have."""
-
-    rows: Literal["users", "movies"] = "users"
-    """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
-    baseline: bool = True
-    """reconstruct the rating less the bias baseline; without it, the stars themselves"""
-    implicit: bool = True
-    """give the encoder a second block of inputs: which movies were rated, whatever the stars"""
-    normalise: bool = True
-    """divide the encoder's input by the root of the number of ratings in the row"""
-    dropout: float = 0.2
-    """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    target: Literal["all", "hidden"] = "all"
-    """the loss counts all of a row's ratings, or only those hidden from the encoder"""
-    l2: float = 0.06
-    """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
-    side: Names = ()
-    """side features for the encoder, of genres,year,age,gender,occupation, where the data tells them"""
-    optimizer: Literal["adam", "sgd", "lbfgs"] = "adam"
-    """Adam, SGD with Nesterov momentum 0.9, or L-BFGS on all rows at once (an epoch is --iterations of it)"""
-    iterations: int = 10
-    """iterations of L-BFGS in an epoch"""
-    learning_rate: float = 1e-3
-    """step size of the optimiser in the first epoch"""
-    decay: float = 1.0
-    """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    batch_size: int = 64
-    """rows in a training step"""
-    epochs: int = 200
-    """most epochs"""
-    patience: int = 8
-    """epochs without a better validation RMSE before training stops"""
-    user_damping: float = 5.0
-    """damping of the bias baseline, as in `bias`"""
-    movie_damping: float = 4.0
-    """the same for movies"""
-
-    def __post_init__(self):
-        biases.check_damping(self.user_damping, self.movie_damping)
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.target == "hidden" and self.dropout == 0:
-            raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
-        if min(self.batch_size, self.epochs, self.patience, self.iterations) < 1:
-            raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
-        if unknown := set(self.side) - set(NAMES):
-            raise ValueError(f"side takes {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay must be in (0, 1], got {self.decay}")
-        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
-            raise ValueError("learning-rate must be above 0 and l2 must not be negative")
 
 
 class Autoencoder(Recommender):
@@ -88,14 +29,41 @@ class Autoencoder(Recommender):
     has_latent_space = True
     rows_in = 1  # rows of the matrix that make up one input
     side = None  # `utils.side.Side`, to be set before `fit` where the config names any
+    encoder = decoder = network = biases = None
 
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
+        self.chosen = {}  # the options that `fit` chose
         self.takes_new_users = config.rows == "users"
 
     def coders(self, features, n_columns):
         """(latent tensor made of the features tensor, decoder: a Keras model from latent to n_columns outputs)."""
         raise NotImplementedError
+
+    def _down(self, features):
+        """The hidden layers of the config on top of a tensor: the latent tensor."""
+        for i, units in enumerate(self.config.hidden):
+            features = self._dense(units, self.config.activation, f"encoder_{i}")(features)
+        return features
+
+    def _up(self, hidden, n_columns, last_activation="linear", before=()):
+        """The decoder: layers `before`, dense ones of these sizes, and one that leads to n_columns outputs."""
+        decoder = keras.Sequential([keras.Input((self.config.hidden[-1],), name="latent"), *before], name="decoder")
+        for i, units in enumerate(hidden):
+            decoder.add(self._dense(units, self.config.activation, f"decoder_{i}"))
+        decoder.add(self._last(n_columns, last_activation))
+        return decoder
+
+    def _last(self, n_columns, activation):
+        """The output layer; with side features of the columns, one that has a part in common for columns of a kind."""
+        if not self.config.side or not self._side()[1].shape[1]:
+            return self._dense(n_columns, activation, "residual")
+        inner, l2 = self._dense(n_columns, "linear", "own"), self.config.l2 * self.per_rating
+        return BySide(inner, self.config.side_weight * self._side()[1], activation, l2, name="residual")
+
+    def _side(self):
+        """Side features (of the rows, of the columns)."""
+        return self.side.of(self.config.rows)
 
     def _dense(self, units, activation, name):
         """A dense layer with the penalty of the config."""
@@ -178,16 +146,10 @@ class Autoencoder(Recommender):
         inputs = [keras.Input((self.rows_in * n,), name="ratings")]
         features, _ = centre(inputs[0])
         if config.side:
-            of_rows, of_columns = self.side.of(config.rows)
-            inputs.append(keras.Input(of_rows.shape[1:], name="side"))
-            features = keras.layers.Concatenate(name="beside")([features, inputs[1]])
+            inputs.append(keras.Input(self._side()[0].shape[1:], name="side"))
+            weighed = keras.layers.Rescaling(config.side_weight, name="weighed")(inputs[1])
+            features = keras.layers.Concatenate(name="beside")([features, weighed])
         latent, self.decoder = self.coders(features, n)
-        if config.side and of_columns.shape[1]:
-            last = self.decoder.layers[-1]
-            self.decoder.pop()
-            by_side = BySide(last, of_columns.shape[1], config.l2 * self.per_rating, name="residual_by_side")
-            self.decoder.add(by_side)
-            by_side.features.assign(of_columns)
         self.encoder = keras.Model(inputs if config.side else inputs[0], latent, name="encoder")
         centre.mean.assign(self.biases.mean)
         centre.column.assign(column)
@@ -250,7 +212,7 @@ class Autoencoder(Recommender):
         stars = matrix[index].toarray() if stars is None else stars
         if not self.config.side:
             return stars
-        side, _ = self.side.of(self.config.rows)
+        side, _ = self._side()
         return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
     def _apply(self, network, rows, who=None):
@@ -292,7 +254,8 @@ class Autoencoder(Recommender):
 
     def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
-        rows = self._apply(self.encoder, self._rows(known), np.arange(self._rows(known).shape[0]))
+        rows = self._rows(known)
+        rows = self._apply(self.encoder, rows, np.arange(rows.shape[0]))
         columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
         self.latent = LatentSpace(users, movies, self._baseline(known), self._decoder_layers(), self.config.rows)

@@ -6,8 +6,7 @@ from typing import Literal
 import keras
 from keras import ops
 
-from models import _autoencoder
-from utils.latent import ACTIVATIONS
+from models import _autoencoder, _options
 from utils.options import Sizes
 
 
@@ -61,15 +60,13 @@ class KernelDense(keras.layers.Layer):
 
 
 @dataclass(frozen=True)
-class Config(_autoencoder.Config):
+class Config(_options.Config):
     """Options of the kernelised autoencoders."""
 
     rows: Literal["users", "movies"] = "movies"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
     hidden: Sizes = (500,)
     """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
-    activation: Literal[ACTIVATIONS] = "tanh"
-    """of the hidden layers; the output is linear"""
     dimensions: int = 5
     """dimensions of the space in which the kernel compares inputs and units"""
     sparsity: float = 1.5e-5
@@ -77,8 +74,8 @@ class Config(_autoencoder.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.hidden or min(*self.hidden, self.dimensions) < 1 or not 0 <= self.sparsity < float("inf"):
-            raise ValueError("hidden sizes and dimensions must be 1 or more, and sparsity must not be negative")
+        if self.dimensions < 1 or not 0 <= self.sparsity < float("inf"):
+            raise ValueError("dimensions must be 1 or more, and sparsity must not be negative")
 
 
 class Kernelised(_autoencoder.Autoencoder):
@@ -86,12 +83,7 @@ class Kernelised(_autoencoder.Autoencoder):
 
     def coders(self, features, n_columns):
         """See `Autoencoder.coders`."""
-        x = features
-        for i, units in enumerate(self.config.hidden):
-            x = self._dense(units, self.config.activation, f"encoder_{i}")(x)
-        decoder = keras.Sequential([keras.Input(x.shape[1:], name="latent")], name="decoder")
-        decoder.add(self._dense(n_columns, "linear", "residual"))
-        return x, decoder
+        return self._down(features), self._up((), n_columns)
 
     def _dense(self, units, activation, name):
         l2, sparsity = self.config.l2 * self.per_rating, self.config.sparsity * self.per_rating

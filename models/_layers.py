@@ -21,8 +21,8 @@ class Centre(keras.layers.Layer):
     While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
     adds up; the features are scaled so that the sums are on average those of the whole row.
 
-    Mean and column deviations are weights, but not trained: `set_weights([mean, column])`. Without `baseline` the
-    stars pass as they are and the baseline is 0."""
+    Mean and column deviations are weights, but not trained: `mean` and `column` are to be assigned. Without `baseline`
+    the stars pass as they are and the baseline is 0."""
 
     def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -104,29 +104,28 @@ class GlobalKernel(Centre):
 
 @keras.saving.register_keras_serializable("reelspace")
 class BySide(keras.layers.Layer):
-    """An output layer of n columns whose kernel also has a part in common for columns of a kind: to the kernel W of the
-    `layer` is added V S', with S (n, f) the side features of the columns, given and fixed, and V (inputs, f) learned,
-    with the penalty l2 * sum V**2. What is learned so about a kind of user or movie serves those with few ratings."""
+    """An output layer whose kernel also has a part in common for columns of a kind: y = activation(layer(x) + x V S'),
+    with S (columns, f) the side features of the columns, which stay, and V (inputs, f) learned, from 0 and with the
+    penalty l2 * sum V**2. What is learned so about a kind of user or movie serves those with few ratings."""
 
-    def __init__(self, layer, n_features, l2=0.0, **kwargs):
+    def __init__(self, layer, features, activation="linear", l2=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.layer, self.n_features, self.l2 = layer, n_features, l2
-        self.activation = layer.activation
+        self.layer, self.given, self.l2 = layer, features, l2
+        self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
-        """Create V, and the place for S."""
-        if not self.layer.built:
+        """Create S and V."""
+        if not self.layer.built:  # Keras builds it first when it reads a saved one back
             self.layer.build(input_shape)
-        columns, zeros = self.layer.units, keras.initializers.Zeros()
         self.features = self.add_weight(
-            shape=(columns, self.n_features), initializer=zeros, trainable=False, name="features"
+            shape=self.given.shape, initializer=lambda shape, dtype: self.given, trainable=False, name="features"
         )
-        self.kinds = self.add_weight(shape=(input_shape[-1], self.n_features), initializer=zeros, name="kinds")
+        self.kinds = self.add_weight(shape=(input_shape[-1], self.given.shape[1]), initializer="zeros", name="kinds")
 
     def call(self, x):
         """See the class."""
         self.add_loss(self.l2 * ops.sum(self.kinds**2))
-        return self.layer(x) + ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
+        return self.activation(self.layer(x) + ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features)))
 
     def dense(self):
         """(kernel, bias) of the dense layer that computes the same, as numpy."""
@@ -134,14 +133,15 @@ class BySide(keras.layers.Layer):
         return kernel + ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features))), bias
 
     def get_config(self):
-        """The arguments, for saving."""
-        mine = {"layer": keras.layers.serialize(self.layer), "n_features": self.n_features, "l2": self.l2}
-        return super().get_config() | mine
+        """The arguments, for saving; of the features, which are among the weights, only how many there are."""
+        mine = {"layer": keras.layers.serialize(self.layer), "features": self.given.shape[1], "l2": self.l2}
+        return super().get_config() | mine | {"activation": self.activation.__name__}
 
     @classmethod
     def from_config(cls, config):
-        """Read the layer inside back, too."""
-        return cls(keras.layers.deserialize(config.pop("layer")), **config)
+        """Read the layer inside back, too; the features come with the weights."""
+        layer = keras.layers.deserialize(config.pop("layer"))
+        return cls(layer, np.zeros((layer.units, config.pop("features")), np.float32), **config)
 
 
 def dense(layer):

@@ -7,28 +7,13 @@ share of the ratings is hidden from it in training, as in a denoising autoencode
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-import keras
-
-from models import _autoencoder
-from utils.latent import ACTIVATIONS
-from utils.options import Sizes
+from models import _autoencoder, _options
 
 
 @dataclass(frozen=True)
-class Config(_autoencoder.Config):
+class Config(_options.Config):
     """Options of `autorec`."""
-
-    hidden: Sizes = (128,)
-    """sizes of the hidden layers up to the latent one, such as 500,200; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = "tanh"
-    """of the hidden layers; the output is linear"""
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
 
 
 class Model(_autoencoder.Autoencoder):
@@ -36,12 +21,4 @@ class Model(_autoencoder.Autoencoder):
 
     def coders(self, features, n_columns):
         """See `Autoencoder.coders`."""
-        config, x = self.config, features
-
-        for i, units in enumerate(config.hidden):
-            x = self._dense(units, config.activation, f"encoder_{i}")(x)
-        decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
-        for i, units in enumerate(reversed(config.hidden[:-1])):
-            decoder.add(self._dense(units, config.activation, f"decoder_{i}"))
-        decoder.add(self._dense(n_columns, "linear", "residual"))
-        return x, decoder
+        return self._down(features), self._up(self.config.hidden[-2::-1], n_columns)

@@ -9,13 +9,13 @@ from typing import Literal
 
 import keras
 
-from models import _autoencoder
+from models import _autoencoder, _options
 from utils.latent import ACTIVATIONS
 from utils.options import Sizes
 
 
 @dataclass(frozen=True)
-class Config(_autoencoder.Config):
+class Config(_options.Config):
     """Options of `deeprec`."""
 
     hidden: Sizes = (512, 512, 1024)
@@ -40,15 +40,10 @@ class Model(_autoencoder.Autoencoder):
 
     def coders(self, features, n_columns):
         """See `Autoencoder.coders`."""
-        config, x = self.config, features
-        for i, units in enumerate(config.hidden):
-            x = self._dense(units, config.activation, f"encoder_{i}")(x)
-        decoder = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="decoder")
-        decoder.add(keras.layers.Dropout(config.code_dropout, seed=self.seed, name="code_dropout"))
-        for i, units in enumerate(reversed(config.hidden[:-1])):
-            decoder.add(self._dense(units, config.activation, f"decoder_{i}"))
-        decoder.add(self._dense(n_columns, config.last_activation, "residual"))
-        return x, decoder
+        config = self.config
+        dropout = keras.layers.Dropout(config.code_dropout, seed=self.seed, name="code_dropout")
+        latent = self._down(features)
+        return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
     def _step(self):
         train_on_batch = super()._step()

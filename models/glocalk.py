@@ -64,7 +64,7 @@ class Model(_kernel.Kernelised):
         if training.interrupted or not config.global_epochs:
             return history
         rows = self._rows(matrix)
-        centre.pooled.assign(self._apply(self.network, rows, np.arange(len(rows.indptr) - 1)).mean(axis=1))
+        centre.pooled.assign(self._apply(self.network, rows, np.arange(rows.shape[0])).mean(axis=1))
         centre.spread.trainable = True
         second = replace(config, epochs=config.global_epochs, learning_rate=config.global_rate)
         before = self.network.get_weights()

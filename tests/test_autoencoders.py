@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -177,7 +178,7 @@ OWN = {
     "glocalk": {"hidden": (4,), "activation": "relu", "dimensions": 2, "sparsity": 0.5, "global_epochs": 0}
     | {"global_rate": 0.05},
 }
-ELSEWHERE = {"patience", "iterations", "side"}  # each has a test of its own
+ELSEWHERE = {"patience", "iterations", "side", "side_weight"}  # each has a test of its own
 CASES = [("autorec", option, value) for option, value in (SHARED | {"seed": 1}).items()]
 CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]
 
@@ -204,9 +205,9 @@ def described(names, kinds=4):
     return side.Side(users, movies), names
 
 
-def with_side(features, names, **options):
-    config = models.module("autorec").Config(hidden=(8,), epochs=3, batch_size=8, side=names, **options)
-    model, split = models.build("autorec", TABLE.shape, config), splits.split(TABLE, "random", splits.Options())
+def with_side(features, names, name="autorec", **options):
+    config = models.module(name).Config(hidden=(8,), epochs=3, batch_size=8, side=names, **options)
+    model, split = models.build(name, TABLE.shape, config), splits.split(TABLE, "random", splits.Options())
     model.side = features
     model.fit(split.train, split.validation, Training())
     model.remember(split.train)
@@ -223,6 +224,32 @@ def test_side_features_of_rows_and_of_columns_reach_the_encoder(rows):
         scores.append(changed.score(split.train))
     assert not np.allclose(scores[0], scores[1], atol=1e-6)
     assert not np.allclose(scores[0], scores[2], atol=1e-6)
+
+
+def test_the_less_side_features_weigh_the_less_they_change():
+    features, names = described(("genres", "age"))
+    bare, split = with_side(replace(features, users=features.users * 0, movies=features.movies * 0), names)
+    scores = [with_side(features, names, side_weight=weight)[0].score(split.train) for weight in (1e-5, 0.3, 3.0)]
+    changes = [np.abs(found - bare.score(split.train)).mean() for found in scores]
+    assert changes[0] < 1e-4 < changes[1] < changes[2]
+
+
+@pytest.mark.parametrize("name", ["deeprec", "sparsefc"])
+def test_kinds_of_columns_share_a_part_of_the_output_that_is_saved_with_it(name, tmp_path):
+    last = {"last_activation": "tanh"} if name == "deeprec" else {}
+    model, split = with_side(*described(("genres", "age")), name, rows="users", **last)
+    layer = model.decoder.layers[-1]
+    layer.kinds.assign(np.random.default_rng(0).normal(size=layer.kinds.shape))
+    model.remember(split.train)
+    codes = model.latent.users
+    kernel, bias = layer.layer.dense() if name == "sparsefc" else layer.layer.get_weights()
+    both = codes @ (kernel + keras.ops.convert_to_numpy(layer.kinds) @ (0.3 * model.side.movies).T) + bias
+    expected = np.tanh(both) if last else both
+    np.testing.assert_allclose(model.decoder(codes, training=False), expected, atol=1e-5)
+    np.testing.assert_allclose(decode(model.latent.decoder, codes), expected, atol=1e-5)
+    model.decoder.save(tmp_path / "decoder.keras")
+    stored = keras.models.load_model(tmp_path / "decoder.keras", safe_mode=True)
+    np.testing.assert_allclose(stored(codes, training=False), expected, atol=1e-5)
 
 
 def test_the_side_of_a_known_user_counts_and_a_stranger_has_none():

@@ -10,7 +10,7 @@ import train
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import accuracy
 import bundled
-import markdown
+import tables
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
@@ -22,6 +22,8 @@ def test_every_row_is_a_command_of_train(row):
     assert less is None or less in accuracy.ROWS
 
 
-@pytest.mark.parametrize(("marker", "table"), [("bundled", bundled.table), ("accuracy", accuracy.table)])
+@pytest.mark.parametrize(
+    ("marker", "table"), [("bundled", bundled.table), ("accuracy", accuracy.table), ("side", accuracy.side_table)]
+)
 def test_the_readme_shows_the_results_as_they_are(marker, table):
-    assert table() in markdown.README.read_text(encoding="utf-8")
+    assert table() in tables.README.read_text(encoding="utf-8")

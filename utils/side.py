@@ -6,7 +6,8 @@ import numpy as np
 
 from utils.errors import UserError
 
-NAMES = ("genres", "year", "age", "gender", "occupation")
+OF_MOVIES = ("genres", "year")
+NAMES = (*OF_MOVIES, "age", "gender", "occupation")
 AGES = (18, 25, 35, 45, 50, 56)  # bands of age start here, as in ml-1m, which tells only the band
 DECADES = range(1920, 2030, 10)
 
@@ -26,21 +27,27 @@ class Side:
 
 def features(data, names):
     """The `Side` of a `Dataset` for some of NAMES, in the order of NAMES; a `UserError` where the data lacks one."""
-    n_users, n_movies = data.ratings.shape
-    users, movies = [np.zeros((n_users, 0))], [np.zeros((n_movies, 0))]
+    about = {"users": [np.zeros((data.ratings.shape[0], 0))], "movies": [np.zeros((data.ratings.shape[1], 0))]}
     for name in (name for name in NAMES if name in names):
-        if name in ("genres", "year"):
-            values = data.movies.genres if name == "genres" else [[_decade(y)] if y else [] for y in data.movies.years]
-            movies.append(_flags(values, None if name == "genres" else DECADES))
-        elif data.users is not None and data.users[name].notna().any():
-            known, values = data.users[name].notna(), data.users[name]
-            values = [[_band(v) if name == "age" else v] if k else [] for v, k in zip(values, known, strict=True)]
-            users.append(_flags(values))
-        else:
-            users.append(np.zeros((n_users, 0)))
-        if not (movies if name in ("genres", "year") else users)[-1].any():
+        values = _values(data, name)
+        if not any(values):
             raise UserError(f"--side {name}: {data.name} does not tell it")
-    return Side(*(np.concatenate(parts, axis=1).astype(np.float32) for parts in (users, movies)))
+        about["movies" if name in OF_MOVIES else "users"].append(_flags(values, DECADES if name == "year" else None))
+    return Side(**{who: np.concatenate(parts, axis=1).astype(np.float32) for who, parts in about.items()})
+
+
+def _values(data, name):
+    """For each movie or user the list of what it is, empty where that is unknown."""
+    if name == "genres":
+        return data.movies.genres
+    if name == "year":
+        return [[_decade(year)] if year else [] for year in data.movies.years]
+    if data.users is None:
+        return []
+    column = data.users[name]
+    return [
+        [_band(v) if name == "age" else v] if known else [] for v, known in zip(column, column.notna(), strict=True)
+    ]
 
 
 def _decade(year):

@@ -1,0 +1,41 @@
+"""Result files, and the tables in Markdown that are made from them."""
+
+import csv
+import statistics
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+README = HERE.parent / "README.md"
+
+
+def read(name):
+    """The lines of a result file as dictionaries; none where there is no such file yet."""
+    if not (RESULTS / name).exists():
+        return []
+    with open(RESULTS / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(name, rows):
+    """Write dictionaries of the same keys as a result file."""
+    with open(RESULTS / name, "w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)
+
+
+def mean(values, spread=False):
+    """Mean of a column's values as text, with their standard deviation; empty where a value is missing."""
+    if "" in values:
+        return ""
+    numbers = [float(value) for value in values]
+    text = f"{statistics.mean(numbers):.4f}"
+    return text + (f" ± {statistics.stdev(numbers):.4f}" if spread and len(numbers) > 1 else "")
+
+
+def replace(marker, text, path=README):
+    """Put `text` between <!-- marker --> and <!-- /marker --> of a page."""
+    before, rest = path.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
+    after = rest.split(f"<!-- /{marker} -->")[1]
+    path.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")
