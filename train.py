@@ -53,9 +53,17 @@ def parse(argv):
         if word in models.names() and not before.startswith("--"):
             raise UserError(f"the model comes first: python train.py {word} ...")
     config = models.module(name).Config
-    kinds = [("options", Options, field(default_factory=Options)), ("config", config, field(default_factory=config))]
+    kinds = [("options", Options, field(default_factory=Options))]
+    kinds += [("config", config, field(default_factory=lambda: default(config, rest)))]
     command = options.parse(make_dataclass("Command", kinds), rest, f"train.py {name}", models.paper(name))
     return name, command.options, command.config
+
+
+def default(config, argv):
+    """The model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
+    strong = any(word.endswith("strong-ratings") for word in argv)
+    signed = strong and "signed" in config.__dataclass_fields__
+    return config(signed=True) if signed else config()
 
 
 def read(chosen):

@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_model(name, options):
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
 
 
-@pytest.mark.parametrize("name", ["itemknn"])
+@pytest.mark.parametrize("name", ["itemknn", "ease"])
 def test_the_one_missing_movie_of_ones_kind_comes_first(name):
     kind = np.indices((40, 24)).sum(axis=0) % 2 == 0
     stars = np.where(kind, 5.0, 0).astype(np.float32)

@@ -76,6 +76,17 @@ def likes(matrix, above=LIKE):
     return liked
 
 
+def signed_likes(matrix, above=LIKE):
+    """The CSR matrix of two blocks, `likes` and, beside it, 1 where a movie was rated without being liked; (n, 2
+    n_movies) float32."""
+    import scipy.sparse as sp
+
+    low = matrix.copy()
+    low.data = (low.data <= above).astype(np.float32)
+    low.eliminate_zeros()
+    return sp.hstack([likes(matrix, above), low], format="csr")
+
+
 def index_of(ids, raw):
     """Positions of the raw ids `raw` in the ascending array `ids`; -1 where an id is not there."""
     raw = np.asarray(raw)

@@ -1,0 +1,85 @@
+"""EASE: the linear autoencoder with no movie predicting itself, in closed form (Steck, WWW 2019); EDLAE (Steck 2020).
+
+B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 with the weight of a movie on itself 0. X (users x movies) is 1
+where a movie was liked; Z is X, and with `signed` beside it a second block that is 1 where a movie was rated without
+being liked, which is not in the papers. penalty_i = l2, the same for all, is EASE. With `--dropout p` it is l2 + p / (1
+- p) times how often input i occurs: what training on rows of which a share p is hidden comes to (EDLAE, full rank)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, lapack, solve_triangular
+
+from models._base import ClosedForm, check_like
+from utils.ratings import likes, signed_likes
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of `ease`."""
+
+    l2: float = 300.0
+    """penalty on the weights; it grows with the number of users"""
+    dropout: float = 0.0
+    """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
+    signed: bool = False
+    """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        check_like(self.like)
+        if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
+            raise ValueError("dropout must be in [0, 1) and l2 above 0")
+
+
+class Model(ClosedForm):
+    """A matrix of weights from what was liked (and what was not) to what will be."""
+
+    predicts_ratings = False
+    arrays = ("inputs", "outputs", "weights")
+
+    def refit(self, matrix, training=None):
+        """Solve for the weights between the movies that occur; all others are 0 in the solution."""
+        given, config = self._given(matrix), self.config
+        count = np.asarray(given.sum(axis=0)).ravel()
+        self.inputs = np.flatnonzero(count)
+        self.outputs = self.inputs[self.inputs < self.shape[1]]  # what is liked comes first
+        given, n = given[:, self.inputs], len(self.outputs)
+        penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
+        weights = (precision_by_users if given.shape[0] < given.shape[1] else precision)(given, penalty, n)
+        weights /= -weights.diagonal()
+        weights[np.diag_indices(n)] = 0
+        self.weights = weights.astype(np.float32)
+
+    def score(self, given, users=None):
+        """Sum of the weights from the movies of each row, (n, n_movies)."""
+        scores = np.zeros((given.shape[0], self.shape[1]), np.float32)
+        scores[:, self.outputs] = self._given(given)[:, self.inputs] @ self.weights
+        return scores
+
+    def _given(self, matrix):
+        return (signed_likes if self.config.signed else likes)(matrix, self.like)
+
+
+def precision(given, penalty, n):
+    """The first n columns of the inverse of given' given + diag(penalty), float64, by Cholesky in place."""
+    gram = (given.T @ given).toarray().astype(np.float64)
+    gram[np.diag_indices_from(gram)] += penalty
+    factor, _ = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK stores it
+    found, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)  # the lower triangle
+    for i in range(len(found)):
+        found[i, i + 1 :] = found[i + 1 :, i]
+    return found[:, :n]
+
+
+def precision_by_users(given, penalty, n):
+    """The same from a matrix of users x users, for fewer users than inputs: with W = given / sqrt(penalty) and L L' = I
+    + W W', it is (I - W' (L L')^-1 W) / sqrt(penalty penalty') (Woodbury)."""
+    scaled = (given / np.sqrt(penalty)).astype(np.float64)
+    gram = (scaled @ scaled.T).toarray()
+    gram[np.diag_indices_from(gram)] += 1
+    half = solve_triangular(cholesky(gram, lower=True), scaled.toarray(), lower=True)
+    found = -half.T @ half[:, :n]
+    found[np.diag_indices(n)] += 1
+    return found / np.sqrt(penalty)[:, None] / np.sqrt(penalty[:n])
