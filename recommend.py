@@ -57,7 +57,7 @@ def scores(run, user, by):
             score = space.stars(user, np.arange(len(space.movies)))
         else:
             score = votes(run.split, space, user, latent.Neighbourhood(**chosen["neighbourhood"]))
-        return score, lambda movies: space.stars(user, movies), method
+        return score, (lambda movies: space.stars(user, movies)) if space.biases else None, method
     if by not in ("best", "model"):
         raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")
     model, rows = models.load(run), run.split.known[[user]]

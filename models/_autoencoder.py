@@ -13,7 +13,7 @@ from models._losses import masked_mse
 from utils import batches, biases
 from utils.latent import LatentSpace, activate, through
 from utils.side import Side
-from utils.training import train
+from utils.training import Judge, train
 
 BLOCK = 512  # rows made dense at a time outside training
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
@@ -86,8 +86,10 @@ class Autoencoder(Recommender):
             error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
             return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
 
-        validate = validation_rmse if hidden.nnz else None  # too little data to hold any out: all epochs are trained
-        history = self._train(train_matrix, self.config, training, "train", validate)
+        judge = (
+            Judge(validation_rmse) if hidden.nnz else None
+        )  # too little data to hold any out: all epochs are trained
+        history = self._train(train_matrix, self.config, training, "train", judge)
         self.chosen = self._choose(history)
         return history
 
@@ -109,7 +111,7 @@ class Autoencoder(Recommender):
             self.encoder, self.decoder, self.network, self.biases = kept
         return history
 
-    def _train(self, matrix, config, training, phase, validate=None):
+    def _train(self, matrix, config, training, phase, judge=None):
         rows = self._rows(matrix)
         trained = np.arange(rows.shape[0])
         size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
@@ -123,7 +125,7 @@ class Autoencoder(Recommender):
         if config.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
         self.network.compile(optimizer, loss=masked_mse, jit_compile=False)
-        return train(self.network, epoch, config.epochs, training, phase, validate, config.patience, self._step())
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
 
     def _step(self):
         """The function (given, judged) -> loss that trains on a batch."""

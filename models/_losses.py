@@ -9,3 +9,9 @@ def masked_mse(ratings, predicted):
     Returns a scalar in stars**2, 0 when nothing is observed."""
     observed = ops.cast(ops.not_equal(ratings, 0), predicted.dtype)
     return ops.sum(observed * ops.square(ratings - predicted)) / ops.maximum(ops.sum(observed), 1)
+
+
+def multinomial(likes, logits):
+    """Negative log likelihood of each user's likes under the softmax over all movies, mean over users (Liang et al.,
+    WWW 2018). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+    return -ops.mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))

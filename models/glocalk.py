@@ -57,10 +57,10 @@ class Model(_kernel.Kernelised):
         rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
         return rows
 
-    def _train(self, matrix, config, training, phase, validate=None):
+    def _train(self, matrix, config, training, phase, judge=None):
         centre = self.encoder.get_layer("centre")
         centre.spread.trainable = False
-        history = [{"stage": 1, **row} for row in super()._train(matrix, config, training, phase, validate)]
+        history = [{"stage": 1, **row} for row in super()._train(matrix, config, training, phase, judge)]
         if training.interrupted or not config.global_epochs:
             return history
         rows = self._rows(matrix)
@@ -69,11 +69,11 @@ class Model(_kernel.Kernelised):
         second = replace(config, epochs=config.global_epochs, learning_rate=config.global_rate)
         before = self.network.get_weights()
         try:
-            later = super()._train(matrix, second, training, f"{phase}-global", validate)
+            later = super()._train(matrix, second, training, f"{phase}-global", judge)
         except KeyboardInterrupt:  # before its first epoch was over: what the first stage learned is kept
             training.interrupted, later = True, []
         history += [{"stage": 2, **row} for row in later]
-        if not later or (validate and not self._choose(history)["global_epochs"]):
+        if not later or (judge and not self._choose(history)["global_epochs"]):
             self.network.set_weights(before)
         return history
 

@@ -80,43 +80,45 @@ def liked_by(index, near, likes, neighbourhood):
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """What a trained autoencoder of ratings knows, as arrays: enough to recommend to its users without Keras, whose
-    import takes 5 to 10 seconds where this answers in milliseconds.
+    """What a trained autoencoder knows, as arrays: enough to recommend to its users without Keras, whose import takes
+    5 to 10 seconds where this answers in milliseconds.
 
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
-    `biases`, one for each movie or user."""
+    `biases`, one for each movie or user; where those are None, scores."""
 
     users: np.ndarray
     movies: np.ndarray
-    biases: Biases
+    biases: Biases | None
     decoder: list
     decodes: str
 
     def stars(self, user, movies):
-        """Predicted stars, float32 (len(movies),), of the user of that index for movies of those indices."""
+        """Predicted stars, float32 (len(movies),), of the user of that index for movies of those indices; scores where
+        there are no biases."""
         if self.decodes == "users":
             residual = decode(self.decoder, self.users[[user]], movies)[0]
         else:
             residual = decode(self.decoder, self.movies[movies], [user])[:, 0]
-        return residual + self.biases.predict(user, movies)
+        return residual if self.biases is None else residual + self.biases.predict(user, movies)
 
     def save(self, path):
         """Write everything as one .npz."""
         arrays = {f"kernel{i}": kernel for i, (kernel, _, _) in enumerate(self.decoder)}
         arrays |= {f"bias{i}": bias for i, (_, bias, _) in enumerate(self.decoder)}
-        np.savez(
-            path, users=self.users, movies=self.movies, mean=self.biases.mean, user_bias=self.biases.user,
-            movie_bias=self.biases.movie, activations=[name for _, _, name in self.decoder], decodes=self.decodes,
-            **arrays,
-        )  # fmt: skip
+        if self.biases is not None:
+            arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
+        activations = [name for _, _, name in self.decoder]
+        np.savez(path, users=self.users, movies=self.movies, activations=activations, decodes=self.decodes, **arrays)
 
     @classmethod
     def load(cls, run):
         """Read it from a `utils.runs.Run`."""
         stored = run.arrays("latent.npz")
         decoder = [(stored[f"kernel{i}"], stored[f"bias{i}"], str(a)) for i, a in enumerate(stored["activations"])]
-        biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
+        biases = None
+        if "mean" in stored:
+            biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
         return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]))
 
 

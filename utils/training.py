@@ -41,28 +41,40 @@ class Training:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
-def train(
-    network, batches, epochs, training, phase, validate: Callable[[], float] | None = None, patience=0, step=None
-):
+@dataclass(frozen=True)
+class Judge:
+    """What an epoch is judged by: a function without arguments, the name its values go by in the history, and whether
+    a higher one is better."""
+
+    measure: Callable[[], float]
+    name: str = "val_rmse"
+    higher: bool = False
+
+    def best(self, history):
+        """The row of the best epoch, the first of equal ones."""
+        return (max if self.higher else min)(history, key=lambda row: row[self.name])
+
+
+def train(network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None):
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
-    with `validate`, val_rmse.
+    with a `judge`, what it says.
 
     batches: function of the epoch's number (from 0) that yields (x, y), with the number of steps as `batches.steps`.
     step: function (x, y) -> loss that trains on a batch; the network's own where None.
-    validate: called after each epoch, lower is better; the weights of the best epoch are put back at the end, and
-    `patience` epochs without a better one end the training. Without it all `epochs` are trained and the last kept.
+    judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
+    a better one end the training. Without it all `epochs` are trained and the last kept.
     phase: the name of the checkpoint and of the bar. Ctrl-C ends the training as if the epoch before had been the
     last and sets `training.interrupted`; before the first epoch is over it is raised again."""
     step = step or network.train_on_batch
-    state = {"history": [], "best": None, "best_epoch": 0, "signature": training.signature}
+    state = {"history": [], "best_epoch": 0, "signature": training.signature}
     weights = network.get_weights()
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
     if checkpoint and checkpoint.exists():
         state, weights = _restore(network, checkpoint, training.signature)
     history = state["history"]
-    over = len(history) >= epochs or (validate and len(history) - state["best_epoch"] >= patience and history)
+    over = len(history) >= epochs or (judge and len(history) - state["best_epoch"] >= patience and history)
     try:
-        with _bar(training, phase, epochs, batches.steps) as bar, _summaries(training, phase) as summary:
+        with _bar(training, phase, epochs, batches.steps, judge) as bar, _summaries(training, phase) as summary:
             for number in () if over else range(len(history), epochs):
                 start = time.perf_counter()
                 network.reset_metrics()
@@ -70,19 +82,18 @@ def train(
                     loss = _finite(step(x, y), "loss", number)
                     bar(number, done, loss, state)
                 row = {"epoch": number + 1, "loss": loss}
-                if validate:
-                    row["val_rmse"] = _finite(validate(), "validation RMSE", number)
+                if judge:
+                    row[judge.name] = _finite(judge.measure(), "validation figure", number)
                 row["seconds"] = time.perf_counter() - start
                 if training.watch:
                     row["watched"] = training.watch()
-                if not validate or state["best"] is None or row["val_rmse"] < state["best"]:
-                    state["best"], state["best_epoch"] = row.get("val_rmse"), number + 1
-                    weights = network.get_weights()
                 history.append(row)
+                if not judge or judge.best(history) is row:
+                    state["best_epoch"], weights = number + 1, network.get_weights()
                 summary(row)
                 if checkpoint:
                     _save(network, checkpoint, state, weights)
-                if validate and number + 1 - state["best_epoch"] >= patience:
+                if judge and number + 1 - state["best_epoch"] >= patience:
                     break
     except KeyboardInterrupt:
         if not history:
@@ -130,7 +141,7 @@ def _restore(network, path, signature):
 
 
 @contextlib.contextmanager
-def _bar(training, phase, epochs, steps):
+def _bar(training, phase, epochs, steps, judge):
     """A function (epoch, loss, state) that moves the progress bar one step on."""
     if not training.show:
         yield lambda *_: None
@@ -143,8 +154,9 @@ def _bar(training, phase, epochs, steps):
 
         def step(number, done, loss, state):
             facts = f"epoch {number + 1}/{epochs}  loss {loss:.4f}"
-            if state["history"] and "val_rmse" in (last := state["history"][-1]):
-                facts += f"  val RMSE {last['val_rmse']:.4f} (best {state['best']:.4f})"
+            if judge and (history := state["history"]):
+                name, best = judge.name, judge.best(history)
+                facts += f"  {name} {history[-1][name]:.4f} (best {best[name]:.4f})"
             progress.update(task, completed=number * steps + done, facts=facts)
 
         yield step

@@ -1,0 +1,182 @@
+"""What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import keras
+import numpy as np
+import scipy.sparse as sp
+
+from models._adam import Adam
+from models._base import Recommender, check_like
+from models._losses import multinomial
+from utils import batches
+from utils.evaluation import judged_users, ranking_metrics
+from utils.latent import ACTIVATIONS, LatentSpace
+from utils.options import Sizes
+from utils.ratings import LIKE, likes, signed_likes
+from utils.training import Judge, train
+
+BLOCK = 512  # rows made dense at a time outside training
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options that all autoencoders of likes have."""
+
+    hidden: Sizes = (200,)
+    """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
+    activation: Literal[ACTIVATIONS] = "tanh"
+    """of the hidden layers"""
+    dropout: float = 0.5
+    """share of the input hidden while training, 0 <= p < 1"""
+    signed: bool = False
+    """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
+    l2: float = 0.0
+    """weight of the sum of the squared kernels in the loss"""
+    learning_rate: float = 1e-3
+    """step size of Adam"""
+    batch_size: int = 500
+    """users in a training step"""
+    epochs: int = 200
+    """most epochs"""
+    patience: int = 20
+    """epochs without a better validation NDCG@100 before training stops"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        check_like(self.like)
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if min(self.batch_size, self.epochs, self.patience) < 1:
+            raise ValueError("batch-size, epochs and patience must be 1 or more")
+        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
+            raise ValueError("learning-rate must be above 0 and l2 must not be negative")
+
+
+class LikesAutoencoder(Recommender):
+    """An architecture gives `coders`; the rest is here.
+
+    Three Keras models share their layers: `encoder` (what a user liked -> latent vector), `decoder` (latent vector ->
+    logits of all movies) and `network` (what a user liked -> logits). What goes in is a row of 0 and 1, with `signed`
+    two of them side by side, divided by its length."""
+
+    predicts_ratings = False
+    has_latent_space = True
+    encoder = decoder = network = None
+
+    def __init__(self, shape, config, seed=0):
+        super().__init__(shape, config, seed)
+        self.like = LIKE if config.like is None else config.like
+        self.chosen = {}  # the options that `fit` chose
+
+    def coders(self, features):
+        """(latent tensor made of the features tensor, decoder: a Keras model from latent to logits)."""
+        raise NotImplementedError
+
+    def _dense(self, units, activation, name):
+        l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
+        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
+
+    def _down(self, features, sizes):
+        for i, units in enumerate(sizes):
+            features = self._dense(units, self.config.activation, f"encoder_{i}")(features)
+        return features
+
+    def _up(self, sizes):
+        decoder = keras.Sequential([keras.Input((self.config.hidden[-1],), name="latent")], name="decoder")
+        for i, units in enumerate(sizes):
+            decoder.add(self._dense(units, self.config.activation, f"decoder_{i}"))
+        decoder.add(self._dense(self.shape[1], "linear", "logits"))
+        return decoder
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def fit(self, train_matrix, validation, training):
+        """See `Recommender.fit`: early stopping on NDCG@100 of the validation likes."""
+        self._build()
+
+        def ndcg():
+            return ranking_metrics(self.score, validation)["ndcg@100"].value
+
+        judge = Judge(ndcg, "val_ndcg", higher=True) if len(judged_users(validation)) else None
+        history = self._train(train_matrix, self.config, training, "train", judge)
+        self.chosen = {"epochs": judge.best(history)["epoch"] if judge else len(history)}
+        return history
+
+    def refit(self, matrix, training):
+        """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
+        kept, history = (self.encoder, self.decoder, self.network), []
+        self._build()
+        try:
+            history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
+        except KeyboardInterrupt:  # before its first epoch was over
+            training.interrupted = True
+        if training.interrupted:
+            self.encoder, self.decoder, self.network = kept
+        return history
+
+    def _train(self, matrix, config, training, phase, judge=None):
+        epoch = batches.rows(self._given(matrix), likes(matrix, self.like), config.batch_size, self.seed)
+        self.network.compile(Adam(config.learning_rate), loss=multinomial, jit_compile=False)
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience)
+
+    def _build(self):
+        """Fresh networks from the seed."""
+        keras.utils.set_random_seed(self.seed)
+        given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
+        unit = keras.layers.UnitNormalization(name="unit")(given)
+        features = keras.layers.Dropout(self.config.dropout, seed=self.seed, name="hide")(unit)
+        latent, self.decoder = self.coders(features)
+        self.encoder = keras.Model(given, latent, name="encoder")
+        self.network = keras.Model(given, self.decoder(latent), name="autoencoder")
+
+    # -- using ---------------------------------------------------------------------------------------------------
+
+    def score(self, given, users=None):
+        """Logits of every movie, float32 (n, n_movies)."""
+        return self._apply(self.decoder, given)
+
+    def encode(self, given):
+        """Latent vectors of users, float32 (n, latent)."""
+        return self._apply(lambda codes, **_: codes, given)
+
+    def movie_vectors(self):
+        """Latent vectors of all movies, float32 (n_movies, latent): where a user lands who liked only that movie, less
+        where one lands who liked none."""
+        return self.latent.movies
+
+    def _given(self, matrix):
+        return (signed_likes if self.config.signed else likes)(matrix, self.like)
+
+    def _apply(self, last, given):
+        given, found = self._given(given), []
+        for start in range(0, max(given.shape[0], 1), BLOCK):
+            codes = self.encoder(given[start : start + BLOCK].toarray(), training=False)
+            found.append(keras.ops.convert_to_numpy(last(codes, training=False)))
+        return np.concatenate(found)
+
+    def remember(self, known):
+        """Encode users and movies."""
+        alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32) * (self.like + 1)
+        nothing = sp.csr_array((1, self.shape[1]), dtype=np.float32)
+        movies = self.encode(alone) - self.encode(nothing)
+        layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
+        self.latent = LatentSpace(self.encode(known), movies, None, layers, "users")
+
+    # -- saving --------------------------------------------------------------------------------------------------
+
+    def save(self, folder):
+        """encoder.keras, decoder.keras, and latent.npz, which answers without Keras."""
+        self.encoder.save(folder / "encoder.keras")
+        self.decoder.save(folder / "decoder.keras")
+        self.latent.save(folder / "latent.npz")
+
+    def load(self, run):
+        """Read them back; `.keras` in safe mode, so that no code comes with the weights."""
+        self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
+        self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
+        self.latent = LatentSpace.load(run)

@@ -1,0 +1,72 @@
+"""Mult-VAE: a variational autoencoder of likes with a multinomial loss (Liang et al., WWW 2018).
+
+Training draws the latent vector from N(mean, deviation**2) with standard normal noise; recommending takes the mean. The
+loss of a user is the multinomial one plus beta times the KL divergence to N(0, 1), summed over the latent dimensions;
+beta grows linearly to `--beta` over the first `--anneal` steps. The paper anneals to .2 over 200,000 steps of a larger
+data set and stops where validation is best."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from models import _likes
+from utils.options import Sizes
+
+
+@dataclass(frozen=True)
+class Config(_likes.Config):
+    """Options of `multvae`."""
+
+    hidden: Sizes = (600, 200)
+    """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
+    beta: float = 0.2
+    """weight of the KL divergence once it is annealed"""
+    anneal: int = 2000
+    """training steps until the weight of the KL divergence has grown to beta"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.beta < np.inf or self.anneal < 1:
+            raise ValueError("beta must not be negative and anneal must be 1 or more")
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Sample(keras.layers.Layer):
+    """(mean, log variance), (batch, 2 n) side by side, -> a draw from N(mean, variance), (batch, n), while training,
+    and the mean otherwise. Adds the annealed KL divergence to N(0, 1), mean over the batch, to the loss."""
+
+    def __init__(self, beta, anneal, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.beta, self.anneal, self.seed = beta, anneal, seed
+        self.noise = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        """Create the number of training steps so far."""
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False, name="steps")
+
+    def call(self, x, training=False):
+        """See the class."""
+        mean, log_variance = ops.split(x, 2, axis=-1)
+        if not training:
+            return mean
+        divergence = 0.5 * ops.sum(ops.exp(log_variance) + mean**2 - 1 - log_variance, axis=1)
+        self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * ops.mean(divergence))
+        self.steps.assign(self.steps + 1)
+        return mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.noise)
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"beta": self.beta, "anneal": self.anneal, "seed": self.seed}
+
+
+class Model(_likes.LikesAutoencoder):
+    """Dense layers down to mean and variance of the latent vector, and mirrored ones up to the logits."""
+
+    def coders(self, features):
+        """See `LikesAutoencoder.coders`."""
+        config = self.config
+        *sizes, latent = config.hidden
+        both = self._dense(2 * latent, "linear", "mean_and_log_variance")(self._down(features, sizes))
+        return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
