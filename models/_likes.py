@@ -73,9 +73,13 @@ class LikesAutoencoder(Recommender):
         self.like = LIKE if config.like is None else config.like
         self.chosen = {}  # the options that `fit` chose
 
-    def coders(self, features):
-        """(latent tensor made of the features tensor, decoder: a Keras model from latent to logits)."""
+    def coders(self, unit):
+        """(latent tensor made of the tensor of input rows, decoder: a Keras model from latent to logits)."""
         raise NotImplementedError
+
+    def _hide(self, unit):
+        """The input rows, a share of them hidden while training."""
+        return keras.layers.Dropout(self.config.dropout, seed=self.seed, name="hide")(unit)
 
     def _dense(self, units, activation, name):
         l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
@@ -120,17 +124,24 @@ class LikesAutoencoder(Recommender):
         return history
 
     def _train(self, matrix, config, training, phase, judge=None):
-        epoch = batches.rows(self._given(matrix), likes(matrix, self.like), config.batch_size, self.seed)
+        epoch = self._batches(batches.rows(self._given(matrix), likes(matrix, self.like), config.batch_size, self.seed))
         self.network.compile(Adam(config.learning_rate), loss=multinomial, jit_compile=False)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience)
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
+
+    def _batches(self, epoch):
+        """What an epoch trains on, from one pass over all rows."""
+        return epoch
+
+    def _step(self):
+        """The function (given, judged) -> loss that trains on a batch."""
+        return self.network.train_on_batch
 
     def _build(self):
         """Fresh networks from the seed."""
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
         unit = keras.layers.UnitNormalization(name="unit")(given)
-        features = keras.layers.Dropout(self.config.dropout, seed=self.seed, name="hide")(unit)
-        latent, self.decoder = self.coders(features)
+        latent, self.decoder = self.coders(unit)
         self.encoder = keras.Model(given, latent, name="encoder")
         self.network = keras.Model(given, self.decoder(latent), name="autoencoder")
 

@@ -24,6 +24,8 @@ class Config(_options.Config):
     """of the hidden layers"""
     last_activation: Literal[ACTIVATIONS] = "linear"
     """of the output; the paper's is selu"""
+    learning_rate: float = 1e-4
+    """step size of the optimiser in the first epoch"""
     code_dropout: float = 0.5
     """share of the latent vector set to 0 in training, 0 <= p < 1"""
     refeed: int = 1

@@ -64,9 +64,9 @@ class Sample(keras.layers.Layer):
 class Model(_likes.LikesAutoencoder):
     """Dense layers down to mean and variance of the latent vector, and mirrored ones up to the logits."""
 
-    def coders(self, features):
+    def coders(self, unit):
         """See `LikesAutoencoder.coders`."""
         config = self.config
         *sizes, latent = config.hidden
-        both = self._dense(2 * latent, "linear", "mean_and_log_variance")(self._down(features, sizes))
+        both = self._dense(2 * latent, "linear", "mean_and_log_variance")(self._down(self._hide(unit), sizes))
         return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])

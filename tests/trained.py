@@ -22,6 +22,7 @@ def tastes(n_users, n_movies, n, seed=0):
 
 TABLE = tastes(30, 25, 300)
 QUICK = {"epochs": 3, "hidden": (8,), "batch_size": 8, "global_epochs": 2}
+ITS = {"recvae": {"hidden": (8, 4)}}  # quick options of one model
 
 
 @lru_cache
@@ -32,7 +33,7 @@ def trained(name, seed=0, **options):
 
 def train_on(table, name, seed=0, **options):
     known = models.module(name).Config.__dataclass_fields__
-    options = {k: v for k, v in QUICK.items() if k in known} | options
+    options = {k: v for k, v in QUICK.items() if k in known} | ITS.get(name, {}) | options
     split = splits.split(table, "random", splits.Options())
     model = models.build(name, table.shape, models.module(name).Config(**options), seed)
     model.history = model.fit(split.train, split.validation, Training())

@@ -1,0 +1,165 @@
+"""RecVAE: Mult-VAE with a composite prior and alternating updates (Shenbin et al., WSDM 2020).
+
+The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1), of what the encoder said of that user
+before this epoch, and of a wide normal; so the encoder does not forget while the decoder follows. The KL divergence to
+it, of the drawn vector, weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
+train the encoder on rows with a share hidden, and one that trains the decoder on whole rows. The paper has an Adam for
+each of the two; here one keeps the moments of both."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from models import _likes
+from models._losses import multinomial
+from utils.options import Sizes
+
+MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
+LOG_WIDE = 10.0  # logarithm of a variance
+LAYERS = 5
+
+
+@dataclass(frozen=True)
+class Config(_likes.Config):
+    """Options of `recvae`."""
+
+    hidden: Sizes = (600, 200)
+    """width of the five densely connected layers of the encoder, and size of the latent vector"""
+    gamma: float = 0.005
+    """weight of the KL divergence for each like of a user"""
+    encoder_epochs: int = 3
+    """passes that train the encoder, before each one that trains the decoder"""
+    learning_rate: float = 5e-4
+    """step size of Adam"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.hidden) != 2:
+            raise ValueError(f"hidden of recvae is two numbers, got {self.hidden}")
+        if not 0 <= self.gamma < np.inf or self.encoder_epochs < 1:
+            raise ValueError("gamma must not be negative and encoder-epochs must be 1 or more")
+
+
+def log_normal(x, mean, log_variance):
+    """Logarithm of the normal density."""
+    return -0.5 * (log_variance + math.log(2 * math.pi) + (x - mean) ** 2 / ops.exp(log_variance))
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class CompositeSample(keras.layers.Layer):
+    """[(mean, log variance) side by side, the same as the encoder said before, number of likes] -> a draw of the latent
+    vector while training, and the mean otherwise. Adds the KL divergence to the composite prior to the loss."""
+
+    def __init__(self, gamma, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.gamma, self.seed = gamma, seed
+        self.noise = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        """See the class."""
+        (mean, log_variance), before, count = ops.split(inputs[0], 2, axis=-1), inputs[1], inputs[2]
+        if not training:
+            return mean
+        drawn = mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.noise)
+        parts = ((0.0, 0.0), ops.split(before, 2, axis=-1), (0.0, LOG_WIDE))
+        mixed = [log_normal(drawn, *part) + math.log(share) for part, share in zip(parts, MIXTURE, strict=True)]
+        prior = ops.logsumexp(ops.stack(mixed), axis=0)
+        divergence = ops.sum(log_normal(drawn, mean, log_variance) - prior, axis=-1)
+        self.add_loss(self.gamma * ops.mean(count * divergence))
+        return drawn
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"gamma": self.gamma, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Count(keras.layers.Layer):
+    """Number of likes in each input row."""
+
+    def __init__(self, n_movies, **kwargs):
+        super().__init__(**kwargs)
+        self.n_movies = n_movies
+
+    def call(self, unit):
+        """(batch,) of the rows (batch, inputs)."""
+        return ops.sum(ops.cast(unit[:, : self.n_movies] != 0, unit.dtype), axis=1)
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"n_movies": self.n_movies}
+
+
+class Model(_likes.LikesAutoencoder):
+    """Five densely connected layers to mean and variance of the latent vector, one layer from there to the logits."""
+
+    def coders(self, unit):
+        """See `LikesAutoencoder.coders`."""
+        self.posterior, self.before = (self._posterior(unit.shape[1:], name) for name in ("posterior", "before"))
+        self.before.trainable = False
+        count = Count(self.shape[1], name="count")(unit)
+        sample = CompositeSample(self.config.gamma, self.seed, name="latent")
+        self.drawn_whole = sample([self.posterior(unit), self.before(unit), count])
+        return sample([self.posterior(self._hide(unit)), self.before(unit), count]), self._up(())
+
+    def _build(self):
+        super()._build()
+        self.whole = keras.Model(self.network.input, self.decoder(self.drawn_whole), name="whole")
+
+    def _posterior(self, shape, name):
+        """A Keras model from input rows to (mean, log variance), side by side."""
+        width, latent = self.config.hidden
+        rows = keras.Input(shape, name="rows")
+        x, total = rows, 0
+        for i in range(LAYERS):
+            x = keras.layers.Activation("swish", name=f"{name}_swish_{i}")(
+                self._dense(width, "linear", f"{name}_{i}")(x) + total
+            )
+            x = keras.layers.LayerNormalization(epsilon=0.1, name=f"{name}_norm_{i}")(x)
+            total = x + total
+        both = self._dense(2 * latent, "linear", f"{name}_mean_and_log_variance")(x)
+        return keras.Model(rows, both, name=name)
+
+    def _batches(self, epoch):
+        """An epoch: passes for the encoder, then one for the decoder. A batch says what is trained on it."""
+        passes = self.config.encoder_epochs
+
+        def alternating(number):
+            for i in range(passes + 1):
+                if i == 0:
+                    self.before.set_weights(self.posterior.get_weights())
+                for given, judged in epoch(number * (passes + 1) + i):
+                    yield ("encoder" if i < passes else "decoder", given), judged
+
+        alternating.steps = epoch.steps * (passes + 1)
+        return alternating
+
+    def _step(self):
+        import tensorflow as tf
+
+        optimizer = self.network.optimizer
+        optimizer.build(self.network.trainable_variables)
+
+        def updating(weights, network):
+            @tf.function(reduce_retracing=True)
+            def update(given, judged):
+                with tf.GradientTape() as tape:
+                    loss = tf.add_n([multinomial(judged, network(given, training=True)), *network.losses])
+                optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+                return loss
+
+            return update
+
+        updates = {
+            "encoder": updating(self.posterior.trainable_variables, self.network),
+            "decoder": updating(self.decoder.trainable_variables, self.whole),
+        }
+
+        def step(given, judged):
+            part, given = given
+            return updates[part](given, judged)
+
+        return step
