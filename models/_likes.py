@@ -1,6 +1,7 @@
 """What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import keras
@@ -66,6 +67,7 @@ class LikesAutoencoder(Recommender):
 
     predicts_ratings = False
     has_latent_space = True
+    loss = staticmethod(multinomial)
     encoder = decoder = network = None
 
     def __init__(self, shape, config, seed=0):
@@ -73,9 +75,13 @@ class LikesAutoencoder(Recommender):
         self.like = LIKE if config.like is None else config.like
         self.chosen = {}  # the options that `fit` chose
 
-    def coders(self, unit):
-        """(latent tensor made of the tensor of input rows, decoder: a Keras model from latent to logits)."""
+    def coders(self, unit, *more):
+        """(latent tensor made of the tensors of the inputs, decoder: a Keras model from latent to logits)."""
         raise NotImplementedError
+
+    def _more_inputs(self):
+        """Keras inputs beside the rows, which `coders` gets, too."""
+        return []
 
     def _hide(self, unit):
         """The input rows, a share of them hidden while training."""
@@ -124,8 +130,10 @@ class LikesAutoencoder(Recommender):
         return history
 
     def _train(self, matrix, config, training, phase, judge=None):
-        epoch = self._batches(batches.rows(self._given(matrix), likes(matrix, self.like), config.batch_size, self.seed))
-        self.network.compile(Adam(config.learning_rate), loss=multinomial, jit_compile=False)
+        given, judged = self._given(matrix), likes(matrix, self.like)
+        inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
+        epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
+        self.network.compile(Adam(config.learning_rate), loss=self.loss, jit_compile=False)
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
 
     def _batches(self, epoch):
@@ -141,19 +149,21 @@ class LikesAutoencoder(Recommender):
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
         unit = keras.layers.UnitNormalization(name="unit")(given)
-        latent, self.decoder = self.coders(unit)
-        self.encoder = keras.Model(given, latent, name="encoder")
-        self.network = keras.Model(given, self.decoder(latent), name="autoencoder")
+        inputs = [given, *self._more_inputs()]
+        latent, self.decoder = self.coders(unit, *inputs[1:])
+        inputs = inputs if len(inputs) > 1 else given
+        self.encoder = keras.Model(inputs, latent, name="encoder")
+        self.network = keras.Model(inputs, self.decoder(latent), name="autoencoder")
 
     # -- using ---------------------------------------------------------------------------------------------------
 
     def score(self, given, users=None):
         """Logits of every movie, float32 (n, n_movies)."""
-        return self._apply(self.decoder, given)
+        return self._apply(self.decoder, given, users)
 
-    def encode(self, given):
+    def encode(self, given, users=None):
         """Latent vectors of users, float32 (n, latent)."""
-        return self._apply(lambda codes, **_: codes, given)
+        return self._apply(lambda codes, **_: codes, given, users)
 
     def movie_vectors(self):
         """Latent vectors of all movies, float32 (n_movies, latent): where a user lands who liked only that movie, less
@@ -163,10 +173,16 @@ class LikesAutoencoder(Recommender):
     def _given(self, matrix):
         return (signed_likes if self.config.signed else likes)(matrix, self.like)
 
-    def _apply(self, last, given):
+    def _inputs(self, given, users, index):
+        """What encoder and network take for the rows `index` of the CSR matrix `given`, those of the users `users` of
+        the training matrix, or of strangers where that is None."""
+        return given[index].toarray()
+
+    def _apply(self, last, given, users):
         given, found = self._given(given), []
         for start in range(0, max(given.shape[0], 1), BLOCK):
-            codes = self.encoder(given[start : start + BLOCK].toarray(), training=False)
+            index = np.arange(start, min(start + BLOCK, given.shape[0]))
+            codes = self.encoder(self._inputs(given, users, index), training=False)
             found.append(keras.ops.convert_to_numpy(last(codes, training=False)))
         return np.concatenate(found)
 
@@ -176,7 +192,7 @@ class LikesAutoencoder(Recommender):
         nothing = sp.csr_array((1, self.shape[1]), dtype=np.float32)
         movies = self.encode(alone) - self.encode(nothing)
         layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
-        self.latent = LatentSpace(self.encode(known), movies, None, layers, "users")
+        self.latent = LatentSpace(self.encode(known, np.arange(self.shape[0])), movies, None, layers, "users")
 
     # -- saving --------------------------------------------------------------------------------------------------
 

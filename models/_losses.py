@@ -15,3 +15,9 @@ def multinomial(likes, logits):
     """Negative log likelihood of each user's likes under the softmax over all movies, mean over users (Liang et al.,
     WWW 2018). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
     return -ops.mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
+
+
+def logistic(likes, logits):
+    """Cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over users (CDAE,
+    Wu et al., WSDM 2016). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+    return ops.mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))

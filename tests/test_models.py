@@ -33,7 +33,9 @@ def test_scores_are_finite_float32_for_every_movie(model_and_split):
 def test_scores_do_not_depend_on_the_batch(model_and_split):
     model, split = model_and_split
     users = np.array([3, 17, 4])
-    np.testing.assert_allclose(model.score(split.train[users], users), model.score(split.train)[users], atol=1e-5)
+    np.testing.assert_allclose(
+        model.score(split.train[users], users), model.score(split.train, np.arange(30))[users], atol=1e-5
+    )
 
 
 def test_predictions_are_the_same_alone_and_together(model_and_split):

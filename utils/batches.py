@@ -34,16 +34,17 @@ def denoising(matrix, size, hide, target, seed, inputs=lambda index, given: give
     return epoch
 
 
-def rows(given, judged, size, seed):
-    """An epoch of (given, judged) batches, as a function of the epoch's number: `size` rows of both CSR matrices, dense
-    float32, in an order that depends on (seed, epoch) alone; rows with nothing judged are left out."""
+def rows(judged, size, seed, inputs):
+    """An epoch of (given, judged) batches, as a function of the epoch's number: `size` rows of the CSR matrix `judged`,
+    dense, in an order that depends on (seed, epoch) alone; rows with nothing in them are left out. inputs: function of
+    the index of the rows that gives what the network takes."""
     filled = np.flatnonzero(np.diff(judged.indptr))
 
     def epoch(number):
         order = np.random.default_rng((seed, number)).permutation(filled)
         for start in range(0, len(order), size):
             index = order[start : start + size]
-            yield given[index].toarray(), judged[index].toarray()
+            yield inputs(index), judged[index].toarray()
 
     epoch.steps = -(-len(filled) // size)
     return epoch
