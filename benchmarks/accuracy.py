@@ -164,13 +164,12 @@ def main(rows, seeds):
 def side_table():
     """The README's table of what side features bring."""
     lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
-    text = ["| side features | data | RMSE | less that without, 95% interval |", "|---|---|---:|---:|"]
+    text = ["| side features | data | seeds | RMSE | less that without |", "|---|---|" + "---:|" * 3]
     for row in (row for row in SIDE if row in less):
         values = [line["rmse"] for line in lines if line["row"] == row]
         data, names = row.split("/side-")
-        text.append(
-            f"| {names.replace(',', ', ')} | {data} | {tables.mean(values, spread=True)} | {_less(less[row])} |"
-        )
+        cells = [names.replace(",", ", "), data, str(len(values)), tables.mean(values, spread=True), _less(less[row])]
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
 
@@ -182,24 +181,17 @@ def _less(found):
 def table():
     """The README's table in Markdown."""
     lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
-    text = [
-        "| data | model | RMSE | MAE | test-selected, as published | seconds | RMSE less that of |",
-        "|---|---|" + "---:|" * 4 + "---|",
-    ]
+    names = ["data", "model", "seeds", "RMSE", "MAE", "test-selected, as published", "seconds", "RMSE less that of"]
+    text = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * 5 + "---|"]
     for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE):
         own = [line for line in lines if line["row"] == row]
         model, data = own[0]["command"].split(" --data ")
-        cells = [
-            *(
-                tables.mean([line[name] for line in own], name == "rmse")
-                for name in ("rmse", "mae", "test_selected_rmse")
-            ),
-            f"{statistics.mean(float(line['seconds']) for line in own):.0f}",
-        ]
-        other = ""
-        if row in less:
-            other = f"`{less[row]['less'].split('/')[1]}`: {_less(less[row])}"
-        text.append(f"| {data.replace(' --protocol', ',')} | `{model}` | {' | '.join(cells)} | {other} |")
+        cells = [data.replace(" --protocol", ","), f"`{model}`", str(len(own))]
+        for name in ("rmse", "mae", "test_selected_rmse"):
+            cells.append(tables.mean([line[name] for line in own], spread=name == "rmse"))
+        cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
+        cells.append(f"`{less[row]['less'].split('/')[1]}`: {_less(less[row])}" if row in less else "")
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
 

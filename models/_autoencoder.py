@@ -86,9 +86,8 @@ class Autoencoder(Recommender):
             error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
             return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
 
-        judge = (
-            Judge(validation_rmse) if hidden.nnz else None
-        )  # too little data to hold any out: all epochs are trained
+        # with too little data to hold any out, all epochs are trained
+        judge = Judge(validation_rmse) if hidden.nnz else None
         history = self._train(train_matrix, self.config, training, "train", judge)
         self.chosen = self._choose(history)
         return history
