@@ -54,7 +54,7 @@ def scores(run, user, by):
         if method == "model":
             raise UserError("an autoencoder recommends --by neighbours or --by decoder")
         if method == "decoder":
-            score = space.stars(user, np.arange(len(space.movies)))
+            score = space.scores(user)
         else:
             score = votes(run.split, space, user, latent.Neighbourhood(**chosen["neighbourhood"]))
         return score, (lambda movies: space.stars(user, movies)) if space.biases else None, method

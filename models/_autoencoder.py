@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from models._adam import Adam
 from models._base import Recommender
-from models._layers import BySide, Centre, dense
+from models._layers import BySide, Centre, dense_layers
 from models._losses import masked_mse
 from utils import batches, biases
 from utils.latent import LatentSpace, activate, through
@@ -30,6 +30,7 @@ class Autoencoder(Recommender):
     rows_in = 1  # rows of the matrix that make up one input
     side = None  # `utils.side.Side`, to be set before `fit` where the config names any
     encoder = decoder = network = biases = None
+    ranker = None  # Keras model from the latent vector to scores, where that is not the decoder's work
 
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
@@ -78,19 +79,27 @@ class Autoencoder(Recommender):
 
     def fit(self, train_matrix, validation, training):
         """See `Recommender.fit`: early stopping on the RMSE of the validation ratings."""
-        hidden, given = self._rows(validation.hidden).tocoo(), self._rows(validation.given)
         self._build(train_matrix)
-        baseline = self._baseline(validation.given)
-
-        def validation_rmse():
-            error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
-            return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
-
         # with too little data to hold any out, all epochs are trained
-        judge = Judge(validation_rmse) if hidden.nnz else None
+        judge = self._judge(validation) if validation.hidden.nnz else None
         history = self._train(train_matrix, self.config, training, "train", judge)
         self.chosen = self._choose(history)
         return history
+
+    def _judge(self, validation):
+        """What chooses the number of epochs."""
+        return Judge(self._validation_rmse(validation))
+
+    def _validation_rmse(self, validation):
+        """A function that gives the RMSE of the hidden ratings, for a network that is still being trained."""
+        hidden, given = self._rows(validation.hidden).tocoo(), self._rows(validation.given)
+        baseline = self._baseline(validation.given)
+
+        def rmse():
+            error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
+            return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
+
+        return rmse
 
     def _choose(self, history):
         """The options that the history of `fit` speaks for."""
@@ -99,7 +108,7 @@ class Autoencoder(Recommender):
 
     def refit(self, matrix, training):
         """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
-        kept = self.encoder, self.decoder, self.network, self.biases
+        kept = self.encoder, self.decoder, self.ranker, self.network, self.biases
         self._build(matrix)
         history = []
         try:
@@ -107,24 +116,34 @@ class Autoencoder(Recommender):
         except KeyboardInterrupt:  # before its first epoch was over
             training.interrupted = True
         if training.interrupted:
-            self.encoder, self.decoder, self.network, self.biases = kept
+            self.encoder, self.decoder, self.ranker, self.network, self.biases = kept
         return history
 
     def _train(self, matrix, config, training, phase, judge=None):
         rows = self._rows(matrix)
         trained = np.arange(rows.shape[0])
         size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
-        epoch = batches.denoising(
-            rows, size, config.dropout, config.target, self.seed, lambda i, stars: self._inputs(rows, i, trained, stars)
-        )
+
+        def batch(index, given, judged, whole):
+            return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
+
+        epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch)
         rate = keras.optimizers.schedules.ExponentialDecay(
             config.learning_rate, max(epoch.steps, 1), config.decay, staircase=True
         )
         optimizer = Adam(rate)
         if config.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-        self.network.compile(optimizer, loss=masked_mse, jit_compile=False)
+        self.network.compile(optimizer, **self._losses(), jit_compile=False)
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
+
+    def _outputs(self, judged, whole):
+        """What the network is to give: the stars of a batch of rows that are judged."""
+        return judged
+
+    def _losses(self):
+        """What `compile` takes of losses."""
+        return {"loss": masked_mse}
 
     def _step(self):
         """The function (given, judged) -> loss that trains on a batch."""
@@ -178,7 +197,7 @@ class Autoencoder(Recommender):
         if self.config.rows == "users":
             return self._apply(self.network, given, users)
         users = self._known(given, users)
-        residual = np.concatenate([_outputs(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
+        residual = np.concatenate([_numpy(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
@@ -220,26 +239,22 @@ class Autoencoder(Recommender):
         """Outputs of a Keras model for CSR rows, in blocks."""
         starts = range(0, max(rows.shape[0], 1), BLOCK)
         blocks = (np.arange(start, min(start + BLOCK, rows.shape[0])) for start in starts)
-        return np.concatenate([_outputs(network, self._inputs(rows, block, who)) for block in blocks])
+        return np.concatenate([_numpy(network, self._inputs(rows, block, who)) for block in blocks])
 
     def _predict(self, matrix, baseline, rows, columns):
         """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last
         layer, which is most of the work, only these cells are computed."""
         wanted, place = np.unique(rows, return_inverse=True)
         trained = np.arange(matrix.shape[0])
-        *inner, (kernel, bias, activation) = self._decoder_layers()
+        *inner, (kernel, bias, activation) = dense_layers(self.decoder)
         kernel, stars = np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
         for start in range(0, len(wanted), BLOCK):
-            codes = through(inner, _outputs(self.encoder, self._inputs(matrix, wanted[start : start + BLOCK], trained)))
+            codes = through(inner, _numpy(self.encoder, self._inputs(matrix, wanted[start : start + BLOCK], trained)))
             cells = np.flatnonzero((place >= start) & (place < start + BLOCK))
             column = columns[cells]
             stars[cells] = np.einsum("ij,ij->i", codes[place[cells] - start], kernel[column]) + bias[column]
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
         return activate(activation, stars) + baseline.predict(users, movies)
-
-    def _decoder_layers(self):
-        """The decoder as (kernel, bias, activation name) of each layer."""
-        return [(*dense(layer), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
 
     # -- the latent space ----------------------------------------------------------------------------------------
 
@@ -259,7 +274,9 @@ class Autoencoder(Recommender):
         rows = self._apply(self.encoder, rows, np.arange(rows.shape[0]))
         columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        self.latent = LatentSpace(users, movies, self._baseline(known), self._decoder_layers(), self.config.rows)
+        ranker = dense_layers(self.ranker) if self.ranker else []
+        decoder = dense_layers(self.decoder)
+        self.latent = LatentSpace(users, movies, self._baseline(known), decoder, self.config.rows, ranker)
 
     def _column_vectors(self):
         """The latent vector of a column: where a row lands that rated it alone, one star above what was expected, less
@@ -293,7 +310,7 @@ class Autoencoder(Recommender):
         self.biases = self.latent.biases
 
 
-def _outputs(network, batch):
+def _numpy(network, batch):
     """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
     for every size of batch, which costs more than it saves."""
     return keras.ops.convert_to_numpy(network(batch, training=False))

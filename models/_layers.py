@@ -13,10 +13,10 @@ class Centre(keras.layers.Layer):
 
     Returns (features, baseline). baseline, (batch, n) stars: global mean + column deviation + the row's own deviation,
     the damped mean of what its ratings leave over (the formula of `utils.biases`); so an unseen row is centred like a
-    known one. features, (batch, n or 2n): the ratings less the baseline, 0 where not rated, and with `implicit` a
+    known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit` a
     second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
-    2008). With `normalise` both are divided by the root of the row's number of ratings (SVD++ likewise), so that heavy
-    and light raters look alike to the encoder.
+    2008). With `like` there is a block more, 1 where the stars are above it. With `normalise` all are divided by the
+    root of the row's number of ratings (SVD++ likewise), so that heavy and light raters look alike to the encoder.
 
     While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
     adds up; the features are scaled so that the sums are on average those of the whole row.
@@ -24,10 +24,10 @@ class Centre(keras.layers.Layer):
     Mean and column deviations are weights, but not trained: `mean` and `column` are to be assigned. Without `baseline`
     the stars pass as they are and the baseline is 0."""
 
-    def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, **kwargs):
+    def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, like=None, **kwargs):
         super().__init__(**kwargs)
         self.damping, self.baseline, self.implicit, self.normalise = damping, baseline, implicit, normalise
-        self.dropout = dropout
+        self.dropout, self.like = dropout, like
 
     def build(self, input_shape):
         """Create mean, (), and column deviations, (n,)."""
@@ -47,15 +47,20 @@ class Centre(keras.layers.Layer):
         features = observed * (ratings - baseline)
         if self.implicit:
             features = ops.concatenate([features, observed], axis=1)
+        if self.like is not None:
+            features = ops.concatenate([features, ops.cast(ratings > self.like, ratings.dtype)], axis=1)
         if self.normalise:
             features = features / ops.sqrt(ops.maximum(count, 1))
-        if training and self.dropout:
-            features = features / (1 - self.dropout) ** (0.5 if self.normalise else 1)
-        return features, baseline
+        return features * self._scale(training), baseline
+
+    def _scale(self, training):
+        """What makes up for the ratings that are hidden while training."""
+        return (1 - self.dropout) ** -(0.5 if self.normalise else 1.0) if training else 1.0
 
     def get_config(self):
         """The arguments, for saving."""
-        mine = {name: getattr(self, name) for name in ("damping", "baseline", "implicit", "normalise", "dropout")}
+        names = ("damping", "baseline", "implicit", "normalise", "dropout", "like")
+        mine = {name: getattr(self, name) for name in names}
         return super().get_config() | mine
 
 
@@ -88,13 +93,14 @@ class GlobalKernel(Centre):
     def call(self, ratings, training=False):
         """See `Centre`."""
         n = ratings.shape[-1] // 3
-        features, baseline = super().call(ops.reshape(ratings, (-1, n)), training)
-        centred = ops.reshape(features[:, :n], (-1, 3, n))
+        features, baseline = super().call(ops.reshape(ratings, (-1, n)))
+        scale = self._scale(training)  # nothing is hidden of the rows before and after
+        centred = ops.reshape(features[:, :n], (-1, 3, n)) * np.array([1, scale, 1], np.float32)[:, None]
         left, same, right = ops.unstack(ops.einsum("brn,rc->cbn", centred, self.kernel()), 3)
         spread = same + ops.pad(left[:, :-1], ((0, 0), (1, 0))) + ops.pad(right[:, 1:], ((0, 0), (0, 1)))
         own = [spread if self.baseline else ops.relu(spread)]
         if self.implicit:
-            own.append(features[1::3, n:])
+            own.append(features[1::3, n:] * scale)
         return ops.concatenate(own, axis=1), baseline[1::3]
 
     def get_config(self):
@@ -142,6 +148,11 @@ class BySide(keras.layers.Layer):
         """Read the layer inside back, too; the features come with the weights."""
         layer = keras.layers.deserialize(config.pop("layer"))
         return cls(layer, np.zeros((layer.units, config.pop("features")), np.float32), **config)
+
+
+def dense_layers(decoder):
+    """A decoder of dense layers as (kernel, bias, activation name) of each."""
+    return [(*dense(layer), layer.activation.__name__) for layer in decoder.layers if layer.weights]
 
 
 def dense(layer):

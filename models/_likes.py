@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from models._adam import Adam
 from models._base import Recommender, check_like
+from models._layers import dense_layers
 from models._losses import multinomial
 from utils import batches
 from utils.evaluation import judged_users, ranking_metrics
@@ -191,8 +192,8 @@ class LikesAutoencoder(Recommender):
         alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32) * (self.like + 1)
         nothing = sp.csr_array((1, self.shape[1]), dtype=np.float32)
         movies = self.encode(alone) - self.encode(nothing)
-        layers = [(*layer.get_weights(), layer.activation.__name__) for layer in self.decoder.layers if layer.weights]
-        self.latent = LatentSpace(self.encode(known, np.arange(self.shape[0])), movies, None, layers, "users")
+        users = self.encode(known, np.arange(self.shape[0]))
+        self.latent = LatentSpace(users, movies, None, dense_layers(self.decoder), "users")
 
     # -- saving --------------------------------------------------------------------------------------------------
 

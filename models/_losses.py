@@ -21,3 +21,8 @@ def logistic(likes, logits):
     """Cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over users (CDAE,
     Wu et al., WSDM 2016). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
     return ops.mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+
+
+def multinomial_of_likes(likes, logits):
+    """`multinomial`, but the mean over likes, not users: who likes more counts for more, as in `masked_mse`."""
+    return -ops.sum(likes * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(likes), 1)

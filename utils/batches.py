@@ -7,13 +7,13 @@ under a hundredth of the matrix products that follow, and memory never holds mor
 import numpy as np
 
 
-def denoising(matrix, size, hide, target, seed, inputs=lambda index, given: given):
+def denoising(matrix, size, hide, target, seed, batch=lambda index, given, judged, whole: (given, judged)):
     """An epoch of (given, judged) batches, as a function of the epoch's number.
 
     Each batch holds `size` rows (the last one may hold fewer; rows without ratings are left out). A share `hide` of its
     ratings, drawn anew each epoch, is taken out of `given`; `judged` holds what the loss counts: those hidden ratings
     (target "hidden") or all of them ("all"). Both are dense stars with 0 where there is nothing.
-    inputs: function (index of the rows, given) that makes of them what the network takes.
+    batch: function (index of the rows, given, judged, whole rows) that makes of them what the network takes and gives.
     The draws depend on (seed, epoch) alone, so a resumed training sees what an uninterrupted one would."""
     filled = np.flatnonzero(np.diff(matrix.indptr))
 
@@ -24,11 +24,10 @@ def denoising(matrix, size, hide, target, seed, inputs=lambda index, given: give
             index = order[start : start + size]
             part = matrix[index]
             hidden = rng.random(part.nnz) < hide
-            given, judged = part.copy(), part
+            given, whole = part.copy(), part.toarray()
             given.data = np.where(hidden, 0, part.data)
-            if target == "hidden":
-                judged.data = np.where(hidden, part.data, 0)
-            yield inputs(index, given.toarray()), judged.toarray()
+            given = given.toarray()
+            yield batch(index, given, np.where(given == 0, whole, 0) if target == "hidden" else whole, whole)
 
     epoch.steps = -(-len(filled) // size)
     return epoch

@@ -4,7 +4,7 @@ A zero vector has no direction: its cosine with everything is 0 (scikit-learn's 
 tests, says the same; it is not imported here because that takes seconds).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -85,13 +85,21 @@ class LatentSpace:
 
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
-    `biases`, one for each movie or user; where those are None, scores."""
+    `biases`, one for each movie or user; where those are None, scores. ranker: layers from the vectors of users to
+    scores of all movies, where the model has a decoder for that alone."""
 
     users: np.ndarray
     movies: np.ndarray
     biases: Biases | None
     decoder: list
     decodes: str
+    ranker: list = field(default_factory=list)
+
+    def scores(self, user):
+        """What the decoder ranks by: a score of every movie, float32 (n_movies,), for the user of that index."""
+        if self.ranker:
+            return decode(self.ranker, self.users[[user]])[0]
+        return self.stars(user, np.arange(len(self.movies)))
 
     def stars(self, user, movies):
         """Predicted stars, float32 (len(movies),), of the user of that index for movies of those indices; scores where
@@ -104,22 +112,33 @@ class LatentSpace:
 
     def save(self, path):
         """Write everything as one .npz."""
-        arrays = {f"kernel{i}": kernel for i, (kernel, _, _) in enumerate(self.decoder)}
-        arrays |= {f"bias{i}": bias for i, (_, bias, _) in enumerate(self.decoder)}
+        arrays = _flat("", self.decoder) | _flat("ranker_", self.ranker)
         if self.biases is not None:
             arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
-        activations = [name for _, _, name in self.decoder]
-        np.savez(path, users=self.users, movies=self.movies, activations=activations, decodes=self.decodes, **arrays)
+        np.savez(path, users=self.users, movies=self.movies, decodes=self.decodes, **arrays)
 
     @classmethod
     def load(cls, run):
         """Read it from a `utils.runs.Run`."""
         stored = run.arrays("latent.npz")
-        decoder = [(stored[f"kernel{i}"], stored[f"bias{i}"], str(a)) for i, a in enumerate(stored["activations"])]
+        decoder, ranker = _layers("", stored), _layers("ranker_", stored)
         biases = None
         if "mean" in stored:
             biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
-        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]))
+        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker)
+
+
+def _flat(prefix, layers):
+    """Dense layers as named arrays; `_layers` is the way back."""
+    arrays = {f"{prefix}activations": np.array([activation for _, _, activation in layers], dtype=str)}
+    for i, (kernel, bias, _) in enumerate(layers):
+        arrays |= {f"{prefix}kernel{i}": kernel, f"{prefix}bias{i}": bias}
+    return arrays
+
+
+def _layers(prefix, stored):
+    activations = enumerate(map(str, stored[f"{prefix}activations"]))
+    return [(stored[f"{prefix}kernel{i}"], stored[f"{prefix}bias{i}"], activation) for i, activation in activations]
 
 
 _ACTIVATIONS = {

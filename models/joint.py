@@ -1,0 +1,108 @@
+"""Joint: one latent space for stars and for likes, from one encoder with two decoders; ours.
+
+Predicting stars well is not the same as recommending well: which movies people choose says most about what they will
+choose, how they rate them most about how they will rate. The encoder sees both: the rating less the bias baseline,
+which movies were rated, which were liked. From the latent vector one decoder gives stars (`decoder`, masked MSE, as in
+`autorec`), the other which movies are liked (`ranker`, multinomial, as in `multdae`). The loss is the first plus
+`--weight` times the second, each a mean over what it counts, ratings or likes."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from models import _autoencoder, _options
+from models._base import check_like
+from models._losses import masked_mse, multinomial_of_likes
+from utils.evaluation import judged_users, ranking_metrics
+from utils.ratings import LIKE
+from utils.training import Judge
+
+
+@dataclass(frozen=True)
+class Config(_options.Config):
+    """Options of `joint`."""
+
+    hidden: _options.Sizes = (200,)
+    """sizes of the hidden layers up to the latent one, such as 500,200; the decoders mirror them"""
+    dropout: float = 0.5
+    """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
+    weight: float = 1.0
+    """weight of the likes in the loss"""
+    likes_l2: float = 0.0
+    """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
+    patience: int = 15
+    """epochs without a better validation figure, NDCG@100 less RMSE, before training stops"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_like(self.like)
+        if self.rows != "users":
+            raise ValueError("rows of joint are users: likes are ranked for them")
+        if self.optimizer == "lbfgs":
+            raise ValueError("joint is trained by adam or sgd")
+        if not 0 <= self.weight < np.inf or not 0 <= self.likes_l2 < np.inf:
+            raise ValueError("weight and likes-l2 must not be negative")
+
+
+class Model(_autoencoder.Autoencoder):
+    """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
+
+    def __init__(self, shape, config, seed=0):
+        super().__init__(shape, config, seed)
+        self.like = LIKE if config.like is None else config.like
+
+    def coders(self, features, n_columns):
+        """See `Autoencoder.coders`."""
+        config, up = self.config, self.config.hidden[-2::-1]
+        latent, decoder = self._down(features), self._up(up, n_columns)
+        l2 = keras.regularizers.L2(config.likes_l2 * self.per_rating)
+        self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
+        for i, units in enumerate(up):
+            self.ranker.add(keras.layers.Dense(units, config.activation, kernel_regularizer=l2, name=f"ranker_{i}"))
+        self.ranker.add(keras.layers.Dense(n_columns, kernel_regularizer=l2, name="logits"))
+        return latent, decoder
+
+    def _centring(self):
+        return *super()._centring(), self.like
+
+    def _join(self):
+        super()._join()
+        inputs, stars = self.network.inputs, self.network.outputs
+        logits = self.ranker(self.encoder(inputs if self.config.side else inputs[0]))
+        self.ranking = keras.Model(inputs if self.config.side else inputs[0], logits, name="ranking")
+        self.network = keras.Model(self.ranking.input, [*stars, logits], name="autoencoder")
+
+    def _outputs(self, judged, whole):
+        return [judged, (whole > self.like).astype(np.float32)]
+
+    def _losses(self):
+        return {"loss": [masked_mse, multinomial_of_likes], "loss_weights": [1.0, self.config.weight]}
+
+    def _step(self):
+        train_on_batch = super()._step()
+        return lambda given, judged: train_on_batch(given, judged)[0]
+
+    def _judge(self, validation):
+        rmse = self._validation_rmse(validation)
+        if not len(judged_users(validation)):
+            return Judge(rmse)
+        return Judge(
+            lambda: ranking_metrics(self.score, validation)["ndcg@100"].value - rmse(), "val_ndcg_less_rmse", True
+        )
+
+    def score(self, given, users=None):
+        """Logits of every movie, float32 (n, n_movies)."""
+        return self._apply(self.ranking, given, users)
+
+    def save(self, folder):
+        """See `Autoencoder.save`; ranker.keras beside it."""
+        super().save(folder)
+        self.ranker.save(folder / "ranker.keras")
+
+    def load(self, run):
+        """Read them back."""
+        self.ranker = keras.models.load_model(run.path("ranker.keras"), safe_mode=True)
+        super().load(run)

@@ -1,0 +1,81 @@
+"""The joint model: both decoders written out in numpy, its loss, and its answers without Keras."""
+
+import numpy as np
+import pytest
+from test_autoencoders import literal_centre
+from test_likes import planted
+from trained import TABLE, train_on, trained
+
+import models
+from models import joint
+from utils.ranking import hide_seen, top_k
+from utils.training import Training
+
+KNOWN = np.arange(TABLE.shape[0])
+
+
+def test_both_decoders_read_one_latent_vector_written_out():
+    model, split = train_on(TABLE, "joint", hidden=(7, 5))
+    mean, column = model.encoder.get_layer("centre").get_weights()
+    layers = {
+        layer.name: layer.get_weights()
+        for part in (model.encoder, model.decoder, model.ranker)
+        for layer in part.layers
+    }
+
+    def dense(name, x):
+        kernel, bias = layers[name]
+        return x @ kernel + bias
+
+    stars, logits = [], []
+    for row in split.train.toarray():
+        features, baseline = literal_centre(row, 5.0, mean, column)
+        liked = (row > 3.5) / np.sqrt(max((row != 0).sum(), 1))
+        latent = np.tanh(dense("encoder_1", np.tanh(dense("encoder_0", np.concatenate([features, liked])))))
+        stars.append(dense("residual", np.tanh(dense("decoder_0", latent))) + baseline)
+        logits.append(dense("logits", np.tanh(dense("ranker_0", latent))))
+    users, movies = np.divmod(np.arange(TABLE.shape[0] * TABLE.shape[1]), TABLE.shape[1])
+    np.testing.assert_allclose(model.predict(split.train, users, movies), np.ravel(stars), atol=1e-3)
+    np.testing.assert_allclose(model.score(split.train), logits, atol=1e-4)
+    np.testing.assert_allclose([model.latent.scores(user) for user in KNOWN], logits, atol=1e-4)
+    np.testing.assert_allclose([model.latent.stars(user, slice(None)) for user in KNOWN], stars, atol=1e-3)
+
+
+def test_the_loss_is_masked_mse_and_the_weighed_multinomial_and_penalties():
+    model, split = train_on(TABLE, "joint", epochs=1, dropout=0, batch_size=100, weight=0.3, l2=3.0, likes_l2=2.0)
+    rows, penalty = split.train.toarray(), 1 / np.sqrt(split.train.nnz)
+    liked = (rows > 3.5).astype(np.float32)
+    stars, logits = (np.array(part) for part in model.network(rows, training=False))
+    expected = np.mean((stars - rows)[rows > 0] ** 2)
+    expected -= 0.3 * np.mean((logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))[liked > 0])
+    kernels = {
+        layer.name: layer.get_weights()[0]
+        for part in (model.encoder, model.decoder, model.ranker)
+        for layer in part.layers
+        if layer.weights
+    }
+    expected += sum(
+        (3.0, 2.0)[name == "logits"] * penalty * (kernels[name] ** 2).sum()
+        for name in ("encoder_0", "residual", "logits")
+    )
+    assert model.network.test_on_batch(rows, [rows, liked])[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("option", [{"weight": 5.0}, {"likes_l2": 50.0}, {"like": 2.5}, {"hidden": (4,)}])
+def test_every_option_of_its_own_changes_the_result(option):
+    model, split = trained("joint")
+    assert not np.allclose(trained("joint", **option)[0].score(split.train), model.score(split.train), atol=1e-7)
+
+
+def test_the_one_missing_movie_of_ones_kind_comes_first():
+    matrix, hidden = planted()
+    config = joint.Config(epochs=60, batch_size=10, learning_rate=5e-3, hidden=(16,))
+    model = models.build("joint", matrix.shape, config)
+    model.refit(matrix, Training())
+    assert top_k(hide_seen(model.score(matrix), matrix), 1)[:, 0].tolist() == hidden.tolist()
+
+
+@pytest.mark.parametrize("options", [{"rows": "movies"}, {"optimizer": "lbfgs"}, {"weight": -1.0}, {"likes_l2": -1.0}])
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match=r"joint|must not"):
+        joint.Config(**options)
