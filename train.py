@@ -149,11 +149,11 @@ def main(argv=None):
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
-    training.start(chosen.resume)
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
         )
+    training.start(chosen.resume)
 
     say(data, split, console)
     start = time.perf_counter()
@@ -162,6 +162,14 @@ def main(argv=None):
     except KeyboardInterrupt:
         if training.checkpoints.exists():
             console.print("\nthe same command with --resume goes on after the last whole epoch")
+        raise
+    except UserError:
+        training.forget()  # a training that failed would fail again
+        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
+            training.forget()
+            raise UserError(f"this {name} does not fit into memory; smaller --hidden sizes may do") from None
         raise
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}

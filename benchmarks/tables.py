@@ -34,8 +34,13 @@ def mean(values, spread=False):
     return text + (f" ± {statistics.stdev(numbers):.4f}" if spread and len(numbers) > 1 else "")
 
 
-def replace(marker, text, path=README):
-    """Put `text` between <!-- marker --> and <!-- /marker --> of a page."""
-    before, rest = path.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
+def shown(marker):
+    """What stands between <!-- marker --> and <!-- /marker --> of the README."""
+    return README.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].split(f"\n<!-- /{marker} -->")[0]
+
+
+def replace(marker, text):
+    """Put `text` there."""
+    before, rest = README.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
     after = rest.split(f"<!-- /{marker} -->")[1]
-    path.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")
+    README.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")

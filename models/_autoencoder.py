@@ -112,7 +112,8 @@ class Autoencoder(Recommender):
         self._build(matrix)
         history = []
         try:
-            history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
+            phase = "-".join(["refit", *map(str, self.chosen.values())])  # a checkpoint of another length is another
+            history = self._train(matrix, replace(self.config, **self.chosen), training, phase)
         except KeyboardInterrupt:  # before its first epoch was over
             training.interrupted = True
         if training.interrupted:
@@ -131,9 +132,11 @@ class Autoencoder(Recommender):
         rate = keras.optimizers.schedules.ExponentialDecay(
             config.learning_rate, max(epoch.steps, 1), config.decay, staircase=True
         )
-        optimizer = Adam(rate)
-        if config.optimizer == "sgd":
-            optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+        optimizer = {
+            "adam": lambda: Adam(rate),
+            "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+            "lbfgs": keras.optimizers.SGD,  # stands in: SciPy does the work and keeps nothing between two steps
+        }[config.optimizer]()
         self.network.compile(optimizer, **self._losses(), jit_compile=False)
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
 
@@ -245,7 +248,8 @@ class Autoencoder(Recommender):
         """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last
         layer, which is most of the work, only these cells are computed."""
         wanted, place = np.unique(rows, return_inverse=True)
-        trained = np.arange(matrix.shape[0])
+        n_rows = self.shape[0] if self.config.rows == "users" else self.shape[1]
+        trained = np.arange(n_rows) if matrix.shape[0] == n_rows else None  # other rows are strangers'
         *inner, (kernel, bias, activation) = dense_layers(self.decoder)
         kernel, stars = np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
         for start in range(0, len(wanted), BLOCK):

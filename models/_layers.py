@@ -131,7 +131,8 @@ class BySide(keras.layers.Layer):
     def call(self, x):
         """See the class."""
         self.add_loss(self.l2 * ops.sum(self.kinds**2))
-        return self.activation(self.layer(x) + ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features)))
+        by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
+        return self.activation(ops.cast(self.layer(x), by_kind.dtype) + by_kind)
 
     def dense(self):
         """(kernel, bias) of the dense layer that computes the same, as numpy."""

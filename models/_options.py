@@ -34,11 +34,13 @@ class Config:
     l2: float = 0.06
     """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
     side: Names = ()
-    """side features for the encoder, of genres,year,age,gender,occupation, where the data tells them"""
+    """side features, of genres,year,age,gender,occupation, where the data tells them: those of the rows go into the
+    encoder beside the ratings, those of the columns give the output layer a part in common for columns of a kind"""
     side_weight: float = 0.3
-    """what a side feature counts beside the ratings, whose squares add up to about 1 a row"""
+    """what side features are multiplied by; the ratings of a row, normalised, have squares that add up to about 1"""
     optimizer: Literal["adam", "sgd", "lbfgs"] = "adam"
-    """Adam, SGD with Nesterov momentum 0.9, or L-BFGS on all rows at once (an epoch is --iterations of it)"""
+    """Adam, SGD with Nesterov momentum 0.9, or L-BFGS on all rows at once (an epoch is --iterations of it; step size,
+    decay and batch size do not apply)"""
     iterations: int = 10
     """iterations of L-BFGS in an epoch"""
     learning_rate: float = 1e-3
@@ -75,4 +77,6 @@ class Config:
         if not 0 < self.side_weight < np.inf:
             raise ValueError(f"side-weight must be above 0, got {self.side_weight}")
         if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
-            raise ValueError("learning-rate must be above 0 and l2 must not be negative")
+            raise ValueError(
+                f"learning-rate must be above 0 and l2 0 or more, got {self.learning_rate:g} and {self.l2:g}"
+            )

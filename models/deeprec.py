@@ -1,13 +1,16 @@
 """DeepRecommender: a deep SELU autoencoder, trained again on its own output (Kuchaiev and Ginsburg, 2017).
 
 The paper's network takes stars and gives stars: `--no-baseline --no-implicit --no-normalise --dropout 0 --optimizer sgd
---learning-rate 0.005 --batch-size 128 --hidden 512,512,1024 --code-dropout 0.8 --last-activation selu`. The paper's
-learning rate falls at given epochs; here it stays."""
+--learning-rate 0.005 --batch-size 128 --hidden 512,512,1024 --code-dropout 0.8 --last-activation selu --l2 0`. There
+the learning rate falls at given epochs, momentum is not Nesterov's, and the f(x) that is fed back comes from the very
+pass that the step before it made; here from another one, with its own dropout. The loss in the history is the mean over
+the steps of both kinds."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import keras
+import numpy as np
 
 from models import _autoencoder, _options
 from utils.latent import ACTIVATIONS
@@ -35,6 +38,8 @@ class Config(_options.Config):
         super().__post_init__()
         if not 0 <= self.code_dropout < 1 or self.refeed < 0:
             raise ValueError("code-dropout must be in [0, 1) and refeed 0 or more")
+        if self.optimizer == "lbfgs" and self.code_dropout:
+            raise ValueError("lbfgs needs --code-dropout 0: it can't search along a loss that is drawn anew each time")
 
 
 class Model(_autoencoder.Autoencoder):
@@ -48,15 +53,19 @@ class Model(_autoencoder.Autoencoder):
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
     def _step(self):
-        train_on_batch = super()._step()
+        train_on_batch, config = super()._step(), self.config
 
         def refeeding(given, judged):
-            loss = train_on_batch(given, judged)
-            for _ in range(self.config.refeed):
-                stars, *side = given if self.config.side else [given]
-                stars = keras.ops.convert_to_numpy(self.network(given, training=True))
-                given = [stars, *side] if side else stars
-                train_on_batch(given, stars)  # no cell is empty now, and all are judged
+            for step in range(1 + config.refeed):
+                if step < config.refeed:  # f(x) as it is before this step, as in the paper
+                    stars = keras.ops.convert_to_numpy(self.network(given, training=True))
+                loss = train_on_batch(given, judged)
+                if step < config.refeed:
+                    # like any row, one that is fed back has a share of its stars hidden; the draw depends on the step
+                    # alone, so that a training resumes exactly
+                    rng = np.random.default_rng((self.seed, int(self.network.optimizer.iterations)))
+                    fed = np.where(rng.random(stars.shape) < config.dropout, 0, stars)
+                    given, judged = [fed, *given[1:]] if config.side else fed, stars
             return loss
 
         return refeeding

@@ -7,8 +7,10 @@ A convolution over a rating matrix mixes each cell with those of the rows and co
 and users matters. It is that of the matrix: ascending ids, as in the authors' code. What a shuffle of them costs is a
 row of the benchmark.
 
-Here the average output is taken once, between the stages, where the authors take it anew, with its gradient, in every
-step; and the kernel starts as the one that changes nothing, so that the second stage begins where the first ended."""
+Here the kernel is the mean over movies, where the authors' is the sum times a factor; the average output is taken once,
+between the stages, where the authors take it anew, with its gradient, in every step; and the kernel starts as the one
+that changes nothing, so that the second stage begins where the first ended. Ratings are hidden (`--dropout`) of the row
+itself, not of the rows beside it."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -69,7 +71,7 @@ class Model(_kernel.Kernelised):
         second = replace(config, epochs=config.global_epochs, learning_rate=config.global_rate)
         before = self.network.get_weights()
         try:
-            later = super()._train(matrix, second, training, f"{phase}-global", judge)
+            later = super()._train(matrix, second, training, f"{phase}-global-{len(history)}", judge)
         except KeyboardInterrupt:  # before its first epoch was over: what the first stage learned is kept
             training.interrupted, later = True, []
         history += [{"stage": 2, **row} for row in later]

@@ -9,11 +9,13 @@ import scipy.sparse as sp
 from trained import TABLE, tastes, train_on, trained
 
 import models
+from models._losses import masked_mse
 from utils import biases, side, splits
 from utils.latent import decode
 from utils.training import Training
 
 AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
+KNOWN = np.arange(TABLE.shape[0])
 
 
 def literal_centre(stars, damping, mean, column):
@@ -126,14 +128,81 @@ def test_what_training_reports_is_masked_mse_and_the_penalties_of_the_paper(name
     assert model.network.test_on_batch(inputs, stars) == pytest.approx(expected, rel=1e-4)
 
 
-def test_dense_refeeding_trains_on_the_networks_own_output():
+def test_dense_refeeding_trains_on_what_the_network_made_of_the_batch_before_the_step():
     options = {"dropout": 0, "code_dropout": 0.0, "epochs": 1, "batch_size": 100, "optimizer": "sgd"}
-    plain, split = train_on(TABLE, "deeprec", refeed=0, **options)
+    start, split = train_on(TABLE, "deeprec", refeed=0, **options)
     twice, _ = train_on(TABLE, "deeprec", refeed=1, **options)
-    stars = np.array(plain.network(split.train.toarray(), training=False))
-    plain.network.train_on_batch(stars, stars)  # the paper's second step, by hand
-    for a, b in zip(plain.network.get_weights(), twice.network.get_weights(), strict=True):
+    start._build(split.train)
+    stars = split.train.toarray()
+    made = np.array(start.network(stars, training=False))
+    start.network.compile(keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True), loss=masked_mse)
+    order = np.random.default_rng((0, 0)).permutation(np.flatnonzero(np.diff(split.train.indptr)))
+    start.network.train_on_batch(stars[order], stars[order])
+    start.network.train_on_batch(made[order], made[order])
+    for a, b in zip(start.network.get_weights(), twice.network.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_row_that_is_fed_back_has_its_share_hidden():
+    model, split = train_on(TABLE, "deeprec", refeed=1, dropout=0.75, epochs=1, batch_size=100)
+    seen = []
+    model.network.train_on_batch = lambda given, judged: seen.append((given, judged)) or 0.0
+    stars = split.train.toarray()
+    model._step()(stars, stars)
+    (_, first), (fed, judged) = seen
+    assert (first == stars).all()
+    assert (judged != 0).all()
+    assert (fed == 0).mean() == pytest.approx(0.75, abs=0.06)
+    np.testing.assert_array_equal(fed[fed != 0], judged[fed != 0])
+
+
+def test_in_glocalk_what_makes_up_for_hidden_ratings_leaves_the_rows_beside_alone():
+    from models._layers import GlobalKernel
+
+    layer = GlobalKernel(5, baseline=False, implicit=False, normalise=True, dropout=0.75)
+    rows = np.zeros((1, 12), np.float32)
+    rows[0, :4] = 4.0  # only the row before has ratings
+    layer(rows)
+    layer.pooled.assign(np.ones(5))
+    layer.spread.assign(np.ones((5, 3, 3)))
+    np.testing.assert_allclose(layer(rows, training=True)[0], layer(rows)[0])
+    own = np.roll(rows, 4)
+    np.testing.assert_allclose(layer(own, training=True)[0], 2 * np.array(layer(own)[0]), rtol=1e-6)
+
+
+def test_a_second_stage_that_is_no_better_is_dropped_with_its_weights():
+    model, split = trained("glocalk", global_rate=3.0)
+    assert model.chosen["global_epochs"] == 0
+    np.testing.assert_allclose(model.score(split.train), trained("sparsefc")[0].score(split.train), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["autorec", "glocalk"])
+def test_refit_trains_as_many_epochs_as_were_best(name):
+    model, split = train_on(TABLE, name, epochs=12, patience=2, learning_rate=0.02)
+    history = model.refit(split.refit, Training())
+    assert len(history) == sum(model.chosen.values())
+    assert model.chosen["epochs"] < len(model.history)
+
+
+def test_the_part_in_common_is_penalised():
+    features, names = described(("genres", "age"))
+    model, split = with_side(features, names, dropout=0, l2=3.0)
+    layer = model.decoder.layers[-1]
+    rows = model._inputs(split.train, KNOWN, KNOWN)
+    model.network(rows, training=False)
+    before = float(sum(model.network.losses))
+    old = np.array(layer.kinds)
+    layer.kinds.assign(old + 1)
+    model.network(rows, training=False)
+    more = 3.0 / np.sqrt(split.train.nnz) * (((old + 1) ** 2).sum() - (old**2).sum())
+    assert float(sum(model.network.losses)) - before == pytest.approx(more, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["autorec", "sparsefc"])
+def test_side_features_work_with_bfloat16(name):
+    features, names = described(("genres", "age"))
+    model, split = with_side(features, names, name, precision="bfloat16")
+    assert np.isfinite(model.score(split.train)).all()
 
 
 def test_lbfgs_reaches_the_ridge_solution():
@@ -149,8 +218,6 @@ def test_lbfgs_reaches_the_ridge_solution():
 
 def test_the_loss_is_the_literal_mean_over_observed_cells_and_blind_to_the_others():
     import tensorflow as tf
-
-    from models._losses import masked_mse
 
     rng = np.random.default_rng(0)
     stars = np.where(rng.random((6, 9)) < 0.4, rng.integers(1, 11, (6, 9)) / 2, 0).astype(np.float32)
@@ -215,7 +282,7 @@ def with_side(features, names, name="autorec", **options):
 
 
 @pytest.mark.parametrize("rows", ["users", "movies"])
-def test_side_features_of_rows_and_of_columns_reach_the_encoder(rows):
+def test_side_features_of_rows_and_of_columns_count(rows):
     features, names = described(("genres", "age"))
     model, split = with_side(features, names, rows=rows)
     scores = [model.score(split.train)]
@@ -255,6 +322,8 @@ def test_kinds_of_columns_share_a_part_of_the_output_that_is_saved_with_it(name,
 def test_the_side_of_a_known_user_counts_and_a_stranger_has_none():
     features, names = described(("age",))
     model, split = with_side(features, names)
+    strangers, cells = split.train[:7], (np.array([2, 6]), np.array([4, 20]))
+    np.testing.assert_allclose(model.predict(strangers, *cells), model.score(strangers)[cells], atol=1e-4)
     users = np.array([3, 8])
     known = model.score(split.train[users], users)
     np.testing.assert_allclose(known, model.score(split.train, np.arange(30))[users], atol=1e-5)

@@ -13,9 +13,9 @@ TABLE = random_ratings(30, 25, 300)
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
 
-def autorec(training, epochs=6):
+def autorec(training, epochs=6, **options):
     """AutoRec trained on TABLE; never stops early."""
-    config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, patience=100)
+    config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, patience=100, **options)
     model = models.build("autorec", TABLE.shape, config)
     return model, model.fit(SPLIT.train, SPLIT.validation, training)
 
@@ -76,15 +76,17 @@ class Stop:
         return stopping
 
 
-def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch):
-    whole, history = autorec(Training())
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}])
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(options, tmp_path, monkeypatch):
+    whole, history = autorec(Training(), **options)
+    steps = 1 if options.get("optimizer") == "lbfgs" else 4
     with monkeypatch.context() as patch:
-        Stop(patch, at=14)  # in the middle of the fourth epoch of four steps
+        Stop(patch, at=3 * steps + steps // 2)  # in the fourth epoch
         cut = Training(checkpoints=tmp_path)
-        _, begun = autorec(cut)
+        _, begun = autorec(cut, **options)
     assert cut.interrupted
     assert len(begun) == 3
-    resumed, finished = autorec(Training(checkpoints=tmp_path))
+    resumed, finished = autorec(Training(checkpoints=tmp_path), **options)
     assert [row["loss"] for row in finished] == [row["loss"] for row in history]
     for a, b in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

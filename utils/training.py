@@ -63,18 +63,20 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
     step: function (x, y) -> loss that trains on a batch; the network's own where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
-    phase: the name of the checkpoint and of the bar. Ctrl-C ends the training as if the epoch before had been the
-    last and sets `training.interrupted`; before the first epoch is over it is raised again."""
+    phase: the name of the checkpoint and, without the numbers at its end, of the bar. Ctrl-C ends the training as if
+    the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
+    again."""
     step = step or network.train_on_batch
     state = {"history": [], "best_epoch": 0, "signature": training.signature}
     weights = network.get_weights()
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
+    shown = phase.rstrip("-0123456789")
     if checkpoint and checkpoint.exists():
         state, weights = _restore(network, checkpoint, training.signature)
     history = state["history"]
     over = len(history) >= epochs or (judge and len(history) - state["best_epoch"] >= patience and history)
     try:
-        with _bar(training, phase, epochs, batches.steps, judge) as bar, _summaries(training, phase) as summary:
+        with _bar(training, shown, epochs, batches.steps, judge) as bar, _summaries(training, shown) as summary:
             for number in () if over else range(len(history), epochs):
                 start = time.perf_counter()
                 network.reset_metrics()
