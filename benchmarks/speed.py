@@ -6,7 +6,7 @@ The machine's rate is that of a 4000 x 4000 float32 product in TensorFlow. An ep
 hidden, does 10 x rows x columns x hidden operations: 4 forward and 6 back, since the input needs no gradient; nothing
 else (the centring, the loss, Adam, making the batches) counts as work, though it takes time. The second block of inputs
 would double the encoder's work, so it is left out; movies without a training rating are counted, though no batch holds
-them (ML-1M: 1 in 100). Both are the best of several, taken in turn in one process.
+them (ML-1M: 1 in 250). Both are the best of several, taken in turn in one process.
 """
 
 import sys

@@ -82,11 +82,12 @@ def recommendations(found):
     """The table of an answer of recommend.py."""
     title = f"For user {found['user']}, by {found['method']}"
     table = Table(title=title, **STYLE)
-    for name in ("", "title", "year", "genres", "stars", "score"):
+    starred = any("predicted_rating" in item for item in found["items"])
+    for name in ("", "title", "year", "genres", *(["stars"] if starred else []), "score"):
         table.add_column(name, justify="left" if name in ("title", "genres") else "right", overflow="fold")
     for item in found["items"]:
-        stars = f"{item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
+        stars = [f"{item['predicted_rating']:.1f}"] if starred else []
         title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
-        cells = str(item["rank"]), title, year, ", ".join(item["genres"]), stars, f"{item['score']:.3g}"
+        cells = str(item["rank"]), title, year, ", ".join(item["genres"]), *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells))
     return table
