@@ -142,9 +142,10 @@ class Model(_likes.LikesAutoencoder):
 
         optimizer = self.network.optimizer
         optimizer.build(self.network.trainable_variables)
+        rows, likes = (tf.TensorSpec((None, n)) for n in (self.network.input_shape[1], self.shape[1]))
 
         def updating(weights, network):
-            @tf.function(reduce_retracing=True)
+            @tf.function(input_signature=[rows, likes])
             def update(given, judged):
                 with tf.GradientTape() as tape:
                     loss = tf.add_n([multinomial(judged, network(given, training=True)), *network.losses])
