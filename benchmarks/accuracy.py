@@ -191,7 +191,8 @@ def table():
     for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE):
         own = [line for line in lines if line["row"] == row]
         model, data = own[0]["command"].split(" --data ")
-        cells = [data.replace(" --protocol", ","), f"`{model}`", str(len(own))]
+        model = f"`{model}`" + (", ids shuffled" if row.endswith("-shuffled") else "")
+        cells = [data.replace(" --protocol", ","), model, str(len(own))]
         for name in ("rmse", "mae", "test_selected_rmse"):
             cells.append(tables.mean([line[name] for line in own], spread=name == "rmse"))
         cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
