@@ -1,5 +1,6 @@
 """Models trained once on a small table with something to learn."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 
@@ -21,7 +22,7 @@ def tastes(n_users, n_movies, n, seed=0):
 
 
 TABLE = tastes(30, 25, 300)
-QUICK = {"epochs": 3, "hidden": (8,), "batch_size": 8, "global_epochs": 2}
+QUICK = {"epochs": 2, "hidden": (8,), "batch_size": 15, "global_epochs": 2}
 ITS = {"recvae": {"hidden": (8, 4)}}  # quick options of one model
 
 
@@ -36,6 +37,20 @@ def train_on(table, name, seed=0, **options):
     options = {k: v for k, v in QUICK.items() if k in known} | ITS.get(name, {}) | options
     split = splits.split(table, "random", splits.Options())
     model = models.build(name, table.shape, models.module(name).Config(**options), seed)
-    model.history = model.fit(split.train, split.validation, Training())
+    with eagerly():
+        model.history = model.fit(split.train, split.validation, Training())
     model.remember(split.train)
     return model, split
+
+
+@contextmanager
+def eagerly():
+    """Train without compiling first, which takes seconds and pays off after a hundred steps; these take a handful. What
+    is trained compiled: the runs of the scripts' tests, and what tests train themselves."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
