@@ -83,7 +83,7 @@ class Autoencoder(Recommender):
         # with too little data to hold any out, all epochs are trained
         judge = self._judge(validation) if validation.hidden.nnz else None
         history = self._train(train_matrix, self.config, training, "train", judge)
-        self.chosen = self._choose(history)
+        self.chosen = self._choose(history, judge)
         return history
 
     def _judge(self, validation):
@@ -101,10 +101,9 @@ class Autoencoder(Recommender):
 
         return rmse
 
-    def _choose(self, history):
-        """The options that the history of `fit` speaks for."""
-        best = min(history, key=lambda row: row.get("val_rmse", -row["epoch"]))
-        return {"epochs": best["epoch"]}
+    def _choose(self, history, judge):
+        """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
+        return {"epochs": judge.best(history)["epoch"] if judge else len(history)}
 
     def refit(self, matrix, training):
         """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""

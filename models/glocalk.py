@@ -75,14 +75,13 @@ class Model(_kernel.Kernelised):
         except KeyboardInterrupt:  # before its first epoch was over: what the first stage learned is kept
             training.interrupted, later = True, []
         history += [{"stage": 2, **row} for row in later]
-        if not later or (judge and not self._choose(history)["global_epochs"]):
+        if not later or (judge and not self._choose(history, judge)["global_epochs"]):
             self.network.set_weights(before)
         return history
 
-    def _choose(self, history):
+    def _choose(self, history, judge):
         """The best epoch of each stage; no second stage where it made nothing better."""
         first, second = ([row for row in history if row["stage"] == stage] for stage in (1, 2))
-        chosen = super()._choose(first)
-        before = first[chosen["epochs"] - 1].get("val_rmse", np.inf)
-        better = second and min(row.get("val_rmse", 0) for row in second) < before
-        return chosen | {"global_epochs": super()._choose(second)["epochs"] if better else 0}
+        better = second and (not judge or judge.best(history)["stage"] == 2)
+        later = super()._choose(second, judge)["epochs"] if better else 0
+        return super()._choose(first, judge) | {"global_epochs": later}

@@ -61,6 +61,12 @@ def test_the_loss_is_masked_mse_and_the_weighed_multinomial_and_penalties():
     assert model.network.test_on_batch(rows, [rows, liked])[0] == pytest.approx(expected, rel=1e-4)
 
 
+def test_refit_trains_the_epochs_that_were_best():
+    model, _ = train_on(TABLE, "joint", epochs=12, learning_rate=0.05, patience=12)
+    history = model.history
+    assert model.chosen["epochs"] == max(history, key=lambda row: row["val_ndcg_less_rmse"])["epoch"] < len(history)
+
+
 @pytest.mark.parametrize("option", [{"weight": 5.0}, {"likes_l2": 50.0}, {"like": 2.5}, {"hidden": (4,)}])
 def test_every_option_of_its_own_changes_the_result(option):
     model, split = trained("joint")
