@@ -62,7 +62,7 @@ def test_the_loss_is_masked_mse_and_the_weighed_multinomial_and_penalties():
 
 
 def test_refit_trains_the_epochs_that_were_best():
-    model, _ = train_on(TABLE, "joint", epochs=12, learning_rate=0.05, patience=12)
+    model, _ = train_on(TABLE, "joint", epochs=12, learning_rate=0.2, patience=12)
     history = model.history
     assert model.chosen["epochs"] == max(history, key=lambda row: row["val_ndcg_less_rmse"])["epoch"] < len(history)
 
