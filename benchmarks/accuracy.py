@@ -1,13 +1,14 @@
-"""Rating prediction against the published figures: one row at a time, several seeds each.
+"""Accuracy against the published figures and other libraries: one row at a time, several seeds each.
 
 python benchmarks/accuracy.py                   lists the rows and the command behind each
-python benchmarks/accuracy.py ROW [ROW ...]     measures them, --seeds 3 by default: results/rating.csv
-python benchmarks/accuracy.py --table           writes the README's tables from that file
+python benchmarks/accuracy.py ROW [ROW ...]     measures them, --seeds 3 by default: results/rating.csv, ranking.csv
+python benchmarks/accuracy.py --table           writes the README's tables from those files
 
 For each seed: train.py's own steps (validation chooses the epochs, then training starts again on all but the test),
 and the test once at the end. Beside it, for comparison with papers that chose their epoch so, the lowest test RMSE
 after any epoch of the second training, which decides nothing: what is watched is written down and never read. That
-training ends where validation says; a longer one might show a lower figure still.
+training ends where validation says; a longer one might show a lower figure still. Rows of irspack are its models on
+the same splits, their options given in the row; its own evaluator has to agree with our figures.
 """
 
 import argparse
@@ -22,63 +23,48 @@ from pathlib import Path
 
 import numpy as np
 import tables
+from peers import Irspack
+from rows import RANKING, ROWS, SIDE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
-RATINGS, DIFFERENCES = "rating.csv", "rating_differences.csv"
 KEPT = REPOSITORY / "runs" / "accuracy"
-ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
-SMALL = "--target hidden --dropout 0.5 --decay 0.95"
-BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
-STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
-PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
-ROWS = {  # name: (model with its options, data and protocol, the row that it is compared with)
-    "ml-1m/bias": ("bias", ML1M, None),
-    "ml-1m/autorec-movies": (f"autorec --rows movies {BIG}", ML1M, None),
-    "ml-1m/autorec-users": ("autorec", ML1M, None),
-    "ml-1m/sparsefc": (f"sparsefc {BIG} --sparsity 1e-6", ML1M, "ml-1m/autorec-movies"),
-    "ml-1m/glocalk": (f"glocalk {BIG} --sparsity 1e-6", ML1M, "ml-1m/sparsefc"),
-    "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
-    "u1/bias": ("bias", U1, None),
-    "u1/autorec-users": ("autorec", U1, None),
-    "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
-    "u1/deeprec": ("deeprec --rows movies --hidden 256,256,512 --target hidden --dropout 0.5", U1, None),
-    "u1/sparsefc": (f"sparsefc {SMALL}", U1, "u1/autorec-movies"),
-    "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
-    "u1/glocalk": (f"glocalk {SMALL}", U1, "u1/sparsefc"),
-    "u1/glocalk-shuffled": (f"glocalk {SMALL}", U1, "u1/glocalk"),
-    "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
-    "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
+JUDGED = {  # figures of a kind of rows, the first with its interval; the metric whose differences are taken
+    "rating": (("rmse", "mae"), "mse"),
+    "ranking": (("ndcg@100", "recall@20", "recall@50"), "ndcg@100"),
 }
-SIDE = {}  # the same with side features, one kind at a time and all
-for data in ("ml-1m", "u1"):
-    for names in ("genres", "year", "age", "gender", "occupation", "genres,year,age,gender,occupation"):
-        model, options, _ = ROWS[f"{data}/autorec-movies"]
-        SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
-ROWS |= SIDE
+
+
+def kind(row):
+    """The name that the row's result files begin with."""
+    return "ranking" if row in RANKING else "rating"
 
 
 def measure(row, seed):
-    """One row and seed, in this process: prints its line of the results as JSON, keeps each user's squared errors."""
+    """One row and seed, in this process: prints its line of the results as JSON, keeps each user's totals."""
     import train
     from utils import evaluation
     from utils.training import Training
 
     command, data, _ = ROWS[row]
-    name, chosen, config = train.parse([*command.split(), *data.split(), "--seed", str(seed)])
+    ours = not command.startswith("irspack ")
+    name, chosen, config = train.parse(
+        [*(command if ours else "popularity").split(), *data.split(), "--seed", str(seed)]
+    )
     data, split = train.read(chosen)
     place = np.arange(data.ratings.shape[0])
     if row.endswith("-shuffled"):
         split, place = shuffle(split, seed)
-    model = train.build(name, config, data, seed)
+    model = train.build(name, config, data, seed) if ours else Irspack(command, data.ratings.like)
 
     def judge():
+        if row in RANKING:
+            return evaluation.ranking_metrics(model.score, split.test)
         return evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)
 
-    training = Training(show=sys.stderr.isatty())
+    training, watching = Training(show=sys.stderr.isatty()), []
     start = time.perf_counter()
     model.fit(split.train, split.validation, training)
-    watching = []
 
     def watch():
         begin = time.perf_counter()
@@ -86,30 +72,26 @@ def measure(row, seed):
         watching.append(time.perf_counter() - begin)
         return rmse
 
-    training.watch = watch
+    training.watch = None if row in RANKING else watch
     history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
 
     found = judge()
-    np.savez(_errors(row, seed), total=found["mse"].total[place], count=found["mse"].count[place])
-    estimates = evaluation.estimates(found)
-    print(
-        json.dumps(
-            {
-                "row": row,
-                "command": f"{command} {ROWS[row][1]}",
-                "seed": seed,
-                "rmse": round(estimates["rmse"]["value"], 5),
-                "low": round(estimates["rmse"]["low"], 5),
-                "high": round(estimates["rmse"]["high"], 5),
-                "mae": round(estimates["mae"]["value"], 5),
-                "test_selected_rmse": round(min(line["watched"] for line in history), 5) if history else "",
-                "epochs": len(history),
-                "seconds": round(seconds, 1),
-                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            }
-        )
-    )
+    if not ours:
+        model.check(split.test, found)
+    metric = found[JUDGED[kind(row)][1]]
+    np.savez(_kept(row, seed), total=metric.total[place], count=metric.count[place])
+    estimates = {
+        name: {k: round(v, 5) for k, v in parts.items()} for name, parts in evaluation.estimates(found).items()
+    }
+    line = {"row": row, "command": f"{command} {ROWS[row][1]}", "seed": seed}
+    for shown in JUDGED[kind(row)][0]:
+        line[shown] = estimates[shown]["value"]
+    line |= {end: estimates[JUDGED[kind(row)][0][0]][end] for end in ("low", "high")}
+    if row not in RANKING:
+        line["test_selected_rmse"] = round(min(line["watched"] for line in history), 5) if history else ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(line | {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}))
 
 
 def shuffle(split, seed):
@@ -121,20 +103,21 @@ def shuffle(split, seed):
 
 
 def differences(row, less, seeds):
-    """The row's RMSE less the other row's over the same users and seeds, as a line of `DIFFERENCES`."""
+    """The row's RMSE (NDCG@100) less the other row's over the same users and seeds, as a line of the differences."""
     from utils import evaluation
 
     def pooled(name):
-        stored = [np.load(_errors(name, seed)) for seed in seeds]
-        return evaluation.Metric(*(sum(part[key] for part in stored) for key in ("total", "count")), root=True)
+        stored = [np.load(_kept(name, seed)) for seed in seeds]
+        sums = (sum(part[key] for part in stored) for key in ("total", "count"))
+        return evaluation.Metric(*sums, root=row not in RANKING)
 
     found = evaluation.difference(pooled(row), pooled(less))
     rounded = {"difference": found["value"], "low": found["low"], "high": found["high"]}
     return {"row": row, "less": less, **{k: round(v, 5) for k, v in rounded.items()}, "seeds": len(seeds)}
 
 
-def _errors(row, seed):
-    """The file with each user's squared errors; it stays here, and only the differences of two rows are published."""
+def _kept(row, seed):
+    """The file with each user's squared errors, or NDCG; it stays here, only the differences of rows are published."""
     KEPT.mkdir(parents=True, exist_ok=True)
     return KEPT / f"{row.replace('/', '-')}-s{seed}.npz"
 
@@ -158,17 +141,17 @@ def main(rows, seeds):
             done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
             lines.append(json.loads(done.stdout.splitlines()[-1]) | {"commit": commit})
             print(lines[-1], flush=True)
-        update(RATINGS, lines)
+        update(f"{kind(row)}.csv", lines)
         if less := ROWS[row][2]:
-            if all(_errors(less, seed).exists() for seed in range(seeds)):
-                update(DIFFERENCES, [differences(row, less, range(seeds))])
+            if all(_kept(less, seed).exists() for seed in range(seeds)):
+                update(f"{kind(row)}_differences.csv", [differences(row, less, range(seeds))])
             else:
                 print(f"{row}: no difference to {less}, which has not been measured here with these seeds")
 
 
 def side_table():
     """The README's table of what side features bring."""
-    lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
+    lines, less = _results("rating")
     text = ["| side features | data | seeds | RMSE | less that without |", "|---|---|" + "---:|" * 3]
     for row in (row for row in SIDE if row in less):
         values = [line["rmse"] for line in lines if line["row"] == row]
@@ -178,6 +161,11 @@ def side_table():
     return "\n".join(text)
 
 
+def _results(kind):
+    """(lines of the results, {row: its line of the differences})."""
+    return tables.read(f"{kind}.csv"), {line["row"]: line for line in tables.read(f"{kind}_differences.csv")}
+
+
 def _less(found):
     difference, low, high = (f"{float(found[name]):+.4f}" for name in ("difference", "low", "high"))
     return f"{difference} ({low} to {high})"
@@ -185,7 +173,7 @@ def _less(found):
 
 def table():
     """The README's table in Markdown."""
-    lines, less = tables.read(RATINGS), {line["row"]: line for line in tables.read(DIFFERENCES)}
+    lines, less = _results("rating")
     names = ["data", "model", "seeds", "RMSE", "MAE", "test-selected, as published", "seconds", "RMSE less that of"]
     text = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * 5 + "---|"]
     for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE):
@@ -197,6 +185,22 @@ def table():
             cells.append(tables.mean([line[name] for line in own], spread=name == "rmse"))
         cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
         cells.append(f"`{less[row]['less'].split('/')[1]}`: {_less(less[row])}" if row in less else "")
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def ranking_table():
+    """The README's table of ranking."""
+    lines, less = _results("ranking")
+    names = ["protocol", "row", "model", "NDCG@100", "Recall@20", "Recall@50", "seconds", "NDCG@100 less that of"]
+    text = [f"| {' | '.join(names)} |", "|---|---|---|" + "---:|" * 4 + "---|"]
+    for row in dict.fromkeys(line["row"] for line in lines):
+        own = [line for line in lines if line["row"] == row]
+        protocol, name = row.split("/")
+        cells = [f"`{protocol}`", name, f"`{own[0]['command'].split(' --data ')[0]}`"]
+        cells += [tables.mean([line[figure] for line in own], figure == "ndcg@100") for figure in JUDGED["ranking"][0]]
+        cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
+        cells.append(f"{less[row]['less'].split('/')[1]}: {_less(less[row])}" if row in less else "")
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
@@ -215,8 +219,9 @@ if __name__ == "__main__":
     elif chosen.table:
         tables.replace("accuracy", table())
         tables.replace("side", side_table())
+        tables.replace("ranking", ranking_table())
     elif chosen.rows:
         main(chosen.rows, chosen.seeds)
     else:
         for row, (command, data, _) in ROWS.items():
-            print(f"{row:24} python train.py {command} {data}")
+            print(f"{row:28} {command if command.startswith('irspack') else f'python train.py {command}'} {data}")

@@ -1,0 +1,54 @@
+"""The rows of `accuracy.py`: {name: (model with its options, data and protocol, the row that it is compared with)}.
+What options were tried, on validation, is in results/README.md."""
+
+ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
+SMALL = "--target hidden --dropout 0.5 --decay 0.95"
+BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
+STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
+PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
+RATING = {
+    "ml-1m/bias": ("bias", ML1M, None),
+    "ml-1m/autorec-movies": (f"autorec --rows movies {BIG}", ML1M, None),
+    "ml-1m/autorec-users": ("autorec", ML1M, None),
+    "ml-1m/sparsefc": (f"sparsefc {BIG} --sparsity 1e-6", ML1M, "ml-1m/autorec-movies"),
+    "ml-1m/glocalk": (f"glocalk {BIG} --sparsity 1e-6", ML1M, "ml-1m/sparsefc"),
+    "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
+    "u1/bias": ("bias", U1, None),
+    "u1/autorec-users": ("autorec", U1, None),
+    "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
+    "u1/deeprec": ("deeprec --rows movies --hidden 256,256,512 --target hidden --dropout 0.5", U1, None),
+    "u1/sparsefc": (f"sparsefc {SMALL}", U1, "u1/autorec-movies"),
+    "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
+    "u1/glocalk": (f"glocalk {SMALL}", U1, "u1/sparsefc"),
+    "u1/glocalk-shuffled": (f"glocalk {SMALL}", U1, "u1/glocalk"),
+    "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
+    "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
+}
+SIDE = {}  # the same with side features, one kind at a time and all
+for data in ("ml-1m", "u1"):
+    for names in ("genres", "year", "age", "gender", "occupation", "genres,year,age,gender,occupation"):
+        model, options, _ = RATING[f"{data}/autorec-movies"]
+        SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
+RATING |= SIDE
+
+STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
+EDLAE = "--l2 200 --dropout 0.5"
+IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
+RANKING = {
+    "strong/popularity": ("popularity", STRONG, None),
+    "strong/itemknn": ("itemknn", STRONG, None),
+    "strong/ease": ("ease --l2 600", STRONG, None),
+    "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
+    "strong/multdae": ("multdae", STRONG, "strong/edlae"),
+    "strong/multvae": ("multvae", STRONG, "strong/edlae"),
+    "strong/recvae": ("recvae", STRONG, "strong/edlae"),
+    "strong/joint": ("joint", STRONG, "strong/edlae"),
+    "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
+    "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
+    "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
+    "strong-ratings/edlae": (f"ease {EDLAE} --no-signed", MIXED, None),
+    "strong-ratings/ease-signed": ("ease --signed --l2 1000", MIXED, None),
+    "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
+    "strong-ratings/joint": ("joint", MIXED, "strong-ratings/edlae-signed"),
+}
+ROWS = RATING | RANKING
