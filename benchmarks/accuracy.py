@@ -64,7 +64,7 @@ def measure(row, seed):
 
     training, watching = Training(show=sys.stderr.isatty()), []
     start = time.perf_counter()
-    model.fit(split.train, split.validation, training)
+    history = model.fit(split.train, split.validation, training) or []
 
     def watch():
         begin = time.perf_counter()
@@ -73,7 +73,8 @@ def measure(row, seed):
         return rmse
 
     training.watch = None if row in RANKING else watch
-    history = model.refit(split.refit, training) or []
+    if not split.holds_users_out:
+        history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
 
     found = judge()

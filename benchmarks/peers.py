@@ -22,11 +22,8 @@ class Irspack:
         self.options = {name: json.loads(value) for name, value in (option.split("=") for option in options)}
         self.like = like
 
-    def fit(self, *_):
-        """Nothing is chosen: the options are given."""
-
-    def refit(self, matrix, _training):
-        """Train it on the likes."""
+    def fit(self, matrix, _validation, _training):
+        """Train it on the likes; nothing is chosen, the options are given."""
         self.model = getattr(irspack, self.name)(sp.csr_matrix(likes(matrix, self.like)), **self.options).learn()
 
     def score(self, given, _users):

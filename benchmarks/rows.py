@@ -32,6 +32,7 @@ for data in ("ml-1m", "u1"):
 RATING |= SIDE
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
+FAST = "--batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
 RANKING = {
@@ -40,15 +41,16 @@ RANKING = {
     "strong/ease": ("ease --l2 600", STRONG, None),
     "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
-    "strong/multvae": ("multvae", STRONG, "strong/edlae"),
-    "strong/recvae": ("recvae", STRONG, "strong/edlae"),
-    "strong/joint": ("joint", STRONG, "strong/edlae"),
+    "strong/multvae": ("multvae --hidden 200 --anneal 5000", STRONG, "strong/edlae"),
+    "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
+    "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
     "strong-ratings/edlae": (f"ease {EDLAE} --no-signed", MIXED, None),
     "strong-ratings/ease-signed": ("ease --signed --l2 1000", MIXED, None),
     "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
-    "strong-ratings/joint": ("joint", MIXED, "strong-ratings/edlae-signed"),
+    "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
+    "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/ease-signed"),
 }
 ROWS = RATING | RANKING

@@ -38,7 +38,7 @@ class Config:
     """weight of the sum of the squared kernels in the loss"""
     learning_rate: float = 1e-3
     """step size of Adam"""
-    batch_size: int = 500
+    batch_size: int = 100
     """users in a training step"""
     epochs: int = 200
     """most epochs"""

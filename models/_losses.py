@@ -23,6 +23,7 @@ def logistic(likes, logits):
     return ops.mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
 
 
-def multinomial_of_likes(likes, logits):
-    """`multinomial`, but the mean over likes, not users: who likes more counts for more, as in `masked_mse`."""
-    return -ops.sum(likes * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(likes), 1)
+def multinomial_by_user(likes, logits):
+    """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
+    weight = likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
+    return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)

@@ -34,10 +34,11 @@ class Config:
 
 
 class Model(ClosedForm):
-    """A matrix of weights from what was liked (and what was not) to what will be."""
+    """A matrix of weights from what was liked (and what was not) to what will be; with fewer users than inputs, the
+    two thin ones it is the product of."""
 
     predicts_ratings = False
-    arrays = ("inputs", "outputs", "weights")
+    arrays = ("inputs", "outputs", "weights", "onward", "own")
 
     def refit(self, matrix, training=None):
         """Solve for the weights between the movies that occur; all others are 0 in the solution."""
@@ -47,39 +48,45 @@ class Model(ClosedForm):
         self.outputs = self.inputs[self.inputs < self.shape[1]]  # what is liked comes first
         given, n = given[:, self.inputs], len(self.outputs)
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
-        weights = (precision_by_users if given.shape[0] < given.shape[1] else precision)(given, penalty, n)
-        weights /= -weights.diagonal()
-        weights[np.diag_indices(n)] = 0
-        self.weights = weights.astype(np.float32)
+        solve = weights_by_users if given.shape[0] < given.shape[1] else weights
+        self.weights, self.onward, self.own = (part.astype(np.float32) for part in solve(given, penalty, n))
 
     def score(self, given, users=None):
         """Sum of the weights from the movies of each row, (n, n_movies)."""
         scores = np.zeros((given.shape[0], self.shape[1]), np.float32)
-        scores[:, self.outputs] = self._given(given)[:, self.inputs] @ self.weights
+        rows = self._given(given)[:, self.inputs]
+        found = rows @ self.weights
+        if len(self.onward):
+            found = found @ self.onward + rows[:, : len(self.own)].multiply(self.own).toarray()
+        scores[:, self.outputs] = found
         return scores
 
     def _given(self, matrix):
         return (signed_likes if self.config.signed else likes)(matrix, self.like)
 
 
-def precision(given, penalty, n):
-    """The first n columns of the inverse of given' given + diag(penalty), float64, by Cholesky in place."""
+def weights(given, penalty, n):
+    """(inputs x n) weights to the first n inputs, from the inverse of given' given + diag(penalty), float64, by
+    Cholesky in place; and two empty arrays, since `weights_by_users` gives three."""
     gram = (given.T @ given).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += penalty
     factor, _ = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK stores it
     found, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)  # the lower triangle
     for i in range(len(found)):
         found[i, i + 1 :] = found[i + 1 :, i]
-    return found[:, :n]
+    found = found[:, :n] / -found.diagonal()[:n]
+    found[np.diag_indices(n)] = 0
+    return found, np.empty((0, n)), np.empty(n)
 
 
-def precision_by_users(given, penalty, n):
-    """The same from a matrix of users x users, for fewer users than inputs: with W = given / sqrt(penalty) and L L' = I
-    + W W', it is (I - W' (L L')^-1 W) / sqrt(penalty penalty') (Woodbury)."""
-    scaled = (given / np.sqrt(penalty)).astype(np.float64)
+def weights_by_users(given, penalty, n):
+    """The same from a matrix of users x users, for fewer users than inputs, as (weights, onward, own): a row x of
+    inputs scores x weights onward + own x. With W = given / sqrt(penalty), L L' = I + W W' and H = L^-1 W, the inverse
+    is (I - H' H) / sqrt(penalty penalty') (Woodbury)."""
+    root = np.sqrt(penalty)
+    scaled = (given / root).astype(np.float64)
     gram = (scaled @ scaled.T).toarray()
     gram[np.diag_indices_from(gram)] += 1
     half = solve_triangular(cholesky(gram, lower=True), scaled.toarray(), lower=True)
-    found = -half.T @ half[:, :n]
-    found[np.diag_indices(n)] += 1
-    return found / np.sqrt(penalty)[:, None] / np.sqrt(penalty[:n])
+    explained = np.square(half[:, :n]).sum(axis=0)
+    return half.T / root[:, None], half[:, :n] * (root[:n] / (1 - explained)), -explained / (1 - explained)

@@ -4,16 +4,20 @@ Predicting stars well is not the same as recommending well: which movies people 
 choose, how they rate them most about how they will rate. The encoder sees both: the rating less the bias baseline,
 which movies were rated, which were liked. From the latent vector one decoder gives stars (`decoder`, masked MSE, as in
 `autorec`), the other which movies are liked (`ranker`, multinomial, as in `multdae`). The loss is the first plus
-`--weight` times the second, each a mean over what it counts, ratings or likes."""
+`--weight` times the second, each a mean over what it counts, ratings or likes. A like weighs one over the root of its
+user's number of likes: NDCG counts every user alike, a plain sum would listen to those who rate most.
+
+Movies are ranked by the logits and, beside them, by EASE in closed form (`--linear`, `_linear.py`): what a narrow
+latent vector forgets about single pairs of movies, it knows. Both are trained on their own; the share is chosen on
+validation."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from models import _autoencoder, _options
-from models._base import check_like
-from models._losses import masked_mse, multinomial_of_likes
+from models import _autoencoder, _linear, _options
+from models._losses import masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
 from utils.ratings import LIKE
 from utils.training import Judge
@@ -31,6 +35,14 @@ class Config(_options.Config):
     """weight of the likes in the loss"""
     likes_l2: float = 0.0
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
+    linear: bool = True
+    """EASE beside the decoder of likes"""
+    linear_l2: float = 200.0
+    """--l2 of that EASE"""
+    linear_dropout: float = 0.5
+    """--dropout of that EASE"""
+    signed: bool = False
+    """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE, before training stops"""
     like: float | None = None
@@ -38,7 +50,7 @@ class Config(_options.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        check_like(self.like)
+        _linear.config(vars(self))  # which checks its own
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -50,9 +62,34 @@ class Config(_options.Config):
 class Model(_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
+    linear = None
+
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
         self.like = LIKE if config.like is None else config.like
+
+    def fit(self, train_matrix, validation, training):
+        """See `Recommender.fit`; then the linear path, and its share."""
+        self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
+        history = super().fit(train_matrix, validation, training)
+        if self.config.linear:
+            linear = self._fitted(train_matrix)
+            linear.choose(validation, self.score)
+            self.linear = linear
+        return history
+
+    def refit(self, matrix, training):
+        """See `Autoencoder.refit`; the linear path keeps its share."""
+        history = super().refit(matrix, training)
+        if self.linear and not training.interrupted:
+            self.linear = self._fitted(matrix, self.linear.share)
+        return history
+
+    def _fitted(self, matrix, share=None):
+        linear = _linear.Linear(self.shape, _linear.config(vars(self.config)))
+        linear.share = linear.share if share is None else share
+        linear.refit(matrix)
+        return linear
 
     def coders(self, features, n_columns):
         """See `Autoencoder.coders`."""
@@ -79,7 +116,7 @@ class Model(_autoencoder.Autoencoder):
         return [judged, (whole > self.like).astype(np.float32)]
 
     def _losses(self):
-        return {"loss": [masked_mse, multinomial_of_likes], "loss_weights": [1.0, self.config.weight]}
+        return {"loss": [masked_mse, multinomial_by_user], "loss_weights": [1.0, self.config.weight]}
 
     def _step(self):
         train_on_batch = super()._step()
@@ -94,15 +131,19 @@ class Model(_autoencoder.Autoencoder):
         )
 
     def score(self, given, users=None):
-        """Logits of every movie, float32 (n, n_movies)."""
-        return self._apply(self.ranking, given, users)
+        """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
+        logits = self._apply(self.ranking, given, users)
+        return self.linear.beside(given, logits) if self.linear else logits
 
     def save(self, folder):
-        """See `Autoencoder.save`; ranker.keras beside it."""
+        """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""
         super().save(folder)
         self.ranker.save(folder / "ranker.keras")
+        if self.linear:
+            self.linear.save(folder)
 
     def load(self, run):
         """Read them back."""
         self.ranker = keras.models.load_model(run.path("ranker.keras"), safe_mode=True)
+        self.linear = _linear.load(run)
         super().load(run)

@@ -36,12 +36,14 @@ def test_each_column_is_a_ridge_regression_on_the_other_movies(users, options):
     np.testing.assert_allclose(model.score(matrix), given @ expected, atol=1e-5)
 
 
-def test_both_ways_to_the_inverse_give_the_same():
+def test_both_ways_to_the_weights_give_the_same():
     rng = np.random.default_rng(0)
     given, penalty = sp.csr_array((rng.random((30, 12)) < 0.3).astype(np.float32)), rng.random(12) + 0.5
-    expected = np.linalg.inv((given.T @ given).toarray() + np.diag(penalty))[:, :7]
-    np.testing.assert_allclose(ease.precision(given, penalty, 7), expected, atol=1e-12)
-    np.testing.assert_allclose(ease.precision_by_users(given, penalty, 7), expected, atol=1e-12)
+    inverse = np.linalg.inv((given.T @ given).toarray() + np.diag(penalty))[:, :7]
+    expected = -inverse / inverse.diagonal() + np.eye(12, 7)
+    np.testing.assert_allclose(ease.weights(given, penalty, 7)[0], expected, atol=1e-12)
+    weights, onward, own = ease.weights_by_users(given, penalty, 7)
+    np.testing.assert_allclose(weights @ onward + np.eye(12, 7) * own, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"dropout": -0.1}, {"l2": 0.0}, {"l2": float("inf")}])

@@ -7,7 +7,8 @@ from test_likes import planted
 from trained import TABLE, train_on, trained
 
 import models
-from models import joint
+from models import _linear, ease, joint
+from utils.evaluation import ranking_metrics
 from utils.ranking import hide_seen, top_k
 from utils.training import Training
 
@@ -15,7 +16,7 @@ KNOWN = np.arange(TABLE.shape[0])
 
 
 def test_both_decoders_read_one_latent_vector_written_out():
-    model, split = train_on(TABLE, "joint", hidden=(7, 5))
+    model, split = train_on(TABLE, "joint", hidden=(7, 5), linear=False)
     mean, column = model.encoder.get_layer("centre").get_weights()
     layers = {
         layer.name: layer.get_weights()
@@ -47,7 +48,8 @@ def test_the_loss_is_masked_mse_and_the_weighed_multinomial_and_penalties():
     liked = (rows > 3.5).astype(np.float32)
     stars, logits = (np.array(part) for part in model.network(rows, training=False))
     expected = np.mean((stars - rows)[rows > 0] ** 2)
-    expected -= 0.3 * np.mean((logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))[liked > 0])
+    weight = liked / np.sqrt(liked.sum(axis=1, keepdims=True) + 1e-9)
+    expected -= 0.3 * np.sum(weight * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))) / weight.sum()
     kernels = {
         layer.name: layer.get_weights()[0]
         for part in (model.encoder, model.decoder, model.ranker)
@@ -61,13 +63,48 @@ def test_the_loss_is_masked_mse_and_the_weighed_multinomial_and_penalties():
     assert model.network.test_on_batch(rows, [rows, liked])[0] == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_linear_path_is_the_logarithm_of_ease_beside_the_logits():
+    model, split = trained("joint")
+    config = ease.Config(l2=200.0, dropout=0.5)
+    alone = models.build("ease", TABLE.shape, config)
+    alone.refit(split.train)
+    logits = np.array(model.ranking(split.train.toarray(), training=False))
+    expected = np.log(np.maximum(alone.score(split.train), 0.03)) + model.linear.share * logits
+    np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)
+
+
+def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
+    model, split = trained("joint")
+    chosen = model.linear.share
+    try:
+        found = {}
+        for share in _linear.SHARES:
+            model.linear.share = np.float32(share)
+            found[share] = ranking_metrics(model.score, split.validation)["ndcg@100"].value
+    finally:
+        model.linear.share = chosen
+    assert chosen == np.float32(max(found, key=found.get))
+
+
 def test_refit_trains_the_epochs_that_were_best():
     model, _ = train_on(TABLE, "joint", epochs=12, learning_rate=0.2, patience=12)
     history = model.history
     assert model.chosen["epochs"] == max(history, key=lambda row: row["val_ndcg_less_rmse"])["epoch"] < len(history)
 
 
-@pytest.mark.parametrize("option", [{"weight": 5.0}, {"likes_l2": 50.0}, {"like": 2.5}, {"hidden": (4,)}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"weight": 5.0},
+        {"likes_l2": 50.0},
+        {"like": 2.5},
+        {"hidden": (4,)},
+        {"linear": False},
+        {"linear_l2": 1.0},
+        {"linear_dropout": 0.1},
+        {"signed": True},
+    ],
+)
 def test_every_option_of_its_own_changes_the_result(option):
     model, split = trained("joint")
     assert not np.allclose(trained("joint", **option)[0].score(split.train), model.score(split.train), atol=1e-7)

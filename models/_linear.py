@@ -1,0 +1,58 @@
+"""The linear path of `joint`: EASE beside the logits of a decoder. Nothing here needs Keras."""
+
+import numpy as np
+
+from models import ease
+from utils.evaluation import judged_users, ranking_metrics
+from utils.methods import MOST
+
+LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # tried on validation
+
+
+def config(options):
+    """The `ease.Config` that the options of `joint`, a dictionary, come to."""
+    return ease.Config(*(options[name] for name in ("linear_l2", "linear_dropout", "signed", "like")))
+
+
+def load(run):
+    """The linear path of a `utils.runs.Run`, None where its model has none."""
+    options = run.config["options"]
+    if not options.get("linear"):
+        return None
+    linear = Linear(tuple(run.config["shape"]), config(options))
+    linear.load(run)
+    return linear
+
+
+class Linear(ease.Model):
+    """Scores are log max(EASE, LEAST) + share * logits: the logarithm of a probability is a logit, as the decoder's
+    are, and the share is chosen on validation, since both have learned to explain the same likes."""
+
+    arrays = (*ease.Model.arrays, "share")
+    share = np.float32(0.5)  # where validation has no likes to choose it by
+
+    def logits(self, given):
+        """EASE's own part, float32 (n, n_movies), for CSR rows of stars."""
+        return np.log(np.maximum(self.score(given), np.float32(LEAST)))
+
+    def beside(self, given, logits):
+        """The scores, float32 (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
+        return self.logits(given) + self.share * logits
+
+    def choose(self, validation, score):
+        """Take the share that ranks the `Holdout` validation best; score: the decoder's logits as a score function."""
+        users = judged_users(validation, MOST)
+        if not len(users):
+            return
+        given = validation.given[users]
+        own, logits = self.logits(given), score(given, users)
+
+        def ndcg(share):
+            def both(_, some):
+                index = np.searchsorted(users, some)
+                return own[index] + np.float32(share) * logits[index]
+
+            return ranking_metrics(both, validation, MOST)["ndcg@100"].value
+
+        self.share = np.float32(max(SHARES, key=ndcg))
