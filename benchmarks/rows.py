@@ -51,6 +51,6 @@ RANKING = {
     "strong-ratings/ease-signed": ("ease --signed --l2 1000", MIXED, None),
     "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
-    "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/ease-signed"),
+    "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
 ROWS = RATING | RANKING
