@@ -13,7 +13,6 @@ import numpy as np
 import tyro
 
 import models
-from models import _linear
 from utils import latent, options, ranking, runs
 from utils.errors import UserError
 from utils.ratings import index_of
@@ -56,8 +55,10 @@ def scores(run, user, by):
             raise UserError("an autoencoder recommends --by neighbours or --by decoder")
         if method == "decoder":
             score = space.scores(user)
-            if (linear := _linear.load(run)) is not None:
-                score = linear.beside(run.split.known[[user]], score[None])[0]
+            if run.config["options"].get("linear"):
+                from models import _linear  # scipy comes with it: a quarter of a second that others do without
+
+                score = _linear.load(run).beside(run.split.known[[user]], score[None])[0]
         else:
             score = votes(run.split, space, user, latent.Neighbourhood(**chosen["neighbourhood"]))
         return score, (lambda movies: space.stars(user, movies)) if space.biases else None, method

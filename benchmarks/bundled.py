@@ -1,9 +1,10 @@
 """The results table of the README: train and judge every model on the bundled data over several seeds.
 
-python benchmarks/bundled.py [--seeds 3]    writes benchmarks/results/bundled.csv
-python benchmarks/bundled.py --table        writes the README's table from that file
+python benchmarks/bundled.py [MODEL ...] [--seeds 3]    writes benchmarks/results/bundled.csv, all models or those named
+python benchmarks/bundled.py --table                    writes the README's table from that file
 """
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -14,7 +15,18 @@ from pathlib import Path
 import tables
 
 HERE = Path(__file__).resolve().parent
-RUNS = ("autorec", "autorec --rows movies", "itemknn", "bias", "popularity")
+RUNS = (
+    "joint",
+    "autorec",
+    "autorec --rows movies",
+    "ease --l2 200 --dropout 0.5",
+    "multdae",
+    "multvae --hidden 200",
+    "recvae",
+    "itemknn",
+    "bias",
+    "popularity",
+)
 METRICS = ("rmse", "mae", "ndcg@100", "recall@20", "recall@50")
 
 
@@ -29,10 +41,10 @@ def judged(command, seed, folder):
     return json.loads(done.stdout)["runs"][0]
 
 
-def measure(seeds):
+def measure(commands, seeds):
     """Write one row a model, way of recommending and seed."""
-    rows = []
-    for command in RUNS:
+    rows = [row for row in tables.read("bundled.csv") if row["model"] in RUNS and row["model"] not in commands]
+    for command in commands:
         for seed in range(seeds):
             with tempfile.TemporaryDirectory() as folder:
                 found = judged(command, seed, folder)
@@ -42,7 +54,7 @@ def measure(seeds):
                 rounded = {name: value and round(value, 5) for name, value in values.items()}
                 seconds = round(found["seconds"]["train"], 1)
                 rows.append({"model": command, "by": method, "seed": seed, **rounded, "seconds": seconds})
-    tables.write("bundled.csv", rows)
+    tables.write("bundled.csv", sorted(rows, key=lambda row: RUNS.index(row["model"])))
 
 
 def table():
@@ -60,6 +72,13 @@ def table():
 
 
 if __name__ == "__main__":
-    if "--table" not in sys.argv:
-        measure(int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="with its options, as one argument")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N")
+    parser.add_argument("--table", action="store_true")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.models) - set(RUNS):
+        parser.error(f"no such model: {', '.join(sorted(unknown))} (there are: {', '.join(RUNS)})")
+    if not chosen.table:
+        measure(chosen.models or RUNS, chosen.seeds)
     tables.replace("bundled", table())
