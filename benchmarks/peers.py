@@ -38,5 +38,5 @@ class Irspack:
             scores[:, ~test.candidates] = -np.inf
         evaluator = irspack.Evaluator(sp.csr_matrix(likes(test.hidden, test.like)[users]), cutoff=100)
         theirs = evaluator.get_score_from_score_matrix(scores)["ndcg"]
-        if abs(theirs - found["ndcg@100"].value) > 1e-6:
+        if abs(theirs - found["ndcg@100"].value) > 1e-4:  # iALS solves for a user by iteration, each time anew
             raise SystemExit(f"irspack finds NDCG@100 {theirs}, we {found['ndcg@100'].value}")
