@@ -140,7 +140,8 @@ def main(rows, seeds):
         for seed in range(seeds):
             command = [sys.executable, __file__, "--measure", row, str(seed)]
             done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            lines.append(json.loads(done.stdout.splitlines()[-1]) | {"commit": commit})
+            found = next(line for line in done.stdout.splitlines() if line.startswith('{"row"'))
+            lines.append(json.loads(found) | {"commit": commit})
             print(lines[-1], flush=True)
         update(f"{kind(row)}.csv", lines)
         if less := ROWS[row][2]:
