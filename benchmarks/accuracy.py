@@ -140,7 +140,7 @@ def main(rows, seeds):
         for seed in range(seeds):
             command = [sys.executable, __file__, "--measure", row, str(seed)]
             done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            found = next(line for line in done.stdout.splitlines() if line.startswith('{"row"'))
+            found = done.stdout[done.stdout.rindex('{"row"') :]  # irspack's progress bar is on the same line
             lines.append(json.loads(found) | {"commit": commit})
             print(lines[-1], flush=True)
         update(f"{kind(row)}.csv", lines)
