@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import mean_absolute_error, mean_squared_error, ndcg_score
 
 from utils import evaluation, metrics, ranking
+from utils.ratings import likes
 from utils.splits import Holdout
 
 
@@ -53,6 +54,20 @@ def test_ndcg_and_recall_agree_with_literal_loops_and_scikit_learn(k):
         assert ndcg[user] == pytest.approx(ndcg_score(hidden[[user]], scores[[user]], k=k, ignore_ties=True))
 
 
+def test_a_hold_outs_figures_agree_with_irspack(holdout):
+    import irspack
+
+    scores = np.random.default_rng(5).normal(size=holdout.hidden.shape).astype(np.float32)
+    found = evaluation.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
+    judged = evaluation.judged_users(holdout)
+    shown = ranking.hide_seen(scores[judged].copy(), holdout.given[judged])
+    for name, (_, k) in metrics.CUTS.items():
+        truth = sp.csr_matrix(likes(holdout.hidden)[judged])
+        evaluator = irspack.Evaluator(truth, cutoff=k, recall_with_cutoff=True)
+        theirs = evaluator.get_score_from_score_matrix(shown)
+        assert found[name].value == pytest.approx(theirs[name.split("@")[0]], abs=1e-6), name
+
+
 def test_a_hand_computed_case():
     # ranks 1..4: hit, miss, hit, miss; three hidden. DCG = 1 + 1/log2(4) = 1.5; ideal = 1 + 1/log2(3) + 1/2
     hit = np.array([[True, False, True, False]])
@@ -64,8 +79,8 @@ def test_a_hand_computed_case():
 @pytest.fixture
 def holdout():
     rng = np.random.default_rng(0)
-    part = rng.integers(0, 4, (50, 80))  # 0, 1 nothing, 2 given, 3 hidden
-    stars = rng.integers(1, 11, (50, 80)) / 2
+    part = rng.integers(0, 4, (50, 130))  # 0, 1 nothing, 2 given, 3 hidden
+    stars = rng.integers(1, 11, (50, 130)) / 2
     stars[9] = np.minimum(stars[9], 3.5)  # a user who likes nothing
     part[10][part[10] == 3] = 0  # and one of whom nothing is hidden
     return Holdout(sp.csr_array(stars * (part == 2)), sp.csr_array(stars * (part == 3)))
@@ -86,13 +101,13 @@ def test_rating_metrics_agree_with_scikit_learn_after_clipping(holdout):
 
 
 def test_ranking_metrics_judge_hidden_likes_among_movies_not_given(holdout):
-    scores = np.random.default_rng(1).normal(size=(50, 80)).astype(np.float32)
+    scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
     found = evaluation.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
     ndcgs, recalls = [], []
     for user in range(50):
-        hidden = {m for m in range(80) if holdout.hidden[user, m] > 3.5}
+        hidden = {m for m in range(130) if holdout.hidden[user, m] > 3.5}
         if hidden:
-            order = sorted((m for m in range(80) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
+            order = sorted((m for m in range(130) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
             ndcgs.append(literal(order, hidden, 100)[0])
             recalls.append(literal(order, hidden, 20)[1])
     assert found["ndcg@100"].value == pytest.approx(np.mean(ndcgs))
