@@ -32,7 +32,7 @@ for data in ("ml-1m", "u1"):
 RATING |= SIDE
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
-FAST = "--batch-size 100 --patience 10"
+FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
 RANKING = {
