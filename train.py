@@ -12,7 +12,7 @@ from utils import datasets, folds, methods, options, runs, side, splits, tabular
 from utils.errors import UserError
 from utils.training import Training
 
-DEFAULT = "autorec"
+DEFAULT = "joint"
 
 
 @dataclass(frozen=True)

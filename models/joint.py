@@ -29,9 +29,9 @@ class Config(_options.Config):
 
     hidden: _options.Sizes = (200,)
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoders mirror them"""
-    dropout: float = 0.5
+    dropout: float = 0.3
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    weight: float = 1.0
+    weight: float = 0.3
     """weight of the likes in the loss"""
     likes_l2: float = 0.0
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""

@@ -7,7 +7,9 @@ from test_likes import planted
 from trained import TABLE, train_on, trained
 
 import models
+import recommend
 from models import _linear, ease, joint
+from utils import runs
 from utils.evaluation import ranking_metrics
 from utils.ranking import hide_seen, top_k
 from utils.training import Training
@@ -71,6 +73,15 @@ def test_the_linear_path_is_the_logarithm_of_ease_beside_the_logits():
     logits = np.array(model.ranking(split.train.toarray(), training=False))
     expected = np.log(np.maximum(alone.score(split.train), 0.03)) + model.linear.share * logits
     np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [(), ("--no-linear",), ("--protocol", "strong-ratings", "--held-out", "6")])
+def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
+    run = runs.Run(run_of("joint", "--hidden", "8", "--epochs", "2", *options))
+    model, known = models.load(run), run.split.known
+    for user in (0, 7):
+        score, _, _ = recommend.scores(run, user, "decoder")
+        np.testing.assert_allclose(score, model.score(known[[user]], np.array([user]))[0], atol=1e-4)
 
 
 def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
