@@ -10,12 +10,16 @@ import train
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import accuracy
 import bundled
+import peers
 import tables
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
-def test_every_row_is_a_command_of_train(row):
+def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
     command, data, less = accuracy.ROWS[row]
+    if command.startswith("irspack "):
+        assert hasattr(peers.irspack, peers.Irspack(command, 3.5).name)
+        command = "popularity"
     name, chosen, _ = train.parse([*command.split(), *data.split()])
     assert name == command.split()[0]
     assert chosen.data in ("ml-1m", "ml-100k")
@@ -23,7 +27,13 @@ def test_every_row_is_a_command_of_train(row):
 
 
 @pytest.mark.parametrize(
-    ("marker", "table"), [("bundled", bundled.table), ("accuracy", accuracy.table), ("side", accuracy.side_table)]
+    ("marker", "table"),
+    [
+        ("bundled", bundled.table),
+        ("accuracy", accuracy.table),
+        ("side", accuracy.side_table),
+        ("ranking", accuracy.ranking_table),
+    ],
 )
 def test_the_readme_shows_the_results_as_they_are(marker, table):
     assert tables.shown(marker) == table()

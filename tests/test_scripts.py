@@ -260,7 +260,7 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
         (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),
         (["train.py", "bias", "--resume", "--run", "runs/never"], "nothing to resume"),
         (["train.py", "bias", "--run", "utils"], "utils exists and is no run folder"),
-        (["recommend.py"], "--user is needed"),
+        (["recommend.py"], "one of --user, --like-movie and --similar-users is needed"),
         (["recommend.py", "--user", "1", "--run", "utils"], "utils is no run folder"),
         (["recommend.py", "--user", "1", "--by", "magic"], "neighbours"),
         (["evaluate.py", "--run", "runs/never"], "there is no run runs/never"),

@@ -31,7 +31,7 @@ from utils.splits import Split
 
 RUNS = Path("runs")
 ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
-FORMAT = 1  # raised when an older version could no longer read what is written
+FORMAT = 2  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
@@ -47,8 +47,10 @@ class Run:
         except (UnicodeDecodeError, ValueError, OSError):
             raise self._damaged("MANIFEST") from None
         self.config = self.json("config.json")
-        if self.config["format"] > FORMAT:
-            raise UserError(f"{self.folder} was written by a newer version of Reelspace; update, or train again")
+        if self.config["format"] != FORMAT:
+            newer = self.config["format"] > FORMAT
+            age = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
+            raise UserError(f"{self.folder} was written by {age} train again")
 
     def _damaged(self, name):
         return UserError(f"{self.folder / name} is damaged or missing (not what MANIFEST says); train again")

@@ -79,9 +79,9 @@ def print_facts(data, console):
 
 
 def recommendations(found):
-    """The table of an answer of recommend.py."""
-    title = f"For user {found['user']}, by {found['method']}"
-    table = Table(title=title, **STYLE)
+    """The table of movies that recommend.py answers with."""
+    title = f"Like {found['movie']['title']}" if "movie" in found else f"For user {found['user']}, by {found['method']}"
+    table = Table(title=plain(title), **STYLE)
     starred = any("predicted_rating" in item for item in found["items"])
     for name in ("", "title", "year", "genres", *(["stars"] if starred else []), "score"):
         table.add_column(name, justify="left" if name in ("title", "genres") else "right", overflow="fold")
@@ -89,5 +89,18 @@ def recommendations(found):
         stars = [f"{item['predicted_rating']:.1f}"] if starred else []
         title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
         cells = str(item["rank"]), title, year, ", ".join(item["genres"]), *stars, f"{item['score']:.3g}"
+        table.add_row(*map(plain, cells))
+    return table
+
+
+def similar_users(found):
+    """The table of users near one in latent space."""
+    table = Table(title=plain(f"Near user {found['user']} in latent space"), **STYLE)
+    for name in ("", "user", "cosine", "both rated", "both like"):
+        table.add_column(name, justify="left" if name == "both like" else "right", overflow="fold")
+    for item in found["items"]:
+        liked = [movie["title"] for movie in item["both_like"]]
+        shown = ", ".join(liked[:3]) + (f" and {len(liked) - 3} more" if len(liked) > 3 else "")
+        cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), shown
         table.add_row(*map(plain, cells))
     return table

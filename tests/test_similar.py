@@ -1,0 +1,103 @@
+"""recommend.py --like-movie and --similar-users, against scikit-learn and literal loops."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+import recommend
+from utils import latent, runs
+from utils.errors import UserError
+from utils.splits import KNOWN
+
+QUICK = ("--hidden", "8", "--epochs", "3")
+
+
+@pytest.fixture
+def folder(run_of):
+    return run_of("joint", *QUICK)
+
+
+def said(capsys, *arguments):
+    capsys.readouterr()
+    recommend.main([*map(str, arguments), "--json", "-"])
+    return json.loads(capsys.readouterr().out)
+
+
+def known_ratings(run):
+    """{(raw user, raw movie): stars} of what is known."""
+    ratings, known = run.split.ratings, np.isin(run.split.part, KNOWN)
+    users, movies = ratings.user_ids[ratings.user[known]].tolist(), ratings.movie_ids[ratings.movie[known]].tolist()
+    return dict(zip(zip(users, movies, strict=True), ratings.rating[known].tolist(), strict=True))
+
+
+def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
+    found = said(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
+    run = runs.Run(folder)
+    vectors = latent.LatentSpace.load(run).movies
+    own = run.movies.titles.index(found["movie"]["title"])
+    cosines = cosine_similarity(vectors[[own]], vectors)[0]
+    cosines[own] = -np.inf
+    expected = np.argsort(-cosines, kind="stable")[:5]
+    assert [item["movieId"] for item in found["items"]] == run.movies.ids[expected].tolist()
+    np.testing.assert_allclose([item["score"] for item in found["items"]], cosines[expected], atol=1e-5)
+
+
+def test_a_movie_is_named_by_title_or_id(folder, capsys):
+    movies = runs.Run(folder).movies
+    by_id = said(capsys, "--like-movie", movies.ids[4].item(), "--run", folder)
+    by_title = said(capsys, "--like-movie", movies.titles[4].lower(), "--run", folder)
+    assert by_id["items"] == by_title["items"]
+    with pytest.raises(UserError, match="no movie is called 'qqq'"):
+        recommend.main(["--like-movie", "qqq", "--run", str(folder)])
+
+
+def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypatch):
+    run = runs.Run(folder)
+    count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
+    few = sorted(count.values())[len(count) // 2]
+    monkeypatch.setattr(recommend, "FEW", few)
+    most = max(count, key=count.get)
+    items = said(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
+    assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}
+
+
+def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
+    found = said(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
+    run = runs.Run(folder)
+    stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
+    cosines = cosine_similarity(vectors - vectors.mean(axis=0))[2]
+    cosines[2] = -np.inf
+    expected = np.argsort(-cosines, kind="stable")[:4]
+    assert [item["user"] for item in found["items"]] == run.split.ratings.user_ids[expected].tolist()
+    for item, place in zip(found["items"], expected, strict=True):
+        assert item["cosine"] == pytest.approx(cosines[place], abs=1e-5)
+        both = [m for (user, m) in stars if user == 3 and (item["user"], m) in stars]
+        liked = {m for m in both if stars[3, m] > 3.5 and stars[item["user"], m] > 3.5}
+        assert item["both_rated"] == len(both)
+        assert {movie["movieId"] for movie in item["both_like"]} == liked
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["user"]) for row in rows] == [item["user"] for item in found["items"]]
+
+
+def test_the_tables_name_the_movie_and_the_users(folder, capsys):
+    recommend.main(["--like-movie", "planted 3", "--run", str(folder), "-n", "2"])
+    recommend.main(["--similar-users", "3", "--run", str(folder), "-n", "2"])
+    shown = capsys.readouterr().out
+    assert "Like Planted 3" in shown
+    assert "Near user 3 in latent space" in shown
+
+
+@pytest.mark.parametrize("asked", [("--like-movie", "planted 3"), ("--similar-users", "3")])
+def test_a_model_without_a_latent_space_says_so(asked, run_of):
+    with pytest.raises(UserError, match="bias has no latent space"):
+        recommend.main([*asked, "--run", str(run_of("bias"))])
+
+
+@pytest.mark.parametrize("asked", [(), ("--user", "1", "--like-movie", "planted 3")])
+def test_one_question_at_a_time(asked, folder):
+    with pytest.raises(UserError, match="one of --user, --like-movie and --similar-users"):
+        recommend.main([*asked, "--run", str(folder)])
