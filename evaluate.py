@@ -51,7 +51,7 @@ def of_baselines(split, refitted):
     matrix = split.refit if refitted else split.train
     found = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
     for name in BASELINES:
-        model = models.build(name, matrix.shape, models.resolved(models.module(name).Config(), split.ratings.like))
+        model = models.build(name, matrix.shape, models.resolved(models.module(name).Config(), split.ratings))
         model.refit(matrix)
         found[name] = rating_metrics(model, split) | evaluation.ranking_metrics(model.score, split.test)
     return found

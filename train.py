@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict, dataclass, field, make_dataclass
+from itertools import pairwise
 from typing import Literal
 
 from rich.table import Table
@@ -61,7 +62,8 @@ def parse(argv):
 
 def default(config, argv):
     """The model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
-    strong = any(word.endswith("strong-ratings") for word in argv)
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--protocol=") else [word])]
+    strong = ("--protocol", "strong-ratings") in pairwise(words)
     signed = strong and "signed" in config.__dataclass_fields__
     return config(signed=True) if signed else config()
 
@@ -75,7 +77,7 @@ def read(chosen):
 
 def build(name, config, data, seed):
     """The untrained model, with the side features that its config asks for."""
-    model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings.like), seed)
+    model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings), seed)
     if names := getattr(config, "side", ()):
         model.side = side.features(data, names)
     return model
@@ -156,6 +158,9 @@ def main(argv=None):
     training.start(chosen.resume)
 
     say(data, split, console)
+    if getattr(config, "linear", False) and not model.config.linear:
+        note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
+        console.print(f"  {note}", style="dim", soft_wrap=True)
     start = time.perf_counter()
     try:
         history, preferred, refitted = fit(model, split, training, chosen.refit)
@@ -169,7 +174,10 @@ def main(argv=None):
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
             training.forget()
-            raise UserError(f"this {name} does not fit into memory; smaller --hidden sizes may do") from None
+            smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
+            hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
+            hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
+            raise UserError(f"this {name} does not fit into memory{hint}") from None
         raise
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}

@@ -39,7 +39,7 @@ def measure(name):
             ranking.top_k(ranking.hide_seen(model.score(given, users), given), K)
         best = min(best, time.perf_counter() - start)
     users, movies = split.ratings.shape
-    counts = {"users": users, "movies": movies, "cores": os.cpu_count()}
+    counts = {"users": users, "movies": movies, "cores": len(os.sched_getaffinity(0))}
     return {"model": name, "seconds": round(best, 2), **counts, "commit": runs.commit()}
 
 

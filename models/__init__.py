@@ -13,6 +13,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
+LINEAR_MOST = 20_000  # movies; solving for the weights then takes some 10 GB
 _FOLDER = Path(__file__).parent
 
 
@@ -59,9 +60,13 @@ def _quietly():
             os.close(kept)
 
 
-def resolved(config, like):
-    """The config with what depends on the data filled in: the stars above which a rating is a `like`."""
-    return replace(config, like=like) if getattr(config, "like", 0) is None else config
+def resolved(config, ratings):
+    """The config with what depends on the data filled in: the stars above which a rating is a `like`, and no `linear`
+    path where its weights between all pairs of movies would fill the memory."""
+    filled = {"like": ratings.like} if getattr(config, "like", 0) is None else {}
+    if getattr(config, "linear", False) and ratings.shape[1] > LINEAR_MOST:
+        filled["linear"] = False
+    return replace(config, **filled)
 
 
 def build(name, shape, config=None, seed=0):

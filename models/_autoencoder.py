@@ -286,9 +286,9 @@ class Autoencoder(Recommender):
         where an empty row lands. So a movie and the users who like it point the same way."""
         centre = self.encoder.get_layer("centre")
         mean, column = (keras.ops.convert_to_numpy(w) for w in (centre.mean, centre.column))
-        n, stars = len(column), mean + column + 1
+        n, stars = len(column), mean + column + centre.star
         if not self.config.baseline:
-            stars = np.full(n, self.biases.mean + 1, np.float32)
+            stars = np.full(n, self.biases.mean + centre.star, np.float32)
         nothing = self._apply(self.encoder, sp.csr_array((1, n), dtype=np.float32))
         return self._apply(self.encoder, sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
 
@@ -316,7 +316,7 @@ class Autoencoder(Recommender):
 def _numpy(network, batch):
     """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
     for every size of batch, which costs more than it saves."""
-    return keras.ops.convert_to_numpy(network(batch, training=False))
+    return np.asarray(keras.ops.convert_to_numpy(network(batch, training=False)), np.float32)  # never bfloat16
 
 
 def _blocks(rows):

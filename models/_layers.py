@@ -15,8 +15,9 @@ class Centre(keras.layers.Layer):
     the damped mean of what its ratings leave over (the formula of `utils.biases`); so an unseen row is centred like a
     known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit` a
     second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
-    2008). With `like` there is a block more, 1 where the stars are above it. With `normalise` all are divided by the
-    root of the row's number of ratings (SVD++ likewise), so that heavy and light raters look alike to the encoder.
+    2008). With `like` there is a block more, 1 where the stars are above it. `star` stars of the data are one of the
+    features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that heavy
+    and light raters look alike to the encoder.
 
     While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
     adds up; the features are scaled so that the sums are on average those of the whole row.
@@ -24,10 +25,12 @@ class Centre(keras.layers.Layer):
     Mean and column deviations are weights, but not trained: `mean` and `column` are to be assigned. Without `baseline`
     the stars pass as they are and the baseline is 0."""
 
-    def __init__(self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, like=None, **kwargs):
+    def __init__(
+        self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, like=None, star=1.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.damping, self.baseline, self.implicit, self.normalise = damping, baseline, implicit, normalise
-        self.dropout, self.like = dropout, like
+        self.dropout, self.like, self.star = dropout, like, star
 
     def build(self, input_shape):
         """Create mean, (), and column deviations, (n,)."""
@@ -44,7 +47,7 @@ class Centre(keras.layers.Layer):
             baseline = expected + total / ops.maximum(count + self.damping, EPSILON)
         else:
             baseline = ops.zeros_like(ratings)
-        features = observed * (ratings - baseline)
+        features = observed * (ratings - baseline) / self.star
         if self.implicit:
             features = ops.concatenate([features, observed], axis=1)
         if self.like is not None:
@@ -59,7 +62,7 @@ class Centre(keras.layers.Layer):
 
     def get_config(self):
         """The arguments, for saving."""
-        names = ("damping", "baseline", "implicit", "normalise", "dropout", "like")
+        names = ("damping", "baseline", "implicit", "normalise", "dropout", "like", "star")
         mine = {name: getattr(self, name) for name in names}
         return super().get_config() | mine
 

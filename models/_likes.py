@@ -13,6 +13,7 @@ from models._base import Recommender, check_like
 from models._layers import dense_layers
 from models._losses import multinomial
 from utils import batches
+from utils.errors import UserError
 from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
@@ -45,7 +46,7 @@ class Config:
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
     like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         check_like(self.like)
@@ -132,6 +133,8 @@ class LikesAutoencoder(Recommender):
 
     def _train(self, matrix, config, training, phase, judge=None):
         given, judged = self._given(matrix), likes(matrix, self.like)
+        if not judged.nnz:
+            raise UserError(f"no rating is above {self.like:g} stars, so there are no likes to learn from; see --like")
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
         epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
         self.network.compile(Adam(config.learning_rate), loss=self.loss, jit_compile=False)

@@ -12,13 +12,15 @@ SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # tried on validation
 
 def config(options):
     """The `ease.Config` that the options of `joint`, a dictionary, come to."""
+    if not 0 <= options["linear_dropout"] < 1 or not 0 < options["linear_l2"] < np.inf:
+        raise ValueError("linear-dropout must be in [0, 1) and linear-l2 above 0")
     return ease.Config(*(options[name] for name in ("linear_l2", "linear_dropout", "signed", "like")))
 
 
 def load(run):
     """The linear path of a `utils.runs.Run`, None where its model has none."""
     options = run.config["options"]
-    if not options.get("linear"):
+    if not (options.get("linear") and run.holds("weights.npz")):
         return None
     linear = Linear(tuple(run.config["shape"]), config(options))
     linear.load(run)
@@ -26,8 +28,9 @@ def load(run):
 
 
 class Linear(ease.Model):
-    """Scores are log max(EASE, LEAST) + share * logits: the logarithm of a probability is a logit, as the decoder's
-    are, and the share is chosen on validation, since both have learned to explain the same likes."""
+    """Scores are log max(EASE, LEAST) + share * logits. Both are, up to a constant of the user's, logarithms of what is
+    likely; the share is chosen on validation, since both have learned to explain the same likes. In small data most of
+    EASE's scores lie below LEAST, and the decoder alone ranks these movies."""
 
     arrays = (*ease.Model.arrays, "share")
     share = np.float32(0.5)  # where validation has no likes to choose it by

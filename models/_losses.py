@@ -26,4 +26,5 @@ def logistic(likes, logits):
 def multinomial_by_user(likes, logits):
     """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
     weight = likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
+    logits = ops.cast(logits, weight.dtype)
     return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)

@@ -30,7 +30,7 @@ class Config:
     dropout: float = 0.2
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
     target: Literal["all", "hidden"] = "all"
-    """the loss counts all of a row's ratings, or only those hidden from the encoder"""
+    """the loss of the stars counts all of a row's ratings, or only those hidden from the encoder"""
     l2: float = 0.06
     """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
     side: Names = ()

@@ -2,16 +2,20 @@
 
 B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 with the weight of a movie on itself 0. X (users x movies) is 1
 where a movie was liked; Z is X, and with `signed` beside it a second block that is 1 where a movie was rated without
-being liked, which is not in the papers. penalty_i = l2, the same for all, is EASE. With `--dropout p` it is l2 + p / (1
-- p) times how often input i occurs: what training on rows of which a share p is hidden comes to (EDLAE, full rank)."""
+being liked, which is not in the papers; that movie itself, rated low, may weigh (against it). penalty_i = l2, the
+same for all, is EASE. With `--dropout p` it is l2 + p / (1 - p) times how often input i occurs: what training on rows
+of which a share p is hidden comes to (EDLAE, full rank)."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
 
 from models._base import ClosedForm, check_like
+from utils.errors import UserError
 from utils.ratings import likes, signed_likes
+
+SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,13 @@ class Config:
     """Options of `ease`."""
 
     l2: float = 300.0
-    """penalty on the weights; it grows with the number of users"""
+    """penalty on the weights; more users want a higher one"""
     dropout: float = 0.0
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         check_like(self.like)
@@ -46,10 +50,17 @@ class Model(ClosedForm):
         count = np.asarray(given.sum(axis=0)).ravel()
         self.inputs = np.flatnonzero(count)
         self.outputs = self.inputs[self.inputs < self.shape[1]]  # what is liked comes first
+        if not len(self.outputs):
+            raise UserError(f"no rating is above {self.like:g} stars, so there are no likes to learn from; see --like")
         given, n = given[:, self.inputs], len(self.outputs)
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
         solve = weights_by_users if given.shape[0] < given.shape[1] else weights
-        self.weights, self.onward, self.own = (part.astype(np.float32) for part in solve(given, penalty, n))
+        try:
+            self.weights, self.onward, self.own = (part.astype(np.float32) for part in solve(given, penalty, n))
+        except LinAlgError:
+            raise UserError(
+                f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
+            ) from None
 
     def score(self, given, users=None):
         """Sum of the weights from the movies of each row, (n, n_movies)."""
@@ -68,13 +79,16 @@ class Model(ClosedForm):
 def weights(given, penalty, n):
     """(inputs x n) weights to the first n inputs, from the inverse of given' given + diag(penalty), float64, by
     Cholesky in place; and two empty arrays, since `weights_by_users` gives three."""
-    gram = (given.T @ given).toarray().astype(np.float64)
+    gram = (given.T @ given).astype(np.float64).toarray()
     gram[np.diag_indices_from(gram)] += penalty
-    factor, _ = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK stores it
+    factor, failed = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK has it
+    if failed or factor.diagonal().min() < SINGULAR * factor.diagonal().max():
+        raise LinAlgError
     found, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)  # the lower triangle
     for i in range(len(found)):
         found[i, i + 1 :] = found[i + 1 :, i]
-    found = found[:, :n] / -found.diagonal()[:n]
+    found = found[:, :n]
+    found /= -found.diagonal()
     found[np.diag_indices(n)] = 0
     return found, np.empty((0, n)), np.empty(n)
 
@@ -89,4 +103,6 @@ def weights_by_users(given, penalty, n):
     gram[np.diag_indices_from(gram)] += 1
     half = solve_triangular(cholesky(gram, lower=True), scaled.toarray(), lower=True)
     explained = np.square(half[:, :n]).sum(axis=0)
+    if (1 - explained).min(initial=1) < SINGULAR:
+        raise LinAlgError
     return half.T / root[:, None], half[:, :n] * (root[:n] / (1 - explained)), -explained / (1 - explained)

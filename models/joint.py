@@ -44,9 +44,9 @@ class Config(_options.Config):
     signed: bool = False
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     patience: int = 15
-    """epochs without a better validation figure, NDCG@100 less RMSE, before training stops"""
+    """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
     like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         super().__post_init__()
@@ -67,13 +67,18 @@ class Model(_autoencoder.Autoencoder):
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
         self.like = LIKE if config.like is None else config.like
+        self.star = (
+            self.like / LIKE
+        )  # one of five, in the stars of the data: what is learned does not hang on the scale
 
     def fit(self, train_matrix, validation, training):
-        """See `Recommender.fit`; then the linear path, and its share."""
+        """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
+        linear = None
+        if self.config.linear and (train_matrix.data > self.like).any():
+            linear = self._fitted(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
         history = super().fit(train_matrix, validation, training)
-        if self.config.linear:
-            linear = self._fitted(train_matrix)
+        if linear:
             linear.choose(validation, self.score)
             self.linear = linear
         return history
@@ -81,7 +86,9 @@ class Model(_autoencoder.Autoencoder):
     def refit(self, matrix, training):
         """See `Autoencoder.refit`; the linear path keeps its share."""
         history = super().refit(matrix, training)
-        if self.linear and not training.interrupted:
+        if training.interrupted:
+            self._join()  # of the parts that are kept
+        elif self.linear:
             self.linear = self._fitted(matrix, self.linear.share)
         return history
 
@@ -98,12 +105,13 @@ class Model(_autoencoder.Autoencoder):
         l2 = keras.regularizers.L2(config.likes_l2 * self.per_rating)
         self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
         for i, units in enumerate(up):
-            self.ranker.add(keras.layers.Dense(units, config.activation, kernel_regularizer=l2, name=f"ranker_{i}"))
-        self.ranker.add(keras.layers.Dense(n_columns, kernel_regularizer=l2, name="logits"))
+            dense = {"kernel_regularizer": l2, "dtype": self._dtype(), "name": f"ranker_{i}"}
+            self.ranker.add(keras.layers.Dense(units, config.activation, **dense))
+        self.ranker.add(keras.layers.Dense(n_columns, kernel_regularizer=l2, dtype=self._dtype(), name="logits"))
         return latent, decoder
 
     def _centring(self):
-        return *super()._centring(), self.like
+        return *super()._centring(), self.like, self.star
 
     def _join(self):
         super()._join()
@@ -116,7 +124,7 @@ class Model(_autoencoder.Autoencoder):
         return [judged, (whole > self.like).astype(np.float32)]
 
     def _losses(self):
-        return {"loss": [masked_mse, multinomial_by_user], "loss_weights": [1.0, self.config.weight]}
+        return {"loss": [masked_mse, multinomial_by_user], "loss_weights": [self.star**-2, self.config.weight]}
 
     def _step(self):
         train_on_batch = super()._step()
@@ -126,9 +134,11 @@ class Model(_autoencoder.Autoencoder):
         rmse = self._validation_rmse(validation)
         if not len(judged_users(validation)):
             return Judge(rmse)
-        return Judge(
-            lambda: ranking_metrics(self.score, validation)["ndcg@100"].value - rmse(), "val_ndcg_less_rmse", True
-        )
+
+        def both():
+            return ranking_metrics(self.score, validation)["ndcg@100"].value - rmse() / self.star
+
+        return Judge(both, "val_ndcg_less_rmse", True)
 
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""

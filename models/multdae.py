@@ -10,7 +10,7 @@ class Config(_likes.Config):
     """Options of `multdae`."""
 
     l2: float = 1e-5
-    """weight of the sum of the squared kernels in the loss; the paper's .01 / 500"""
+    """weight of the sum of the squared kernels in the loss; the paper's code has .01 / 500"""
 
 
 class Model(_likes.LikesAutoencoder):

@@ -4,7 +4,8 @@ The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1),
 before this epoch, and of a wide normal; so the encoder does not forget while the decoder follows. The KL divergence to
 it, of the drawn vector, weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
 train the encoder on rows with a share hidden, and one that trains the decoder on whole rows. The paper has an Adam for
-each of the two; here one keeps the moments of both."""
+each of the two; here one keeps the moments of both and counts the steps of both, which makes the decoder's first steps
+larger."""
 
 import math
 from dataclasses import dataclass

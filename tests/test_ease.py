@@ -9,6 +9,7 @@ from trained import TABLE
 import models
 import train
 from models import ease
+from utils.errors import UserError
 from utils.ratings import likes, signed_likes
 
 
@@ -52,8 +53,18 @@ def test_impossible_options_are_refused(options):
         ease.Config(**options)
 
 
+@pytest.mark.parametrize("users", [30, 60])
+def test_a_penalty_too_small_to_tell_movies_apart_is_refused(users):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    matrix = sp.hstack([matrix, matrix], format="csr")
+    model = models.build("ease", matrix.shape, ease.Config(l2=1e-300))
+    with pytest.raises(UserError, match="l2 1e-300 is too small"):
+        model.refit(matrix)
+
+
 @pytest.mark.parametrize("argument", ["--protocol strong-ratings", "--protocol=strong-ratings"])
 def test_low_ratings_are_inputs_by_default_where_the_protocol_gives_them(argument):
     assert train.parse(["ease", *argument.split()])[2].signed
     assert not train.parse(["ease", *argument.split(), "--no-signed"])[2].signed
     assert not train.parse(["ease", "--protocol", "strong"])[2].signed
+    assert not train.parse(["ease", "--run", "runs/strong-ratings"])[2].signed

@@ -1,15 +1,20 @@
 """The joint model: both decoders written out in numpy, its loss, and its answers without Keras."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_autoencoders import literal_centre
 from test_likes import planted
 from trained import TABLE, train_on, trained
 
+import evaluate
 import models
 import recommend
-from models import _linear, ease, joint
-from utils import runs
+import train
+from models import _autoencoder, _linear, ease, joint
+from utils import latent, runs
+from utils.errors import UserError
 from utils.evaluation import ranking_metrics
 from utils.ranking import hide_seen, top_k
 from utils.training import Training
@@ -82,6 +87,59 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
     for user in (0, 7):
         score, _, _ = recommend.scores(run, user, "decoder")
         np.testing.assert_allclose(score, model.score(known[[user]], np.array([user]))[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("top", [1, 2, 20])
+def test_what_is_learned_does_not_hang_on_the_scale(top):
+    table = replace(TABLE, rating=TABLE.rating * top, scale=(0.5 * top, 5.0 * top))
+    model, split = train_on(table, "joint", like=table.like, epochs=1, batch_size=100, dropout=0, linear=False, l2=0)
+    same, _ = train_on(TABLE, "joint", epochs=1, batch_size=100, dropout=0, linear=False, l2=0)
+    here, there = (np.array(m.encoder(s.toarray())) for m, s in ((model, split.train), (same, split.train / top)))
+    np.testing.assert_allclose(here, there, atol=0.02)
+    ours, theirs = (
+        m.network.test_on_batch(s.toarray(), [s.toarray(), (s.toarray() > m.like).astype(np.float32)])
+        for m, s in ((model, split.train), (same, split.train / top))
+    )
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=0.02)
+
+
+def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
+    model, split = train_on(TABLE, "joint")
+    before, training = model.score(split.train), Training()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_autoencoder, "train", interrupted)
+    model.refit(split.refit, training)
+    assert training.interrupted
+    np.testing.assert_array_equal(model.score(split.train), before)
+
+
+def test_where_nobody_likes_anything_stars_are_learned_all_the_same(tmp_path, capsys):
+    lines = [f"{u},{m},{1 + (u + m) % 3}" for u in range(20) for m in range(15) if (u * m) % 4]
+    (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    data = ["--data", str(tmp_path / "ratings.csv"), "--scale", "1,5", "--hidden", "4", "--epochs", "2"]
+    train.main(["joint", *data, "--run", str(tmp_path / "run")])
+    recommend.main(["--user", "3", "--run", str(tmp_path / "run"), "--by", "decoder"])
+    assert "For user 3, by decoder" in capsys.readouterr().out
+    for name, options in (("multdae", data), ("recvae", [*data[:4], "--hidden", "8,4"]), ("ease", data[:4])):
+        with pytest.raises(UserError, match=r"no rating is above 3\.5 stars, so there are no likes"):
+            train.main([name, *options, "--run", str(tmp_path / name)])
+
+
+def test_bfloat16_answers_are_float32(run_of, capsys):
+    folder = run_of("joint", "--hidden", "8", "--epochs", "1", "--precision", "bfloat16")
+    evaluate.main(["--run", str(folder)])
+    recommend.main(["--user", "3", "--run", str(folder)])
+    assert latent.LatentSpace.load(runs.Run(folder)).users.dtype == np.float32
+
+
+def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monkeypatch, planted, tmp_path, capsys):
+    monkeypatch.setattr(models, "LINEAR_MOST", 23)
+    train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--hidden", "4", "--epochs", "1"])
+    assert "EASE beside the decoder is left out: more than 23 movies" in capsys.readouterr().out
+    assert not runs.Run(tmp_path / "run").config["options"]["linear"]
 
 
 def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():

@@ -71,6 +71,10 @@ class Run:
         for name in self._sha256:
             self.path(name)
 
+    def holds(self, name):
+        """Whether the run has a file of that name."""
+        return name in self._sha256
+
     def json(self, name):
         """The contents of a JSON file of the run."""
         return json.loads(self.path(name).read_text(encoding="utf-8"))
