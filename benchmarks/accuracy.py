@@ -169,7 +169,7 @@ def _results(kind):
 
 
 def _less(found):
-    difference, low, high = (f"{float(found[name]):+.4f}" for name in ("difference", "low", "high"))
+    difference, low, high = (f"{float(found[name]) + 0.0:+.4f}" for name in ("difference", "low", "high"))
     return f"{difference} ({low} to {high})"
 
 

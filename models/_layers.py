@@ -16,8 +16,8 @@ class Centre(keras.layers.Layer):
     known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit` a
     second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
     2008). With `like` there is a block more, 1 where the stars are above it. `star` stars of the data are one of the
-    features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that heavy
-    and light raters look alike to the encoder.
+    features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that
+    heavy and light raters look alike to the encoder.
 
     While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
     adds up; the features are scaled so that the sums are on average those of the whole row.
