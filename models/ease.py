@@ -9,7 +9,7 @@ of which a share p is hidden comes to (EDLAE, full rank)."""
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
+from numpy.linalg import LinAlgError
 
 from models._base import ClosedForm, check_like
 from utils.errors import UserError
@@ -79,6 +79,8 @@ class Model(ClosedForm):
 def weights(given, penalty, n):
     """(inputs x n) weights to the first n inputs, from the inverse of given' given + diag(penalty), float64, by
     Cholesky in place; and two empty arrays, since `weights_by_users` gives three."""
+    from scipy.linalg import lapack  # a third of a second that recommending does without
+
     gram = (given.T @ given).astype(np.float64).toarray()
     gram[np.diag_indices_from(gram)] += penalty
     factor, failed = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK has it
@@ -97,6 +99,8 @@ def weights_by_users(given, penalty, n):
     """The same from a matrix of users x users, for fewer users than inputs, as (weights, onward, own): a row x of
     inputs scores x weights onward + own x. With W = given / sqrt(penalty), L L' = I + W W' and H = L^-1 W, the inverse
     is (I - H' H) / sqrt(penalty penalty') (Woodbury)."""
+    from scipy.linalg import cholesky, solve_triangular
+
     root = np.sqrt(penalty)
     scaled = (given / root).astype(np.float64)
     gram = (scaled @ scaled.T).toarray()
