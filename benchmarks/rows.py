@@ -35,6 +35,7 @@ STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("
 FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
+VAE = "dim_z=200 enc_hidden_dims=600 train_epochs=60"
 RANKING = {
     "strong/popularity": ("popularity", STRONG, None),
     "strong/itemknn": ("itemknn", STRONG, None),
@@ -47,6 +48,7 @@ RANKING = {
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
+    "strong/irspack-multvae": (f"irspack MultVAERecommender {VAE}", STRONG, "strong/multvae"),
     "strong-ratings/edlae": (f"ease {EDLAE} --no-signed", MIXED, None),
     "strong-ratings/ease-signed": ("ease --signed --l2 1000", MIXED, None),
     "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),

@@ -18,7 +18,8 @@ import tables
 def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
     command, data, less = accuracy.ROWS[row]
     if command.startswith("irspack "):
-        assert hasattr(peers.irspack, peers.Irspack(command, 3.5).name)
+        name = peers.Irspack(command, 3.5).name
+        assert hasattr(peers.irspack, name) or name == "MultVAERecommender"  # which is there once JAX is installed
         command = "popularity"
     name, chosen, _ = train.parse([*command.split(), *data.split()])
     assert name == command.split()[0]
