@@ -107,7 +107,7 @@ def answer(run, options_):
     score = ranking.hide_seen(score[None], (np.zeros(len(seen), int), seen))
     top = ranking.top_k(score, options_.n)[0]
     top = top[np.isfinite(score[0, top])]
-    items = [{"rank": i + 1, **run.movies.describe(m), "score": float(score[0, m])} for i, m in enumerate(top)]
+    items = ranked(run.movies, top, score[0, top])
     if stars is not None:
         for item, value in zip(items, np.clip(stars(top), *ratings.scale), strict=True):
             item["predicted_rating"] = round(float(value), 3)
@@ -119,6 +119,14 @@ def answer(run, options_):
         "items": items,
         "seconds": seconds,
     }
+
+
+def ranked(movies, indices, values):
+    """The movies at these indices, best first, with their scores: plain values for --json."""
+    return [
+        {"rank": rank, **movies.describe(m), "score": float(value)}
+        for rank, (m, value) in enumerate(zip(indices, values, strict=True), 1)
+    ]
 
 
 def space_of(run):
@@ -138,11 +146,8 @@ def movies_like(run, options_):
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
     own = index_of(pool, np.array([movie]))
     index, near = latent.nearest(space.movies[pool], space.movies[[movie]], options_.n, own)
-    items = [
-        {"rank": rank, **run.movies.describe(m), "score": float(cosine)}
-        for rank, (m, cosine) in enumerate(zip(pool[index[0]], near[0], strict=True), 1)
-        if cosine > -1
-    ]
+    there = near[0] > -1  # there may be fewer than n
+    items = ranked(run.movies, pool[index[0, there]], near[0, there])
     seconds = round(time.perf_counter() - start, 4)
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items, "seconds": seconds}
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from peers import Irspack
 from rows import RANKING, ROWS, SIDE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -55,7 +54,12 @@ def measure(row, seed):
     place = np.arange(data.ratings.shape[0])
     if row.endswith("-shuffled"):
         split, place = shuffle(split, seed)
-    model = train.build(name, config, data, seed) if ours else Irspack(command, data.ratings.like)
+    if ours:
+        model = train.build(name, config, data, seed)
+    else:
+        from peers import Irspack  # a development requirement, which our own rows do without
+
+        model = Irspack(command, data.ratings.like)
 
     def judge():
         if row in RANKING:
@@ -80,15 +84,13 @@ def measure(row, seed):
     found = judge()
     if not ours:
         model.check(split.test, found)
-    metric = found[JUDGED[kind(row)][1]]
+    (first, *others), compared = JUDGED[kind(row)]
+    metric = found[compared]
     np.savez(_kept(row, seed), total=metric.total[place], count=metric.count[place])
-    estimates = {
-        name: {k: round(v, 5) for k, v in parts.items()} for name, parts in evaluation.estimates(found).items()
-    }
+    estimates = evaluation.estimates(found)
     line = {"row": row, "command": f"{command} {ROWS[row][1]}", "seed": seed}
-    for shown in JUDGED[kind(row)][0]:
-        line[shown] = estimates[shown]["value"]
-    line |= {end: estimates[JUDGED[kind(row)][0][0]][end] for end in ("low", "high")}
+    line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
+    line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
     if row not in RANKING:
         line["test_selected_rmse"] = round(min(line["watched"] for line in history), 5) if history else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -66,9 +66,9 @@ class Autoencoder(Recommender):
         """Side features (of the rows, of the columns)."""
         return self.side.of(self.config.rows)
 
-    def _dense(self, units, activation, name):
-        """A dense layer with the penalty of the config."""
-        l2 = keras.regularizers.L2(self.config.l2 * self.per_rating)
+    def _dense(self, units, activation, name, l2=None):
+        """A dense layer with the penalty l2, the config's where None."""
+        l2 = keras.regularizers.L2((self.config.l2 if l2 is None else l2) * self.per_rating)
         return keras.layers.Dense(units, activation, kernel_regularizer=l2, dtype=self._dtype(), name=name)
 
     def _dtype(self):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from utils.errors import UserError
 from utils.ratings import LIKE
 
 
@@ -55,6 +56,12 @@ def check_like(like):
     """Refuse a threshold that is no number."""
     if like is not None and not np.isfinite(like):
         raise ValueError(f"like must be a number of stars, got {like}")
+
+
+def check_liked(n, like):
+    """Refuse ratings of which n = 0 are likes."""
+    if not n:
+        raise UserError(f"no rating is above {like:g} stars, so there are no likes to learn from; see --like")
 
 
 class ClosedForm(Recommender):

@@ -9,11 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from models._adam import Adam
-from models._base import Recommender, check_like
+from models._base import Recommender, check_like, check_liked
 from models._layers import dense_layers
 from models._losses import multinomial
 from utils import batches
-from utils.errors import UserError
 from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
@@ -133,8 +132,7 @@ class LikesAutoencoder(Recommender):
 
     def _train(self, matrix, config, training, phase, judge=None):
         given, judged = self._given(matrix), likes(matrix, self.like)
-        if not judged.nnz:
-            raise UserError(f"no rating is above {self.like:g} stars, so there are no likes to learn from; see --like")
+        check_liked(judged.nnz, self.like)
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
         epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
         self.network.compile(Adam(config.learning_rate), loss=self.loss, jit_compile=False)

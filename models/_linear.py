@@ -3,8 +3,8 @@
 import numpy as np
 
 from models import ease
-from utils.evaluation import judged_users, ranking_metrics
-from utils.methods import MOST
+from utils.evaluation import judged_users
+from utils.methods import MOST, ndcg
 
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # tried on validation
@@ -19,10 +19,9 @@ def config(options):
 
 def load(run):
     """The linear path of a `utils.runs.Run`, None where its model has none."""
-    options = run.config["options"]
-    if not (options.get("linear") and run.holds("weights.npz")):
+    if not run.holds("weights.npz"):
         return None
-    linear = Linear(tuple(run.config["shape"]), config(options))
+    linear = Linear(tuple(run.config["shape"]), config(run.config["options"]))
     linear.load(run)
     return linear
 
@@ -51,11 +50,11 @@ class Linear(ease.Model):
         given = validation.given[users]
         own, logits = self.logits(given), score(given, users)
 
-        def ndcg(share):
+        def of(share):
             def both(_, some):
                 index = np.searchsorted(users, some)
                 return own[index] + np.float32(share) * logits[index]
 
-            return ranking_metrics(both, validation, MOST)["ndcg@100"].value
+            return ndcg(both, validation)
 
-        self.share = np.float32(max(SHARES, key=ndcg))
+        self.share = np.float32(max(SHARES, key=of))

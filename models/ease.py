@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from models._base import ClosedForm, check_like
+from models._base import ClosedForm, check_like, check_liked
 from utils.errors import UserError
 from utils.ratings import likes, signed_likes
 
@@ -50,8 +50,7 @@ class Model(ClosedForm):
         count = np.asarray(given.sum(axis=0)).ravel()
         self.inputs = np.flatnonzero(count)
         self.outputs = self.inputs[self.inputs < self.shape[1]]  # what is liked comes first
-        if not len(self.outputs):
-            raise UserError(f"no rating is above {self.like:g} stars, so there are no likes to learn from; see --like")
+        check_liked(len(self.outputs), self.like)
         given, n = given[:, self.inputs], len(self.outputs)
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
         solve = weights_by_users if given.shape[0] < given.shape[1] else weights
@@ -92,7 +91,7 @@ def weights(given, penalty, n):
     found = found[:, :n]
     found /= -found.diagonal()
     found[np.diag_indices(n)] = 0
-    return found, np.empty((0, n)), np.empty(n)
+    return found, np.empty((0, n)), np.empty(0)
 
 
 def weights_by_users(given, penalty, n):

@@ -67,15 +67,15 @@ class Model(_autoencoder.Autoencoder):
     def __init__(self, shape, config, seed=0):
         super().__init__(shape, config, seed)
         self.like = LIKE if config.like is None else config.like
-        self.star = (
-            self.like / LIKE
-        )  # one of five, in the stars of the data: what is learned does not hang on the scale
+        # one star of five, in the stars of the data: what is learned does not hang on the scale
+        self.star = self.like / LIKE
 
     def fit(self, train_matrix, validation, training):
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = self._fitted(train_matrix)  # first, since it takes most memory
+            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)))
+            linear.refit(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
         history = super().fit(train_matrix, validation, training)
         if linear:
@@ -89,25 +89,17 @@ class Model(_autoencoder.Autoencoder):
         if training.interrupted:
             self._join()  # of the parts that are kept
         elif self.linear:
-            self.linear = self._fitted(matrix, self.linear.share)
+            self.linear.refit(matrix)
         return history
-
-    def _fitted(self, matrix, share=None):
-        linear = _linear.Linear(self.shape, _linear.config(vars(self.config)))
-        linear.share = linear.share if share is None else share
-        linear.refit(matrix)
-        return linear
 
     def coders(self, features, n_columns):
         """See `Autoencoder.coders`."""
         config, up = self.config, self.config.hidden[-2::-1]
         latent, decoder = self._down(features), self._up(up, n_columns)
-        l2 = keras.regularizers.L2(config.likes_l2 * self.per_rating)
         self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
         for i, units in enumerate(up):
-            dense = {"kernel_regularizer": l2, "dtype": self._dtype(), "name": f"ranker_{i}"}
-            self.ranker.add(keras.layers.Dense(units, config.activation, **dense))
-        self.ranker.add(keras.layers.Dense(n_columns, kernel_regularizer=l2, dtype=self._dtype(), name="logits"))
+            self.ranker.add(self._dense(units, config.activation, f"ranker_{i}", config.likes_l2))
+        self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2))
         return latent, decoder
 
     def _centring(self):

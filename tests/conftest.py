@@ -1,11 +1,13 @@
 """Small ratings with known answers, and runs trained on them once for all tests."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import recommend
 import train
 from utils.ratings import Ratings
 
@@ -19,6 +21,13 @@ def real(name):
     if not folder.is_dir():
         pytest.skip(f"{name} is not at {folder}")
     return folder
+
+
+def answer(capsys, *arguments):
+    """What recommend.py --json - prints."""
+    capsys.readouterr()  # what training printed
+    recommend.main([*map(str, arguments), "--json", "-"])
+    return json.loads(capsys.readouterr().out)
 
 
 def random_ratings(n_users=40, n_movies=30, n=500, seed=0, half_stars=True):

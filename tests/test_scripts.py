@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BUNDLED, REPOSITORY, real
+from conftest import BUNDLED, REPOSITORY, answer, real
 
 import evaluate
 import models
@@ -21,13 +21,6 @@ from utils.errors import UserError
 from utils.ratings import likes
 
 QUICK = ("--hidden", "16", "--epochs", "40", "--dropout", "0.2", "--learning-rate", "0.01")
-
-
-def answer(capsys, *arguments):
-    """What recommend.py --json - prints."""
-    capsys.readouterr()  # what training printed
-    recommend.main([*map(str, arguments), "--json", "-"])
-    return json.loads(capsys.readouterr().out)
 
 
 def script(*arguments, code=0, cwd=REPOSITORY):

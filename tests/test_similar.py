@@ -1,10 +1,10 @@
 """recommend.py --like-movie and --similar-users, against scikit-learn and literal loops."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
+from conftest import answer
 from sklearn.metrics.pairwise import cosine_similarity
 
 import recommend
@@ -20,12 +20,6 @@ def folder(run_of):
     return run_of("joint", *QUICK)
 
 
-def said(capsys, *arguments):
-    capsys.readouterr()
-    recommend.main([*map(str, arguments), "--json", "-"])
-    return json.loads(capsys.readouterr().out)
-
-
 def known_ratings(run):
     """{(raw user, raw movie): stars} of what is known."""
     ratings, known = run.split.ratings, np.isin(run.split.part, KNOWN)
@@ -34,7 +28,7 @@ def known_ratings(run):
 
 
 def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
-    found = said(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
+    found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
     run = runs.Run(folder)
     vectors = latent.LatentSpace.load(run).movies
     own = run.movies.titles.index(found["movie"]["title"])
@@ -47,8 +41,8 @@ def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
 
 def test_a_movie_is_named_by_title_or_id(folder, capsys):
     movies = runs.Run(folder).movies
-    by_id = said(capsys, "--like-movie", movies.ids[4].item(), "--run", folder)
-    by_title = said(capsys, "--like-movie", movies.titles[4].lower(), "--run", folder)
+    by_id = answer(capsys, "--like-movie", movies.ids[4].item(), "--run", folder)
+    by_title = answer(capsys, "--like-movie", movies.titles[4].lower(), "--run", folder)
     assert by_id["items"] == by_title["items"]
     with pytest.raises(UserError, match="no movie is called 'qqq'"):
         recommend.main(["--like-movie", "qqq", "--run", str(folder)])
@@ -60,12 +54,12 @@ def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypa
     few = sorted(count.values())[len(count) // 2]
     monkeypatch.setattr(recommend, "FEW", few)
     most = max(count, key=count.get)
-    items = said(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
+    items = answer(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
     assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}
 
 
 def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
-    found = said(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
+    found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
     run = runs.Run(folder)
     stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
     cosines = cosine_similarity(vectors - vectors.mean(axis=0))[2]

@@ -42,19 +42,20 @@ def choose(model, split):
         index, near = near_users(model.latent.users, users, max(SIZES), split.trained_users)
         liked = likes(validation.given, validation.like)
 
-        def ndcg(neighbourhood):
+        def of(neighbourhood):
             def score(_, users_):
                 rows = np.searchsorted(users, users_)
                 return liked_by(index[rows], near[rows], liked, neighbourhood)
 
-            return _ndcg(score, validation)
+            return ndcg(score, validation)
 
-        best = max((Neighbourhood(*both) for both in product(SIZES, POWERS)), key=ndcg)
-        chosen["neighbourhood"], found["neighbours"] = asdict(best), ndcg(best)
-    found["decoder" if model.has_latent_space else "model"] = _ndcg(model.score, validation)
+        best = max((Neighbourhood(*both) for both in product(SIZES, POWERS)), key=of)
+        chosen["neighbourhood"], found["neighbours"] = asdict(best), of(best)
+    found["decoder" if model.has_latent_space else "model"] = ndcg(model.score, validation)
     return {"best": max(found, key=found.get), "validation": found, **chosen}
 
 
-def _ndcg(score, holdout):
+def ndcg(score, holdout):
+    """NDCG@100 of a score function over at most `MOST` users of a `Holdout`, as a number."""
     metric = ranking_metrics(score, holdout, MOST)["ndcg@100"]
     return metric.value if metric.count.any() else 0.0  # too little data to have a hidden like: the first one stands
