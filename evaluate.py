@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 import models
-from utils import evaluation, latent, methods, options, report, runs, tabular
+from utils import evaluation, methods, options, report, runs, tabular
 from utils.errors import UserError
 
 BASELINES = ("bias", "popularity", "itemknn")
@@ -68,8 +68,7 @@ def judge(run):
         raise UserError(f"{run.folder} can't be judged: {why} (protocol {config['protocol']})")
     model = models.load(run)
 
-    hood = latent.Neighbourhood(**chosen.get("neighbourhood", {}))
-    scorers = methods.scorers(model, test, split.trained_users, hood)
+    scorers = methods.scorers(model, test, split.trained_users, methods.neighbourhoods(chosen))
     ways = {method: evaluation.ranking_metrics(score, test) for method, score in scorers.items()}
     found = rating_metrics(model, split) | ways[chosen["best"]]
     baselines = of_baselines(split, config["refit"])

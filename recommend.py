@@ -1,26 +1,27 @@
-"""Recommend movies to a user of a trained run: python recommend.py --user 42. Or show what is near in latent space:
-movies like one (--like-movie), users like one (--similar-users)."""
+"""Recommend movies: to a user of a trained run (--user 42), to somebody who rates a few (--rate "Toy Story=5"), to
+everyone (--all-users). Or show what is near in latent space: movies like one, users like one."""
 
 import csv
 import io
 import json
-import re
 import time
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import tyro
 
-import models
-from utils import latent, options, ranking, runs
+from models._saved import Saved
+from utils import bulk, latent, lists, options, person, ranking, reasons, runs
 from utils.errors import UserError
-from utils.ratings import index_of
+from utils.rows import Rows
 from utils.splits import KNOWN
 from utils.titles import Titles
 
+BLOCK = 512  # users of --all-users scored at a time
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
+ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
 
 
 @dataclass(frozen=True)
@@ -29,96 +30,120 @@ class Options:
 
     user: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """recommend to this user; the id is the data's"""
+    rate: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE=STARS ...", help_behavior_hint="")] = ()
+    """recommend to somebody who rates so; the year and the exact spelling may be left out"""
+    ratings: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; what Letterboxd and IMDb
+    export is read as it is"""
     like_movie: Annotated[str | None, tyro.conf.arg(metavar="TITLE|ID", help_behavior_hint="")] = None
-    """movies near this one in latent space; the year and the exact spelling may be left out"""
+    """movies near this one in latent space"""
     similar_users: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """users near this one in latent space, and what both like"""
+    all_users: bool = False
+    """recommend to every user of the data, into the file of --csv or --parquet"""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10
     """how many"""
     run: options.Folder = None
     """run folder (default: the one trained last)"""
-    by: Literal["best", "neighbours", "decoder", "model"] = "best"
-    """neighbours: what the users nearest in latent space liked; decoder: what the autoencoder predicts; best: the one
-    that did better on validation"""
+    by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
+    """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
+    decoder: what the autoencoder predicts; best: the one that did best on validation"""
+    listed: lists.Options = field(default_factory=lists.Options)
+    explain: bool = False
+    """say for each movie which ratings it is recommended for"""
     json: options.Output = None
     """write the answer as JSON to this file, or - for standard output and nothing else there"""
     csv: options.Output = None
     """the same as CSV"""
+    parquet: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """the same as Parquet, with --all-users"""
 
     def __post_init__(self):
         if self.n < 1:
             raise ValueError(f"n must be 1 or more, got {self.n}")
-        asked = [name for name in ("user", "like_movie", "similar_users") if getattr(self, name) is not None]
-        if len(asked) != 1:
-            raise ValueError("one of --user, --like-movie and --similar-users is needed")
-        if self.by != "best" and not self.user:
-            raise ValueError("--by says how movies are recommended to --user")
+        asked = {name for name in ASKS if getattr(self, name) not in (None, (), False)}
+        if len(asked) != 1 and asked != {"rate", "ratings"}:
+            named = ", ".join(f"--{name.replace('_', '-')}" for name in ASKS)
+            raise ValueError(f"one of {named} is needed" + ("" if not asked else "; more than one was given"))
+        recommends = not asked & {"like_movie", "similar_users"}
+        if not recommends and (self.by != "best" or self.listed != lists.Options() or self.explain):
+            raise ValueError("--by, --explain and what chooses among movies are for recommendations")
+        if self.all_users and (self.explain or self.json or not (self.csv or self.parquet)):
+            raise ValueError("--all-users writes --csv FILE or --parquet FILE, without --json and --explain")
+        if self.parquet and not self.all_users:
+            raise ValueError("--parquet is for --all-users")
         if self.json == "-" and self.csv == "-":
             raise ValueError("only one of --json and --csv can go to standard output")
 
 
-def scores(run, user, by):
-    """(score of every movie, function from movie indices to predicted stars or None, method) for the user's index.
-    Neither Keras nor TensorFlow is needed: an autoencoder's run holds its users' latent vectors and its decoder as
-    arrays, and the other models are arrays throughout."""
-    chosen = run.json("metrics.json")
-    if "neighbourhood" in chosen:
-        space, method = latent.LatentSpace.load(run), chosen["best"] if by == "best" else by
-        if method == "model":
-            raise UserError("an autoencoder recommends --by neighbours or --by decoder")
-        if method == "decoder":
-            score = space.scores(user)
-            if run.holds("weights.npz"):
-                from models import _linear  # scipy comes with it: a quarter of a second that others do without
+def who(run, chosen):
+    """The `Person` that is recommended to."""
+    if chosen.user is not None:
+        return person.in_data(run.split, chosen.user)
+    stars, notes, scale = {}, [], run.split.ratings.scale
+    if chosen.ratings:
+        from utils.reading.personal import read_personal  # pandas comes with it: half a second that others do without
 
-                score = _linear.load(run).beside(run.split.known[[user]], score[None])[0]
-        else:
-            score = votes(run.split, space, user, latent.Neighbourhood(**chosen["neighbourhood"]))
-        return score, (lambda movies: space.stars(user, movies)) if space.biases else None, method
-    if by not in ("best", "model"):
-        raise UserError(f"{run.config['model']} has no latent space, so there is no --by {by}; leave it out")
-    model, rows = models.load(run), run.split.known[[user]]
-    stars = None
-    if model.predicts_ratings:
-        stars = lambda movies: model.predict(rows, np.zeros(len(movies), int), movies)  # noqa: E731
-    return model.score(rows, np.array([user]))[0], stars, "model"
+        stars, notes = read_personal(chosen.ratings, run.movies, scale)
+    stars |= person.typed(run.movies, scale, chosen.rate)
+    return person.somebody(run.split, stars, notes)
 
 
-def votes(split, space, user, neighbourhood):
-    """What `latent.liked_by` gives for one user, straight from the rating table: importing scipy and making matrices
-    would take longer than everything else here."""
-    index, near = latent.near_users(space.users, np.array([user]), neighbourhood.size, split.trained_users)
-    weight = np.zeros(len(space.users))
-    weight[index[0]] = neighbourhood.weigh(near[0])
-    ratings = split.ratings
-    likes = np.flatnonzero((ratings.rating > ratings.like) & np.isin(split.part, KNOWN))
-    voters = weight[ratings.user[likes]]
-    return np.bincount(ratings.movie[likes], voters, len(space.movies)).astype(np.float32)
+def known_count(split):
+    """How many ratings of each movie are known."""
+    return np.bincount(split.ratings.movie[np.isin(split.part, KNOWN)], minlength=split.ratings.shape[1])
 
 
-def answer(run, options_):
+def reorder(saved, chosen, candidates, rows):
+    """What puts the list together from the scores of the candidates; None where the scores alone do."""
+    if chosen.diverse:
+        return lists.diversely(saved.space.movies[candidates], chosen.diverse)
+    if chosen.calibrated:
+        shares = lists.genre_shares(saved.run.movies)
+        liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
+        wanted = shares[liked].sum(axis=0)
+        return lists.calibrated(shares[candidates], wanted / wanted.sum()) if wanted.any() else None
+    return None
+
+
+def answer(run, chosen):
     """The recommendations, as the plain values that --json writes."""
-    start = time.perf_counter()
-    ratings = run.split.ratings
-    user = find_user(ratings.user_ids, options_.user)
-    score, stars, method = scores(run, user, options_.by)
-    # what a user has rated is never recommended, whichever part of the split it fell into
-    seen = ratings.movie[ratings.user == user]
-    score = ranking.hide_seen(score[None], (np.zeros(len(seen), int), seen))
-    top = ranking.top_k(score, options_.n)[0]
-    top = top[np.isfinite(score[0, top])]
-    items = ranked(run.movies, top, score[0, top])
-    if stars is not None:
-        for item, value in zip(items, np.clip(stars(top), *ratings.scale), strict=True):
+    start, saved = time.perf_counter(), Saved(run)
+    them, way = who(run, chosen), saved.way(chosen.by)
+    fits = lists.allowed(run.movies, chosen.listed, known_count(run.split))
+    if not chosen.listed.include_seen:
+        fits[them.seen] = False  # whichever part of the split it fell into
+    candidates = np.flatnonzero(fits)
+    score = saved.scores(them, way, candidates)[0]
+    top = lists.best(score, chosen.n, reorder(saved, chosen.listed, candidates, them.rows))
+    movies, score = candidates[top], score[top]
+    items = ranked(run.movies, movies, score)
+    if (stars := saved.stars(them, movies)) is not None:
+        for item, value in zip(items, stars, strict=True):
             item["predicted_rating"] = round(float(value), 3)
+    if chosen.explain:
+        explain(saved, them, way, movies, items)
     seconds = round(time.perf_counter() - start, 4)
-    return {
-        "user": ratings.user_ids[user].item(),
-        "method": method,
-        "run": str(run.folder),
-        "items": items,
-        "seconds": seconds,
-    }
+    about = {"user": them.name, "method": way, "run": str(run.folder), "items": items, "seconds": seconds}
+    if them.user is None:
+        titles = [run.movies.titles[movie] for movie in them.rows.movies]
+        given = [
+            {"title": title, "rating": float(value)} for title, value in zip(titles, them.rows.stars[0], strict=True)
+        ]
+        about |= {"given": given, "notes": them.notes}
+    return about
+
+
+def explain(saved, them, way, movies, items):
+    """Put into each item what every rating of the person adds to its score."""
+    each = them.rows.without_each()
+    effect = reasons.effects(saved.scores(them, way, movies, each))
+    for item, column in zip(items, effect.T, strict=True):
+        item["because"] = reasons.because(saved.run.movies, them.rows, column)
+    if way == "neighbours":
+        liked, nearest = saved.liked_by_nearest(them, movies)
+        for item, count in zip(items, liked.tolist(), strict=True):
+            item |= {"liked_by_nearest": count, "nearest": int(nearest)}
 
 
 def ranked(movies, indices, values):
@@ -129,33 +154,27 @@ def ranked(movies, indices, values):
     ]
 
 
-def space_of(run):
-    """The run's `LatentSpace`."""
-    if "neighbourhood" not in run.json("metrics.json"):
-        raise UserError(f"{run.config['model']} has no latent space, so nothing is near in it; train another model")
-    return latent.LatentSpace.load(run)
-
-
-def movies_like(run, options_):
+def movies_like(run, chosen):
     """The movies whose latent vectors are nearest to one movie's, as the plain values that --json writes."""
-    start, space = time.perf_counter(), space_of(run)
-    movie = find_movie(run.movies, options_.like_movie)
-    rated = np.bincount(run.split.ratings.movie[np.isin(run.split.part, KNOWN)], minlength=len(space.movies))
+    start, saved = time.perf_counter(), Saved(run)
+    vectors, whiten = saved.space.movies, saved.hoods["movies"].whiten
+    movie = person.find_movie(Titles(run.movies), chosen.like_movie)
+    rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    own = index_of(pool, np.array([movie]))
-    index, near = latent.nearest(space.movies[pool], space.movies[[movie]], options_.n, own)
+    index, near = latent.near(vectors, vectors[[movie]], chosen.n, pool, [movie], whiten)
     there = near[0] > -1  # there may be fewer than n
-    items = ranked(run.movies, pool[index[0, there]], near[0, there])
+    items = ranked(run.movies, index[0, there], near[0, there])
     seconds = round(time.perf_counter() - start, 4)
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items, "seconds": seconds}
 
 
-def users_like(run, options_):
+def users_like(run, chosen):
     """The users whose latent vectors are nearest to one user's, with what they share: plain values for --json."""
-    start, space, ratings = time.perf_counter(), space_of(run), run.split.ratings
-    user = find_user(ratings.user_ids, options_.similar_users)
+    start, saved, ratings = time.perf_counter(), Saved(run), run.split.ratings
+    user = person.find_user(ratings.user_ids, chosen.similar_users)
+    vectors, whiten = saved.space.users, saved.hoods["neighbours"].whiten
     known = np.isin(run.split.part, KNOWN)
 
     def rated(who):
@@ -163,7 +182,7 @@ def users_like(run, options_):
         return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
 
     own, items = rated(user), []
-    index, near = latent.near_users(space.users, np.array([user]), options_.n, run.split.trained_users)
+    index, near = latent.near(vectors, vectors[[user]], chosen.n, run.split.trained_users, [user], whiten)
     for rank, (other, cosine) in enumerate(zip(index[0].tolist(), near[0].tolist(), strict=True), 1):
         if cosine <= -1:  # there are no more users
             break
@@ -183,28 +202,27 @@ def users_like(run, options_):
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items, "seconds": seconds}
 
 
-def find_movie(movies, text):
-    """Index of the movie that `text` names: a title, or an id of the data that is no title."""
-    titles = Titles(movies)
-    if text.strip().isdecimal() and not titles.exactly(text):
-        place = index_of(movies.ids, [int(text) if movies.ids.dtype.kind == "i" else text.strip()])[0]
-        if place >= 0:
-            return place
-    return titles.find(text)
-
-
-def find_user(ids, text):
-    """Index of the user whose raw id is `text`; a `UserError` says which there are."""
-    number = ids.dtype.kind == "i"
-    if number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        user = -1
-    else:
-        user = index_of(ids, [int(text) if number else text])[0]
-    if user < 0:
-        near = [] if number else get_close_matches(text, ids.tolist(), 1)
-        hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
-        raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
-    return user
+def everyone(run, chosen):
+    """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
+    saved, split = Saved(run), run.split
+    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.listed, known_count(split))
+    score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
+    n_users = split.ratings.shape[0]
+    with bulk.writing(chosen.csv or chosen.parquet, bool(chosen.parquet), run) as write:
+        for block in np.array_split(np.arange(n_users), -(-n_users // BLOCK)):
+            given = known[block]
+            scores = np.where(fits, score(given, block), -np.inf)
+            if not chosen.listed.include_seen:
+                ranking.hide_seen(scores, rated[block])
+            places, tops = [], []
+            for row in range(len(block)):
+                rows = Rows.of(given[[row]].indices, given[[row]].data)
+                order = reorder(saved, chosen.listed, np.arange(len(fits)), rows)
+                tops.append(lists.best(scores[row], chosen.n, order))
+                places.append(np.full(len(tops[-1]), row))
+            places, tops = np.concatenate(places), np.concatenate(tops)
+            write(block[places], tops, scores[places, tops], saved.stars_of(given, block, places, tops))
+    return n_users
 
 
 def write_csv(found, file):
@@ -212,18 +230,27 @@ def write_csv(found, file):
     names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
     if "both_rated" in (found["items"] or [{}])[0]:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
+    if "because" in (found["items"] or [{}])[0]:
+        names.append("because")
     out = csv.DictWriter(file, names, extrasaction="ignore")
     out.writeheader()
     for item in found["items"]:
         several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
-        out.writerow(item | {name: "|".join(values) for name, values in several.items()})
+        row = item | {name: "|".join(values) for name, values in several.items()}
+        out.writerow(row | ({"because": reasons.sentence(item)} if "because" in item else {}))
 
 
 def main(argv=None):
     """Find the run, answer, print."""
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
+    run = runs.find(chosen.run)
+    if chosen.all_users:
+        start, users = time.perf_counter(), everyone(run, chosen)
+        if chosen.csv != "-":
+            print(f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}")
+        return
     asked = movies_like if chosen.like_movie else users_like if chosen.similar_users else answer
-    found = asked(runs.find(chosen.run), chosen)
+    found = asked(run, chosen)
     if chosen.json:
         options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
@@ -234,9 +261,11 @@ def main(argv=None):
         from utils import tabular
 
         console = tabular.console()
+        for note in found.get("notes", []):
+            console.print(tabular.plain(note), style="dim", soft_wrap=True)
         console.print(tabular.similar_users(found) if asked is users_like else tabular.recommendations(found))
-        if not found["items"] and asked is answer:
-            console.print("there is no movie in the data that this user has not rated")
+        if asked is answer and len(found["items"]) < chosen.n:
+            console.print(f"no more than {len(found['items'])} movies of the data fit and have not been rated")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import scipy.sparse as sp
 
 from models._adam import Adam
 from models._base import Recommender
-from models._layers import BySide, Centre, dense_layers
+from models._layers import BySide, Centre, dense_layers, plain_layers
 from models._losses import masked_mse
-from utils import batches, biases
+from utils import batches, biases, encoders
 from utils.latent import LatentSpace, activate, through
 from utils.side import Side
 from utils.training import Judge, train
@@ -209,10 +209,10 @@ class Autoencoder(Recommender):
         self._known(given, None)
         return self._predict(self._rows(given), self._baseline(given), movies, users)
 
-    def encode(self, given):
-        """Latent vectors of users, float32 (n, latent)."""
+    def encode(self, given, users=None):
+        """Latent vectors of users, float32 (n, latent); users: their indices, of whom side features are known."""
         if self.config.rows == "users":
-            return self._apply(self.encoder, given)
+            return self._apply(self.encoder, given, users)
         return self.latent.users[self._known(given, None)]
 
     def movie_vectors(self):
@@ -294,11 +294,23 @@ class Autoencoder(Recommender):
 
     # -- saving --------------------------------------------------------------------------------------------------
 
+    def plain_encoder(self):
+        """The encoder as arrays; None where it is more than dense layers behind `Centre`."""
+        layers = plain_layers(self.encoder, Centre)
+        if not layers or self.config.rows != "users":
+            return None
+        centre = self.encoder.get_layer("centre")
+        mean, column = (keras.ops.convert_to_numpy(weight) for weight in (centre.mean, centre.column))
+        names = ("damping", "baseline", "implicit", "normalise", "like", "star")
+        return encoders.Centred(layers, float(mean), column, *(getattr(centre, name) for name in names))
+
     def save(self, folder):
-        """encoder.keras, decoder.keras, and latent.npz, which answers without Keras."""
+        """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
+        if plain := self.plain_encoder():
+            encoders.save(folder / "encoder.npz", plain)
         if self.side:
             np.savez(folder / "side.npz", users=self.side.users, movies=self.side.movies)
 

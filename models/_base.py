@@ -85,12 +85,12 @@ class ClosedForm(Recommender):
 
     def load(self, run):
         """Read the arrays from `weights.npz`."""
-        import scipy.sparse as sp
-
         stored = run.arrays("weights.npz")
         for name in self.arrays:
             if name in stored:
                 setattr(self, name, stored[name])
             else:
+                import scipy.sparse as sp  # a quarter of a second that recommending does without
+
                 data, indices, indptr, shape = (stored[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
                 setattr(self, name, sp.csr_array((data, indices, indptr), shape=tuple(shape)))

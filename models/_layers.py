@@ -159,6 +159,17 @@ def dense_layers(decoder):
     return [(*dense(layer), layer.activation.__name__) for layer in decoder.layers if layer.weights]
 
 
+def plain_layers(encoder, *passing):
+    """The same of an encoder that besides has only layers of the kinds `passing`, and computes in float32; None of any
+    other."""
+    others = [layer for layer in encoder.layers if type(layer) not in (keras.layers.InputLayer, *passing)]
+    if not all(isinstance(layer, keras.layers.Dense) or hasattr(layer, "dense") for layer in others):
+        return None
+    if any(layer.compute_dtype != "float32" for layer in others):
+        return None
+    return [(*dense(layer), layer.activation.__name__) for layer in others]
+
+
 def dense(layer):
     """(kernel, bias), numpy, of a dense layer: Keras's, or one that says what it comes to."""
     return layer.dense() if hasattr(layer, "dense") else layer.get_weights()

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 
 from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
-from models._layers import dense_layers
+from models._layers import dense_layers, plain_layers
 from models._losses import multinomial
-from utils import batches
+from utils import batches, encoders
 from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
@@ -198,11 +198,18 @@ class LikesAutoencoder(Recommender):
 
     # -- saving --------------------------------------------------------------------------------------------------
 
+    def _plain_layers(self, *passing):
+        """The dense layers of the encoder; None where it is more than these."""
+        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, *passing)
+
     def save(self, folder):
-        """encoder.keras, decoder.keras, and latent.npz, which answers without Keras."""
+        """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
+        if layers := self._plain_layers():
+            plain = encoders.OfLikes(layers, self.shape[1], self.like, self.config.signed)
+            encoders.save(folder / "encoder.npz", plain)
 
     def load(self, run):
         """Read them back; `.keras` in safe mode, so that no code comes with the weights."""

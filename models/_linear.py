@@ -38,6 +38,10 @@ class Linear(ease.Model):
         """EASE's own part, float32 (n, n_movies), for CSR rows of stars."""
         return np.log(np.maximum(self.score(given), np.float32(LEAST)))
 
+    def beside_rows(self, rows, logits, movies):
+        """What `beside` gives the movies of these indices for `utils.rows.Rows`; logits: the decoder's of those."""
+        return np.log(np.maximum(self.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
+
     def beside(self, given, logits):
         """The scores, float32 (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
         return self.logits(given) + self.share * logits

@@ -13,7 +13,7 @@ from numpy.linalg import LinAlgError
 
 from models._base import ClosedForm, check_like, check_liked
 from utils.errors import UserError
-from utils.ratings import likes, signed_likes
+from utils.ratings import index_of, likes, signed_likes
 
 SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
 
@@ -69,6 +69,23 @@ class Model(ClosedForm):
         if len(self.onward):
             found = found @ self.onward + rows[:, : len(self.own)].multiply(self.own).toarray()
         scores[:, self.outputs] = found
+        return scores
+
+    def score_rows(self, rows, movies):
+        """What `score` gives the movies of these indices for `utils.rows.Rows`, (n, len(movies)), without scipy."""
+        liked = rows.stars > self.like
+        blocks = [liked, (rows.stars != 0) & ~liked] if self.config.signed else [liked]
+        inputs = np.concatenate([rows.movies + i * self.shape[1] for i in range(len(blocks))])
+        source, target = index_of(self.inputs, inputs), index_of(self.outputs, movies)
+        given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
+        source, kept = source[source >= 0], target[target >= 0]
+        if len(self.onward):
+            found = given @ self.weights[source] @ self.onward[:, kept]
+            found += given @ np.where(source[:, None] == kept, self.own[kept], 0)
+        else:
+            found = given @ self.weights[source[:, None], kept]
+        scores = np.zeros((len(given), len(movies)), np.float32)
+        scores[:, target >= 0] = found
         return scores
 
     def _given(self, matrix):

@@ -130,7 +130,7 @@ class Model(_autoencoder.Autoencoder):
         def both():
             return ranking_metrics(self.score, validation)["ndcg@100"].value - rmse() / self.star
 
-        return Judge(both, "val_ndcg_less_rmse", True)
+        return Judge(both, "val_both", True)
 
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""

@@ -70,3 +70,8 @@ class Model(_likes.LikesAutoencoder):
         *sizes, latent = config.hidden
         both = self._dense(2 * latent, "linear", "mean_and_log_variance")(self._down(self._hide(unit), sizes))
         return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
+
+    def _plain_layers(self, *passing):
+        *inner, (kernel, bias, activation) = super()._plain_layers(Sample)
+        latent = self.config.hidden[-1]  # the other half is the log variance
+        return [*inner, (kernel[:, :latent], bias[:latent], activation)]

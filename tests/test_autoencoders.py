@@ -340,7 +340,8 @@ def test_patience_ends_training_that_long_after_the_best_epoch():
 @pytest.mark.parametrize("rows", ["users", "movies"])
 def test_the_latent_space_predicts_what_the_network_predicts(rows):
     model, split = trained("autorec", rows=rows, hidden=(12, 5))
-    found = [model.latent.stars(user, np.arange(25)) for user in range(30)]
+    space, users = model.latent, np.arange(30)
+    found = space.stars(space.users, np.arange(25), space.biases.user, users)
     np.testing.assert_allclose(found, model.score(split.train), atol=1e-4)
 
 

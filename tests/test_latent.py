@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
@@ -36,29 +37,31 @@ def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
 
 def test_neighbour_scores_are_the_literal_sum(vectors):
     likes = (np.random.default_rng(1).random((40, 25)) < 0.2).astype(np.float32)
-    hood = latent.Neighbourhood(size=8, power=2)
-    near = latent.near_users(vectors, np.array([3, 7, 11]), 20)  # more than the 8 that count
-    found = latent.liked_by(*near, sp.csr_array(likes), hood)
-    near = cosine_similarity(vectors - vectors.mean(axis=0))
+    hood = latent.Neighbourhood(size=8, power=2, shrink=3.0, whiten=0.25)
+    count, users = likes.sum(axis=1), np.array([3, 7, 11])
+    index, weight = latent.vouching(vectors, vectors[users], hood, count, np.arange(40), users)
+    found = (latent.votes(index, weight, 40) @ sp.csr_array(likes)).toarray()
+    whitened = PCA(whiten=True).fit(vectors)  # which divides by the deviation, the variance ** .5
+    half = whitened.transform(vectors) * whitened.explained_variance_**0.25
+    near = cosine_similarity(half)
     for row, user in enumerate([3, 7, 11]):
-        others = sorted((v for v in range(40) if v != user), key=lambda v: -near[user, v])[:8]
-        expected = sum(max(near[user, v], 0) ** 2 * likes[v] for v in others)
+        weights = {v: max(near[user, v], 0) ** 2 * count[v] / (count[v] + 3) for v in range(40) if v != user}
+        expected = sum(weights[v] * likes[v] for v in sorted(weights, key=weights.get)[-8:])
         np.testing.assert_allclose(found[row], expected, atol=1e-5)
 
 
 def test_a_single_user_has_no_neighbours_and_no_error():
     one = np.ones((1, 3), np.float32)
-    near = latent.near_users(one, np.array([0]), 80)
-    found = latent.liked_by(*near, sp.csr_array(np.ones((1, 4), np.float32)), latent.Neighbourhood())
-    assert found.tolist() == [[0, 0, 0, 0]]
+    index, weight = latent.vouching(one, one, latent.Neighbourhood(), np.array([4]), np.array([0]), np.array([0]))
+    assert (latent.votes(index, weight, 1) @ sp.csr_array(np.ones((1, 4)))).toarray().tolist() == [[0, 0, 0, 0]]
 
 
 def test_nobody_asked_about_is_no_error(vectors):
-    index, near = latent.near_users(vectors, np.array([], int), 5)
+    index, near = latent.near(vectors, vectors[:0], 5, np.arange(40), np.array([], int), 0.25)
     assert index.shape == near.shape == (0, 5)
 
 
 def test_only_the_pool_can_be_neighbours(vectors):
-    index, _ = latent.near_users(vectors, np.array([2, 3]), 4, pool=np.array([3, 8, 20, 31, 39]))
+    index, _ = latent.near(vectors, vectors[[2, 3]], 4, np.array([3, 8, 20, 31, 39]), np.array([2, 3]), 0.25)
     assert set(index.ravel()) <= {3, 8, 20, 31, 39}
     assert sorted(index[1]) == [8, 20, 31, 39]  # user 3, of the pool, is left out for themselves

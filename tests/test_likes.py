@@ -59,7 +59,7 @@ def test_the_forward_pass_is_that_of_the_paper_written_out(name, signed):
     expected = latent if name == "recvae" else np.tanh(dense(decoder, "decoder_0", latent))
     np.testing.assert_allclose(model.encode(split.train, KNOWN), latent, atol=1e-4)
     np.testing.assert_allclose(model.score(split.train, KNOWN), dense(decoder, "logits", expected), atol=1e-4)
-    found = [model.latent.stars(user, slice(None)) for user in KNOWN]
+    found = model.latent.scores(model.latent.users)
     np.testing.assert_allclose(found, model.score(split.train, KNOWN), atol=1e-4)
 
 

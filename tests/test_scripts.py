@@ -16,9 +16,8 @@ import evaluate
 import models
 import recommend
 import train
-from utils import latent, options, runs
+from utils import options, runs
 from utils.errors import UserError
-from utils.ratings import likes
 
 QUICK = ("--hidden", "16", "--epochs", "40", "--dropout", "0.2", "--learning-rate", "0.01")
 
@@ -92,18 +91,6 @@ def test_json_and_csv_files_say_the_same(run_of, tmp_path, capsys):
     assert rows[0]["title"] == facts["items"][0]["title"]
     assert facts["items"][0]["genres"] == ["Drama", "Comedy"]
     assert facts["items"][0]["year"] == 1949 + facts["items"][0]["movieId"]
-
-
-@pytest.mark.parametrize("protocol", ["random", "strong"])
-def test_one_users_votes_are_what_evaluate_judges(protocol, run_of):
-    options_ = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
-    run = runs.Run(run_of("autorec", *QUICK, *options_))
-    hood, space = latent.Neighbourhood(7, 2), latent.LatentSpace.load(run)
-    users = np.arange(40)
-    near = latent.near_users(space.users, users, 7, run.split.trained_users)
-    judged = latent.liked_by(*near, likes(run.split.known), hood)
-    for user in users:
-        np.testing.assert_allclose(recommend.votes(run.split, space, user, hood), judged[user], rtol=1e-5)
 
 
 def test_recommending_to_a_known_user_imports_no_tensorflow(run_of):
@@ -253,7 +240,7 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
         (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),
         (["train.py", "bias", "--resume", "--run", "runs/never"], "nothing to resume"),
         (["train.py", "bias", "--run", "utils"], "utils exists and is no run folder"),
-        (["recommend.py"], "one of --user, --like-movie and --similar-users is needed"),
+        (["recommend.py"], "one of --user, --rate, --ratings, --like-movie, --similar-users, --all-users is needed"),
         (["recommend.py", "--user", "1", "--run", "utils"], "utils is no run folder"),
         (["recommend.py", "--user", "1", "--by", "magic"], "neighbours"),
         (["evaluate.py", "--run", "runs/never"], "there is no run runs/never"),

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 from conftest import answer
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 import recommend
@@ -27,10 +28,17 @@ def known_ratings(run):
     return dict(zip(zip(users, movies, strict=True), ratings.rating[known].tolist(), strict=True))
 
 
+def seen(vectors, run, way):
+    """The vectors as `Neighbourhood` says, from scikit-learn's principal directions."""
+    whiten = run.json("metrics.json")["neighbourhoods"][way]["whiten"]
+    found = PCA(whiten=False).fit(vectors)
+    return found.transform(vectors) / found.explained_variance_**whiten
+
+
 def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
     found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
     run = runs.Run(folder)
-    vectors = latent.LatentSpace.load(run).movies
+    vectors = seen(latent.LatentSpace.load(run).movies, run, "movies")
     own = run.movies.titles.index(found["movie"]["title"])
     cosines = cosine_similarity(vectors[[own]], vectors)[0]
     cosines[own] = -np.inf
@@ -62,7 +70,7 @@ def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
     found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
     run = runs.Run(folder)
     stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
-    cosines = cosine_similarity(vectors - vectors.mean(axis=0))[2]
+    cosines = cosine_similarity(seen(vectors, run, "neighbours"))[2]
     cosines[2] = -np.inf
     expected = np.argsort(-cosines, kind="stable")[:4]
     assert [item["user"] for item in found["items"]] == run.split.ratings.user_ids[expected].tolist()
@@ -93,5 +101,5 @@ def test_a_model_without_a_latent_space_says_so(asked, run_of):
 
 @pytest.mark.parametrize("asked", [(), ("--user", "1", "--like-movie", "planted 3")])
 def test_one_question_at_a_time(asked, folder):
-    with pytest.raises(UserError, match="one of --user, --like-movie and --similar-users"):
+    with pytest.raises(UserError, match="one of --user, --rate"):
         recommend.main([*asked, "--run", str(folder)])

@@ -1,15 +1,18 @@
 """The ways of recommending that one trained model offers (`--by`), and which of them validation prefers."""
 
-from dataclasses import asdict
-from itertools import product
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from utils.evaluation import judged_users, ranking_metrics
-from utils.latent import Neighbourhood, liked_by, near_users
+from utils.evaluation import ranking_metrics
+from utils.latent import Neighbourhood, votes, vouching
 from utils.ratings import likes
 
-SIZES, POWERS = (20, 40, 80, 160), (1, 2, 4)  # neighbourhoods tried on validation
+START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
+TRIED = {  # on validation, one field after the other
+    "neighbours": {"whiten": (0.0, 0.25), "size": (20, 40, 80, 160, 320), "power": (1, 2, 4, 6), "shrink": (0.0, 10.0)},
+    "movies": {"whiten": (0.0, 0.25), "shrink": (30.0, 300.0, 1000.0), "power": (1, 2)},
+}
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
 
 
@@ -17,42 +20,75 @@ def unchosen(model):
     """What stands in for `choose` when there was no time for it."""
     if not model.has_latent_space:
         return {"best": "model", "validation": {}}
-    return {"best": "neighbours", "validation": {}, "neighbourhood": asdict(Neighbourhood())}
+    hoods = {method: asdict(hood) for method, hood in START.items()}
+    return {"best": "neighbours", "validation": {}, "neighbourhoods": hoods}
 
 
-def scorers(model, holdout, pool, neighbourhood):
-    """{method: score function of (given, users)}: "neighbours", "decoder" of an autoencoder, "model" of any other.
-    The users `pool` vouch for what they like of what the `Holdout` gives."""
+def neighbourhoods(chosen):
+    """{method: `Neighbourhood`} of what metrics.json says; {} of a model without a latent space."""
+    return {method: Neighbourhood(**hood) for method, hood in chosen.get("neighbourhoods", {}).items()}
+
+
+def by_neighbours(space, hood, liked, pool):
+    """Score function of (given, users): what the users nearest to them like, as far as the CSR matrix `liked` says.
+    pool: indices of the users who can vouch."""
+    count = np.diff(liked.indptr)
+
+    def score(_, users):
+        index, weight = vouching(space.users, space.users[users], hood, count, pool, users)
+        return (votes(index, weight, len(count)) @ liked).toarray()
+
+    return score
+
+
+def by_movies(space, hood, liked):
+    """Score function of (given, users): what is near the movies that they like."""
+    count = np.bincount(liked.indices, minlength=liked.shape[1])
+    pool = np.flatnonzero(count)  # never empty where there is anything to recommend by
+    index, weight = vouching(space.movies, space.movies[pool], hood, count, pool, pool)
+    near = votes(index, weight, len(count))
+    place = np.full(len(count), -1)
+    place[pool] = np.arange(len(pool))
+
+    def score(_, users):
+        return (liked[users][:, pool] @ near).toarray()
+
+    return score
+
+
+def scorers(model, holdout, pool, hoods):
+    """{method: score function of (given, users)}: "neighbours", "movies" and "decoder" of an autoencoder, "model" of
+    any other. The users `pool` vouch for what they like of what the `Holdout` gives."""
     if not model.has_latent_space:
         return {"model": model.score}
     liked = likes(holdout.given, holdout.like)
-
-    def neighbours(_, users):
-        return liked_by(*near_users(model.latent.users, users, neighbourhood.size, pool), liked, neighbourhood)
-
-    return {"neighbours": neighbours, "decoder": model.score}
+    return {
+        "neighbours": by_neighbours(model.latent, hoods["neighbours"], liked, pool),
+        "movies": by_movies(model.latent, hoods["movies"], liked),
+        "decoder": model.score,
+    }
 
 
 def choose(model, split):
     """What the validation hold-out of the `Split` prefers, as plain values for metrics.json: {"best": method,
-    "neighbourhood": {...} or absent, "validation": {method: NDCG@100}}."""
-    validation, chosen, found = split.validation, {}, {}
-    users = judged_users(validation, MOST)
-    if model.has_latent_space:
-        index, near = near_users(model.latent.users, users, max(SIZES), split.trained_users)
-        liked = likes(validation.given, validation.like)
+    "neighbourhoods": {method: {...}} or absent, "validation": {method: NDCG@100}}."""
+    validation, found, hoods = split.validation, {}, dict(START)
+    if not model.has_latent_space:
+        return {"best": "model", "validation": {"model": ndcg(model.score, validation)}}
+    for method, tried in TRIED.items():
 
-        def of(neighbourhood):
-            def score(_, users_):
-                rows = np.searchsorted(users, users_)
-                return liked_by(index[rows], near[rows], liked, neighbourhood)
+        def of(hood, method=method):
+            way = scorers(model, validation, split.trained_users, hoods | {method: hood})[method]
+            return ndcg(way, validation)
 
-            return ndcg(score, validation)
-
-        best = max((Neighbourhood(*both) for both in product(SIZES, POWERS)), key=of)
-        chosen["neighbourhood"], found["neighbours"] = asdict(best), of(best)
-    found["decoder" if model.has_latent_space else "model"] = ndcg(model.score, validation)
-    return {"best": max(found, key=found.get), "validation": found, **chosen}
+        found[method] = of(hoods[method])
+        for field, values in tried.items():
+            for hood in (replace(hoods[method], **{field: value}) for value in values):
+                if hood != hoods[method] and (value := of(hood)) > found[method]:
+                    found[method], hoods[method] = value, hood
+    found["decoder"] = ndcg(model.score, validation)
+    stored = {method: asdict(hood) for method, hood in hoods.items()}
+    return {"best": max(found, key=found.get), "validation": found, "neighbourhoods": stored}
 
 
 def ndcg(score, holdout):

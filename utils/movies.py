@@ -8,11 +8,26 @@ import numpy as np
 
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")  # "(1999)"; of a series "(2007-)" or "(1975-1979)" the first
 
+# articles that MovieLens puts behind a title, as in `Matrix, The`
+ARTICLE = r"(?:the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|il|lo|gli|i|o|os|as|den|det|en|ett)"
+_TRAILING = re.compile(rf"^(.*), ({ARTICLE})$", re.IGNORECASE)
+
 
 def year_of(title):
     """The year that ends a MovieLens title such as `Matrix, The (1999)`; None where there is none."""
     found = _YEAR.search(title)
     return int(found[1]) if found else None
+
+
+def spoken(title):
+    """A title as one says it: `Matrix, The (1999)` -> `The Matrix`."""
+    return article_first(_YEAR.sub("", title).strip())
+
+
+def article_first(title):
+    """`Matrix, The` -> `The Matrix`."""
+    found = _TRAILING.match(title)
+    return f"{found[2]} {found[1]}" if found else title
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args, get_origin
 
 import tyro
 
@@ -54,8 +54,9 @@ def parse(kind, argv, prog, description):
         name = argument.split("=")[0]
         if name.startswith("--") and name not in names:
             raise UserError(_unknown(name, names))
+    argv = _gathered(argv, _several(kind))
     if repeated := [name for name in names if argv.count(name) > 1]:
-        raise UserError(f"{repeated[0]} is given twice; several values go behind one {repeated[0]}")
+        raise UserError(f"{repeated[0]} is given twice")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -96,6 +97,44 @@ def _names(kind):
             names += dict.fromkeys((f"--{dashed}", f"--{field.name}"))  # both spellings are taken
             names += [f"--no-{dashed}"] if field.type is bool else []
     return names
+
+
+def _several(kind):
+    """The long options that take any number of values, of `kind` and the dataclasses in it."""
+    found = []
+    for field in fields(kind):
+        if is_dataclass(field.type):
+            found += _several(field.type)
+        else:
+            base = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+            listed = get_origin(base) is tuple and not _reads_itself(field.type)
+            found += [f"--{field.name.replace('_', '-')}"] if listed else []
+    return found
+
+
+def _reads_itself(kind):
+    """Whether a type is read from one argument by a rule of its own, as `Sizes` is."""
+    of = tyro.constructors.PrimitiveConstructorSpec
+    return any(isinstance(extra, of) for extra in getattr(kind, "__metadata__", ()))
+
+
+def _gathered(argv, several):
+    """The arguments with the values of each option that takes several, however often it is given, behind its first."""
+    found, values, at = [], {}, None
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        if name in several:
+            at = values.setdefault(name, [])
+            if not at:
+                found.append(name)
+                found.append(at)
+            at += [value] if equals else []
+        elif at is None or argument.startswith("--") or argument in ("-n", "-h"):
+            at = None
+            found.append(argument)
+        else:
+            at.append(argument)
+    return [one for part in found for one in (part if isinstance(part, list) else [part])]
 
 
 def _unknown(argument, names):

@@ -90,7 +90,7 @@ def signed_likes(matrix, above=LIKE):
 def index_of(ids, raw):
     """Positions of the raw ids `raw` in the ascending array `ids`; -1 where an id is not there."""
     raw = np.asarray(raw)
-    if raw.dtype.kind != ids.dtype.kind:
+    if raw.dtype.kind != ids.dtype.kind or not len(ids):
         return np.full(raw.shape, -1)
     place = np.minimum(np.searchsorted(ids, raw), len(ids) - 1)
     return np.where(ids[place] == raw, place, -1)

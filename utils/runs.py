@@ -31,7 +31,7 @@ from utils.splits import Split
 
 RUNS = Path("runs")
 ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
-FORMAT = 2  # raised when what is written changes; runs of an older or a newer format are refused
+FORMAT = 3  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
@@ -40,8 +40,7 @@ class Run:
     def __init__(self, folder):
         self.folder = Path(folder)
         try:
-            lines = (self.folder / "MANIFEST").read_text(encoding="utf-8").splitlines()
-            self._sha256 = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+            self._sha256 = _manifest(self.folder)
         except FileNotFoundError:
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
         except (UnicodeDecodeError, ValueError, OSError):
@@ -99,6 +98,12 @@ class Run:
         return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
 
 
+def _manifest(folder):
+    """{name: sha256} of the files of a run folder."""
+    lines = (folder / "MANIFEST").read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+
+
 def check_free(folder):
     """Refuse to train into a folder that can't be written, or that holds anything but a run: it would be replaced.
     Returns whether it holds a run."""
@@ -116,9 +121,9 @@ def check_free(folder):
 
 
 def _holds_only_a_run(folder):
-    try:
-        own = {*Run(folder)._sha256, "MANIFEST", *ADDED}
-    except UserError:
+    try:  # of this version or another
+        own = {*_manifest(folder), "MANIFEST", *ADDED}
+    except (ValueError, OSError):
         return False
     return {path.name for path in folder.iterdir()} <= own
 

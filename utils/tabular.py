@@ -6,6 +6,7 @@ from rich.table import Table
 
 from utils.describe import describe
 from utils.metrics import CUTS
+from utils.reasons import sentence as sentence_of
 
 RATING = ("mse", "rmse", "mae")
 STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
@@ -80,16 +81,23 @@ def print_facts(data, console):
 
 def recommendations(found):
     """The table of movies that recommend.py answers with."""
-    title = f"Like {found['movie']['title']}" if "movie" in found else f"For user {found['user']}, by {found['method']}"
+    if "movie" in found:
+        title = f"Like {found['movie']['title']}"
+    else:
+        whom = "you" if found["user"] is None else f"user {found['user']}"
+        title = f"For {whom}, by {found['method']}"
     table = Table(title=plain(title), **STYLE)
     starred = any("predicted_rating" in item for item in found["items"])
-    for name in ("", "title", "year", "genres", *(["stars"] if starred else []), "score"):
-        table.add_column(name, justify="left" if name in ("title", "genres") else "right", overflow="fold")
+    explained = any("because" in item for item in found["items"])
+    names = ["", "title", "year", "why" if explained else "genres", *(["stars"] if starred else []), "score"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("title", "genres", "why") else "right", overflow="fold")
     for item in found["items"]:
         stars = [f"{item['predicted_rating']:.1f}"] if starred else []
         title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
-        cells = str(item["rank"]), title, year, ", ".join(item["genres"]), *stars, f"{item['score']:.3g}"
-        table.add_row(*map(plain, cells))
+        about = sentence_of(item) if explained else ", ".join(item["genres"])
+        cells = str(item["rank"]), title, year, about, *stars, f"{item['score']:.3g}"
+        table.add_row(*map(plain, cells), end_section=explained)
     return table
 
 

@@ -4,23 +4,20 @@ import re
 import unicodedata
 
 from utils.errors import UserError
+from utils.movies import ARTICLE, article_first
 
 SHOWN = 8  # movies listed where several fit
 ALIKE = 80  # least similarity, of 100, of a title that is taken for a misspelt one
-_ARTICLE = r"(?:the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|il|lo|gli|i|o|os|as|den|det|en|ett)"
-_TRAILING = re.compile(rf"^(.*), ({_ARTICLE})$", re.IGNORECASE)
 _YEAR = re.compile(r"^(.*\S)\s+\(?(\d{4})\)?$")
 
 
 def key(title):
     """What two spellings of a title have in common: letters and digits, words apart, no article in front."""
-    text = title.strip()
-    if found := _TRAILING.match(text):
-        text = f"{found[2]} {found[1]}"
+    text = article_first(title.strip())
     text = unicodedata.normalize("NFKD", text.casefold().replace("&", " and ").replace("ß", "ss"))
     text = "".join(c for c in text if not unicodedata.combining(c)).replace("'", "").replace("’", "")
     words = re.sub(r"[^\w]+|_", " ", text).split()
-    if len(words) > 1 and re.fullmatch(_ARTICLE, words[0]):
+    if len(words) > 1 and re.fullmatch(ARTICLE, words[0]):
         words = words[1:]
     return " ".join(words)
 
@@ -61,6 +58,24 @@ class Titles:
             if named:
                 return named
         return self.places.get(key(text), [])
+
+    def of(self, title, year=None):
+        """Movies of that title; with a year, those of that year or else of the one before or after, so that two sources
+        may differ about when a movie came out."""
+        named = (year is not None and self.places.get(key(title))) or self.exactly(title)
+        return self._of_year(named, year)
+
+    def alike(self, title, year=None):
+        """The same of the title that is clearly nearest."""
+        return self._of_year(self._alike(title), year)
+
+    def _of_year(self, named, year):
+        if year is None:
+            return named
+        for off in (0, 1):
+            if at := [i for i in named if self.movies.years[i] is not None and abs(self.movies.years[i] - year) <= off]:
+                return at
+        return [i for i in named if self.movies.years[i] is None]
 
     def _beginning(self, wanted):
         """Movies whose title goes on behind these words."""

@@ -1,0 +1,115 @@
+"""Who is recommended to: a user of the data, or anybody who says how they rated some movies."""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.ratings import index_of
+from utils.rows import Rows
+from utils.splits import KNOWN
+from utils.titles import Titles
+
+
+@dataclass(frozen=True)
+class Person:
+    """rows: what is known of their ratings, one row. seen: indices of the movies that they have rated, known or not.
+    user: their index in the data, None for others. own: the user who is not one of their neighbours: themselves, or the
+    one in the data with the very same ratings; -1 where there is none. name: raw id of the user, None for others.
+    notes: what they should know about how their ratings were read."""
+
+    rows: Rows
+    seen: np.ndarray
+    user: int | None = None
+    own: int = -1
+    name: object = None
+    notes: list = field(default_factory=list)
+
+
+def in_data(split, text):
+    """The `Person` whose raw id is `text`."""
+    ratings = split.ratings
+    user = find_user(ratings.user_ids, text)
+    theirs = ratings.user == user
+    known = theirs & np.isin(split.part, KNOWN)
+    rows = Rows.of(ratings.movie[known], ratings.rating[known])
+    return Person(rows, ratings.movie[theirs], user, user, ratings.user_ids[user].item())
+
+
+def somebody(split, stars, notes=()):
+    """The `Person` who rated as `stars` says: {index of a movie: stars}."""
+    rows = Rows.of(list(stars), list(stars.values()))
+    return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
+
+
+def _twin(split, rows):
+    """The first user whose known ratings are exactly these, or -1."""
+    ratings, known = split.ratings, np.isin(split.part, KNOWN)
+    given = np.zeros(ratings.shape[1], np.float32)
+    given[rows.movies] = rows.stars[0]
+    n_users = ratings.shape[0]
+    count = np.bincount(ratings.user[known], minlength=n_users)
+    same = np.bincount(ratings.user[known & (given[ratings.movie] == ratings.rating)], minlength=n_users)
+    twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
+    return int(twins[0]) if len(twins) else -1
+
+
+def find_user(ids, text):
+    """Index of the user whose raw id is `text`; a `UserError` says which there are."""
+    number = ids.dtype.kind == "i"
+    if number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        user = -1
+    else:
+        user = index_of(ids, [int(text) if number else text])[0]
+    if user < 0:
+        near = [] if number else get_close_matches(text, ids.tolist(), 1)
+        hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
+        raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
+    return int(user)
+
+
+def find_movie(titles, text):
+    """Index of the movie that `text` names: a title, or an id of the data that is no title."""
+    ids = titles.movies.ids
+    if text.strip().isdecimal() and not titles.exactly(text):
+        place = by_id(ids, text)
+        if place >= 0:
+            return place
+    return titles.find(text)
+
+
+def by_id(ids, text):
+    """Index of the movie with the raw id `text`, or -1."""
+    text = text.strip()
+    if ids.dtype.kind == "i":
+        return int(index_of(ids, [int(text)])[0]) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else -1
+    return int(index_of(ids, [text])[0])
+
+
+# -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
+
+
+def typed(movies, scale, texts):
+    """{index of a movie: stars} of texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an id."""
+    titles, stars = Titles(movies), {}
+    for text in texts:
+        title, equals, number = text.rpartition("=")
+        value = _number(number)
+        if not equals or not title.strip() or value is None:
+            raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
+        if not scale[0] <= value <= scale[1]:
+            raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
+        movie = find_movie(titles, title)
+        if stars.setdefault(movie, value) != value:
+            raise UserError(f"{movies.titles[movie]} is rated twice, with {stars[movie]:g} and {value:g} stars")
+    return stars
+
+
+def _number(text):
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
