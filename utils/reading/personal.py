@@ -103,7 +103,7 @@ def _notes(path, found, missing, several, unrated, export, scale):
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             notes.append(f"left out, since they {why}: {'; '.join(names[:NAMED])}{more}")
     if unrated:
-        notes.append(f"left out, since they have no rating: {unrated:,} lines")
+        notes.append(f"left out, since they have no rating: {unrated:,}")
     if not found:
         raise UserError(f"{path}: none of its movies is in the data of this run; {'; '.join(notes[1:])}")
     return notes

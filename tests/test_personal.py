@@ -1,0 +1,156 @@
+"""Ratings of somebody new: typed, or in a file, of one's own or as Letterboxd and IMDb export it."""
+
+import numpy as np
+import pytest
+
+from utils import options, person
+from utils.errors import UserError
+from utils.movies import Movies, spoken
+from utils.reading.personal import read_personal
+
+TITLES = [
+    "Toy Story (1995)",
+    "Heat (1995)",
+    "Matrix, The (1999)",
+    "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    "Solaris (1972)",
+    "Solaris (2002)",
+    "Crash (2004)",
+    "8½ (1963)",
+]
+YEARS = [int(title[-5:-1]) for title in TITLES]
+MOVIES = Movies(np.array([1, 6, 2571, 4973, 5000, 5001, 5002, 5003]), TITLES, YEARS, [[] for _ in TITLES])
+SCALE = (0.5, 5.0)
+
+
+def typed(*texts):
+    return person.typed(MOVIES, SCALE, texts)
+
+
+def read(tmp_path, text, scale=SCALE):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_personal(path, MOVIES, scale)
+
+
+def test_typed_titles_are_found_forgivingly():
+    assert typed("toy story=5", "heat 1995=4.5", "the matrix=1") == {0: 5.0, 1: 4.5, 2: 1.0}
+    assert typed("amelie=3", "Solaris (2002)=2", "2571=4", "8½=5") == {3: 3, 5: 2, 2: 4, 7: 5}
+    assert typed("toy stroy=5") == {0: 5.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Heat", "takes TITLE=STARS"),
+        ("=4", "takes TITLE=STARS"),
+        ("Heat=", "takes TITLE=STARS"),
+        ("Heat=great", "takes TITLE=STARS"),
+        ("Heat=nan", "takes TITLE=STARS"),
+        ("Heat=6", "stars are from 0.5 to 5"),
+        ("Heat=0", "stars are from 0.5 to 5"),
+        ("Solaris=4", "fits several movies: Solaris \\(1972\\); Solaris \\(2002\\); add the year"),
+        ("qqqqqq=4", "no movie is called 'qqqqqq'"),
+    ],
+)
+def test_what_is_typed_wrong_is_said(text, said):
+    with pytest.raises(UserError, match=said):
+        typed("Toy Story=5", text)
+
+
+def test_a_movie_rated_twice_is_said():
+    assert typed("heat=4", "Heat (1995)=4") == {1: 4.0}
+    with pytest.raises(UserError, match=r"Heat \(1995\) is rated twice, with 4 and 3 stars"):
+        typed("heat=4", "Heat (1995)=3")
+
+
+def test_a_file_with_ids_or_titles(tmp_path):
+    found, notes = read(tmp_path, "movieId,rating\n1,5\n2571,0.5\n")
+    assert found == {0: 5.0, 2: 0.5}
+    assert len(notes) == 1
+    found, notes = read(
+        tmp_path, 'title;rating;year\n"Matrix, The";4;1999\nSolaris;3;1971\nmatrx;2;1998\n'.replace(";", "\t")
+    )
+    assert found == {2: 2.0, 4: 3.0}
+    assert "line 4: matrx read as Matrix, The (1999)" in notes[1]
+    assert "line 4: Matrix, The (1999) again, first in line 2; this one counts" in notes[2]
+
+
+def test_what_letterboxd_exports(tmp_path):
+    text = (
+        "Date,Name,Year,Letterboxd URI,Rating\n"
+        "2021-01-01,The Matrix,1999,https://boxd.it/2a,4.5\n"
+        "2021-01-02,Amélie,2001,https://boxd.it/2b,0.5\n"
+        "2021-01-03,Crash,1996,https://boxd.it/2c,5\n"  # another movie of that name, which the data does not have
+        "2021-01-03,Dune,2021,https://boxd.it/2d,5\n"
+        "2021-01-04,Heat,1995,https://boxd.it/2e,\n"
+    )
+    found, notes = read(tmp_path, text)
+    assert found == {2: 4.5, 3: 0.5}
+    said = " | ".join(notes)
+    assert "2 ratings of movies in the data" in said
+    assert "are not in the data: Crash (1996); Dune (2021)" in said
+    assert "have no rating: 1" in said
+    assert read(tmp_path, text, (1.0, 5.0))[0] == {2: 4.5, 3: 1.0}
+
+
+def test_what_imdb_exports_is_converted_and_said(tmp_path):
+    heading = "Const,Your Rating,Date Rated,Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres\n"
+    lines = [
+        "tt0133093,9,2020-01-01,The Matrix,https://www.imdb.com/title/tt0133093/,movie,8.7,136,1999,Action",
+        'tt0211915,1,2020-01-01,"Amélie",https://www.imdb.com/title/tt0211915/,movie,8.3,122,2001,Comedy',
+    ]
+    for encoding in ("utf-8", "latin-1"):
+        found, notes = read(tmp_path, (heading + "\n".join(lines) + "\n").encode(encoding))
+        assert found == {2: 4.5, 3: 0.5}
+        assert "IMDb's stars, up to 10, converted to up to 5" in notes[0]
+    assert read(tmp_path, heading + lines[0] + "\n", (1, 100))[0] == {2: 90.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,when\nHeat,1995\n", r"mine.csv:1: columns title \(or movieId\) and rating are needed"),
+        ("title,rating\nHeat,9\n", "mine.csv:2: rating 9 is not from 0.5 to 5"),
+        ("title,rating\nHeat,good\n", "mine.csv:2: rating 'good' is not a number"),
+        ("title,rating\nHeat,\n", "mine.csv:2: the rating is empty"),
+        ("title,rating\nHeat\n", "mine.csv:2: too few fields"),
+        ("userId,movieId,rating\n1,1,5\n2,6,5\n", "mine.csv:3: ratings of a second user"),
+        ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
+        ("title,rating\n", "none of its movies is in the data"),
+        ("", "the file is empty"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path):
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, text)
+
+
+def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):
+    found, notes = read(tmp_path, "title,rating\nSolaris,5\nHeat,4\n")
+    assert found == {1: 4.0}
+    assert "left out, since they fit several movies: Solaris" in notes[1]
+
+
+def test_titles_as_one_says_them():
+    assert spoken("Matrix, The (1999)") == "The Matrix"
+    assert spoken("Lord of the Rings: The Two Towers, The (2002)") == "The Lord of the Rings: The Two Towers"
+    assert spoken("Heat") == "Heat"
+
+
+def test_an_option_with_several_values_may_be_given_often():
+    several = ["--rate", "--genre"]
+    given = ["--rate", "a=1", "--n", "3", "--rate=b=2", "--genre", "x", "y", "-n", "4", "--rate", "c=3"]
+    assert options._gathered(given, several) == [
+        "--rate",
+        "a=1",
+        "b=2",
+        "c=3",
+        "--n",
+        "3",
+        "--genre",
+        "x",
+        "y",
+        "-n",
+        "4",
+    ]
