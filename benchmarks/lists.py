@@ -1,0 +1,77 @@
+"""What --diverse and --calibrated cost in NDCG, and what they bring: results/lists.csv.
+
+python benchmarks/lists.py RUN ...        adds lines for each run, replacing those of its data
+
+Lists of 10 for the test users of the run (at most 1,000, the same for all). NDCG@10 on the hidden likes; alike: mean
+cosine of two movies of a list in latent space; off: KL divergence (Steck 2018) of the genres of a list from those of
+what the user likes; both less is more diverse, better calibrated. Paired differences are of the same users."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import tables
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+N, MOST = 10, 1000
+SETTINGS = {
+    "": (),
+    **{f"--diverse {w}": ("--diverse", w) for w in (0.1, 0.2, 0.3, 0.5, 0.7)},
+    "--calibrated": ("--calibrated",),
+}
+
+
+def measure(folder):
+    """The lines of one run."""
+    import recommend
+    from models._saved import Saved
+    from utils import evaluation, latent, lists, metrics, options, ranking, runs
+    from utils.ratings import likes
+    from utils.rows import Rows
+
+    run = runs.find(folder)
+    saved, test = Saved(run), run.split.test
+    users = evaluation.judged_users(test, MOST)
+    given, hidden = test.given[users], likes(test.hidden[users], test.like)
+    scores = ranking.hide_seen(saved.scorer(saved.best)(given, users), given)
+    shares, vectors = lists.genre_shares(run.movies), saved.space.movies
+    baseline = None
+    for name, words in SETTINGS.items():
+        chosen = options.parse(lists.Options, list(map(str, words)), "", "")
+        values = np.zeros((len(users), 3))
+        for i in range(len(users)):
+            rows = Rows.of(given[[i]].indices, given[[i]].data)
+            top = lists.best(scores[i], N, recommend.reorder(saved, chosen, np.arange(len(shares)), rows))
+            hit = np.isin(top, hidden[[i]].indices)[None]
+            near = latent.cosine(vectors[top], vectors[top])
+            mix = shares[rows.movies[rows.stars[0] > test.like]].sum(axis=0)
+            off = np.nan
+            if mix.any():
+                off = lists.divergence(mix / mix.sum(), shares[top].mean(axis=0, keepdims=True))[0]
+            alike = (near.sum() - len(top)) / (len(top) * (len(top) - 1))
+            values[i] = metrics.ndcg(hit, np.array([hidden[[i]].nnz]), N)[0], alike, off
+        baseline = values if baseline is None else baseline
+        low, high = interval(values[:, 0] - baseline[:, 0])
+        ndcg, alike, off = np.nanmean(values, axis=0)
+        facts = {"data": run.config["data"], "by": saved.best, "users": len(users), "options": name}
+        facts |= {"ndcg@10": round(ndcg, 4), "low": round(low, 4), "high": round(high, 4)}
+        yield facts | {"alike": round(alike, 3), "off": round(off, 3), "commit": run.config["git_commit"]}
+
+
+def interval(difference):
+    """95% bootstrap interval of a mean over users."""
+    rng = np.random.default_rng(0)
+    means = [difference[rng.integers(len(difference), size=len(difference))].mean() for _ in range(1000)]
+    return np.percentile(means, [2.5, 97.5])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    for folder in parser.parse_args().runs:
+        rows = list(measure(folder))
+        others = [row for row in tables.read("lists.csv") if row["data"] != rows[0]["data"]]
+        tables.write("lists.csv", others + rows)
+        for row in rows:
+            print(row)
