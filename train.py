@@ -182,6 +182,10 @@ def main(argv=None):
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}
     runs.save(folder, model, split, data.movies, facts, history, preferred)
+    if len(preferred["validation"]) > 1:
+        ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
+        said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
+        console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
     where = f"{folder}, replacing the earlier run there" if replaced else folder
     console.print(f"{name} trained in {seconds:.0f} s, saved in {where}", soft_wrap=True)
     if training.interrupted:

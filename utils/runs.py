@@ -4,7 +4,8 @@
     ratings.npz    the rating table with the part of the split each rating belongs to
     movies.csv     titles, years, genres       history.csv   one row an epoch
     metrics.json   what validation chose       MANIFEST      sha256 of each file
-    and what the model saves: encoder.keras, decoder.keras and latent.npz, or weights.npz
+    and what the model saves: encoder.keras and decoder.keras, with latent.npz and encoder.npz, which answer without
+    Keras; or weights.npz
 
 It is written beside its place and renamed when whole. A file is compared with MANIFEST when it is read, so that damage
 is a sentence and never a wrong answer; nothing in it is code.
