@@ -202,6 +202,21 @@ def users_like(run, chosen):
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items, "seconds": seconds}
 
 
+def best_of_each(saved, chosen, given, scores):
+    """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
+    if not chosen.listed.diverse and not chosen.listed.calibrated:
+        top = ranking.top_k(scores, chosen.n)
+    else:
+        top, everything = np.zeros((len(scores), min(chosen.n, scores.shape[1])), int), np.arange(scores.shape[1])
+        for row, score in enumerate(scores):
+            theirs = slice(*given.indptr[row : row + 2])
+            stars = Rows.of(given.indices[theirs], given.data[theirs])
+            found = lists.best(score, chosen.n, reorder(saved, chosen.listed, everything, stars))
+            top[row] = np.append(found, np.full(top.shape[1] - len(found), score.argmin()))  # of score -inf
+    rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
+    return rows, top[rows, places]
+
+
 def everyone(run, chosen):
     """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
     saved, split = Saved(run), run.split
@@ -214,14 +229,8 @@ def everyone(run, chosen):
             scores = np.where(fits, score(given, block), -np.inf)
             if not chosen.listed.include_seen:
                 ranking.hide_seen(scores, rated[block])
-            places, tops = [], []
-            for row in range(len(block)):
-                rows = Rows.of(given[[row]].indices, given[[row]].data)
-                order = reorder(saved, chosen.listed, np.arange(len(fits)), rows)
-                tops.append(lists.best(scores[row], chosen.n, order))
-                places.append(np.full(len(tops[-1]), row))
-            places, tops = np.concatenate(places), np.concatenate(tops)
-            write(block[places], tops, scores[places, tops], saved.stars_of(given, block, places, tops))
+            rows, top = best_of_each(saved, chosen, given, scores)
+            write(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
     return n_users
 
 

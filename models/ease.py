@@ -55,7 +55,10 @@ class Model(ClosedForm):
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
         solve = weights_by_users if given.shape[0] < given.shape[1] else weights
         try:
-            self.weights, self.onward, self.own = (part.astype(np.float32) for part in solve(given, penalty, n))
+            self.weights, self.onward, self.own = (
+                part.astype(np.float32, order="C")  # rows side by side: scoring picks rows
+                for part in solve(given, penalty, n)
+            )
         except LinAlgError:
             raise UserError(
                 f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
