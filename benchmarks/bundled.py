@@ -66,9 +66,8 @@ def table():
         cells = [tables.mean([row[name] for row in own], name in ("rmse", "ndcg@100")) for name in METRICS]
         seconds = statistics.mean(float(row["seconds"]) for row in own)
         lines.append(f"| `{model}` | {by} | {' | '.join(cells)} | {seconds:.0f} |")
-    return "\n".join(
-        [*lines, "", f"Means over {len(own)} seeds, each with its own split; ± is the standard deviation."]
-    )
+    said = f"Means over {len(own)} seeds, each with its own split; ± is the standard deviation. Seconds of training, of one "
+    return "\n".join([*lines, "", said + "thread on a shared machine."])
 
 
 if __name__ == "__main__":

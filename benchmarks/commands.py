@@ -51,6 +51,13 @@ def measure(folder):
             yield about | {"median": f"{statistics.median(seconds):.2f}", "cores": cores, "commit": runs.commit()}
 
 
+def table():
+    """The table in results/README.md."""
+    rows = [row | {"command": f"`{row['command']}`"} for row in tables.read("commands.csv")]
+    columns = {"data": "data", "command": "`recommend.py`", "median": "median, s", "best": "best, s"}
+    return tables.markdown(rows, columns, 2)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
@@ -60,3 +67,4 @@ if __name__ == "__main__":
         tables.write("commands.csv", others + rows)
         for row in rows:
             print(row)
+    tables.replace("commands", table(), tables.NOTES)

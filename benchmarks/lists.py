@@ -66,6 +66,16 @@ def interval(difference):
     return np.percentile(means, [2.5, 97.5])
 
 
+def table():
+    """The table in results/README.md."""
+    rows = tables.read("lists.csv")
+    for row in rows:
+        row["options"] = f"`{row['options']}`" if row["options"] else "scores alone"
+        row["less"] = "" if row["options"] == "scores alone" else f"{row['low']} to {row['high']}"
+    columns = {"data": "data", "options": "list", "ndcg@10": "NDCG@10", "less": "less that of scores alone (95%)"}
+    return tables.markdown(rows, columns | {"alike": "alike", "off": "off"}, 2)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
@@ -75,3 +85,4 @@ if __name__ == "__main__":
         tables.write("lists.csv", others + rows)
         for row in rows:
             print(row)
+    tables.replace("lists", table(), tables.NOTES)

@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 README = HERE.parent / "README.md"
+NOTES = RESULTS / "README.md"
 
 
 def read(name):
@@ -34,13 +35,19 @@ def mean(values, spread=False):
     return text + (f" ± {statistics.stdev(numbers):.4f}" if spread and len(numbers) > 1 else "")
 
 
-def shown(marker):
-    """What stands between <!-- marker --> and <!-- /marker --> of the README."""
-    return README.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].split(f"\n<!-- /{marker} -->")[0]
+def markdown(rows, columns, left=1):
+    """A table of the columns {key: heading} of dictionaries; the first `left` ones are text."""
+    lines = [f"| {' | '.join(columns.values())} |", f"|{'---|' * left}{'---:|' * (len(columns) - left)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(str(row[key]) for key in columns)} |" for row in rows)])
 
 
-def replace(marker, text):
+def shown(marker, path=README):
+    """What stands between <!-- marker --> and <!-- /marker --> of a file, the README."""
+    return path.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].split(f"\n<!-- /{marker} -->")[0]
+
+
+def replace(marker, text, path=README):
     """Put `text` there."""
-    before, rest = README.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
+    before, rest = path.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
     after = rest.split(f"<!-- /{marker} -->")[1]
-    README.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")
+    path.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")

@@ -98,6 +98,14 @@ def measure(folder):
         yield about | {"found": round(found, 3), "genres": round(alike, 3), "commit": run.config["git_commit"]}
 
 
+def table():
+    """The table in results/README.md."""
+    columns = {"data": "data", "vector": "vector of a movie", "whiten": "whiten"}
+    return tables.markdown(
+        tables.read("vectors.csv"), columns | {"found": "sequels found", "genres": "genres alike"}, 2
+    )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
@@ -107,3 +115,4 @@ if __name__ == "__main__":
         tables.write("vectors.csv", others + rows)
         for row in rows:
             print(row)
+    tables.replace("vectors", table(), tables.NOTES)

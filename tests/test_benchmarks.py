@@ -10,8 +10,11 @@ import train
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import accuracy
 import bundled
+import commands
+import lists
 import peers
 import tables
+import vectors
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
@@ -38,3 +41,8 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
 )
 def test_the_readme_shows_the_results_as_they_are(marker, table):
     assert tables.shown(marker) == table()
+
+
+@pytest.mark.parametrize("script", [vectors, lists, commands], ids=lambda script: script.__name__)
+def test_the_notes_on_results_show_them_as_they_are(script):
+    assert tables.shown(script.__name__, tables.NOTES) == script.table()
