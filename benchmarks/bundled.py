@@ -66,8 +66,8 @@ def table():
         cells = [tables.mean([row[name] for row in own], name in ("rmse", "ndcg@100")) for name in METRICS]
         seconds = statistics.mean(float(row["seconds"]) for row in own)
         lines.append(f"| `{model}` | {by} | {' | '.join(cells)} | {seconds:.0f} |")
-    said = f"Means over {len(own)} seeds, each with its own split; ± is the standard deviation. Seconds of training, of one "
-    return "\n".join([*lines, "", said + "thread on a shared machine."])
+    said = f"Means over {len(own)} seeds, each with its own split; ± is the standard deviation. Seconds are those of "
+    return "\n".join([*lines, "", said + "training on one thread of a shared machine."])
 
 
 if __name__ == "__main__":
