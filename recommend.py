@@ -15,11 +15,13 @@ import tyro
 from models._saved import Saved
 from utils import bulk, latent, lists, options, person, ranking, reasons, runs
 from utils.errors import UserError
+from utils.movies import spoken
 from utils.rows import Rows
 from utils.splits import KNOWN
 from utils.titles import Titles
 
 BLOCK = 512  # users of --all-users scored at a time
+SHOWN = 8  # ratings of somebody new that are repeated
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
 
@@ -68,8 +70,8 @@ class Options:
         recommends = not asked & {"like_movie", "similar_users"}
         if not recommends and (self.by != "best" or self.listed != lists.Options() or self.explain):
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
-        if self.all_users and (self.explain or self.json or not (self.csv or self.parquet)):
-            raise ValueError("--all-users writes --csv FILE or --parquet FILE, without --json and --explain")
+        if self.all_users and (self.explain or self.json or bool(self.csv) == bool(self.parquet)):
+            raise ValueError("--all-users writes either --csv FILE or --parquet FILE, without --json and --explain")
         if self.parquet and not self.all_users:
             raise ValueError("--parquet is for --all-users")
         if self.json == "-" and self.csv == "-":
@@ -97,12 +99,11 @@ def known_count(split):
 def reorder(saved, chosen, candidates, rows):
     """What puts the list together from the scores of the candidates; None where the scores alone do."""
     if chosen.diverse:
-        return lists.diversely(saved.space.movies[candidates], chosen.diverse)
+        return lists.diversely(saved.space.movies, candidates, chosen.diverse)
     if chosen.calibrated:
-        shares = lists.genre_shares(saved.run.movies)
         liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
-        wanted = shares[liked].sum(axis=0)
-        return lists.calibrated(shares[candidates], wanted / wanted.sum()) if wanted.any() else None
+        wanted = saved.genre_shares[liked].sum(axis=0)
+        return lists.calibrated(saved.genre_shares, candidates, wanted / wanted.sum()) if wanted.any() else None
     return None
 
 
@@ -114,8 +115,14 @@ def answer(run, chosen):
     if not chosen.listed.include_seen:
         fits[them.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
-    score = saved.scores(them, way, candidates)[0]
-    top = lists.best(score, chosen.n, reorder(saved, chosen.listed, candidates, them.rows))
+    score, notes = saved.scores(them, way, candidates)[0], list(them.notes)
+    order, by = reorder(saved, chosen.listed, candidates, them.rows), score
+    if chosen.listed.calibrated and order is None:
+        notes.append("no genre is known to be liked, so the list is not calibrated")
+    if len(score) and score.min() == score.max():
+        notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
+        by = known_count(run.split)[candidates].astype(np.float32)
+    top = lists.best(by, chosen.n, order)
     movies, score = candidates[top], score[top]
     items = ranked(run.movies, movies, score)
     if (stars := saved.stars(them, movies)) is not None:
@@ -125,12 +132,13 @@ def answer(run, chosen):
         explain(saved, them, way, movies, items)
     seconds = round(time.perf_counter() - start, 4)
     about = {"user": them.name, "method": way, "run": str(run.folder), "items": items, "seconds": seconds}
+    about["notes"] = notes
     if them.user is None:
         titles = [run.movies.titles[movie] for movie in them.rows.movies]
         given = [
             {"title": title, "rating": float(value)} for title, value in zip(titles, them.rows.stars[0], strict=True)
         ]
-        about |= {"given": given, "notes": them.notes}
+        about["given"] = given
     return about
 
 
@@ -157,14 +165,14 @@ def ranked(movies, indices, values):
 def movies_like(run, chosen):
     """The movies whose latent vectors are nearest to one movie's, as the plain values that --json writes."""
     start, saved = time.perf_counter(), Saved(run)
-    vectors, whiten = saved.space.movies, saved.hoods["movies"].whiten
+    vectors, whiten = saved.space.movies, latent.Neighbourhood.whiten
     movie = person.find_movie(Titles(run.movies), chosen.like_movie)
     rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
     index, near = latent.near(vectors, vectors[[movie]], chosen.n, pool, [movie], whiten)
-    there = near[0] > -1  # there may be fewer than n
+    there = np.isfinite(near[0])  # there may be fewer than n
     items = ranked(run.movies, index[0, there], near[0, there])
     seconds = round(time.perf_counter() - start, 4)
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items, "seconds": seconds}
@@ -174,7 +182,7 @@ def users_like(run, chosen):
     """The users whose latent vectors are nearest to one user's, with what they share: plain values for --json."""
     start, saved, ratings = time.perf_counter(), Saved(run), run.split.ratings
     user = person.find_user(ratings.user_ids, chosen.similar_users)
-    vectors, whiten = saved.space.users, saved.hoods["neighbours"].whiten
+    vectors, view = saved.space.users, saved.space.views["neighbours"]
     known = np.isin(run.split.part, KNOWN)
 
     def rated(who):
@@ -182,9 +190,9 @@ def users_like(run, chosen):
         return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
 
     own, items = rated(user), []
-    index, near = latent.near(vectors, vectors[[user]], chosen.n, run.split.trained_users, [user], whiten)
+    index, near = latent.near(vectors, vectors[[user]], chosen.n, run.split.trained_users, [user], view)
     for rank, (other, cosine) in enumerate(zip(index[0].tolist(), near[0].tolist(), strict=True), 1):
-        if cosine <= -1:  # there are no more users
+        if not np.isfinite(cosine):  # there are no more users
             break
         theirs = rated(other)
         shared = own.keys() & theirs.keys()
@@ -258,7 +266,9 @@ def main(argv=None):
         if chosen.csv != "-":
             print(f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}")
         return
-    asked = movies_like if chosen.like_movie else users_like if chosen.similar_users else answer
+    asked = answer
+    if chosen.like_movie is not None or chosen.similar_users is not None:
+        asked = users_like if chosen.like_movie is None else movies_like
     found = asked(run, chosen)
     if chosen.json:
         options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
@@ -270,11 +280,13 @@ def main(argv=None):
         from utils import tabular
 
         console = tabular.console()
-        for note in found.get("notes", []):
+        said = [f"{spoken(one['title'])} {one['rating']:g}" for one in found.get("given", [])]
+        ratings = [f"your ratings: {'; '.join(said[:SHOWN])}{f' and {len(said) - SHOWN} more' * (len(said) > SHOWN)}"]
+        for note in [*found.get("notes", []), *(ratings if said else [])]:
             console.print(tabular.plain(note), style="dim", soft_wrap=True)
         console.print(tabular.similar_users(found) if asked is users_like else tabular.recommendations(found))
-        if asked is answer and len(found["items"]) < chosen.n:
-            console.print(f"no more than {len(found['items'])} movies of the data fit and have not been rated")
+        if len(found["items"]) < chosen.n:
+            console.print(f"there are no more than these {len(found['items'])}")
 
 
 if __name__ == "__main__":

@@ -112,6 +112,8 @@ def fit(model, split, training, refit):
     if refit:
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
     model.remember(split.known)
+    if model.has_latent_space:
+        model.latent = methods.viewed(model.latent, split, methods.neighbourhoods(chosen))
     return history, chosen, refit and not training.interrupted
 
 
@@ -182,7 +184,7 @@ def main(argv=None):
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2)}
     runs.save(folder, model, split, data.movies, facts, history, preferred)
-    if len(preferred["validation"]) > 1:
+    if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
         ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
         said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
         console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)

@@ -11,6 +11,7 @@ from models import _linear, load
 from utils import biases, encoders, methods
 from utils.errors import UserError
 from utils.latent import LatentSpace, vouching
+from utils.lists import genre_shares
 from utils.ratings import index_of, likes
 from utils.splits import KNOWN
 
@@ -45,6 +46,11 @@ class Saved:
         return LatentSpace.load(self.run)
 
     @cached_property
+    def genre_shares(self):
+        """Each movie divided evenly among its genres, (n_movies, n_genres)."""
+        return genre_shares(self.run.movies)
+
+    @cached_property
     def model(self):
         """The model itself, as evaluate.py uses it."""
         return load(self.run)
@@ -74,10 +80,9 @@ class Saved:
     def encode(self, person, rows):
         """Latent vectors, float32 (n, latent), of `Rows` that are the ratings of the `Person` or a part of them."""
         if not self.takes_strangers:
-            raise UserError(
-                f"this {self.run.config['model']} has movies as rows, so it knows no users but those it was trained "
-                "on; --by movies does without"
-            )
+            name, known = self.run.config["model"], person.user is not None
+            can = "can't leave out one rating of a user" if known else "knows no users but those it was trained on"
+            raise UserError(f"this {name} has movies as rows, so it {can}; --by movies does without")
         if self._encoder:
             return self._encoder(rows)
         users = None if person.user is None else np.full(len(rows.stars), person.user)
@@ -109,7 +114,8 @@ class Saved:
         count = np.bincount(liker, minlength=len(self.space.users))
         codes = self._codes(person, person.rows) if codes is None else codes
         own = np.full(len(codes), person.own)
-        return vouching(self.space.users, codes, self.hoods["neighbours"], count, self.split.trained_users, own)
+        pool, view = self.split.trained_users, self.space.views["neighbours"]
+        return vouching(self.space.users, codes, self.hoods["neighbours"], count, pool, own, view)
 
     def _by_neighbours(self, person, codes, movies):
         (liker, liked), (index, weight) = self._likes, self.nearest(person, codes)
@@ -128,7 +134,8 @@ class Saved:
         pool = np.flatnonzero(count)
         source = np.flatnonzero(index_of(pool, rows.movies) >= 0)
         own = rows.movies[source]
-        index, weight = vouching(self.space.movies, self.space.movies[own], self.hoods["movies"], count, pool, own)
+        vectors, view = self.space.movies, self.space.views["movies"]
+        index, weight = vouching(vectors, vectors[own], self.hoods["movies"], count, pool, own, view)
         near, place = np.zeros((len(own), len(movies)), np.float32), self._place(movies)[index]
         for row, at, vouched in zip(near, place, weight, strict=True):
             row[at[at >= 0]] = vouched[at >= 0]

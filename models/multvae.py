@@ -72,6 +72,9 @@ class Model(_likes.LikesAutoencoder):
         return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
 
     def _plain_layers(self, *passing):
-        *inner, (kernel, bias, activation) = super()._plain_layers(Sample)
+        layers = super()._plain_layers(Sample)
+        if layers is None:
+            return None
+        *inner, (kernel, bias, activation) = layers
         latent = self.config.hidden[-1]  # the other half is the log variance
         return [*inner, (kernel[:, :latent], bias[:latent], activation)]

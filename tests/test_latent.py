@@ -23,16 +23,17 @@ def test_cosine_is_scikit_learns_zero_vectors_included(vectors):
 
 def test_nearest_are_scikit_learns_neighbours_without_oneself(vectors):
     vectors = np.delete(vectors, 7, axis=0)
-    index, near = latent.nearest(vectors, vectors[[4, 9]], 5, own=[4, 9])
+    vectors -= vectors.mean(axis=0)
+    index, near = latent.near(vectors, vectors[[4, 9]], 5, np.arange(39), [4, 9], 0.0)
     distance, expected = NearestNeighbors(metric="cosine", n_neighbors=6).fit(vectors).kneighbors(vectors[[4, 9]])
     np.testing.assert_array_equal(index, expected[:, 1:])
     np.testing.assert_allclose(near, 1 - distance[:, 1:], atol=1e-6)
 
 
 def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
-    index, near = latent.nearest(vectors, vectors[[4]], 100, own=[4])
+    index, near = latent.near(vectors, vectors[[4]], 100, np.arange(40), [4], 0.25)
     assert sorted(index[0, :-1].tolist()) == [u for u in range(40) if u != 4]
-    assert (index[0, -1], near[0, -1]) == (4, -1)
+    assert (index[0, -1], near[0, -1]) == (4, -np.inf)
 
 
 def test_neighbour_scores_are_the_literal_sum(vectors):
@@ -65,3 +66,20 @@ def test_only_the_pool_can_be_neighbours(vectors):
     index, _ = latent.near(vectors, vectors[[2, 3]], 4, np.array([3, 8, 20, 31, 39]), np.array([2, 3]), 0.25)
     assert set(index.ravel()) <= {3, 8, 20, 31, 39}
     assert sorted(index[1]) == [8, 20, 31, 39]  # user 3, of the pool, is left out for themselves
+
+
+def test_the_two_of_a_pair_point_opposite_ways_and_are_neighbours_all_the_same():
+    pair = np.array([[1, 2], [3, 5]], np.float32)
+    index, near = latent.near(pair, pair, 1, np.arange(2), np.arange(2), 0.0)
+    assert index.tolist() == [[1], [0]]
+    np.testing.assert_allclose(near, -1, atol=1e-6)
+
+
+def test_a_query_that_is_nobodys_is_seen_as_the_vectors_are(vectors):
+    pool, query = np.arange(5, 40), np.ones((1, 6), np.float32)
+    found = PCA().fit(vectors[pool])
+    see = lambda x: found.transform(x) / found.explained_variance_**0.25  # noqa: E731
+    view = latent.View.of(vectors, pool, 0.25)
+    np.testing.assert_allclose(view.cosines(vectors, query), cosine_similarity(see(query), see(vectors)), atol=1e-5)
+    index, _ = latent.near(vectors, query, 3, pool, [-1], view)
+    assert index[0].tolist() == sorted(pool, key=lambda i: -cosine_similarity(see(query), see(vectors[[i]]))[0, 0])[:3]

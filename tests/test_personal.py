@@ -17,9 +17,14 @@ TITLES = [
     "Solaris (2002)",
     "Crash (2004)",
     "8½ (1963)",
+    "Star Wars: Episode IV - A New Hope (1977)",
+    "Star Wars: Episode V - The Empire Strikes Back (1980)",
+    "Rocky V (1990)",
 ]
 YEARS = [int(title[-5:-1]) for title in TITLES]
-MOVIES = Movies(np.array([1, 6, 2571, 4973, 5000, 5001, 5002, 5003]), TITLES, YEARS, [[] for _ in TITLES])
+MOVIES = Movies(
+    np.array([1, 6, 2571, 4973, 5000, 5001, 5002, 5003, 5004, 5005, 5006]), TITLES, YEARS, [[] for _ in TITLES]
+)
 SCALE = (0.5, 5.0)
 
 
@@ -50,6 +55,7 @@ def test_typed_titles_are_found_forgivingly():
         ("Heat=6", "stars are from 0.5 to 5"),
         ("Heat=0", "stars are from 0.5 to 5"),
         ("Solaris=4", "fits several movies: Solaris \\(1972\\); Solaris \\(2002\\); add the year"),
+        ("rocky 7=4", "no movie is called 'rocky 7'; did you mean Rocky V"),
         ("qqqqqq=4", "no movie is called 'qqqqqq'"),
     ],
 )
@@ -84,25 +90,29 @@ def test_what_letterboxd_exports(tmp_path):
         "2021-01-03,Crash,1996,https://boxd.it/2c,5\n"  # another movie of that name, which the data does not have
         "2021-01-03,Dune,2021,https://boxd.it/2d,5\n"
         "2021-01-04,Heat,1995,https://boxd.it/2e,\n"
+        "2021-01-05,Star Wars,1977,https://boxd.it/2f,3\n"
+        "2021-01-05,The Empire Strikes Back,1980,https://boxd.it/2g,4\n"
     )
     found, notes = read(tmp_path, text)
-    assert found == {2: 4.5, 3: 0.5}
+    assert found == {2: 4.5, 3: 0.5, 8: 3.0, 9: 4.0}
     said = " | ".join(notes)
-    assert "2 ratings of movies in the data" in said
+    assert "4 rated movies are in the data" in said
     assert "are not in the data: Crash (1996); Dune (2021)" in said
     assert "have no rating: 1" in said
-    assert read(tmp_path, text, (1.0, 5.0))[0] == {2: 4.5, 3: 1.0}
+    assert read(tmp_path, text, (1.0, 5.0))[0][3] == 1.0
 
 
 def test_what_imdb_exports_is_converted_and_said(tmp_path):
     heading = "Const,Your Rating,Date Rated,Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres\n"
     lines = [
         "tt0133093,9,2020-01-01,The Matrix,https://www.imdb.com/title/tt0133093/,movie,8.7,136,1999,Action",
+        "tt0000001,8,2020-01-01,Heat,https://www.imdb.com/title/tt0000001/,TV Episode,7.0,30,1995,Drama",
         'tt0211915,1,2020-01-01,"Amélie",https://www.imdb.com/title/tt0211915/,movie,8.3,122,2001,Comedy',
     ]
     for encoding in ("utf-8", "latin-1"):
         found, notes = read(tmp_path, (heading + "\n".join(lines) + "\n").encode(encoding))
         assert found == {2: 4.5, 3: 0.5}
+        assert notes[1] == "left out, since they are no movies (episodes, series, games): 1"
         assert "IMDb's stars, up to 10, converted to up to 5" in notes[0]
     assert read(tmp_path, heading + lines[0] + "\n", (1, 100))[0] == {2: 90.0}
 
@@ -119,6 +129,7 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
         ("title,rating\n", "none of its movies is in the data"),
         ("", "the file is empty"),
+        ("title,rating\n", "data of this run$"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path):

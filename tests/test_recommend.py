@@ -1,6 +1,8 @@
 """recommend.py for known and new users: the same list however somebody is known, reasons, filters, everyone at once."""
 
 import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -192,7 +194,7 @@ def test_filters_never_shorten_the_list_while_enough_movies_exist(run, capsys):
 
 def test_too_few_movies_are_said(run, capsys):
     recommend.main(["--user", "1", "--run", str(run.folder), "--years", "1953"])
-    assert "no more than" in capsys.readouterr().out
+    assert "there are no more than these" in capsys.readouterr().out
 
 
 def test_movies_with_few_ratings_are_left_out(run, capsys):
@@ -214,6 +216,7 @@ def test_movies_with_few_ratings_are_left_out(run, capsys):
         (("--min-ratings", "-1"), "min-ratings must be 0 or more"),
         (("--rate", "planted 3=5"), "more than one was given"),
         (("--parquet", "x"), "--parquet is for --all-users"),
+        (("--like-movie", ""), "more than one was given"),
     ],
 )
 def test_what_can_not_be_used_is_said(arguments, said, run):
@@ -224,7 +227,7 @@ def test_what_can_not_be_used_is_said(arguments, said, run):
 def test_a_diverse_list_is_the_literal_greedy_one():
     rng = np.random.default_rng(0)
     scores, vectors = rng.random(60), rng.normal(size=(60, 4)).astype(np.float32)
-    found = lists.best(scores, 5, lists.diversely(vectors, 0.4)).tolist()
+    found = lists.best(scores, 5, lists.diversely(vectors, np.arange(60), 0.4)).tolist()
     pool = np.argsort(-scores)[:50]
     score = {m: (scores[m] - scores[pool].min()) / (scores[pool].max() - scores[pool].min()) for m in pool.tolist()}
     cosine = lambda a, b: vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])  # noqa: E731
@@ -233,14 +236,16 @@ def test_a_diverse_list_is_the_literal_greedy_one():
         rest = [m for m in score if m not in expected]
         expected.append(max(rest, key=lambda m: 0.6 * score[m] - 0.4 * max(cosine(m, t) for t in expected)))
     assert found == expected
-    assert lists.best(scores, 5, lists.diversely(vectors, 0.0)).tolist() == np.argsort(-scores)[:5].tolist()
+    assert (
+        lists.best(scores, 5, lists.diversely(vectors, np.arange(60), 0.0)).tolist() == np.argsort(-scores)[:5].tolist()
+    )
 
 
 def test_a_calibrated_list_is_the_literal_greedy_one():
     rng = np.random.default_rng(1)
     scores, shares = rng.random(40), rng.dirichlet(np.ones(3), 40)
     wanted = np.array([0.7, 0.3, 0.0])
-    found = lists.best(scores, 4, lists.calibrated(shares, wanted)).tolist()
+    found = lists.best(scores, 4, lists.calibrated(shares, np.arange(40), wanted)).tolist()
     score, expected = (scores - scores.min()) / (scores.max() - scores.min()), []
 
     def worth(chosen):
@@ -278,3 +283,64 @@ def test_an_unwritable_file_is_said_and_leaves_nothing(run, tmp_path):
     with pytest.raises(UserError, match="can't be written"):
         recommend.main(["--all-users", "--csv", str(tmp_path / "none" / "all.csv"), "--run", str(run.folder)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--csv", "a", "--parquet", "b"), "either --csv FILE or --parquet FILE"),
+        ((), "either --csv FILE or --parquet FILE"),
+        (("--csv", "a", "--explain"), "without --json and --explain"),
+    ],
+)
+def test_where_everyones_go_is_said_once(arguments, said, run):
+    with pytest.raises(UserError, match=said):
+        recommend.main(["--all-users", "--run", str(run.folder), *arguments])
+
+
+def test_everyones_recommendations_go_into_a_pipe_as_they_are(run, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        recommend.main(["--all-users", "--csv", str(pipe), "--run", str(run.folder), "-n", "1"])
+        rows = read.result(timeout=60).splitlines()
+    assert pipe.is_fifo()
+    capsys.readouterr()
+    recommend.main(["--all-users", "--csv", "-", "--run", str(run.folder), "-n", "1"])
+    assert capsys.readouterr().out.splitlines() == rows
+
+
+def test_a_parquet_file_has_its_types_even_where_nothing_is_recommended(run, tmp_path):
+    recommend.main(["--all-users", "--parquet", str(tmp_path / "p"), "--run", str(run.folder), "--years", "1800"])
+    table = pq.read_table(tmp_path / "p")
+    assert len(table) == 0
+    assert [str(table.schema.field(name).type) for name in ("title", "year", "genres")] == ["string", "int64", "string"]
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_typed_is_repeated_as_it_was_understood(run, capsys):
+    recommend.main(["--rate", "planetd 3=5", "planted 4=1.5", "--run", str(run.folder), "-n", "1"])
+    assert "your ratings: Planted 3 5; Planted 4 1.5" in capsys.readouterr().out
+
+
+def test_an_empty_title_names_no_movie(run):
+    for asked in ("--like-movie", "--similar-users"):
+        with pytest.raises(UserError, match=r"no movie is called ''|there is no user"):
+            recommend.main([asked, "", "--run", str(run.folder)])
+
+
+def test_scores_that_say_nothing_are_said_to_and_the_most_rated_come_first(run, capsys):
+    found = answer(capsys, "--rate", "planted 3=1", "--by", "movies", "--run", run.folder, "-n", 30)
+    assert "the most rated come first" in found["notes"][0]
+    count = np.bincount(run.split.ratings.movie)
+    at = [run.movies.ids.tolist().index(item["movieId"]) for item in found["items"]]
+    assert count[at].tolist() == sorted(count[at], reverse=True)
+    assert len(found["items"]) == 23
+
+
+def test_calibrating_by_nothing_is_said(run, capsys):
+    found = answer(capsys, "--rate", "planted 3=1", "--calibrated", "--run", run.folder)
+    assert "not calibrated" in found["notes"][0]

@@ -30,7 +30,7 @@ def known_ratings(run):
 
 def seen(vectors, run, way):
     """The vectors as `Neighbourhood` says, from scikit-learn's principal directions."""
-    whiten = run.json("metrics.json")["neighbourhoods"][way]["whiten"]
+    whiten = 0.25 if way == "movies" else run.json("metrics.json")["neighbourhoods"][way]["whiten"]
     found = PCA(whiten=False).fit(vectors)
     return found.transform(vectors) / found.explained_variance_**whiten
 

@@ -18,20 +18,23 @@ def writing(target, parquet, run):
     and best first; users and movies are indices into the data of the `Run`. target: a path, or - for standard
     output."""
     path = Path(target).resolve()
-    beside = path.with_name(f".{path.name}.part")
+    if target == "-" and not parquet:
+        yield _csv(sys.stdout, run)
+        return
+    special = path.exists() and not path.is_file()  # a pipe, a device: written to as it is
+    beside = path if special else path.with_name(f".{path.name}.part")
     try:
-        if target == "-":
-            yield _csv(sys.stdout, run)
-            return
         with _parquet(beside, run) if parquet else _csv_file(beside, run) as write:
             yield write
-        beside.replace(path)
+        if not special:
+            beside.replace(path)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
     finally:
-        beside.unlink(missing_ok=True)
+        if not special:
+            beside.unlink(missing_ok=True)
 
 
 def _columns(run):
@@ -87,10 +90,11 @@ def _parquet(path, run):
     from pyarrow import parquet
 
     columns, writers = _columns(run), []
+    text = {"title": pa.string(), "year": pa.int64(), "genres": pa.string()}  # known even where a block is empty
 
     def write(*what):
         found = columns(*what)
-        table = pa.table(found | {"year": pa.array(found["year"].tolist(), pa.int64())})
+        table = pa.table(found | {name: pa.array(found[name].tolist(), kind) for name, kind in text.items()})
         if not writers:
             writers.append(parquet.ParquetWriter(path, table.schema))
         writers[0].write_table(table)

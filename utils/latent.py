@@ -10,7 +10,6 @@ import numpy as np
 
 from utils.biases import Biases
 from utils.ranking import top_k
-from utils.ratings import index_of
 
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
 FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
@@ -47,64 +46,67 @@ def cosine(a, b):
     return unit(a) @ unit(b).T
 
 
-def nearest(vectors, queries, k, own=None, weigh=None):
-    """The `k` rows of `vectors` nearest to each row of `queries` by cosine: (indices, cosines), both (n, k), nearest
-    first, ties by index. `own[i]`, where given, is the row that query i itself is, or -1: it is left out, its place at
-    the end filled with a cosine of -1 when there are not `k` others. With `weigh`, a function from a block of cosines
-    to weights of 0 or more, the largest weights count, and they are returned."""
-    vectors, found, least = unit(vectors), [], -1 if weigh is None else 0
-    for start in range(0, max(len(queries), 1), BLOCK):
-        near = unit(queries[start : start + BLOCK]) @ vectors.T
-        near = near if weigh is None else weigh(near)
-        if own is not None:
-            mine = np.asarray(own[start : start + BLOCK])
-            near[np.flatnonzero(mine >= 0), mine[mine >= 0]] = -np.inf
-        index = top_k(near, k)
-        found.append((index, np.maximum(np.take_along_axis(near, index, axis=1), least)))
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
-
-
 @dataclass(frozen=True)
 class View:
     """How vectors are seen when cosines are taken: less their mean, since what all share says nothing about who is
-    near, and turned and scaled by `whiten`, as `Neighbourhood` says."""
+    near, and turned and scaled by `whiten`, as `Neighbourhood` says.
+
+    centre: (latent,). turn: (latent, latent). length: (n,) of each vector as it is seen. With them a query takes one
+    product with the vectors as they are; to find them takes many times longer, so that a run stores them."""
 
     centre: np.ndarray
-    turn: np.ndarray | None
+    turn: np.ndarray
+    length: np.ndarray
 
     @classmethod
-    def of(cls, vectors, whiten):
-        """The view that suits these vectors, (n, latent)."""
-        centre = vectors.mean(axis=0) if len(vectors) else np.float32(0)
-        if not whiten or len(vectors) < 2:
-            return cls(centre, None)
-        variance, directions = np.linalg.eigh(np.atleast_2d(np.cov(vectors.T.astype(np.float64))))
-        scale = np.maximum(variance, max(FLATTEST * variance[-1], np.finfo(np.float32).tiny)) ** -whiten
-        return cls(centre, (directions * scale).astype(np.float32))
+    def of(cls, vectors, pool, whiten):
+        """The view that suits the vectors of `pool`, (n, latent)."""
+        centre = vectors[pool].mean(axis=0) if len(pool) else np.zeros(vectors.shape[1], np.float32)
+        turn = np.eye(vectors.shape[1], dtype=np.float32)
+        if whiten and len(pool) > 1:
+            left = vectors[pool] - centre
+            variance, directions = np.linalg.eigh((left.T @ left / (len(pool) - 1)).astype(np.float64))
+            scale = np.maximum(variance, max(FLATTEST * variance[-1], np.finfo(np.float32).tiny)) ** -whiten
+            turn = (directions * scale).astype(np.float32)
+        return cls(centre, turn, np.linalg.norm((vectors - centre) @ turn, axis=1))
 
-    def __call__(self, vectors):
-        """The vectors as they are seen, same shape."""
-        return vectors - self.centre if self.turn is None else (vectors - self.centre) @ self.turn
-
-
-def near(vectors, queries, size, pool, own, whiten):
-    """(indices, cosines), both (len(queries), size), of the users, or movies, nearest to the latent vectors `queries`.
-
-    vectors: those of all users, or movies, (n, latent). pool: indices of those who can be neighbours, ascending. own:
-    for each query the one who can't, because the query is theirs, or -1. whiten: as in `Neighbourhood`."""
-    view = View.of(vectors[pool], whiten)
-    index, near = nearest(view(vectors[pool]), view(queries), size, index_of(pool, own))
-    return pool[index], near
+    def cosines(self, vectors, queries):
+        """(len(queries), n) cosines of queries, (m, latent), with all the vectors, as both are seen."""
+        seen = unit((queries - self.centre) @ self.turn) @ self.turn.T
+        near = seen @ vectors.T - (seen @ self.centre)[:, None]
+        return np.divide(near, self.length, out=np.zeros_like(near), where=self.length > 0)
 
 
-def vouching(vectors, queries, neighbourhood, likes, pool, own):
-    """(indices, weights), both (len(queries), size), of those among `pool` who weigh most for each query, as the
-    `Neighbourhood` says; weights are 0 where there are fewer. vectors, queries, pool, own: as in `near`.
-    likes: (n,) number of likes of each of the vectors' owners."""
-    view, likes = View.of(vectors[pool], neighbourhood.whiten), np.asarray(likes)[pool]
-    seen, own = view(vectors[pool]), index_of(pool, own)
-    index, weight = nearest(seen, view(queries), neighbourhood.size, own, lambda near: neighbourhood.weigh(near, likes))
-    return pool[index], weight
+def near(vectors, queries, k, pool, own, view, weigh=None):
+    """The `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest first,
+    ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
+
+    pool: indices of those who can be neighbours. own: for each query the one who can't, because the query is theirs, or
+    -1. Places at the end are filled with -inf where there are not `k` others. view: the `View`, or a power to whiten
+    by. With `weigh`, a function from a block of cosines to weights of 0 or more, the largest weights count, and they
+    are returned, with 0 where there are no others."""
+    if not isinstance(view, View):
+        view = View.of(vectors, pool, view)
+    outside, found = np.ones(len(vectors), bool), []
+    outside[pool] = False
+    for start in range(0, max(len(queries), 1), BLOCK):
+        block = view.cosines(vectors, queries[start : start + BLOCK])
+        block = block if weigh is None else weigh(block)
+        block[:, outside] = -np.inf
+        mine = np.asarray(own[start : start + BLOCK])
+        block[np.flatnonzero(mine >= 0), mine[mine >= 0]] = -np.inf
+        index = top_k(block, k)
+        value = np.take_along_axis(block, index, axis=1)
+        found.append((index, value if weigh is None else np.maximum(value, 0)))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+
+def vouching(vectors, queries, neighbourhood, likes, pool, own, view=None):
+    """(indices, weights), both (len(queries), size), of those of `pool` who weigh most for each query, as the
+    `Neighbourhood` says; weights are 0 where there are fewer. likes: (n,) number of likes of each of the vectors'
+    owners. The others: as in `near`."""
+    view = neighbourhood.whiten if view is None else view
+    return near(vectors, queries, neighbourhood.size, pool, own, view, lambda block: neighbourhood.weigh(block, likes))
 
 
 def votes(index, weight, n):
@@ -124,7 +126,8 @@ class LatentSpace:
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
     `biases`, one for each movie or user; where those are None, scores. ranker: layers from the vectors of users to
-    scores of all movies, where the model has a decoder for that alone."""
+    scores of all movies, where the model has a decoder for that alone. views: {"neighbours": `View` of the users,
+    "movies": of the movies}, once it is known how the two ways see them."""
 
     users: np.ndarray
     movies: np.ndarray
@@ -132,6 +135,7 @@ class LatentSpace:
     decoder: list
     decodes: str
     ranker: list = field(default_factory=list)
+    views: dict = field(default_factory=dict)
 
     def scores(self, codes, movies=slice(None), deviation=0.0, users=None):
         """What the decoder ranks by, float32 (len(codes), len(movies)); the arguments are those of `stars`."""
@@ -155,6 +159,8 @@ class LatentSpace:
         arrays = flat_layers("", self.decoder) | flat_layers("ranker_", self.ranker)
         if self.biases is not None:
             arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
+        for way, view in self.views.items():
+            arrays |= {f"{way}_{name}": value for name, value in vars(view).items()}
         np.savez(path, users=self.users, movies=self.movies, decodes=self.decodes, **arrays)
 
     @classmethod
@@ -165,7 +171,12 @@ class LatentSpace:
         biases = None
         if "mean" in stored:
             biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
-        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker)
+        views = {
+            way: View(*(stored[f"{way}_{name}"] for name in View.__dataclass_fields__))
+            for way in ("neighbours", "movies")
+            if f"{way}_centre" in stored
+        }
+        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, views)
 
 
 def flat_layers(prefix, layers):

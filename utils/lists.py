@@ -12,6 +12,7 @@ from utils.errors import UserError
 from utils.latent import cosine
 from utils.ranking import top_k
 
+NO_GENRES = "this data names no genres"
 POOL = 10  # times the length of the list: the best movies among which a diverse or calibrated one is looked for
 STEP = 0.5  # --calibrated: weight of the genres beside the scores
 SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
@@ -67,10 +68,14 @@ def allowed(movies, options, count):
             if name.casefold() not in known:
                 near = get_close_matches(name.casefold(), known, 1)
                 hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(sorted(known.values()))}"
-                raise UserError(f"no movie has the genre {name!r}; {hint}" if known else "this data names no genres")
+                raise UserError(f"no movie has the genre {name!r}; {hint}" if known else NO_GENRES)
         wanted = {name.casefold() for name in options.genre}
         fits &= np.array([not wanted.isdisjoint(map(str.casefold, names)) for names in movies.genres])
+    if options.calibrated and not any(movies.genres):
+        raise UserError(NO_GENRES)
     if limits := span(options.years):
+        if not any(movies.years):
+            raise UserError("this data names no years")
         first, last = limits
         fits &= np.array([year is not None and first <= year <= last for year in movies.years])
     return fits
@@ -90,13 +95,14 @@ def scaled(scores):
     return np.ones(len(scores)) if not high > low else (scores.astype(np.float64) - low) / (high - low)
 
 
-def diversely(vectors, weight):
+def diversely(vectors, candidates, weight):
     """A `reorder` for `best`: maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). One after the other the
     movie is taken with the largest (1 - weight) * score - weight * (largest cosine with one taken before).
-    vectors: of the movies that have scores, (m, latent)."""
+    vectors: of all movies, (n_movies, latent). candidates: (m,), the movies that have scores."""
 
     def reorder(top, score, n):
-        near, worst = cosine(vectors[top], vectors[top]), np.zeros(len(top))
+        seen = vectors[candidates[top]]
+        near, worst = cosine(seen, seen), np.zeros(len(top))
         taken = []
         for _ in range(n):
             gain = (1 - weight) * score - weight * worst
@@ -108,13 +114,14 @@ def diversely(vectors, weight):
     return reorder
 
 
-def calibrated(shares, wanted):
+def calibrated(shares, candidates, wanted):
     """A `reorder` for `best`: genres in the wanted proportions (Steck, RecSys 2018). One after the other the movie is
     taken that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest.
-    shares: (m, n_genres), from `genre_shares`, of the movies that have scores; wanted: (n_genres,)."""
+    shares: (n_movies, n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted:
+    (n_genres,)."""
 
     def reorder(top, score, n):
-        share, total, taken = shares[top], np.zeros(shares.shape[1]), []
+        share, total, taken = shares[candidates[top]], np.zeros(shares.shape[1]), []
         for place in range(1, n + 1):
             gain = (1 - STEP) * score - STEP * divergence(wanted, (total + share) / place)
             gain[taken] = -np.inf

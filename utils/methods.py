@@ -5,11 +5,12 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from utils.evaluation import ranking_metrics
-from utils.latent import Neighbourhood, votes, vouching
+from utils.latent import Neighbourhood, View, votes, vouching
 from utils.ratings import likes
+from utils.splits import KNOWN
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
-TRIED = {  # on validation, one field after the other
+TRIED = {  # on validation, one field after the other; how many movies near each liked one count hardly matters
     "neighbours": {"whiten": (0.0, 0.25), "size": (20, 40, 80, 160, 320), "power": (1, 2, 4, 6), "shrink": (0.0, 10.0)},
     "movies": {"whiten": (0.0, 0.25), "shrink": (30.0, 300.0, 1000.0), "power": (1, 2)},
 }
@@ -29,13 +30,24 @@ def neighbourhoods(chosen):
     return {method: Neighbourhood(**hood) for method, hood in chosen.get("neighbourhoods", {}).items()}
 
 
+def viewed(space, split, hoods):
+    """The `LatentSpace` with the `View`s that the neighbourhoods take of it when everything but the test is known."""
+    ratings = split.ratings
+    liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & np.isin(split.part, KNOWN)])
+    views = {
+        "neighbours": View.of(space.users, split.trained_users, hoods["neighbours"].whiten),
+        "movies": View.of(space.movies, liked, hoods["movies"].whiten),
+    }
+    return replace(space, views=views)
+
+
 def by_neighbours(space, hood, liked, pool):
     """Score function of (given, users): what the users nearest to them like, as far as the CSR matrix `liked` says.
     pool: indices of the users who can vouch."""
-    count = np.diff(liked.indptr)
+    count, view = np.diff(liked.indptr), space.views.get("neighbours") or View.of(space.users, pool, hood.whiten)
 
     def score(_, users):
-        index, weight = vouching(space.users, space.users[users], hood, count, pool, users)
+        index, weight = vouching(space.users, space.users[users], hood, count, pool, users, view)
         return (votes(index, weight, len(count)) @ liked).toarray()
 
     return score
@@ -44,8 +56,8 @@ def by_neighbours(space, hood, liked, pool):
 def by_movies(space, hood, liked):
     """Score function of (given, users): what is near the movies that they like."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
-    pool = np.flatnonzero(count)  # never empty where there is anything to recommend by
-    index, weight = vouching(space.movies, space.movies[pool], hood, count, pool, pool)
+    pool = np.flatnonzero(count)
+    index, weight = vouching(space.movies, space.movies[pool], hood, count, pool, pool, space.views.get("movies"))
     near = votes(index, weight, len(count))
     place = np.full(len(count), -1)
     place[pool] = np.arange(len(pool))

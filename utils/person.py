@@ -74,7 +74,10 @@ def find_movie(titles, text):
     """Index of the movie that `text` names: a title, or an id of the data that is no title."""
     ids = titles.movies.ids
     if text.strip().isdecimal() and not titles.exactly(text):
-        place = by_id(ids, text)
+        place, begun = by_id(ids, text), titles.beginning(text.strip())
+        if place >= 0 and begun:
+            own, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
+            raise UserError(f"{text!r} is the id of {own} and the beginning of {others}; add more of the title")
         if place >= 0:
             return place
     return titles.find(text)

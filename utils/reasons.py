@@ -31,6 +31,6 @@ def sentence(item):
     speaking = [one for one in item["because"][:MOST] if one["effect"] > 0]
     said = " and ".join(f"{spoken(one['title'])} {one['rating']:g}" for one in speaking)
     said = f"because you gave {said}" if said else "no single rating of yours speaks for it"
-    if "nearest" in item:
+    if item.get("nearest"):
         said += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"
     return said

@@ -22,6 +22,15 @@ def key(title):
     return " ".join(words)
 
 
+def numbers(name):
+    """The numbers in a key."""
+    return re.findall(r"\d+", name)
+
+
+def _begins_or_ends(name, wanted):
+    return name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")
+
+
 def keys(title, year):
     """The keys of a MovieLens title: of the title, and of the other titles that it gives in brackets."""
     text = re.sub(rf"\s*\({year}[^)]*\)\s*$", "", title) if year else title
@@ -42,7 +51,7 @@ class Titles:
     def find(self, text):
         """The index of the one movie that `text` names, by its title with or without the year. A `UserError` lists the
         movies where several fit, and the nearest ones where none does."""
-        found = self.exactly(text) or self._beginning(key(text)) or self._alike(text)
+        found = self.exactly(text) or self.beginning(key(text)) or self._alike(text)
         if len(found) == 1:
             return found[0]
         if found:
@@ -62,8 +71,14 @@ class Titles:
     def of(self, title, year=None):
         """Movies of that title; with a year, those of that year or else of the one before or after, so that two sources
         may differ about when a movie came out."""
-        named = (year is not None and self.places.get(key(title))) or self.exactly(title)
-        return self._of_year(named, year)
+        if year is None:
+            return self.exactly(title)
+        wanted = key(title)
+        if found := self._of_year(self.places.get(wanted) or self.exactly(title), year):
+            return found
+        # `Star Wars` or `The Empire Strikes Back`, where the data has `Star Wars: Episode ...` with all of it
+        at = {i for name, at in self.places.items() if wanted and _begins_or_ends(name, wanted) for i in at}
+        return self._of_year(sorted(at), year)
 
     def alike(self, title, year=None):
         """The same of the title that is clearly nearest."""
@@ -77,7 +92,7 @@ class Titles:
                 return at
         return [i for i in named if self.movies.years[i] is None]
 
-    def _beginning(self, wanted):
+    def beginning(self, wanted):
         """Movies whose title goes on behind these words."""
         if not wanted:
             return []
@@ -90,6 +105,7 @@ class Titles:
         parts = _YEAR.match(text.strip())
         for wanted, year in ((parts[1], int(parts[2])), (text, None)) if parts else ((text, None),):
             names = process.extract(key(wanted), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
+            names = [one for one in names if numbers(one[0]) == numbers(key(wanted))]  # Rocky 7 is no misspelt Rocky V
             at = [i for name, score, _ in names if score == names[0][1] for i in self.places[name]]
             if fits := sorted({i for i in at if year is None or self.movies.years[i] == year}):
                 return fits

@@ -15,6 +15,7 @@ COLUMNS = {
     "title": ("title", "name", "movietitle", "movie", "film"),
     "year": ("year", "releaseyear"),
     "rating": ("yourrating", "rating", "ratings", "stars", "score"),
+    "type": ("titletype",),
 }
 EXPORTS = {"letterboxduri": ("Letterboxd", 5), "yourrating": ("IMDb", 10)}  # a column that tells: whose, highest stars
 NAMED = 5  # titles named of those that are left out
@@ -28,7 +29,7 @@ def read_personal(path, movies, scale):
     stars of both. What can't be found is left out and said; a line that can't be read is a `UserError`."""
     path = Path(path)
     heading, columns, separator, width, export = _layout(path)
-    found, notes, missing, several, unrated = {}, [], [], [], 0
+    found, notes, missing, several, unrated, others = {}, [], [], [], 0, 0
     titles, seen, people = Titles(movies), {}, set()
     encoding = "utf-8-sig" if is_utf8(path) else "latin-1"
     for line, fields in rows(path, separator, heading, encoding):
@@ -38,12 +39,15 @@ def read_personal(path, movies, scale):
             if export and not value["rating"]:
                 unrated += 1
                 continue
+            if re.search("episode|series|game|podcast", value.get("type", ""), re.IGNORECASE):
+                others += 1
+                continue
             stars = _stars(to_number(value["rating"], "rating"), scale, export)
             people.add(value.get("userId"))
             if len(people) > 1:
                 raise ValueError("ratings of a second user; --ratings takes one person's")
             year = to_whole(value["year"]) if value.get("year") else None
-            name = value.get("title") or f"movie {value['movieId']}"
+            name = f"movie {value['movieId']}" if value.get("movieId") else value["title"]
             at, said = _movie(titles, value, year, forgiving=not export)
         if len(at) != 1:
             (several if at else missing).append(name + (f" ({year})" if year and "title" in value else ""))
@@ -53,7 +57,7 @@ def read_personal(path, movies, scale):
         if at[0] in found:
             notes.append(f"line {line}: {movies.titles[at[0]]} again, first in line {seen[at[0]]}; this one counts")
         found[at[0]], seen[at[0]] = stars, line
-    return found, [*_notes(path, found, missing, several, unrated, export, scale), *notes]
+    return found, [*_notes(path, found, missing, several, (unrated, others), export, scale), *notes]
 
 
 def _layout(path):
@@ -94,16 +98,17 @@ def _movie(titles, value, year, forgiving):
     return at, f"{value['title']} read as {titles.movies.titles[at[0]]}" if len(at) == 1 else None
 
 
-def _notes(path, found, missing, several, unrated, export, scale):
-    notes = [f"{path}: {len(found):,} ratings of movies in the data"]
+def _notes(path, found, missing, several, counted, export, scale):
+    notes = [f"{path}: {len(found):,} rated movies are in the data"]
     if export and export[1] != scale[1]:
         notes[0] += f"; {export[0]}'s stars, up to {export[1]}, converted to up to {scale[1]:g}"
     for names, why in ((missing, "are not in the data"), (several, "fit several movies")):
         if names:
             more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
             notes.append(f"left out, since they {why}: {'; '.join(names[:NAMED])}{more}")
-    if unrated:
-        notes.append(f"left out, since they have no rating: {unrated:,}")
+    for count, why in zip(counted, ("have no rating", "are no movies (episodes, series, games)"), strict=True):
+        if count:
+            notes.append(f"left out, since they {why}: {count:,}")
     if not found:
-        raise UserError(f"{path}: none of its movies is in the data of this run; {'; '.join(notes[1:])}")
+        raise UserError("; ".join([f"{path}: none of its movies is in the data of this run", *notes[1:]]))
     return notes
