@@ -62,9 +62,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     for folder in parser.parse_args().runs:
-        rows = list(measure(folder))
-        others = [row for row in tables.read("commands.csv") if row["data"] != rows[0]["data"]]
-        tables.write("commands.csv", others + rows)
-        for row in rows:
-            print(row)
+        tables.update("commands.csv", list(measure(folder)))
     tables.replace("commands", table(), tables.NOTES)

@@ -80,9 +80,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     for folder in parser.parse_args().runs:
-        rows = list(measure(folder))
-        others = [row for row in tables.read("lists.csv") if row["data"] != rows[0]["data"]]
-        tables.write("lists.csv", others + rows)
-        for row in rows:
-            print(row)
+        tables.update("lists.csv", list(measure(folder)))
     tables.replace("lists", table(), tables.NOTES)

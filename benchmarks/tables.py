@@ -26,6 +26,12 @@ def write(name, rows):
         out.writerows(rows)
 
 
+def update(name, rows, key="data"):
+    """Write `rows` into a result file in the place of those that have one of their keys."""
+    new = {row[key] for row in rows}
+    write(name, sorted([row for row in read(name) if row[key] not in new] + rows, key=lambda row: row[key]))
+
+
 def mean(values, spread=False):
     """Mean of a column's values as text, with their standard deviation; empty where a value is missing."""
     if "" in values:

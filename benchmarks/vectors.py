@@ -2,9 +2,9 @@
 
 python benchmarks/vectors.py RUN ...      adds a line a vector for each run of `joint`, replacing those of its data
 
-Of movies whose title says II or 2 and whose predecessor is in the data (both with 5 known ratings or more), how many
-have it among their 10 nearest by cosine; and how alike the genres of neighbours are (Jaccard: what both have of what
-either has), the mean over the 10 nearest of 500 movies. `whiten` is that of `utils.latent.Neighbourhood`."""
+Of movies whose title says II, 2 or "Return of" and whose predecessor is in the data (both with 5 known ratings or
+more), how many have it among their 10 nearest by cosine; and how alike the genres of neighbours are (Jaccard: what both
+have of what either has), the mean over the 10 nearest of 500 movies. `whiten` is that of `utils.latent.Neighbourhood`."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ import tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 LEAST, NEAREST, SAMPLE = 5, 10, 500
-SEQUEL = re.compile(r"^(.*?) (?:part )?(?:ii|2)\b")
+SEQUEL = re.compile(r"^(?:(?P<name>.*?) (?:part )?(?:ii|2)\b|return of (?:the )?(?P<of>.*)$)")
 
 
 def sequels(movies, pool):
@@ -30,7 +30,7 @@ def sequels(movies, pool):
     pairs = []
     for index in pool:
         found = SEQUEL.match(names[index])
-        before = first.get(found[1]) if found else None
+        before = first.get(found["name"] or found["of"]) if found else None
         if before is not None and (movies.years[before] or 9999) < (movies.years[index] or 0):
             pairs.append((index, before))
     return np.array(pairs)
@@ -56,8 +56,8 @@ def likenesses(run):
     }
 
     def by(vectors, whiten):
-        seen = latent.View.of(vectors[pool], whiten)(vectors)
-        return lambda movies: latent.cosine(seen[movies], seen)
+        view = latent.View.of(vectors, pool, whiten)
+        return lambda movies: view.cosines(vectors, vectors[movies])
 
     found = {(name, whiten): by(v, whiten) for name, v in vectors.items() for whiten in (0.0, 0.25)}
     plain = latent.unit(liked.T.toarray().astype(np.float32))
@@ -110,9 +110,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     for folder in parser.parse_args().runs:
-        rows = list(measure(folder))
-        others = [row for row in tables.read("vectors.csv") if row["data"] != rows[0]["data"]]
-        tables.write("vectors.csv", others + rows)
-        for row in rows:
-            print(row)
+        tables.update("vectors.csv", list(measure(folder)))
     tables.replace("vectors", table(), tables.NOTES)
