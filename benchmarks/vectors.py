@@ -4,7 +4,8 @@ python benchmarks/vectors.py RUN ...      adds a line a vector for each run of `
 
 Of movies whose title says II, 2 or "Return of" and whose predecessor is in the data (both with 5 known ratings or
 more), how many have it among their 10 nearest by cosine; and how alike the genres of neighbours are (Jaccard: what both
-have of what either has), the mean over the 10 nearest of 500 movies. `whiten` is that of `utils.latent.Neighbourhood`."""
+have of what either has), the mean over the 10 nearest of 500 movies. `whiten` is that of
+`utils.latent.Neighbourhood`."""
 
 import argparse
 import re
