@@ -146,7 +146,9 @@ def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):
 def test_titles_as_one_says_them():
     assert spoken("Matrix, The (1999)") == "The Matrix"
     assert spoken("Lord of the Rings: The Two Towers, The (2002)") == "The Lord of the Rings: The Two Towers"
+    assert spoken("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)") == "Amelie"
     assert spoken("Heat") == "Heat"
+    assert spoken("(500)") == "(500)"
 
 
 def test_an_option_with_several_values_may_be_given_often():

@@ -20,8 +20,9 @@ def year_of(title):
 
 
 def spoken(title):
-    """A title as one says it: `Matrix, The (1999)` -> `The Matrix`."""
-    return article_first(_YEAR.sub("", title).strip())
+    """A title as one says it, without year and other titles: `Matrix, The (1999)` -> `The Matrix`."""
+    bare = re.sub(r"\s*\([^)]*\)", "", title).strip()
+    return article_first(bare or title)
 
 
 def article_first(title):
