@@ -35,8 +35,8 @@ class Options:
     rate: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE=STARS ...", help_behavior_hint="")] = ()
     """recommend to somebody who rates so; the year and the exact spelling may be left out"""
     ratings: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; what Letterboxd and IMDb
-    export is read as it is"""
+    """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; the exports of Letterboxd
+    and IMDb are read as they are"""
     like_movie: Annotated[str | None, tyro.conf.arg(metavar="TITLE|ID", help_behavior_hint="")] = None
     """movies near this one in latent space"""
     similar_users: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
@@ -50,7 +50,7 @@ class Options:
     by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
     decoder: what the autoencoder predicts; best: the one that did best on validation"""
-    listed: lists.Options = field(default_factory=lists.Options)
+    filters: lists.Options = field(default_factory=lists.Options)
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
     json: options.Output = None
@@ -68,7 +68,7 @@ class Options:
             named = ", ".join(f"--{name.replace('_', '-')}" for name in ASKS)
             raise ValueError(f"one of {named} is needed" + ("" if not asked else "; more than one was given"))
         recommends = not asked & {"like_movie", "similar_users"}
-        if not recommends and (self.by != "best" or self.listed != lists.Options() or self.explain):
+        if not recommends and (self.by != "best" or self.filters != lists.Options() or self.explain):
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
         if self.all_users and (self.explain or self.json or bool(self.csv) == bool(self.parquet)):
             raise ValueError("--all-users writes either --csv FILE or --parquet FILE, without --json and --explain")
@@ -111,13 +111,13 @@ def answer(run, chosen):
     """The recommendations, as the plain values that --json writes."""
     start, saved = time.perf_counter(), Saved(run)
     them, way = who(run, chosen), saved.way(chosen.by)
-    fits = lists.allowed(run.movies, chosen.listed, known_count(run.split))
-    if not chosen.listed.include_seen:
+    fits = lists.allowed(run.movies, chosen.filters, known_count(run.split))
+    if not chosen.filters.include_seen:
         fits[them.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
     score, notes = saved.scores(them, way, candidates)[0], list(them.notes)
-    order, by = reorder(saved, chosen.listed, candidates, them.rows), score
-    if chosen.listed.calibrated and order is None:
+    order, by = reorder(saved, chosen.filters, candidates, them.rows), score
+    if chosen.filters.calibrated and order is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
     if len(score) and score.min() == score.max():
         notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
@@ -212,14 +212,14 @@ def users_like(run, chosen):
 
 def best_of_each(saved, chosen, given, scores):
     """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
-    if not chosen.listed.diverse and not chosen.listed.calibrated:
+    if not chosen.filters.diverse and not chosen.filters.calibrated:
         top = ranking.top_k(scores, chosen.n)
     else:
         top, everything = np.zeros((len(scores), min(chosen.n, scores.shape[1])), int), np.arange(scores.shape[1])
         for row, score in enumerate(scores):
             theirs = slice(*given.indptr[row : row + 2])
             stars = Rows.of(given.indices[theirs], given.data[theirs])
-            found = lists.best(score, chosen.n, reorder(saved, chosen.listed, everything, stars))
+            found = lists.best(score, chosen.n, reorder(saved, chosen.filters, everything, stars))
             top[row] = np.append(found, np.full(top.shape[1] - len(found), score.argmin()))  # of score -inf
     rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
     return rows, top[rows, places]
@@ -228,14 +228,14 @@ def best_of_each(saved, chosen, given, scores):
 def everyone(run, chosen):
     """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
     saved, split = Saved(run), run.split
-    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.listed, known_count(split))
+    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.filters, known_count(split))
     score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
     n_users = split.ratings.shape[0]
     with bulk.writing(chosen.csv or chosen.parquet, bool(chosen.parquet), run) as write:
         for block in np.array_split(np.arange(n_users), -(-n_users // BLOCK)):
             given = known[block]
             scores = np.where(fits, score(given, block), -np.inf)
-            if not chosen.listed.include_seen:
+            if not chosen.filters.include_seen:
                 ranking.hide_seen(scores, rated[block])
             rows, top = best_of_each(saved, chosen, given, scores)
             write(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
