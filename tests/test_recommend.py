@@ -95,10 +95,13 @@ def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
 
 
 @pytest.mark.parametrize("way", ["neighbours", "movies", "decoder"])
-@pytest.mark.parametrize("name", ["joint", "autorec", "multvae", "recvae"])
-def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, way, run_of, capsys):
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [("joint", ALL), ("joint", ()), ("autorec", ALL), ("autorec", ()), ("multvae", ALL), ("recvae", ALL)],
+)
+def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, way, run_of, capsys):
     quick = ("--hidden", "8,4", "--epochs", "2") if name == "recvae" else QUICK
-    run = runs.Run(run_of(name, *quick, *ALL))
+    run = runs.Run(run_of(name, *quick, *protocol))
     for user in (0, 5):
         known = answer(capsys, "--user", user + 1, "--run", run.folder, "--by", way)["items"]
         new = answer(capsys, *typed(run, user), "--run", run.folder, "--by", way)

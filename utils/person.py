@@ -39,9 +39,12 @@ def in_data(split, text):
 
 
 def somebody(split, stars, notes=()):
-    """The `Person` who rated as `stars` says: {index of a movie: stars}."""
+    """The `Person` who rated as `stars` says: {index of a movie: stars}. Whoever has the very ratings that are known of
+    a user is taken for that user, and gets the same list: without those movies, too, that are held out as the test."""
     rows = Rows.of(list(stars), list(stars.values()))
-    return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
+    own, ratings = _twin(split, rows), split.ratings
+    seen = rows.movies if own < 0 else ratings.movie[ratings.user == own]
+    return Person(rows, seen, own=own, notes=list(notes))
 
 
 def _twin(split, rows):
