@@ -23,6 +23,7 @@ RUNS = (
     "multdae",
     "multvae --hidden 200",
     "recvae",
+    "bayesfm",
     "itemknn",
     "bias",
     "popularity",

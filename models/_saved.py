@@ -97,7 +97,10 @@ class Saved:
         where None, or for what they would be with other ratings."""
         rows = person.rows if rows is None else rows
         if way == "model":
-            return self.model.score(rows.matrix(self.split.ratings.shape[1]))[:, movies]
+            users = None if person.user is None else np.full(len(rows.stars), person.user)
+            if not self.model.takes_new_users and (users is None or rows is not person.rows):
+                raise UserError(f"{self.run.config['model']} knows its users' own ratings only, whole as they are")
+            return self.model.score(rows.matrix(self.split.ratings.shape[1]), users)[:, movies]
         if way == "movies":
             return self._by_movies(rows, movies)
         codes = self._codes(person, rows)
@@ -159,8 +162,10 @@ class Saved:
         if not self.hoods:
             if not self.model.predicts_ratings:
                 return None
-            rows = person.rows.matrix(ratings.shape[1])
-            found = self.model.predict(rows, np.zeros(len(movies), int), movies)
+            given, who = person.rows.matrix(ratings.shape[1]), 0
+            if not self.model.takes_new_users:
+                given, who = self.split.known, person.user
+            found = self.model.predict(given, np.full(len(movies), who), movies)
         elif self.space.biases is None or (person.user is None and not self.takes_strangers):
             return None
         else:
@@ -198,6 +203,7 @@ class Saved:
         if not self.hoods:
             if not self.model.predicts_ratings:
                 return None
+            given, rows = (given, rows) if self.model.takes_new_users else (self.split.known, users[rows])
             found = self.model.predict(given, rows, movies)
         elif self.space.biases is None:
             return None

@@ -23,7 +23,7 @@ def tastes(n_users, n_movies, n, seed=0):
 
 TABLE = tastes(30, 25, 300)
 QUICK = {"epochs": 2, "hidden": (8,), "batch_size": 15, "global_epochs": 2}
-ITS = {"recvae": {"hidden": (8, 4)}}  # quick options of one model
+ITS = {"recvae": {"hidden": (8, 4)}, "bayesfm": {"samples": 12, "rank": 3}}  # quick options of one model
 
 
 @lru_cache
