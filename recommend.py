@@ -15,9 +15,8 @@ import tyro
 from models._saved import Saved
 from utils import bulk, latent, lists, options, person, ranking, reasons, runs
 from utils.errors import UserError
-from utils.movies import spoken
+from utils.movies import shortened, spoken
 from utils.rows import Rows
-from utils.splits import KNOWN
 from utils.titles import Titles
 
 BLOCK = 512  # users of --all-users scored at a time
@@ -93,7 +92,7 @@ def who(run, chosen):
 
 def known_count(split):
     """How many ratings of each movie are known."""
-    return np.bincount(split.ratings.movie[np.isin(split.part, KNOWN)], minlength=split.ratings.shape[1])
+    return np.bincount(split.ratings.movie[split.is_known], minlength=split.ratings.shape[1])
 
 
 def reorder(saved, chosen, candidates, rows):
@@ -111,7 +110,8 @@ def answer(run, chosen):
     """The recommendations, as the plain values that --json writes."""
     start, saved = time.perf_counter(), Saved(run)
     them, way = who(run, chosen), saved.way(chosen.by)
-    fits = lists.allowed(run.movies, chosen.filters, known_count(run.split))
+    count = known_count(run.split)
+    fits = lists.allowed(run.movies, chosen.filters, count)
     if not chosen.filters.include_seen:
         fits[them.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
@@ -121,7 +121,7 @@ def answer(run, chosen):
         notes.append("no genre is known to be liked, so the list is not calibrated")
     if len(score) and score.min() == score.max():
         notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
-        by = known_count(run.split)[candidates].astype(np.float32)
+        by = count[candidates].astype(np.float32)
     top = lists.best(by, chosen.n, order)
     movies, score = candidates[top], score[top]
     items = ranked(run.movies, movies, score)
@@ -183,7 +183,7 @@ def users_like(run, chosen):
     start, saved, ratings = time.perf_counter(), Saved(run), run.split.ratings
     user = person.find_user(ratings.user_ids, chosen.similar_users)
     vectors, view = saved.space.users, saved.space.views["neighbours"]
-    known = np.isin(run.split.part, KNOWN)
+    known = run.split.is_known
 
     def rated(who):
         rows = np.flatnonzero(known & (ratings.user == who))
@@ -214,15 +214,14 @@ def best_of_each(saved, chosen, given, scores):
     """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
     if not chosen.filters.diverse and not chosen.filters.calibrated:
         top = ranking.top_k(scores, chosen.n)
-    else:
-        top, everything = np.zeros((len(scores), min(chosen.n, scores.shape[1])), int), np.arange(scores.shape[1])
-        for row, score in enumerate(scores):
-            theirs = slice(*given.indptr[row : row + 2])
-            stars = Rows.of(given.indices[theirs], given.data[theirs])
-            found = lists.best(score, chosen.n, reorder(saved, chosen.filters, everything, stars))
-            top[row] = np.append(found, np.full(top.shape[1] - len(found), score.argmin()))  # of score -inf
-    rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
-    return rows, top[rows, places]
+        rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
+        return rows, top[rows, places]
+    tops, everything = [], np.arange(scores.shape[1])
+    for row, score in enumerate(scores):
+        theirs = slice(*given.indptr[row : row + 2])
+        stars = Rows.of(given.indices[theirs], given.data[theirs])
+        tops.append(lists.best(score, chosen.n, reorder(saved, chosen.filters, everything, stars)))
+    return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
 
 def everyone(run, chosen):
@@ -281,8 +280,8 @@ def main(argv=None):
 
         console = tabular.console()
         said = [f"{spoken(one['title'])} {one['rating']:g}" for one in found.get("given", [])]
-        ratings = [f"your ratings: {'; '.join(said[:SHOWN])}{f' and {len(said) - SHOWN} more' * (len(said) > SHOWN)}"]
-        for note in [*found.get("notes", []), *(ratings if said else [])]:
+        ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
+        for note in [*found.get("notes", []), *ratings]:
             console.print(tabular.plain(note), style="dim", soft_wrap=True)
         console.print(tabular.similar_users(found) if asked is users_like else tabular.recommendations(found))
         if len(found["items"]) < chosen.n:

@@ -2,7 +2,6 @@
 
 python benchmarks/commands.py RUN ...     the median of 5 times a command and run, replacing the lines of its data"""
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -59,8 +58,4 @@ def table():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN")
-    for folder in parser.parse_args().runs:
-        tables.update("commands.csv", list(measure(folder)))
-    tables.replace("commands", table(), tables.NOTES)
+    tables.of_runs("commands", __doc__, measure, table)

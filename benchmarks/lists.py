@@ -6,7 +6,6 @@ Lists of 10 for the test users of the run (at most 1,000, the same for all). NDC
 cosine of two movies of a list in latent space; off: KL divergence (Steck 2018) of the genres of a list from those of
 what the user likes; both less is more diverse, better calibrated. Paired differences are of the same users."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -77,8 +76,4 @@ def table():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN")
-    for folder in parser.parse_args().runs:
-        tables.update("lists.csv", list(measure(folder)))
-    tables.replace("lists", table(), tables.NOTES)
+    tables.of_runs("lists", __doc__, measure, table)

@@ -1,5 +1,6 @@
 """Result files, and the tables in Markdown that are made from them."""
 
+import argparse
 import csv
 import statistics
 from pathlib import Path
@@ -30,6 +31,15 @@ def update(name, rows, key="data"):
     """Write `rows` into a result file in the place of those that have one of their keys."""
     new = {row[key] for row in rows}
     write(name, sorted([row for row in read(name) if row[key] not in new] + rows, key=lambda row: row[key]))
+
+
+def of_runs(name, about, measure, table):
+    """Run the benchmark `name` on the run folders of the command line: its lines (`measure` of a folder), its table."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    for folder in parser.parse_args().runs:
+        update(f"{name}.csv", list(measure(folder)))
+    replace(name, table(), NOTES)
 
 
 def mean(values, spread=False):

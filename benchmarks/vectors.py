@@ -7,7 +7,6 @@ more), how many have it among their 10 nearest by cosine; and how alike the genr
 have of what either has), the mean over the 10 nearest of 500 movies. `whiten` is that of
 `utils.latent.Neighbourhood`."""
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -67,10 +66,7 @@ def likenesses(run):
 
 def known(run):
     """Movies with `LEAST` known ratings or more."""
-    from utils.splits import KNOWN
-
-    ratings = run.split.ratings
-    return np.flatnonzero(np.bincount(ratings.movie[np.isin(run.split.part, KNOWN)]) >= LEAST)
+    return np.flatnonzero(np.bincount(run.split.ratings.movie[run.split.is_known]) >= LEAST)
 
 
 def measure(folder):
@@ -108,8 +104,4 @@ def table():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN")
-    for folder in parser.parse_args().runs:
-        tables.update("vectors.csv", list(measure(folder)))
-    tables.replace("vectors", table(), tables.NOTES)
+    tables.of_runs("vectors", __doc__, measure, table)

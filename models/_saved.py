@@ -13,7 +13,6 @@ from utils.errors import UserError
 from utils.latent import LatentSpace, vouching
 from utils.lists import genre_shares
 from utils.ratings import index_of, likes
-from utils.splits import KNOWN
 
 
 class Saved:
@@ -67,7 +66,7 @@ class Saved:
     def _likes(self):
         """(users, movies) of the likes that are known."""
         ratings = self.split.ratings
-        known = np.flatnonzero((ratings.rating > ratings.like) & np.isin(self.split.part, KNOWN))
+        known = np.flatnonzero((ratings.rating > ratings.like) & self.split.is_known)
         return ratings.user[known], ratings.movie[known]
 
     @property

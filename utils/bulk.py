@@ -3,11 +3,10 @@
 import contextlib
 import csv
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from utils.errors import UserError
+from utils import options
 
 COLUMNS = ("userId", "rank", "movieId", "title", "year", "genres", "score", "predicted_rating")
 
@@ -17,24 +16,11 @@ def writing(target, parquet, run):
     """A function (users, movies, scores, stars or None) that writes one line a recommendation, a user's lines together
     and best first; users and movies are indices into the data of the `Run`. target: a path, or - for standard
     output."""
-    path = Path(target).resolve()
     if target == "-" and not parquet:
         yield _csv(sys.stdout, run)
         return
-    special = path.exists() and not path.is_file()  # a pipe, a device: written to as it is
-    beside = path if special else path.with_name(f".{path.name}.part")
-    try:
-        with _parquet(beside, run) if parquet else _csv_file(beside, run) as write:
-            yield write
-        if not special:
-            beside.replace(path)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
-    finally:
-        if not special:
-            beside.unlink(missing_ok=True)
+    with options.whole(target) as path, _parquet(path, run) if parquet else _csv_file(path, run) as write:
+        yield write
 
 
 def _columns(run):

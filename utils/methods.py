@@ -7,7 +7,6 @@ import numpy as np
 from utils.evaluation import ranking_metrics
 from utils.latent import Neighbourhood, View, votes, vouching
 from utils.ratings import likes
-from utils.splits import KNOWN
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
 TRIED = {  # on validation, one field after the other; how many movies near each liked one count hardly matters
@@ -33,7 +32,7 @@ def neighbourhoods(chosen):
 def viewed(space, split, hoods):
     """The `LatentSpace` with the `View`s that the neighbourhoods take of it when everything but the test is known."""
     ratings = split.ratings
-    liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & np.isin(split.part, KNOWN)])
+    liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & split.is_known])
     views = {
         "neighbours": View.of(space.users, split.trained_users, hoods["neighbours"].whiten),
         "movies": View.of(space.movies, liked, hoods["movies"].whiten),

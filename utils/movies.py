@@ -25,6 +25,12 @@ def spoken(title):
     return article_first(bare or title)
 
 
+def shortened(names, most, between="; "):
+    """The first `most` names as one text, and how many more there are."""
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def article_first(title):
     """`Matrix, The` -> `The Matrix`."""
     found = _TRAILING.match(title)

@@ -143,25 +143,43 @@ def _unknown(argument, names):
 
 
 def write_text(target, text):
-    """Write `text` to a file, whole or not at all, or to standard output where `target` is -. What is no plain file (a
-    pipe, a device) is written to as it is."""
-    path, beside = Path(target).resolve(), None
-    try:
-        if target == "-":
+    """Write `text` to a file, as `whole` does, or to standard output where `target` is -."""
+    if target == "-":
+        with _said(target):
             sys.stdout.write(text)
             sys.stdout.flush()
-        elif path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            beside = path.with_name(f".{path.name}.part")
-            beside.write_text(text, encoding="utf-8", newline="")
-            beside.replace(path)
+    else:
+        with whole(target) as path:
+            path.write_text(text, encoding="utf-8", newline="")
+
+
+@contextlib.contextmanager
+def whole(target):
+    """A path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What is no
+    plain file (a pipe, a device) is written to as it is."""
+    path = Path(target).resolve()
+    special = path.exists() and not path.is_file()
+    beside = path if special else path.with_name(f".{path.name}.part")
+    try:
+        with _said(target):
+            yield beside
+            if not special:
+                beside.replace(path)
+    finally:
+        if not special:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _said(target):
+    """Where a failure to write becomes a `UserError`; a reader who has left is for `run` to see."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-        raise UserError(f"{target}: can't be written ({error.strerror})") from None
+        raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
 
 
 def run(main):

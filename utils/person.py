@@ -9,7 +9,6 @@ import numpy as np
 from utils.errors import UserError
 from utils.ratings import index_of
 from utils.rows import Rows
-from utils.splits import KNOWN
 from utils.titles import Titles
 
 
@@ -33,7 +32,7 @@ def in_data(split, text):
     ratings = split.ratings
     user = find_user(ratings.user_ids, text)
     theirs = ratings.user == user
-    known = theirs & np.isin(split.part, KNOWN)
+    known = theirs & split.is_known
     rows = Rows.of(ratings.movie[known], ratings.rating[known])
     return Person(rows, ratings.movie[theirs], user, user, ratings.user_ids[user].item())
 
@@ -49,7 +48,7 @@ def somebody(split, stars, notes=()):
 
 def _twin(split, rows):
     """The first user whose known ratings are exactly these, or -1."""
-    ratings, known = split.ratings, np.isin(split.part, KNOWN)
+    ratings, known = split.ratings, split.is_known
     given = np.zeros(ratings.shape[1], np.float32)
     given[rows.movies] = rows.stars[0]
     n_users = ratings.shape[0]
@@ -61,23 +60,19 @@ def _twin(split, rows):
 
 def find_user(ids, text):
     """Index of the user whose raw id is `text`; a `UserError` says which there are."""
-    number = ids.dtype.kind == "i"
-    if number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        user = -1
-    else:
-        user = index_of(ids, [int(text) if number else text])[0]
+    user = by_id(ids, text)
     if user < 0:
-        near = [] if number else get_close_matches(text, ids.tolist(), 1)
+        near = [] if ids.dtype.kind == "i" else get_close_matches(text, ids.tolist(), 1)
         hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
         raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
-    return int(user)
+    return user
 
 
 def find_movie(titles, text):
     """Index of the movie that `text` names: a title, or an id of the data that is no title."""
     ids = titles.movies.ids
     if text.strip().isdecimal() and not titles.exactly(text):
-        place, begun = by_id(ids, text), titles.beginning(text.strip())
+        place, begun = by_id(ids, text.strip()), titles.beginning(text.strip())
         if place >= 0 and begun:
             own, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
             raise UserError(f"{text!r} is the id of {own} and the beginning of {others}; add more of the title")
@@ -87,8 +82,7 @@ def find_movie(titles, text):
 
 
 def by_id(ids, text):
-    """Index of the movie with the raw id `text`, or -1."""
-    text = text.strip()
+    """Index of the user or movie with the raw id `text`, or -1."""
     if ids.dtype.kind == "i":
         return int(index_of(ids, [int(text)])[0]) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else -1
     return int(index_of(ids, [text])[0])

@@ -78,6 +78,11 @@ class Split:
         return self.train if self.holds_users_out else self._matrix(Part.TRAIN, Part.VALIDATION)
 
     @property
+    def is_known(self):
+        """Bool, one a rating: everything but the test."""
+        return np.isin(self.part, KNOWN)
+
+    @property
     def known(self):
         """Everything but the test: what may be built on when recommending."""
         return self._matrix(*KNOWN)

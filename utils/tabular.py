@@ -6,7 +6,7 @@ from rich.table import Table
 
 from utils.describe import describe
 from utils.metrics import CUTS
-from utils.movies import spoken
+from utils.movies import shortened, spoken
 from utils.reasons import sentence as sentence_of
 
 RATING = ("mse", "rmse", "mae")
@@ -109,7 +109,7 @@ def similar_users(found):
         table.add_column(name, justify="left" if name == "both like" else "right", overflow="fold")
     for item in found["items"]:
         liked = [spoken(movie["title"]) for movie in item["both_like"]]
-        shown = ", ".join(liked[:3]) + (f" and {len(liked) - 3} more" if len(liked) > 3 else "")
+        shown = shortened(liked, 3, ", ")
         cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), shown
         table.add_row(*map(plain, cells))
     return table

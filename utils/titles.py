@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from utils.errors import UserError
-from utils.movies import ARTICLE, article_first
+from utils.movies import ARTICLE, article_first, shortened
 
 SHOWN = 8  # movies listed where several fit
 ALIKE = 80  # least similarity, of 100, of a title that is taken for a misspelt one
@@ -118,6 +118,4 @@ class Titles:
         return f"; did you mean {self._listed([self.places[name][0] for name, _, _ in names])}?" if names else ""
 
     def _listed(self, indices):
-        titles = [self.movies.titles[i] for i in indices[:SHOWN]]
-        more = len(indices) - SHOWN
-        return "; ".join(titles) + (f" and {more} more" if more > 0 else "")
+        return shortened([self.movies.titles[i] for i in indices], SHOWN)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.movies import shortened
 from utils.person import by_id
 from utils.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.reading.values import to_number, to_whole
@@ -104,8 +105,7 @@ def _notes(path, found, missing, several, counted, export, scale):
         notes[0] += f"; {export[0]}'s stars, up to {export[1]}, converted to up to {scale[1]:g}"
     for names, why in ((missing, "are not in the data"), (several, "fit several movies")):
         if names:
-            more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-            notes.append(f"left out, since they {why}: {'; '.join(names[:NAMED])}{more}")
+            notes.append(f"left out, since they {why}: {shortened(names, NAMED)}")
     for count, why in zip(counted, ("have no rating", "are no movies (episodes, series, games)"), strict=True):
         if count:
             notes.append(f"left out, since they {why}: {count:,}")
