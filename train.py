@@ -9,8 +9,8 @@ from typing import Literal
 from rich.table import Table
 
 import models
-from utils import datasets, folds, methods, options, runs, side, splits, tabular
-from utils.errors import UserError
+from utils import datasets, folds, methods, options, runs, splits, tabular
+from utils.errors import UserError, out_of_memory
 from utils.training import Training
 
 DEFAULT = "joint"
@@ -76,10 +76,9 @@ def read(chosen):
 
 
 def build(name, config, data, seed):
-    """The untrained model, with the side features that its config asks for."""
+    """The untrained model, which knows what its config asks for beside ratings."""
     model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings), seed)
-    if names := getattr(config, "side", ()):
-        model.side = side.features(data, names)
+    model.know(data)
     return model
 
 
@@ -149,6 +148,7 @@ def main(argv=None):
     facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
+        finished=folder.with_name(folder.name + ".parts"),
         signature=signature(facts, split),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
@@ -167,14 +167,20 @@ def main(argv=None):
     try:
         history, preferred, refitted = fit(model, split, training, chosen.refit)
     except KeyboardInterrupt:
+        if training.finished.exists():
+            console.print("\nthe same command goes on after the parts that are finished")
         if training.checkpoints.exists():
             console.print("\nthe same command with --resume goes on after the last whole epoch")
         raise
-    except UserError:
+    except UserError as error:
         training.forget()  # a training that failed would fail again
+        if training.finished.exists():
+            raise UserError(
+                f"{error} (finished parts are kept: with this one mended the same command goes on)"
+            ) from None
         raise
     except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
+        if out_of_memory(error):
             training.forget()
             smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
             hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
@@ -188,12 +194,14 @@ def main(argv=None):
         ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
         said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
         console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
+    for note in model.notes():
+        console.print(f"  {note}", style="dim", soft_wrap=True, markup=False)
     where = f"{folder}, replacing the earlier run there" if replaced else folder
     console.print(f"{name} trained in {seconds:.0f} s, saved in {where}", soft_wrap=True)
     if training.interrupted:
         console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
     else:
-        training.forget()
+        training.done()
     return folder
 
 

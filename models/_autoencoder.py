@@ -10,9 +10,8 @@ from models._adam import Adam
 from models._base import Recommender
 from models._layers import BySide, Centre, dense_layers, plain_layers
 from models._losses import masked_mse
-from utils import batches, biases, encoders
+from utils import batches, biases, encoders, side
 from utils.latent import LatentSpace, activate, through
-from utils.side import Side
 from utils.training import Judge, train
 
 BLOCK = 512  # rows made dense at a time outside training
@@ -36,6 +35,11 @@ class Autoencoder(Recommender):
         super().__init__(shape, config, seed)
         self.chosen = {}  # the options that `fit` chose
         self.takes_new_users = config.rows == "users"
+
+    def know(self, data):
+        """See `Recommender.know`: side features."""
+        if self.config.side:
+            self.side = side.features(data, self.config.side)
 
     def coders(self, features, n_columns):
         """(latent tensor made of the features tensor, decoder: a Keras model from latent to n_columns outputs)."""
@@ -319,7 +323,7 @@ class Autoencoder(Recommender):
         self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
         self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
         if self.config.side:
-            self.side = Side(**run.arrays("side.npz"))
+            self.side = side.Side(**run.arrays("side.npz"))
         self._join()
         self.latent = LatentSpace.load(run)
         self.biases = self.latent.biases

@@ -16,10 +16,14 @@ class Recommender:
 
     predicts_ratings = True  # `predict` gives stars
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
+    wants_users = False  # what it says of the users it was trained on hangs on who they are, not on their row alone
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
     def __init__(self, shape, config, seed=0):
         self.shape, self.config, self.seed = tuple(shape), config, seed
+
+    def know(self, data):
+        """Called before `fit` with the `utils.datasets.Dataset`: models take of it what they use beside ratings."""
 
     def fit(self, train, validation, training):
         """Fit on the CSR matrix `train`; whatever has to be chosen (epochs) is chosen on the `Holdout` validation.
@@ -42,6 +46,10 @@ class Recommender:
     def predict(self, given, users, movies):
         """Predicted stars, float32, one a pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
+
+    def notes(self):
+        """Sentences about what was trained, for the user."""
+        return []
 
     def save(self, folder):
         """Write what `load` needs into the existing folder."""

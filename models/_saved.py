@@ -96,8 +96,9 @@ class Saved:
         where None, or for what they would be with other ratings."""
         rows = person.rows if rows is None else rows
         if way == "model":
-            users = None if person.user is None else np.full(len(rows.stars), person.user)
-            if not self.model.takes_new_users and (users is None or rows is not person.rows):
+            whole = person.user is not None and rows is person.rows
+            users = np.full(len(rows.stars), person.user) if whole else None
+            if not whole and not self.model.takes_new_users:
                 raise UserError(f"{self.run.config['model']} knows its users' own ratings only, whole as they are")
             return self.model.score(rows.matrix(self.split.ratings.shape[1]), users)[:, movies]
         if way == "movies":
@@ -162,7 +163,7 @@ class Saved:
             if not self.model.predicts_ratings:
                 return None
             given, who = person.rows.matrix(ratings.shape[1]), 0
-            if not self.model.takes_new_users:
+            if self.model.wants_users and person.user is not None:
                 given, who = self.split.known, person.user
             found = self.model.predict(given, np.full(len(movies), who), movies)
         elif self.space.biases is None or (person.user is None and not self.takes_strangers):
@@ -202,7 +203,7 @@ class Saved:
         if not self.hoods:
             if not self.model.predicts_ratings:
                 return None
-            given, rows = (given, rows) if self.model.takes_new_users else (self.split.known, users[rows])
+            given, rows = (self.split.known, users[rows]) if self.model.wants_users else (given, rows)
             found = self.model.predict(given, rows, movies)
         elif self.space.biases is None:
             return None

@@ -95,6 +95,8 @@ class Model(ClosedForm):
         for start in range(0, given.shape[0], BLOCK):
             block = slice(start, min(start + BLOCK, given.shape[0]))
             pairs = np.flatnonzero((users >= block.start) & (users < block.stop))
+            if not len(pairs):
+                continue
             total = (residual[block] @ weights).toarray()
             weight = (observed[block] @ abs(weights)).toarray()
             cells = (users[pairs] - start, movies[pairs])

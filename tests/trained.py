@@ -23,7 +23,12 @@ def tastes(n_users, n_movies, n, seed=0):
 
 TABLE = tastes(30, 25, 300)
 QUICK = {"epochs": 2, "hidden": (8,), "batch_size": 15, "global_epochs": 2}
-ITS = {"recvae": {"hidden": (8, 4)}, "bayesfm": {"samples": 12, "rank": 3}}  # quick options of one model
+PARTS = "autorec --hidden 8 --epochs 2, bayesfm --samples 12 --rank 3, joint --hidden 8 --epochs 2, itemknn"
+ITS = {  # quick options of one model
+    "recvae": {"hidden": (8, 4)},
+    "bayesfm": {"samples": 12, "rank": 3},
+    "blend": {"parts": PARTS, "folds": 4},
+}
 
 
 @lru_cache

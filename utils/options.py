@@ -46,9 +46,10 @@ Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hin
 _CONFIG = (tyro.conf.OmitArgPrefixes,)  # --latent, not --config.latent
 
 
-def parse(kind, argv, prog, description):
-    """An instance of the dataclass `kind` from the arguments. `--help` prints and exits 0; what can't be used is a
-    `UserError` of one or two lines, with the nearest name where an option is unknown or shortened."""
+def parse(kind, argv, prog, description, default=None):
+    """An instance of the dataclass `kind` from the arguments, what they do not say as in `default`. `--help` prints and
+    exits 0; what can't be used is a `UserError` of one or two lines, with the nearest name where an option is unknown
+    or shortened."""
     names = _names(kind)
     for argument in argv:
         name = argument.split("=")[0]
@@ -61,7 +62,13 @@ def parse(kind, argv, prog, description):
     try:
         with contextlib.redirect_stderr(said):
             value, unknown = tyro.cli(
-                kind, args=argv, prog=prog, description=description, return_unknown_args=True, config=_CONFIG
+                kind,
+                args=argv,
+                prog=prog,
+                description=description,
+                default=default,
+                return_unknown_args=True,
+                config=_CONFIG,
             )
     except SystemExit as exit_:
         if exit_.code in (0, None):
@@ -137,9 +144,14 @@ def _gathered(argv, several):
     return [one for part in found for one in (part if isinstance(part, list) else [part])]
 
 
+def nearest(word, names):
+    """`; did you mean ...?` where one of the names is near to the word, otherwise nothing."""
+    near = get_close_matches(word, names, 1, 0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def _unknown(argument, names):
-    near = get_close_matches(argument, names, 1, 0.7)
-    return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
+    return f"unknown option {argument}" + (nearest(argument, names) or "; --help lists the options")
 
 
 def write_text(target, text):

@@ -5,7 +5,7 @@
     movies.csv     titles, years, genres       history.csv   one row an epoch
     metrics.json   what validation chose       MANIFEST      sha256 of each file
     and what the model saves: encoder.keras and decoder.keras, with latent.npz and encoder.npz, which answer without
-    Keras; or weights.npz
+    Keras; or weights.npz; of a blend a folder a part, each a run folder without ratings.
 
 It is written beside its place and renamed when whole. A file is compared with MANIFEST when it is read, so that damage
 is a sentence and never a wrong answer; nothing in it is code.
@@ -32,14 +32,15 @@ from utils.splits import Split
 
 RUNS = Path("runs")
 ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
-FORMAT = 3  # raised when what is written changes; runs of an older or a newer format are refused
+FORMAT = 4  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
-    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST."""
+    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST. whole: the run that it
+    is a part of, whose ratings are its own."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, whole=None):
+        self.folder, self.whole = Path(folder), whole
         try:
             self._sha256 = _manifest(self.folder)
         except FileNotFoundError:
@@ -75,6 +76,11 @@ class Run:
         """Whether the run has a file of that name."""
         return name in self._sha256
 
+    def part(self, name):
+        """The `Run` of a part, a folder within this one."""
+        self.path(f"{name}/MANIFEST")
+        return Run(self.folder / name, self)
+
     def json(self, name):
         """The contents of a JSON file of the run."""
         return json.loads(self.path(name).read_text(encoding="utf-8"))
@@ -87,6 +93,8 @@ class Run:
     @cached_property
     def split(self):
         """The `Split` it was trained on."""
+        if self.whole:
+            return self.whole.split
         stored = self.arrays("ratings.npz")
         part = stored.pop("part")
         return Split(
@@ -126,7 +134,7 @@ def _holds_only_a_run(folder):
         own = {*_manifest(folder), "MANIFEST", *ADDED}
     except (ValueError, OSError):
         return False
-    return {path.name for path in folder.iterdir()} <= own
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} <= own
 
 
 def save(folder, model, split, movies, config, history, chosen):
@@ -154,6 +162,15 @@ def save(folder, model, split, movies, config, history, chosen):
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
+def save_model(folder, model, config, **arrays):
+    """Write a model without its ratings as a run folder, with more arrays as name.npz each."""
+    with _replacing(Path(folder).resolve()) as new:
+        model.save(new)
+        for name, several in arrays.items():
+            np.savez(new / f"{name}.npz", **several)
+        (new / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
+
+
 @contextlib.contextmanager
 def _replacing(folder):
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -161,9 +178,10 @@ def _replacing(folder):
     try:
         yield new
         lines = []
-        for path in sorted(new.iterdir()):
+        for path in sorted(path for path in new.rglob("*") if path.is_file()):
             with open(path, "rb") as file:
-                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
                 os.fsync(file.fileno())
         (new / "MANIFEST").write_text("".join(lines), encoding="utf-8")
         new.chmod(0o755)

@@ -22,6 +22,7 @@ class Training:
     """How a training goes, apart from what is learned: none of it changes the weights."""
 
     checkpoints: Path | None = None  # folder that a training is resumed from, where it holds one that was interrupted
+    finished: Path | None = None  # folder in which the finished parts of a blend are kept until the whole is saved
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
@@ -36,9 +37,15 @@ class Training:
             raise UserError(f"nothing to resume: there is no {self.checkpoints}")
 
     def forget(self):
-        """Delete the checkpoints: the training is over and saved."""
+        """Delete the checkpoints: there is nothing to go on with."""
         if self.checkpoints:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def done(self):
+        """Delete all that was kept: the training is over and saved."""
+        self.forget()
+        if self.finished:
+            shutil.rmtree(self.finished, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -143,27 +150,34 @@ def _restore(network, path, signature):
 
 
 @contextlib.contextmanager
-def _bar(training, phase, epochs, steps, judge):
-    """A function (epoch, loss, state) that moves the progress bar one step on."""
-    if not training.show:
+def bar(training, name, total):
+    """A function (completed, facts) that moves a progress bar on; does nothing where nothing is to be shown."""
+    if not (training and training.show):
         yield lambda *_: None
         return
     from rich.console import Console
 
     columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"{phase:<6}", total=epochs * steps, facts="")
+        task = progress.add_task(f"{name:<6}", total=total, facts="")
+        yield lambda completed, facts: progress.update(task, completed=completed, facts=facts)
+        if progress.tasks[0].completed:
+            progress.update(task, total=progress.tasks[0].completed)  # early stopping: a full bar, not a stuck one
+
+
+@contextlib.contextmanager
+def _bar(training, phase, epochs, steps, judge):
+    """A function (epoch, steps done, loss, state) that moves the progress bar on."""
+    with bar(training, phase, epochs * steps) as move:
 
         def step(number, done, loss, state):
             facts = f"epoch {number + 1}/{epochs}  loss {loss:.4f}"
             if judge and (history := state["history"]):
                 name, best = judge.name, judge.best(history)
                 facts += f"  {name} {history[-1][name]:.4f} (best {best[name]:.4f})"
-            progress.update(task, completed=number * steps + done, facts=facts)
+            move(number * steps + done, facts)
 
         yield step
-        if progress.tasks[0].completed:
-            progress.update(task, total=progress.tasks[0].completed)  # early stopping: a full bar, not a stuck one
 
 
 @contextlib.contextmanager

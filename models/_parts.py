@@ -1,0 +1,118 @@
+"""The parts of a blend: what `--parts` says, and finished parts kept until the whole is saved. No Keras here."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from models import module, names, resolved
+from utils import options, runs
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Part:
+    """said: the words of `--parts`; name: of its model; config: the model's; seed: added to the blend's."""
+
+    said: str
+    name: str
+    config: object
+    seed: int
+
+
+def split(text):
+    """The words of each part. A comma begins a new part where a model's name follows, so that options of a part may
+    have commas of their own: `joint,autorec --side genres,year,joint --seed 1` are three."""
+    parts = [part.strip() for part in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", text)]
+    for part in parts:
+        for name in part.split()[0].split(",") if part else [""]:
+            check(name)
+    return parts
+
+
+def check(name):
+    """Refuse what is no model, or no part."""
+    if name == "blend":
+        raise UserError("--parts: a blend is no part of a blend")
+    if name not in names():
+        raise UserError(
+            f"--parts: unknown model {name!r}{options.nearest(name, names())} (models: {', '.join(names())})"
+        )
+
+
+def read(said, signed):
+    """The `Part` that these words describe. signed: whether low ratings are inputs where a model has the option."""
+    name, *words = said.split()
+    config, seed = module(name).Config, 0
+    if "--seed" in words[:-1]:
+        at = words.index("--seed")
+        if not words[at + 1].isdigit():
+            raise UserError(f"--parts {said}: the seed must be a whole number, got {words[at + 1]!r}")
+        seed = int(words[at + 1])
+        del words[at : at + 2]
+    start = config(signed=True) if signed and "signed" in {f.name for f in fields(config)} else config()
+    try:
+        return Part(said, name, options.parse(config, words, f"--parts {name}", "", start), seed)
+    except UserError as error:
+        raise UserError(f"--parts {said}: {error}") from None
+
+
+def build(part, shape, seed, ratings=None):
+    """The untrained model of a part; ratings: the `Ratings`, whose scale says what a like is."""
+    config = resolved(part.config, ratings) if ratings else part.config
+    return module(part.name).Model(shape, config, seed + part.seed)
+
+
+def facts(part, model):
+    """What config.json says about the model of a part, enough for `models.load`."""
+    return {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
+
+
+class Kept:
+    """Finished parts in a folder, each a small run folder named by a digest of all that it depends on; a part is found
+    again only if none of that has changed. folder: None keeps nothing."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def place(self, part, model, stage, *matrices):
+        """The folder of a part that is trained on these CSR matrices; stage: what else it depends on."""
+        digest = hashlib.sha256(json.dumps([facts(part, model), stage, runs.commit()]).encode())
+        for matrix in matrices:
+            for array in (matrix.data, matrix.indices, matrix.indptr):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        for known in (getattr(model, "side", None), getattr(model, "dates", None)):
+            for array in vars(known).values() if known else ():
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return self.folder and self.folder / digest.hexdigest()[:16]
+
+    def load(self, place, model):
+        """{name: array} of what was kept beside the model, which is read; None where nothing (whole) is there."""
+        if not place or not place.is_dir():
+            return None
+        try:
+            run = runs.Run(place)
+            run.verify()
+            model.load(run)
+            found = run.arrays("kept.npz")
+        except UserError:
+            return None  # damaged: it is trained again
+        if "chosen" in found:
+            model.chosen = json.loads(str(found.pop("chosen")))
+        return found
+
+    def save(self, place, part, model, **arrays):
+        """Keep a trained model, and arrays with it."""
+        if place:
+            chosen = {"chosen": json.dumps(model.chosen)} if hasattr(model, "chosen") else {}
+            runs.save_model(place, model, facts(part, model), kept=arrays | chosen)
+
+
+def without(training, folder):
+    """The `Training` of one part, whose epochs are checkpointed in a folder of its own."""
+    checkpoints = training.checkpoints and training.checkpoints / folder
+    return replace(
+        training, checkpoints=checkpoints, tensorboard=training.tensorboard and training.tensorboard / folder
+    )

@@ -1,0 +1,292 @@
+"""Blend: other models as parts, weighed by what they predict for ratings they have not seen (stacking, Wolpert 1992).
+
+The training ratings are divided into folds. Each part is trained without the first fold, its epochs chosen on the
+validation ratings as ever, and predicts that fold; with `--rounds` the same for further folds. On these predictions the
+weights are learned (`_stacking.py`): for stars a regression, for likes, after the scores of each part have been
+standardised, a conditional logit. Then each part is trained again on everything but the test. Where users are held out,
+the validation users are people whom no part was trained on, and the weights are learned on them.
+
+People who were not trained on are served by the parts that can, with weights learned for these parts alone."""
+
+import contextlib
+import json
+import sys
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from models import _parts, load
+from models._base import Recommender, check_like
+from models._stacking import Likes, Stars, standardised
+from utils import runs
+from utils.errors import UserError, out_of_memory
+from utils.evaluation import judged_users
+from utils.ratings import LIKE, likes
+
+MOST = 1000  # users with hidden likes that the weights are learned on
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of `blend`."""
+
+    parts: str = "joint,autorec --rows movies,bayesfm,ease --l2 200 --dropout 0.5"
+    """models, each with its options, separated by commas; `--seed 1` behind one starts it from other weights"""
+    folds: int = 10
+    """the training ratings are divided into so many folds"""
+    rounds: int = 1
+    """of which so many are predicted by parts that have not seen them; each takes another training of every part"""
+    weigh: Literal["ridge", "nnls"] = "ridge"
+    """how predicted stars are weighed: ridge regression, or least squares with no weight below 0"""
+    by_count: bool = True
+    """weights of predicted stars depend on how many ratings user and movie have (with ridge)"""
+    signed: bool = False
+    """the --signed of all parts that have it (default under strong-ratings: on)"""
+    like: float | None = None
+    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        check_like(self.like)
+        _parts.split(self.parts)
+        if not 1 <= self.rounds <= self.folds or self.folds < 2:
+            raise ValueError("folds must be 2 or more, rounds from 1 to as many")
+
+
+class Model(Recommender):
+    """`parts`: the models of `said`. Weights are learned for two groups of them: "all", which serves the users that
+    were trained on, and "open", the parts that serve others, too."""
+
+    wants_users = True
+    parts = said = ()
+
+    def know(self, data):
+        """See `Recommender.know`: builds the parts."""
+        self._build(data.ratings)
+        for part, model in zip(self.said, self.parts, strict=True):
+            with _naming(part.said):
+                model.know(data)
+
+    def _build(self, ratings=None):
+        self.said = [_parts.read(words, self.config.signed) for words in _parts.split(self.config.parts)]
+        self.parts = [_parts.build(part, self.shape, self.seed, ratings) for part in self.said]
+
+    @property
+    def predicts_ratings(self):
+        """Whether any part does."""
+        return any(model.predicts_ratings for model in self.parts)
+
+    @property
+    def takes_new_users(self):
+        """Whether any part does."""
+        return any(model.takes_new_users for model in self.parts)
+
+    @property
+    def _groups(self):
+        """{group: indices of its parts}."""
+        every = list(range(len(self.parts)))
+        return {"all": every, "open": [i for i in every if self.parts[i].takes_new_users]}
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def fit(self, train_matrix, validation, training):
+        """See `Recommender.fit`. Afterwards the parts are those of the last round, which lack its fold; `refit` trains
+        them on all."""
+        if not self.parts:
+            self._build()
+        self.kept = _parts.Kept(training.finished)
+        self.rated = np.bincount(train_matrix.indices, minlength=self.shape[1])
+        people = validation.candidates is not None  # users are held out
+        if people:
+            rounds = [(train_matrix, validation)]
+            for part, model in zip(self.said, self.parts, strict=True):
+                if not model.takes_new_users:
+                    raise UserError(f"part {part.said} knows only users it is trained on, and here others are held out")
+        else:
+            rounds = list(self._rounds(train_matrix, validation))
+        history, seen = [], []
+        for number, (matrix, holdout) in enumerate(rounds):
+            found = []
+            for i, part in enumerate(self.said):
+                stage = "training" if people else f"without fold {number + 1}"
+                rows, predicted = self._train(i, training, stage, matrix, None if number else validation, holdout)
+                history += [{"part": part.said, "stage": stage, **row} for row in rows]
+                found.append(predicted)
+            seen.append((holdout, found))
+        self._weigh(seen, people)
+        return history
+
+    def refit(self, matrix, training):
+        """See `Recommender.refit`; the weights stay."""
+        self.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), []
+        for i, part in enumerate(self.said):
+            rows, _ = self._train(i, training, "on all", matrix)
+            history += [{"part": part.said, "stage": "on all", **row} for row in rows]
+        return history
+
+    def _rounds(self, matrix, validation):
+        """(matrix without one fold, `Holdout` of that fold) of each round."""
+        cells = matrix.tocoo()
+        fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
+        for number in range(self.config.rounds):
+            kept, hidden = (_cells(cells, chosen) for chosen in (fold != number, fold == number))
+            yield kept, replace(validation, given=kept, hidden=hidden)
+
+    def _train(self, i, training, stage, matrix, validation=None, holdout=None):
+        """Train part i, or take it up where it was finished before: (history, what it predicts for the holdout). With
+        `validation` it is fitted, and again otherwise with what `fit` chose."""
+        part, model = self.said[i], self.parts[i]
+        judged = [matrix, *(known.hidden for known in (validation, holdout) if known)]
+        place = self.kept.place(part, model, stage, *judged)
+        name, history = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}", []
+        found = self.kept.load(place, model)
+        if training.show:
+            print(name + ("" if found is None else ": finished before"), file=sys.stderr, flush=True)
+        if found is None:
+            own = _parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
+            with _naming(part.said):
+                if validation:
+                    history = model.fit(matrix, replace(validation, given=holdout.given), own)
+                else:
+                    history = model.refit(matrix, own)
+                if own.interrupted:
+                    raise KeyboardInterrupt
+                model.remember(matrix)
+                found = self._predicted(model, holdout) if holdout else {}
+            self.kept.save(place, part, model, **found)
+        return history or [], found
+
+    def _predicted(self, model, holdout):
+        """What a part says of a `Holdout`: stars of its ratings, standardised scores for its users with likes."""
+        hidden, users, found = holdout.hidden.tocoo(), judged_users(holdout, MOST), {}
+        if model.predicts_ratings:
+            found["stars"] = model.predict(holdout.given, hidden.row, hidden.col)
+        found["scores"] = standardised(model.score(holdout.given[users], users))
+        return found
+
+    def _weigh(self, seen, people):
+        """Learn the weights of both groups from [(`Holdout`, what each part says of it), ...]. people: of users held
+        out only likes are hidden, which says nothing about stars."""
+        config = self.config
+        hidden = [holdout.hidden.tocoo() for holdout, _ in seen]
+        stars = np.concatenate([cells.data for cells in hidden])
+        counts = np.concatenate([self._counts(h.given, c.row, c.col) for (h, _), c in zip(seen, hidden, strict=True)])
+        users = [judged_users(holdout, MOST) for holdout, _ in seen]
+        liked, seenable = [], []
+        for (holdout, _), who in zip(seen, users, strict=True):
+            liked.append(likes(holdout.hidden[who], self.like).toarray() > 0)
+            new = holdout.given[who].toarray() == 0
+            seenable.append(new if holdout.candidates is None else new & holdout.candidates)
+        self.stars, self.likes = {}, {}
+        for group, parts in self._groups.items():
+            starred = [i for i in parts if self.parts[i].predicts_ratings]
+            if starred:
+                self.stars[group] = Stars(config.weigh, config.by_count and config.weigh == "ridge")
+                said = np.stack([np.concatenate([found[i]["stars"] for _, found in seen]) for i in starred], axis=1)
+                most = 0 if people else len(said)
+                self.stars[group].fit(said[:most], stars[:most], counts[:most])
+            if parts:
+                self.likes[group] = Likes()
+                scores = [np.concatenate([found[i]["scores"] for _, found in seen]) for i in parts]
+                self.likes[group].fit(scores, np.concatenate(liked), np.concatenate(seenable))
+
+    @property
+    def like(self):
+        """Stars above which a rating is a like."""
+        return LIKE if self.config.like is None else self.config.like
+
+    def _counts(self, given, users, movies):
+        """(n, 2): how many ratings the user and the movie of each pair have."""
+        return np.stack([np.diff(given.indptr)[users], self.rated[movies]], axis=1)
+
+    def weights(self):
+        """{part: {"stars": weight, "likes": weight}} for users who were trained on, without what a part does not do."""
+        found = {part.said: {} for part in self.said}
+        for kind, groups in (("stars", self.stars), ("likes", self.likes)):
+            parts = [i for i in self._groups["all"] if kind == "likes" or self.parts[i].predicts_ratings]
+            for i, weight in zip(parts, groups["all"].weights(len(parts)) if parts else (), strict=True):
+                found[self.said[i].said][kind] = round(float(weight), 4)
+        return found
+
+    def notes(self):
+        """See `Recommender.notes`: the weights."""
+        said = "; ".join(
+            f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
+            for part, of in self.weights().items()
+        )
+        return [f"weights: {said}"]
+
+    # -- using ---------------------------------------------------------------------------------------------------
+
+    def remember(self, known):
+        """See `Recommender.remember`."""
+        for model in self.parts:
+            model.remember(known)
+
+    def score(self, given, users=None):
+        """Weighed sum of the parts' standardised scores, float32 (n, n_movies). Where `users` are not said the rows are
+        strangers', as long as there are parts for these."""
+        group = "open" if users is None and self._groups["open"] else "all"
+        total = np.zeros((given.shape[0], self.shape[1]), np.float32)
+        for i, weight in zip(self._groups[group], self.likes[group].coefficients, strict=True):
+            if weight > 0:
+                total += np.float32(weight) * standardised(self.parts[i].score(given, users))
+        return total
+
+    def predict(self, given, users, movies):
+        """Predicted stars of each pair."""
+        group = "all" if given.shape[0] == self.shape[0] else "open"
+        parts = [i for i in self._groups[group] if self.parts[i].predicts_ratings]
+        if not parts:
+            raise ValueError("no part predicts stars for users that it was not trained on")
+        said = np.stack([self.parts[i].predict(given, users, movies) for i in parts], axis=1)
+        return self.stars[group].of(said, self._counts(given, users, movies))
+
+    # -- saving --------------------------------------------------------------------------------------------------
+
+    def save(self, folder):
+        """A folder a part, weights.npz, and parts.json to read."""
+        arrays = {"rated": self.rated}
+        for kind in ("stars", "likes"):
+            for group, weights in getattr(self, kind).items():
+                arrays |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
+        np.savez(folder / "weights.npz", **arrays)
+        (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
+        for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
+            runs.save_model(folder / f"part{i}", model, _parts.facts(part, model))
+
+    def load(self, run):
+        """Read them back."""
+        words = _parts.split(self.config.parts)
+        self.said = [_parts.read(said, self.config.signed) for said in words]
+        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(words) + 1)]
+        stored, config = run.arrays("weights.npz"), self.config
+        self.rated, self.stars, self.likes = stored["rated"], {}, {}
+        for group in self._groups:
+            for kind, weights in (
+                ("stars", Stars(config.weigh, config.by_count and config.weigh == "ridge")),
+                ("likes", Likes()),
+            ):
+                if f"{kind}_{group}_coefficients" in stored:
+                    for name in weights.arrays:
+                        setattr(weights, name, stored[f"{kind}_{group}_{name}"])
+                    getattr(self, kind)[group] = weights
+
+
+def _cells(cells, chosen):
+    """CSR matrix of some cells of a COO matrix."""
+    return type(cells)((cells.data[chosen], (cells.row[chosen], cells.col[chosen])), cells.shape).tocsr()
+
+
+@contextlib.contextmanager
+def _naming(said):
+    """Where a failure names the part."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"part {said}: {error}") from None
+    except Exception as error:
+        if out_of_memory(error):
+            raise UserError(f"part {said} does not fit into memory") from None
+        error.add_note(f"in part {said} of the blend")
+        raise
