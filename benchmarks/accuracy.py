@@ -14,6 +14,7 @@ the same splits, their options given in the row; its own evaluator has to agree 
 import argparse
 import json
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def measure(row, seed):
     command, data, _ = ROWS[row]
     ours = not command.startswith("irspack ")
     name, chosen, config = train.parse(
-        [*(command if ours else "popularity").split(), *data.split(), "--seed", str(seed)]
+        [*shlex.split(command if ours else "popularity"), *data.split(), "--seed", str(seed)]
     )
     data, split = train.read(chosen)
     place = np.arange(data.ratings.shape[0])
@@ -61,7 +62,7 @@ def measure(row, seed):
 
         model = Irspack(command, data.ratings.like)
 
-    def judge():
+    def judge(model=model):
         if row in RANKING:
             return evaluation.ranking_metrics(model.score, split.test)
         return evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)
@@ -85,16 +86,31 @@ def measure(row, seed):
     if not ours:
         model.check(split.test, found)
     (first, *others), compared = JUDGED[kind(row)]
-    metric = found[compared]
-    np.savez(_kept(row, seed), total=metric.total[place], count=metric.count[place])
+    _keep(row, seed, found[compared], place)
     estimates = evaluation.estimates(found)
     line = {"row": row, "command": f"{command} {ROWS[row][1]}", "seed": seed}
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
     if row not in RANKING:
-        line["test_selected_rmse"] = round(min(line["watched"] for line in history), 5) if history else ""
+        epochs = [] if hasattr(model, "parts") else [line["watched"] for line in history]
+        line["test_selected_rmse"] = round(min(epochs), 5) if epochs else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(line | {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}))
+    line |= {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}
+    print(json.dumps(line | {"parts": judge_parts(row, seed, model, judge, place)}))
+
+
+def judge_parts(row, seed, model, judge, place):
+    """What each part of a blend is worth alone on the same test, trained as it is in the blend: lines of parts.csv."""
+    lines, (figure, *_), compared = [], *JUDGED[kind(row)]
+    for (said, weights), part in zip(
+        getattr(model, "weights", dict)().items(), getattr(model, "parts", ()), strict=True
+    ):
+        if row in RANKING or part.predicts_ratings:
+            found = judge(part)
+            _keep(f"{row} {said}", seed, found[compared], place)
+            weight = weights["likes" if row in RANKING else "stars"]
+            lines.append({"row": row, "part": said, "seed": seed, "weight": weight, "value": found[figure].value})
+    return [line | {"value": round(line["value"], 5)} for line in lines]
 
 
 def shuffle(split, seed):
@@ -122,7 +138,11 @@ def differences(row, less, seeds):
 def _kept(row, seed):
     """The file with each user's squared errors, or NDCG; it stays here, only the differences of rows are published."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    return KEPT / f"{row.replace('/', '-')}-s{seed}.npz"
+    return KEPT / f"{row.replace('/', '-').replace(' ', '_')}-s{seed}.npz"
+
+
+def _keep(row, seed, metric, place):
+    np.savez(_kept(row, seed), total=metric.total[place], count=metric.count[place])
 
 
 def update(name, lines):
@@ -138,14 +158,22 @@ def main(rows, seeds):
 
     commit = runs.commit()  # before the results change
     for row in rows:
-        lines = []
+        lines, parts = [], []
         for seed in range(seeds):
             command = [sys.executable, __file__, "--measure", row, str(seed)]
             done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            found = done.stdout[done.stdout.rindex('{"row"') :]  # irspack's progress bar is on the same line
+            found = done.stdout[
+                done.stdout.rindex('{"row": "' + row + '", "command"') :
+            ]  # behind irspack's progress bar
             lines.append(json.loads(found) | {"commit": commit})
+            parts += lines[-1].pop("parts")
             print(lines[-1], flush=True)
-        update(f"{kind(row)}.csv", lines)
+            update(f"{kind(row)}.csv", lines)
+            if parts:
+                update("parts.csv", parts)
+        if parts:
+            said = dict.fromkeys(of["part"] for of in parts)
+            update("parts_differences.csv", [differences(row, f"{row} {part}", range(seeds)) for part in said])
         if less := ROWS[row][2]:
             if all(_kept(less, seed).exists() for seed in range(seeds)):
                 update(f"{kind(row)}_differences.csv", [differences(row, less, range(seeds))])

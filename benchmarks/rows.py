@@ -33,6 +33,7 @@ for data in ("ml-1m", "u1"):
         SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
 RATING |= SIDE
 
+ALL_SIDE = "--side genres,year,age,gender,occupation"
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
 FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
@@ -56,5 +57,10 @@ RANKING = {
     "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
+}
+RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
+RANKING |= {
+    "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
+    "strong-ratings/blend": (f"blend --parts '{RANKED.replace(EDLAE, '--l2 500 --dropout 0.5')}'", MIXED, None),
 }
 ROWS = RATING | RANKING

@@ -1,0 +1,279 @@
+"""The blend: its weights against scikit-learn and plain arithmetic, its parts against themselves, the test unseen."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import answer
+from scipy.special import log_softmax
+from sklearn.linear_model import Ridge
+from trained import TABLE, tastes, trained
+
+import models
+import train
+from models import _parts, _stacking
+from utils import runs, splits
+from utils.errors import UserError
+from utils.training import Training
+
+RNG = np.random.default_rng(0)
+FAST = "autorec --hidden 4 --epochs 2"
+
+
+# -- what --parts says -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("joint,sparsefc,bayesfm,itemknn", ["joint", "sparsefc", "bayesfm", "itemknn"]),
+        ("autorec --side genres,year, autorec --seed 1", ["autorec --side genres,year", "autorec --seed 1"]),
+        ("autorec --hidden 500,100,ease", ["autorec --hidden 500,100", "ease"]),
+    ],
+)
+def test_a_comma_begins_a_part_where_a_model_follows(text, parts):
+    assert _parts.split(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("joint,sparsfc", "unknown model 'sparsfc'; did you mean sparsefc"),
+        ("joint,blend", "a blend is no part of a blend"),
+        ("", "unknown model ''"),
+        ("ease --l3 5", "ease --l3 5: unknown option --l3"),
+        ("ease --seed x", "the seed must be a whole number, got 'x'"),
+        ("ease --l2 -1", "l2"),
+    ],
+)
+def test_what_is_no_part_is_said(text, said):
+    with pytest.raises(UserError, match=said):
+        [_parts.read(part, signed=False) for part in _parts.split(text)]
+
+
+def test_a_part_has_its_options_and_a_seed_of_its_own():
+    part = _parts.read("ease --l2 7 --seed 3", signed=True)
+    assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
+    assert _parts.build(part, (5, 4), 10).seed == 13
+    assert not _parts.read("ease --no-signed", signed=True).config.signed
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+def predictions(n=4000, errors=(0.5, 1.0)):
+    """(what parts with independent errors of these sizes predict, the truth, counts)."""
+    stars = RNG.normal(3.5, 1, n)
+    return np.stack([stars + RNG.normal(0, e, n) for e in errors], axis=1), stars, RNG.integers(1, 100, (n, 2))
+
+
+def test_star_weights_are_those_of_ridge_regression():
+    said, stars, counts = predictions()
+    ours = _stacking.Stars("ridge", by_count=False)
+    ours.fit(said, stars, counts)
+    fitted = min(
+        (Ridge(alpha, fit_intercept=False).fit(said - stars.mean(), stars - stars.mean()) for alpha in (0.01, 1, 10)),
+        key=lambda r: np.abs(r.coef_ - ours.coefficients).max(),
+    )
+    np.testing.assert_allclose(ours.coefficients, fitted.coef_, atol=1e-3)
+    np.testing.assert_allclose(ours.of(said, counts), fitted.predict(said - stars.mean()) + stars.mean(), atol=0.01)
+    better = ours.weights(2)
+    assert better[0] > 3 * better[1] > 0  # as the inverse of the variances, 4 to 1
+
+
+def test_a_part_that_harms_has_no_weight_in_nnls():
+    said, stars, counts = predictions()
+    said[:, 1] = -stars + RNG.normal(0, 0.1, len(stars)) + 7
+    ours = _stacking.Stars("nnls", by_count=False)
+    ours.fit(said, stars, counts)
+    assert ours.coefficients[1] == 0 < ours.coefficients[0]
+
+
+def test_weights_by_count_find_out_which_part_knows_the_rare():
+    said, stars, counts = predictions(8000, errors=(0, 0))
+    rare = counts[:, 1] < 20
+    said[:, 0] += RNG.normal(0, np.where(rare, 0.1, 2.0))
+    said[:, 1] += RNG.normal(0, np.where(rare, 2.0, 0.1))
+    errors = []
+    for by_count in (False, True):
+        ours = _stacking.Stars("ridge", by_count)
+        ours.fit(said[::2], stars[::2], counts[::2])
+        errors.append(np.sqrt(np.mean((ours.of(said[1::2], counts[1::2]) - stars[1::2]) ** 2)))
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_with_hardly_any_ratings_all_parts_count_alike():
+    said, stars, counts = predictions(20)
+    ours = _stacking.Stars("ridge", by_count=True)
+    ours.fit(said, stars, counts)
+    np.testing.assert_allclose(ours.of(said, counts), said.mean(axis=1), atol=1e-5)
+
+
+def test_like_weights_make_the_hidden_likes_most_probable():
+    """No weights on a grid are better, and choices drawn with known weights give these back."""
+    n, n_movies, true = 800, 30, np.array([1.5, 0.5, 0.0])
+    scores = [_stacking.standardised(RNG.normal(size=(n, n_movies))) for _ in true]
+    logits = sum(w * s for w, s in zip(true, scores, strict=True)) + RNG.gumbel(size=(n, n_movies))
+    candidates = RNG.random((n, n_movies)) < 0.9
+    liked = (logits == np.where(candidates, logits, -np.inf).max(axis=1, keepdims=True)) & candidates
+    ours = _stacking.Likes()
+    ours.fit(scores, liked, candidates)
+    np.testing.assert_allclose(ours.coefficients, true, atol=0.15)
+    assert (ours.coefficients >= 0).all()
+
+    def loss(weights):
+        blended = np.where(candidates, sum(w * s for w, s in zip(weights, scores, strict=True)), -np.inf)
+        return -log_softmax(blended, axis=1)[liked].sum()
+
+    for shift in np.vstack([np.eye(3), -np.eye(3)]) * 0.05:
+        assert loss(ours.coefficients) <= loss(np.maximum(ours.coefficients + shift, 0)) + 1e-3
+
+
+def test_standardised_scores_have_mean_0_and_deviation_1_in_each_row():
+    found = _stacking.standardised(np.vstack([RNG.normal(5, 3, (4, 50)), np.full((1, 50), 2.0)]))
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std(axis=1), [1, 1, 1, 1, 0], atol=1e-6)
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_says_the_weighed_sum_of_what_its_parts_say():
+    blend, split = trained("blend")
+    pairs = np.arange(25), np.arange(25)[::-1]
+    said = np.stack([m.predict(split.train, *pairs) for m in blend.parts], axis=1)
+    counts = [[split.train[[u]].nnz, split.train[:, [m]].nnz] for u, m in zip(*pairs, strict=True)]
+    weights = blend.stars["all"]
+    centred, log = said - weights.centre, (np.log1p(counts) - weights.count_mean) / weights.count_spread
+    literal = np.full(25, weights.centre)
+    for i in range(4):
+        own, by_user, by_movie = weights.coefficients[[i, 4 + i, 8 + i]]
+        literal += centred[:, i] * (own + by_user * log[:, 0] + by_movie * log[:, 1])
+    literal += log @ weights.coefficients[-2:]
+    np.testing.assert_allclose(blend.predict(split.train, *pairs), literal, atol=1e-4)
+
+    users = np.arange(30)
+    scores = [_stacking.standardised(m.score(split.train, users)) for m in blend.parts]
+    literal = sum(w * s for w, s in zip(blend.likes["all"].coefficients, scores, strict=True))
+    np.testing.assert_allclose(blend.score(split.train, users), literal, atol=1e-5)
+
+
+def test_strangers_are_served_by_the_parts_that_can():
+    blend, split = trained("blend")
+    assert [part.name for part in blend.said] == ["autorec", "bayesfm", "joint", "itemknn"]
+    rows = split.train[[4, 9]]
+    open_ = [blend.parts[i] for i in (0, 2, 3)]
+    literal = sum(
+        w * _stacking.standardised(m.score(rows)) for w, m in zip(blend.likes["open"].coefficients, open_, strict=True)
+    )
+    np.testing.assert_allclose(blend.score(rows), literal, atol=1e-5)
+    assert np.isfinite(blend.predict(rows, np.array([0, 1]), np.array([3, 3]))).all()
+
+
+def test_no_part_sees_the_fold_it_predicts():
+    model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias", folds=3, rounds=3))
+    split = splits.split(TABLE, "random", splits.Options())
+    rounds, whole = list(model._rounds(split.train, split.validation)), split.train.toarray()
+    assert len(rounds) == 3
+    for matrix, holdout in rounds:
+        hidden = holdout.hidden.toarray()
+        assert not (matrix.toarray() * hidden).any()
+        np.testing.assert_array_equal(matrix.toarray() + hidden, whole)
+    np.testing.assert_array_equal(sum(holdout.hidden.toarray() for _, holdout in rounds), whole)
+
+
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+def test_the_stars_of_the_test_change_no_weight_and_no_prediction(protocol):
+    """The ratings of the test permuted among themselves: everything the blend learns and says stays as it is."""
+    table = tastes(60, 25, 900)
+    split = splits.split(table, protocol, splits.Options(held_out=8 if protocol == "strong" else None))
+    test = np.flatnonzero(split.part == splits.Part.TEST)
+    stars = split.ratings.rating.copy()
+    stars[test] = np.roll(stars[test], 1) if protocol == "random" else 5.5 - stars[test] / 10
+    assert (stars != split.ratings.rating).any()
+    other = replace(split, ratings=replace(split.ratings, rating=stars))
+    parts = f"{FAST},bayesfm --samples 8 --rank 2,itemknn" if protocol == "random" else f"{FAST},itemknn"
+    found = []
+    for one in (split, other):
+        model = models.build("blend", table.shape, models.module("blend").Config(parts=parts, folds=4))
+        train.fit(model, one, Training(), refit=True)
+        pairs = table.user[test], table.movie[test]
+        weights = [w.coefficients for kind in (model.stars, model.likes) for w in kind.values()]
+        found.append([*weights, model.predict(one.known, *pairs), model.score(one.known, np.arange(60))])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_where_users_are_held_out_no_part_may_know_only_its_own():
+    split = splits.split(TABLE, "strong", splits.Options(held_out=2))
+    model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="itemknn,bayesfm"))
+    with pytest.raises(UserError, match="part bayesfm knows only users it is trained on"):
+        model.fit(split.train, split.validation, Training())
+
+
+# -- scripts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
+    folder = run_of("blend", "--parts", "joint --hidden 8 --epochs 3,bayesfm --samples 10,itemknn")
+    said = capsys.readouterr()
+    run = runs.Run(folder)
+    run.verify()
+    weights = run.json("parts.json")
+    assert weights.keys() == {"joint --hidden 8 --epochs 3", "bayesfm --samples 10", "itemknn"}
+    assert all(weights["bayesfm --samples 10"].keys() == {"stars", "likes"} for _ in said)
+    assert run.part("part2").config["model"] == "bayesfm"
+    assert not folder.with_name("blend.parts").exists()
+    known = answer(capsys, "--user", 3, "--run", folder)
+    assert known["items"][0]["predicted_rating"] is not None
+    other = answer(capsys, "--rate", "planted 3=5", "--run", folder)
+    assert other["items"][0]["predicted_rating"] is not None
+    because = answer(capsys, "--user", 3, "--explain", "--run", folder)
+    assert because["items"][0]["because"]
+
+
+def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run"
+    arguments = ["blend", "--data", str(planted[0]), "--run", str(folder)]
+    with pytest.raises(UserError, match=r"part ease --like 9: no rating is above 9 stars.*finished parts are kept"):
+        train.main([*arguments, "--parts", f"{FAST},ease --like 9"])
+    assert not folder.exists()
+    fitted = []
+    autorec = models.module("autorec").Model
+    monkeypatch.setattr(autorec, "fit", lambda *_: fitted.append("autorec"))
+    train.main([*arguments, "--parts", f"{FAST},ease"])
+    assert not fitted
+    assert "finished before" in capsys.readouterr().err
+    alone = tmp_path / "alone"
+    monkeypatch.undo()
+    train.main(["blend", "--data", str(planted[0]), "--run", str(alone), "--parts", f"{FAST},ease"])
+    for name in ("parts.json", "weights.npz"):
+        assert (alone / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
+    kept = _parts.Kept(tmp_path)
+    split = splits.split(TABLE, "random", splits.Options())
+    places = set()
+    for words, stage, matrix in (
+        ("ease", "a", split.train), ("ease --l2 5", "a", split.train), ("ease --seed 1", "a", split.train),
+        ("ease", "b", split.train), ("ease", "a", split.refit),
+    ):  # fmt: skip
+        part = _parts.read(words, signed=False)
+        places.add(kept.place(part, _parts.build(part, TABLE.shape, 0), stage, matrix))
+    assert len(places) == 5
+
+
+def test_a_damaged_kept_part_is_trained_again(tmp_path):
+    part, split = _parts.read("ease", signed=False), splits.split(TABLE, "random", splits.Options())
+    model = _parts.build(part, TABLE.shape, 0)
+    model.refit(split.train)
+    kept, place = _parts.Kept(tmp_path), tmp_path / "one"
+    kept.save(place, part, model, scores=np.arange(3))
+    again = _parts.build(part, TABLE.shape, 0)
+    assert kept.load(place, again)["scores"].tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
+    (place / "kept.npz").write_bytes((place / "kept.npz").read_bytes()[:-5])
+    assert kept.load(place, again) is None
+    assert json.loads((place / "config.json").read_text())["model"] == "ease"
