@@ -32,8 +32,12 @@ for data in ("ml-1m", "u1"):
         model, options, _ = RATING[f"{data}/autorec-movies"]
         SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
 RATING |= SIDE
+ALL = "--side genres,year,age,gender,occupation"
+PROBIT = f"bayesfm --rank 20 --samples 200 --ordinal {ALL}"
+RATING |= {
+    "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn'", ML1M, None),
+}
 
-ALL_SIDE = "--side genres,year,age,gender,occupation"
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
 FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
