@@ -33,9 +33,19 @@ for data in ("ml-1m", "u1"):
         SIDE[f"{data}/side-{names}"] = (f"{model} --side {names}", options, f"{data}/autorec-movies")
 RATING |= SIDE
 ALL = "--side genres,year,age,gender,occupation"
+FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
+KNOWING = f"{FM},sparsefc {SMALL} {ALL},autorec {ALL},content"  # what movies and users are
+DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
+PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},autorec,joint"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 200 --ordinal {ALL}"
+BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn'", ML1M, None),
+    "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
+    "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
+    "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
+    **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
+    "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
 }
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
