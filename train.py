@@ -25,10 +25,11 @@ class Options:
     scale: options.Pair = None
     """lowest and highest stars a rating can have (default: found from the ratings)"""
     protocol: Literal[tuple(splits.PROTOCOLS)] = "random"
-    """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; temporal: each user's
-    latest 10%; leave-one-out: each user's last; strong: users, of whose likes 80% are given (Liang et al. 2018);
-    strong-ratings: the same with all other ratings given too; u1..u5, ua, ub: ml-100k's published folds; fixed: the
-    ratings of --test FILE; all: nothing, for using rather than measuring"""
+    """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; cold: the same, and a tenth
+    of users and of movies keep 0 to 99 ratings; temporal: each user's latest 10%; leave-one-out: each user's last;
+    strong: users, of whose likes 80% are given (Liang et al. 2018); strong-ratings: the same with all other ratings
+    given too; u1..u5, ua, ub: ml-100k's published folds; fixed: the ratings of --test FILE; all: nothing, for using
+    rather than measuring"""
     holding: splits.Options = field(default_factory=splits.Options)
     describe: bool = False
     """print what the data looks like, and train nothing"""

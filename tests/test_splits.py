@@ -12,7 +12,7 @@ from utils import folds, splits
 from utils.errors import UserError
 from utils.splits import Options, Part
 
-DRAWN = ("random", "temporal", "leave-one-out", "strong", "strong-ratings", "all")
+DRAWN = ("random", "cold", "temporal", "leave-one-out", "strong", "strong-ratings", "all")
 
 
 @st.composite
@@ -27,7 +27,12 @@ def tables(draw):
 
 def split_or_none(table, protocol, **options):
     """The split, or None where the protocol refuses the table with a sentence."""
-    refused = {"temporal": "needs timestamps", "strong": "too few", "strong-ratings": "too few"}
+    refused = {
+        "temporal": "needs timestamps",
+        "cold": "nothing to train on",
+        "strong": "too few",
+        "strong-ratings": "too few",
+    }
     try:
         return splits.split(table, protocol, Options(**options))
     except UserError as refusal:
@@ -111,6 +116,16 @@ def test_temporal_and_leave_one_out_hide_what_is_latest(table):
 def test_temporal_refuses_data_without_timestamps():
     with pytest.raises(UserError, match="needs timestamps"):
         splits.split(random_ratings(), "temporal", Options())
+
+
+def test_cold_leaves_users_and_movies_with_few_ratings_of_every_range():
+    table = random_ratings(400, 300, 60_000)
+    split = splits.split(table, "cold", Options(test_share=0.2))
+    for who, n in ((table.user, 400), (table.movie, 300)):
+        kept = np.bincount(who[split.is_known], minlength=n)
+        for low, high in splits.FEW[:3]:
+            assert ((kept >= low) & (kept <= high)).sum() >= 0.02 * n
+        assert (kept > 70).sum() > 0.7 * n
 
 
 @pytest.mark.parametrize("protocol", ["strong", "strong-ratings"])

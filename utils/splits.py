@@ -177,6 +177,20 @@ def temporal(ratings, options, rng):
     return part
 
 
+FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie keeps: from, to
+
+
+def cold(ratings, options, rng):
+    """As `random`, and beside it a share of the users and of the movies as large as the test's keeps few ratings, drawn
+    from one of the ranges of FEW: all others of theirs are test, too."""
+    part = np.where(rng.random(len(ratings)) < options.test_share, Part.TEST, Part.TRAIN).astype(np.int8)
+    for who, n in zip((ratings.user, ratings.movie), ratings.shape, strict=True):
+        low, high = np.array(FEW)[rng.integers(len(FEW), size=n)].T
+        kept = np.where(rng.random(n) < options.test_share, rng.integers(low, high + 1), len(ratings))
+        part[_place_within(who, n, rng.random(len(ratings))) >= kept[who]] = Part.TEST
+    return _with_validation(part, options, rng)
+
+
 def leave_one_out(ratings, options, rng):
     """Each user's latest rating is the test and the one before it validation, as long as one remains to train on; a
     random order stands in where there are no timestamps."""
@@ -193,11 +207,12 @@ def _from_the_end(ratings, rng, needs_time=None):
     if needs_time and ratings.timestamp is None:
         raise UserError(f"protocol {needs_time} needs timestamps, and this data has none (or the same everywhere)")
     times = () if ratings.timestamp is None else (-ratings.timestamp,)
-    return _place_within_user(ratings.user, ratings.shape[0], rng.random(len(ratings)), *times)
+    return _place_within(ratings.user, ratings.shape[0], rng.random(len(ratings)), *times)
 
 
-def _place_within_user(user, n_users, *keys):
-    """Place (from 0) of each entry among the entries of the same user, sorted by the last key, then the one before."""
+def _place_within(user, n_users, *keys):
+    """Place (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by the one
+    before."""
     order = np.lexsort((*keys, user))
     count = np.bincount(user, minlength=n_users)
     place = np.empty(len(user), np.int64)
@@ -242,7 +257,7 @@ def _strong(ratings, options, rng, low):
     # hide a fifth of each held-out user's likes: the first ones in a random order of each user's own
     held = np.flatnonzero(np.isin(part, (Part.VALIDATION, Part.TEST)))
     count = np.bincount(ratings.user[held], minlength=n_users)
-    place = _place_within_user(ratings.user[held], n_users, rng.random(len(held)))
+    place = _place_within(ratings.user[held], n_users, rng.random(len(held)))
     n_hidden = np.where(count >= 5, count // 5, 0)
     part[held[place >= n_hidden[ratings.user[held]]]] = Part.GIVEN
 
@@ -266,6 +281,7 @@ FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")  # published with ml-100k; `u
 PROTOCOLS = {
     "random": random,
     "temporal": temporal,
+    "cold": cold,
     "leave-one-out": leave_one_out,
     "strong": strong,
     "strong-ratings": strong_ratings,
