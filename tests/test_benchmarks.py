@@ -14,6 +14,7 @@ import bundled
 import commands
 import lists
 import peers
+import published
 import tables
 import vectors
 
@@ -47,3 +48,7 @@ def test_the_readme_shows_the_results_as_they_are(marker, table):
 @pytest.mark.parametrize("script", [vectors, lists, commands], ids=lambda script: script.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
+
+
+def test_the_page_of_published_figures_is_the_one_of_the_files():
+    assert published.PAGE.read_text(encoding="utf-8") == published.page()
