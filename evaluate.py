@@ -57,6 +57,19 @@ def of_baselines(split, refitted):
     return found
 
 
+def of_parts(model, split, found):
+    """What each part of a blend is worth alone, trained as it is in the blend, and what the whole is better by: entries
+    of --json's `parts`, [] of any other model."""
+    entries = []
+    for (said, weights), part in zip(model.weights().items(), model.parts, strict=True) if model.blends else ():
+        own = rating_metrics(part, split) | evaluation.ranking_metrics(part.score, split.test)
+        less = evaluation.differences(found, own)
+        entries.append(
+            {"part": said, "weights": weights, "metrics": evaluation.estimates(own), "blend_less_part": less}
+        )
+    return entries
+
+
 def judge(run):
     """(entry of --json's `runs`, {name: `Metric`} of the run's default method). The test ratings are read here."""
     start = time.perf_counter()
@@ -94,6 +107,7 @@ def judge(run):
         "methods": {method: evaluation.estimates(metrics) for method, metrics in ways.items()},
         "baselines": {name: evaluation.estimates(metrics) for name, metrics in baselines.items()},
         "less_baselines": {name: evaluation.differences(found, metrics) for name, metrics in baselines.items()},
+        "parts": of_parts(model, split, found),
         "seconds": {"train": config["seconds"], "evaluate": round(time.perf_counter() - start, 2)},
     }
     return facts, found

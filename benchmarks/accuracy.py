@@ -92,19 +92,21 @@ def measure(row, seed):
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
     if row not in RANKING:
-        epochs = [] if hasattr(model, "parts") else [line["watched"] for line in history]
+        epochs = [] if _blends(model) else [line["watched"] for line in history]
         line["test_selected_rmse"] = round(min(epochs), 5) if epochs else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     line |= {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}
     print(json.dumps(line | {"parts": judge_parts(row, seed, model, judge, place)}))
 
 
+def _blends(model):
+    return getattr(model, "blends", False)  # irspack's models know nothing of it
+
+
 def judge_parts(row, seed, model, judge, place):
     """What each part of a blend is worth alone on the same test, trained as it is in the blend: lines of parts.csv."""
     lines, (figure, *_), compared = [], *JUDGED[kind(row)]
-    for (said, weights), part in zip(
-        getattr(model, "weights", dict)().items(), getattr(model, "parts", ()), strict=True
-    ):
+    for (said, weights), part in zip(model.weights().items(), model.parts, strict=True) if _blends(model) else ():
         if row in RANKING or part.predicts_ratings:
             found = judge(part)
             _keep(f"{row} {said}", seed, found[compared], place)

@@ -23,7 +23,8 @@ HEAD = """# Published figures beside ours
 Made by `python benchmarks/published.py` from `benchmarks/published.csv` and the files in `benchmarks/results`. **Bold**
 is measured here: validation chose, the test was read once. "Chosen on" is what epochs and options of a published figure
 were chosen on, as far as its code or text says. "Read": in the source named; "second-hand": quoted by it;
-"unverified": as it is commonly quoted. Where protocols differ (splits, dates, side features) a few thousandths say nothing.
+"unverified": as it is commonly quoted. Where protocols differ (splits, dates, side features), a few thousandths say
+nothing.
 """
 
 

@@ -16,6 +16,7 @@ class Recommender:
 
     predicts_ratings = True  # `predict` gives stars
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
+    blends = False  # it is made of `parts`, other models with `weights()`
     wants_users = False  # what it says of the users it was trained on hangs on who they are, not on their row alone
     has_latent_space = False  # `encode` and `movie_vectors` exist
 

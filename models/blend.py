@@ -57,7 +57,7 @@ class Model(Recommender):
     """`parts`: the models of `said`. Weights are learned for two groups of them: "all", which serves the users that
     were trained on, and "open", the parts that serve others, too."""
 
-    wants_users = True
+    blends = wants_users = True
     parts = said = ()
 
     def know(self, data):

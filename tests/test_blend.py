@@ -10,10 +10,11 @@ from scipy.special import log_softmax
 from sklearn.linear_model import Ridge
 from trained import TABLE, tastes, trained
 
+import evaluate
 import models
 import train
 from models import _parts, _stacking
-from utils import runs, splits
+from utils import evaluation, runs, splits
 from utils.errors import UserError
 from utils.training import Training
 
@@ -225,6 +226,17 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
     assert all(weights["bayesfm --samples 10"].keys() == {"stars", "likes"} for _ in said)
     assert run.part("part2").config["model"] == "bayesfm"
     assert not folder.with_name("blend.parts").exists()
+    evaluate.main(["--run", str(folder), "--json", str(folder.with_name("judged.json"))])
+    judged = json.loads(folder.with_name("judged.json").read_text())["runs"][0]
+    assert [part["part"] for part in judged["parts"]] == list(weights)
+    for part, number in zip(judged["parts"], (1, 2, 3), strict=True):
+        model = models.load(run.part(f"part{number}"))
+        test = run.split.test
+        alone = evaluation.rating_metrics(model.predict, test, run.split.ratings.scale)["rmse"].value
+        assert part["metrics"]["rmse"]["value"] == pytest.approx(alone)
+        less = judged["metrics"]["rmse"]["value"] - alone
+        assert part["blend_less_part"]["rmse"]["value"] == pytest.approx(less)
+    assert "RMSE less its best part" in capsys.readouterr().out
     known = answer(capsys, "--user", 3, "--run", folder)
     assert known["items"][0]["predicted_rating"] is not None
     other = answer(capsys, "--rate", "planted 3=5", "--run", folder)

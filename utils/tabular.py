@@ -38,6 +38,8 @@ def figures(facts):
     for method, found in facts["methods"].items():
         own = method == facts["method"]
         rows[f"{model} {method}" if len(facts["methods"]) > 1 else model] = facts["metrics"] if own else found
+    for number, part in enumerate(facts["parts"], 1):
+        rows[f"part {number}, {part['part'].split()[0]}"] = part["metrics"]
     names = [name for name in (*RATING, *CUTS) if any(name in found for found in rows.values())]
     judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
     table = Table(title=f"{facts['run']}\n{judged}", **STYLE)
@@ -69,7 +71,15 @@ def sentence(metric, row, of):
 def headlines(facts):
     """The sentences that compare one judged run with the baseline each of its tasks must beat."""
     less = facts["less_baselines"]
-    return [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of] and of != facts["model"]]
+    said = [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of] and of != facts["model"]]
+    for metric, best in (("rmse", min), ("ndcg@100", max)):
+        own = {
+            i: part["metrics"][metric]["value"] for i, part in enumerate(facts["parts"]) if metric in part["metrics"]
+        }
+        if own:
+            i = best(own, key=own.get)
+            said.append(sentence(metric, facts["parts"][i]["blend_less_part"][metric], f"its best part {i + 1}"))
+    return said
 
 
 def print_facts(data, console):
