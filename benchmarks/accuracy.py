@@ -195,6 +195,29 @@ def side_table():
     return "\n".join(text)
 
 
+def blend_table():
+    """The README's table of blends, each beside its best part: the one that is best on the test, over all seeds."""
+    parts, less = tables.read("parts.csv"), tables.read("parts_differences.csv")
+    names = ["row", "figure", "seeds", "blend", "best part", "", "blend less best part", "weights", "seconds"]
+    text = [f"| {' | '.join(names)} |", "|---|---|---:|---:|---|---:|---:|---|---:|"]
+    for row in (row for row in ROWS if any(line["row"] == row for line in parts)):
+        (figure, *_), best = JUDGED[kind(row)][0], (max if row in RANKING else min)
+        own = [line for line in tables.read(f"{kind(row)}.csv") if line["row"] == row]
+        values, weights = {}, {}
+        for line in (line for line in parts if line["row"] == row):
+            values.setdefault(line["part"], []).append(float(line["value"]))
+            weights.setdefault(line["part"], []).append(float(line["weight"]))
+        first = best(values, key=lambda part: statistics.mean(values[part]))
+        difference = next(line for line in less if (line["row"], line["less"]) == (row, f"{row} {first}"))
+        said = ", ".join(f"{part.split()[0]} {statistics.mean(of):.2f}" for part, of in weights.items())
+        cells = [row, "NDCG@100" if row in RANKING else "RMSE", str(len(own))]
+        cells += [tables.mean([line[figure] for line in own], spread=True), f"`{first.split()[0]}`"]
+        cells += [tables.mean(values[first]), _less(difference), said]
+        cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
 def _results(kind):
     """(lines of the results, {row: its line of the differences})."""
     return tables.read(f"{kind}.csv"), {line["row"]: line for line in tables.read(f"{kind}_differences.csv")}
@@ -210,7 +233,7 @@ def table():
     lines, less = _results("rating")
     names = ["data", "model", "seeds", "RMSE", "MAE", "test-selected, as published", "seconds", "RMSE less that of"]
     text = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * 5 + "---|"]
-    for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE):
+    for row in dict.fromkeys(line["row"] for line in lines if line["row"] not in SIDE and "/blend" not in line["row"]):
         own = [line for line in lines if line["row"] == row]
         model, data = own[0]["command"].split(" --data ")
         model = f"`{model}`" + (", ids shuffled" if row.endswith("-shuffled") else "")
@@ -228,7 +251,7 @@ def ranking_table():
     lines, less = _results("ranking")
     names = ["protocol", "row", "model", "NDCG@100", "Recall@20", "Recall@50", "seconds", "NDCG@100 less that of"]
     text = [f"| {' | '.join(names)} |", "|---|---|---|" + "---:|" * 4 + "---|"]
-    for row in dict.fromkeys(line["row"] for line in lines):
+    for row in dict.fromkeys(line["row"] for line in lines if "/blend" not in line["row"]):
         own = [line for line in lines if line["row"] == row]
         protocol, name = row.split("/")
         cells = [f"`{protocol}`", name, f"`{own[0]['command'].split(' --data ')[0]}`"]
@@ -254,6 +277,7 @@ if __name__ == "__main__":
         tables.replace("accuracy", table())
         tables.replace("side", side_table())
         tables.replace("ranking", ranking_table())
+        tables.replace("blends", blend_table())
     elif chosen.rows:
         main(chosen.rows, chosen.seeds)
     else:

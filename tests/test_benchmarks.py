@@ -39,6 +39,7 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
         ("accuracy", accuracy.table),
         ("side", accuracy.side_table),
         ("ranking", accuracy.ranking_table),
+        ("blends", accuracy.blend_table),
     ],
 )
 def test_the_readme_shows_the_results_as_they_are(marker, table):
