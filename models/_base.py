@@ -23,6 +23,11 @@ class Recommender:
     def __init__(self, shape, config, seed=0):
         self.shape, self.config, self.seed = tuple(shape), config, seed
 
+    @property
+    def predicts_strangers(self):
+        """Whether `predict` gives stars for rows that were not trained on."""
+        return self.predicts_ratings and self.takes_new_users
+
     def know(self, data):
         """Called before `fit` with the `utils.datasets.Dataset`: models take of it what they use beside ratings."""
 

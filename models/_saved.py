@@ -160,10 +160,11 @@ class Saved:
         """Predicted stars of these movies on the data's scale, or None where the model predicts none."""
         ratings = self.split.ratings
         if not self.hoods:
-            if not self.model.predicts_ratings:
+            known = person.user is not None
+            if not (self.model.predicts_ratings if known else self.model.predicts_strangers):
                 return None
             given, who = person.rows.matrix(ratings.shape[1]), 0
-            if self.model.wants_users and person.user is not None:
+            if self.model.wants_users and known:
                 given, who = self.split.known, person.user
             found = self.model.predict(given, np.full(len(movies), who), movies)
         elif self.space.biases is None or (person.user is None and not self.takes_strangers):

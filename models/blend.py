@@ -82,6 +82,11 @@ class Model(Recommender):
         return any(model.takes_new_users for model in self.parts)
 
     @property
+    def predicts_strangers(self):
+        """Whether any part does."""
+        return any(model.predicts_strangers for model in self.parts)
+
+    @property
     def _groups(self):
         """{group: indices of its parts}."""
         every = list(range(len(self.parts)))

@@ -245,6 +245,12 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
     assert because["items"][0]["because"]
 
 
+def test_strangers_get_no_stars_where_only_known_users_have_some(run_of, capsys):
+    folder = run_of("blend", "--parts", "bayesfm --samples 10,ease")
+    assert "predicted_rating" in answer(capsys, "--user", 3, "--run", folder)["items"][0]
+    assert "predicted_rating" not in answer(capsys, "--rate", "planted 3=5", "--run", folder)["items"][0]
+
+
 def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "run"
     arguments = ["blend", "--data", str(planted[0]), "--run", str(folder)]
