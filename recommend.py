@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from models._saved import Saved
+from models._blended import saved as answering
 from utils import bulk, latent, lists, options, person, ranking, reasons, runs
 from utils.errors import UserError
 from utils.movies import shortened, spoken
@@ -108,7 +108,7 @@ def reorder(saved, chosen, candidates, rows):
 
 def answer(run, chosen):
     """The recommendations, as the plain values that --json writes."""
-    start, saved = time.perf_counter(), Saved(run)
+    start, saved = time.perf_counter(), answering(run)
     them, way = who(run, chosen), saved.way(chosen.by)
     count = known_count(run.split)
     fits = lists.allowed(run.movies, chosen.filters, count)
@@ -164,7 +164,7 @@ def ranked(movies, indices, values):
 
 def movies_like(run, chosen):
     """The movies whose latent vectors are nearest to one movie's, as the plain values that --json writes."""
-    start, saved = time.perf_counter(), Saved(run)
+    start, saved = time.perf_counter(), answering(run)
     vectors, whiten = saved.space.movies, latent.Neighbourhood.whiten
     movie = person.find_movie(Titles(run.movies), chosen.like_movie)
     rated = known_count(run.split)
@@ -180,7 +180,7 @@ def movies_like(run, chosen):
 
 def users_like(run, chosen):
     """The users whose latent vectors are nearest to one user's, with what they share: plain values for --json."""
-    start, saved, ratings = time.perf_counter(), Saved(run), run.split.ratings
+    start, saved, ratings = time.perf_counter(), answering(run), run.split.ratings
     user = person.find_user(ratings.user_ids, chosen.similar_users)
     vectors, view = saved.space.users, saved.space.views["neighbours"]
     known = run.split.is_known
@@ -226,7 +226,7 @@ def best_of_each(saved, chosen, given, scores):
 
 def everyone(run, chosen):
     """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
-    saved, split = Saved(run), run.split
+    saved, split = answering(run), run.split
     way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.filters, known_count(split))
     score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
     n_users = split.ratings.shape[0]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 
 from models import module, names, resolved
-from utils import options, runs
+from utils import methods, options, runs
 from utils.errors import UserError
 
 
@@ -70,6 +70,12 @@ def facts(part, model):
     return {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
 
 
+def save(folder, part, model, **arrays):
+    """Write a trained part as a run folder without ratings, which `models.load` and `Saved` read."""
+    best = {"best": "decoder"} if model.has_latent_space else {}
+    runs.save_model(folder, model, facts(part, model), methods.unchosen(model) | best, **arrays)
+
+
 class Kept:
     """Finished parts in a folder, each a small run folder named by a digest of all that it depends on; a part is found
     again only if none of that has changed. folder: None keeps nothing."""
@@ -107,7 +113,7 @@ class Kept:
         """Keep a trained model, and arrays with it."""
         if place:
             chosen = {"chosen": json.dumps(model.chosen)} if hasattr(model, "chosen") else {}
-            runs.save_model(place, model, facts(part, model), kept=arrays | chosen)
+            save(place, part, model, kept=arrays | chosen)
 
 
 def without(training, folder):

@@ -158,21 +158,23 @@ class Saved:
 
     def stars(self, person, movies):
         """Predicted stars of these movies on the data's scale, or None where the model predicts none."""
-        ratings = self.split.ratings
+        found = self.raw_stars(person, movies)
+        return None if found is None else np.clip(found, *self.split.ratings.scale)
+
+    def raw_stars(self, person, movies):
+        """The same before they are cut to the scale."""
         if not self.hoods:
             known = person.user is not None
             if not (self.model.predicts_ratings if known else self.model.predicts_strangers):
                 return None
-            given, who = person.rows.matrix(ratings.shape[1]), 0
+            given, who = person.rows.matrix(self.split.ratings.shape[1]), 0
             if self.model.wants_users and known:
                 given, who = self.split.known, person.user
-            found = self.model.predict(given, np.full(len(movies), who), movies)
-        elif self.space.biases is None or (person.user is None and not self.takes_strangers):
+            return self.model.predict(given, np.full(len(movies), who), movies)
+        if self.space.biases is None or (person.user is None and not self.takes_strangers):
             return None
-        else:
-            codes = self._codes(person, person.rows)
-            found = self.space.stars(codes, movies, self._deviation(person, person.rows), [person.user])[0]
-        return np.clip(found, *ratings.scale)
+        codes = self._codes(person, person.rows)
+        return self.space.stars(codes, movies, self._deviation(person, person.rows), [person.user])[0]
 
     def _deviation(self, person, rows):
         """How far the stars of each row lie above what is expected of their movies, damped, (n,)."""
@@ -201,17 +203,21 @@ class Saved:
     def stars_of(self, given, users, rows, movies):
         """Predicted stars, float32, one a pair (rows[i], movies[i]); given: CSR rows of the users of these indices.
         None where the model predicts none."""
+        found = self.raw_stars_of(given, users, rows, movies)
+        return None if found is None else np.clip(found, *self.split.ratings.scale)
+
+    def raw_stars_of(self, given, users, rows, movies):
+        """The same before they are cut to the scale."""
         if not self.hoods:
             if not self.model.predicts_ratings:
                 return None
             given, rows = (self.split.known, users[rows]) if self.model.wants_users else (given, rows)
-            found = self.model.predict(given, rows, movies)
-        elif self.space.biases is None:
+            return self.model.predict(given, rows, movies)
+        if self.space.biases is None:
             return None
-        else:
-            found = self.space.stars(self.space.users[users], slice(None), self.space.biases.user[users], users)
-            found = found[rows, movies]
-        return np.clip(found, *self.split.ratings.scale)
+        return self.space.stars(self.space.users[users], slice(None), self.space.biases.user[users], users)[
+            rows, movies
+        ]
 
     def _decoded(self, given, users):
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]

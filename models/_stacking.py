@@ -1,8 +1,6 @@
 """How a blend weighs its parts, learned on ratings that no part has seen (stacking, Wolpert 1992). No Keras here."""
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import logsumexp, softmax
 
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 5, 15)  # penalties that ridge regression chooses from by leaving one rating out
@@ -70,6 +68,9 @@ class Likes:
 
     def fit(self, scores, liked, candidates):
         """scores: list of (n, n_movies), standardised, one a part; liked, candidates: bool (n, n_movies)."""
+        from scipy.optimize import minimize
+        from scipy.special import logsumexp, softmax
+
         self.coefficients = np.full(len(scores), 1 / len(scores))
         count = liked.sum(axis=1)
         judged = np.flatnonzero(count)
@@ -92,3 +93,77 @@ class Likes:
     def weights(self, n_parts):
         """The weight of each part."""
         return self.coefficients
+
+
+class Weights:
+    """The weights of a blend's parts, learned for two groups of them: "all", which serves the users that were trained
+    on, and "open", the parts that serve others, too.
+
+    starred, open_: indices of the parts that predict stars, and of the open ones, of n. rated: how many ratings each
+    movie has, (n_movies,)."""
+
+    def __init__(self, kind, by_count, n, starred, open_):
+        self.groups = {"all": list(range(n)), "open": list(open_)}
+        self.starred = {group: [i for i in parts if i in starred] for group, parts in self.groups.items()}
+        by_count = by_count and kind == "ridge"
+        self.stars = {group: Stars(kind, by_count) for group, parts in self.starred.items() if parts}
+        self.likes = {group: Likes() for group, parts in self.groups.items() if parts}
+
+    def fit_stars(self, predicted, stars, counts):
+        """predicted: {part: (n,) stars}; the others as in `Stars.fit`."""
+        for group, weights in self.stars.items():
+            weights.fit(np.stack([predicted[i] for i in self.starred[group]], axis=1), stars, counts)
+
+    def fit_likes(self, scores, liked, candidates):
+        """scores: a part each, as in `Likes.fit`."""
+        for group, weights in self.likes.items():
+            weights.fit([scores[i] for i in self.groups[group]], liked, candidates)
+
+    def group(self, known):
+        """The name of the group that serves a trained user, or somebody else; None where no part can."""
+        return "all" if known else "open" if self.groups["open"] else None
+
+    def blended_stars(self, known, of_part, given_counts, movies):
+        """Stars (n,), float32. of_part: function of a part's index -> its stars (n,); given_counts: (n,) ratings that
+        the user of each pair has; movies: of each pair. None where no part predicts any for such users."""
+        group = "all" if known else "open"
+        if group not in self.stars:
+            return None
+        predicted = np.stack([of_part(i) for i in self.starred[group]], axis=1)
+        return self.stars[group].of(predicted, np.stack([given_counts, self.rated[movies]], axis=1))
+
+    def blended_scores(self, known, of_part):
+        """Scores (n, n_movies), float32. of_part: function of a part's index -> its scores, which are standardised."""
+        group = self.group(known)
+        total = np.float32(0)
+        for i, weight in zip(self.groups[group], self.likes[group].coefficients, strict=True):
+            if weight > 0:
+                total = total + np.float32(weight) * standardised(of_part(i))
+        return total
+
+    def of_parts(self):
+        """[{"stars": weight, "likes": weight}, ...] of "all", a part each, without what a part does not do."""
+        found = [{} for _ in self.groups["all"]]
+        for kind, parts in (("stars", self.starred["all"]), ("likes", self.groups["all"])):
+            for i, weight in zip(parts, getattr(self, kind)["all"].weights(len(parts)) if parts else (), strict=True):
+                found[i][kind] = round(float(weight), 4)
+        return found
+
+    def arrays(self):
+        """Everything as named arrays; `read` is the way back."""
+        found = {"rated": self.rated, "open": self.groups["open"], "starred": self.starred["all"]}
+        for kind in ("stars", "likes"):
+            for group, weights in getattr(self, kind).items():
+                found |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
+        return {name: np.asarray(value) for name, value in found.items()}
+
+    @classmethod
+    def read(cls, kind, by_count, n, stored):
+        """The weights of what `arrays` gave."""
+        new = cls(kind, by_count, n, stored["starred"].tolist(), stored["open"].tolist())
+        new.rated = stored["rated"]
+        for kind in ("stars", "likes"):
+            for group, weights in getattr(new, kind).items():
+                for name in weights.arrays:
+                    setattr(weights, name, stored[f"{kind}_{group}_{name}"])
+        return new

@@ -18,8 +18,8 @@ import numpy as np
 
 from models import _parts, load
 from models._base import Recommender, check_like
-from models._stacking import Likes, Stars, standardised
-from utils import runs
+from models._blended import read_weights
+from models._stacking import Weights, standardised
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import judged_users
 from utils.ratings import LIKE, likes
@@ -54,8 +54,7 @@ class Config:
 
 
 class Model(Recommender):
-    """`parts`: the models of `said`. Weights are learned for two groups of them: "all", which serves the users that
-    were trained on, and "open", the parts that serve others, too."""
+    """`parts`: the models of what was `said`; `learned`: their weights."""
 
     blends = wants_users = True
     parts = said = ()
@@ -86,12 +85,6 @@ class Model(Recommender):
         """Whether any part does."""
         return any(model.predicts_strangers for model in self.parts)
 
-    @property
-    def _groups(self):
-        """{group: indices of its parts}."""
-        every = list(range(len(self.parts)))
-        return {"all": every, "open": [i for i in every if self.parts[i].takes_new_users]}
-
     # -- training ------------------------------------------------------------------------------------------------
 
     def fit(self, train_matrix, validation, training):
@@ -100,7 +93,6 @@ class Model(Recommender):
         if not self.parts:
             self._build()
         self.kept = _parts.Kept(training.finished)
-        self.rated = np.bincount(train_matrix.indices, minlength=self.shape[1])
         people = validation.candidates is not None  # users are held out
         if people:
             rounds = [(train_matrix, validation)]
@@ -119,11 +111,12 @@ class Model(Recommender):
                 found.append(predicted)
             seen.append((holdout, found))
         self._weigh(seen, people)
+        self.learned.rated = np.bincount(train_matrix.indices, minlength=self.shape[1])
         return history
 
     def refit(self, matrix, training):
         """See `Recommender.refit`; the weights stay."""
-        self.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), []
+        self.learned.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), []
         for i, part in enumerate(self.said):
             rows, _ = self._train(i, training, "on all", matrix)
             history += [{"part": part.said, "stage": "on all", **row} for row in rows]
@@ -170,48 +163,36 @@ class Model(Recommender):
         return found
 
     def _weigh(self, seen, people):
-        """Learn the weights of both groups from [(`Holdout`, what each part says of it), ...]. people: of users held
-        out only likes are hidden, which says nothing about stars."""
-        config = self.config
-        hidden = [holdout.hidden.tocoo() for holdout, _ in seen]
-        stars = np.concatenate([cells.data for cells in hidden])
-        counts = np.concatenate([self._counts(h.given, c.row, c.col) for (h, _), c in zip(seen, hidden, strict=True)])
-        users = [judged_users(holdout, MOST) for holdout, _ in seen]
-        liked, seenable = [], []
-        for (holdout, _), who in zip(seen, users, strict=True):
-            liked.append(likes(holdout.hidden[who], self.like).toarray() > 0)
-            new = holdout.given[who].toarray() == 0
-            seenable.append(new if holdout.candidates is None else new & holdout.candidates)
-        self.stars, self.likes = {}, {}
-        for group, parts in self._groups.items():
-            starred = [i for i in parts if self.parts[i].predicts_ratings]
-            if starred:
-                self.stars[group] = Stars(config.weigh, config.by_count and config.weigh == "ridge")
-                said = np.stack([np.concatenate([found[i]["stars"] for _, found in seen]) for i in starred], axis=1)
-                most = 0 if people else len(said)
-                self.stars[group].fit(said[:most], stars[:most], counts[:most])
-            if parts:
-                self.likes[group] = Likes()
-                scores = [np.concatenate([found[i]["scores"] for _, found in seen]) for i in parts]
-                self.likes[group].fit(scores, np.concatenate(liked), np.concatenate(seenable))
+        """Learn the weights from [(`Holdout`, what each part says of it), ...]. people: of users held out only likes
+        are hidden, which says nothing about stars."""
+        config, parts = self.config, self.parts
+        starred = [i for i, model in enumerate(parts) if model.predicts_ratings]
+        open_ = [i for i, model in enumerate(parts) if model.takes_new_users]
+        self.learned = Weights(config.weigh, config.by_count, len(parts), starred, open_)
+        stars, counts, liked, candidates = [], [], [], []
+        for holdout, _ in seen:
+            cells, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
+            stars.append(cells.data)
+            rated = np.bincount(holdout.given.indices, minlength=self.shape[1])
+            counts.append(np.stack([np.diff(holdout.given.indptr)[cells.row], rated[cells.col]], axis=1))
+            liked.append(likes(holdout.hidden[users], self.like).toarray() > 0)
+            new = holdout.given[users].toarray() == 0
+            candidates.append(new if holdout.candidates is None else new & holdout.candidates)
+        said = {i: np.concatenate([found[i]["stars"] for _, found in seen]) for i in starred}
+        use = slice(0 if people else None)  # none of them, or all
+        stars, counts = np.concatenate(stars)[use], np.concatenate(counts)[use]
+        self.learned.fit_stars({i: of[use] for i, of in said.items()}, stars, counts)
+        scores = [np.concatenate([found[i]["scores"] for _, found in seen]) for i in range(len(parts))]
+        self.learned.fit_likes(scores, np.concatenate(liked), np.concatenate(candidates))
 
     @property
     def like(self):
         """Stars above which a rating is a like."""
         return LIKE if self.config.like is None else self.config.like
 
-    def _counts(self, given, users, movies):
-        """(n, 2): how many ratings the user and the movie of each pair have."""
-        return np.stack([np.diff(given.indptr)[users], self.rated[movies]], axis=1)
-
     def weights(self):
         """{part: {"stars": weight, "likes": weight}} for users who were trained on, without what a part does not do."""
-        found = {part.said: {} for part in self.said}
-        for kind, groups in (("stars", self.stars), ("likes", self.likes)):
-            parts = [i for i in self._groups["all"] if kind == "likes" or self.parts[i].predicts_ratings]
-            for i, weight in zip(parts, groups["all"].weights(len(parts)) if parts else (), strict=True):
-                found[self.said[i].said][kind] = round(float(weight), 4)
-        return found
+        return dict(zip([part.said for part in self.said], self.learned.of_parts(), strict=True))
 
     def notes(self):
         """See `Recommender.notes`: the weights."""
@@ -231,51 +212,32 @@ class Model(Recommender):
     def score(self, given, users=None):
         """Weighed sum of the parts' standardised scores, float32 (n, n_movies). Where `users` are not said the rows are
         strangers', as long as there are parts for these."""
-        group = "open" if users is None and self._groups["open"] else "all"
-        total = np.zeros((given.shape[0], self.shape[1]), np.float32)
-        for i, weight in zip(self._groups[group], self.likes[group].coefficients, strict=True):
-            if weight > 0:
-                total += np.float32(weight) * standardised(self.parts[i].score(given, users))
-        return total
+        known = users is not None or not self.takes_new_users
+        return self.learned.blended_scores(known, lambda i: self.parts[i].score(given, users))
 
     def predict(self, given, users, movies):
         """Predicted stars of each pair."""
-        group = "all" if given.shape[0] == self.shape[0] else "open"
-        parts = [i for i in self._groups[group] if self.parts[i].predicts_ratings]
-        if not parts:
+        known, counts = given.shape[0] == self.shape[0], np.diff(given.indptr)[users]
+        of_part = lambda i: self.parts[i].predict(given, users, movies)  # noqa: E731
+        stars = self.learned.blended_stars(known, of_part, counts, movies)
+        if stars is None:
             raise ValueError("no part predicts stars for users that it was not trained on")
-        said = np.stack([self.parts[i].predict(given, users, movies) for i in parts], axis=1)
-        return self.stars[group].of(said, self._counts(given, users, movies))
+        return stars
 
     # -- saving --------------------------------------------------------------------------------------------------
 
     def save(self, folder):
         """A folder a part, weights.npz, and parts.json to read."""
-        arrays = {"rated": self.rated}
-        for kind in ("stars", "likes"):
-            for group, weights in getattr(self, kind).items():
-                arrays |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
-        np.savez(folder / "weights.npz", **arrays)
+        np.savez(folder / "weights.npz", **self.learned.arrays())
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
         for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
-            runs.save_model(folder / f"part{i}", model, _parts.facts(part, model))
+            _parts.save(folder / f"part{i}", part, model)
 
     def load(self, run):
         """Read them back."""
-        words = _parts.split(self.config.parts)
-        self.said = [_parts.read(said, self.config.signed) for said in words]
-        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(words) + 1)]
-        stored, config = run.arrays("weights.npz"), self.config
-        self.rated, self.stars, self.likes = stored["rated"], {}, {}
-        for group in self._groups:
-            for kind, weights in (
-                ("stars", Stars(config.weigh, config.by_count and config.weigh == "ridge")),
-                ("likes", Likes()),
-            ):
-                if f"{kind}_{group}_coefficients" in stored:
-                    for name in weights.arrays:
-                        setattr(weights, name, stored[f"{kind}_{group}_{name}"])
-                    getattr(self, kind)[group] = weights
+        self.said = [_parts.read(words, self.config.signed) for words in _parts.split(self.config.parts)]
+        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.said) + 1)]
+        self.learned = read_weights(run)
 
 
 def _cells(cells, chosen):

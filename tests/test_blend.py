@@ -145,7 +145,7 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
     pairs = np.arange(25), np.arange(25)[::-1]
     said = np.stack([m.predict(split.train, *pairs) for m in blend.parts], axis=1)
     counts = [[split.train[[u]].nnz, split.train[:, [m]].nnz] for u, m in zip(*pairs, strict=True)]
-    weights = blend.stars["all"]
+    weights = blend.learned.stars["all"]
     centred, log = said - weights.centre, (np.log1p(counts) - weights.count_mean) / weights.count_spread
     literal = np.full(25, weights.centre)
     for i in range(4):
@@ -156,7 +156,7 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
 
     users = np.arange(30)
     scores = [_stacking.standardised(m.score(split.train, users)) for m in blend.parts]
-    literal = sum(w * s for w, s in zip(blend.likes["all"].coefficients, scores, strict=True))
+    literal = sum(w * s for w, s in zip(blend.learned.likes["all"].coefficients, scores, strict=True))
     np.testing.assert_allclose(blend.score(split.train, users), literal, atol=1e-5)
 
 
@@ -166,7 +166,8 @@ def test_strangers_are_served_by_the_parts_that_can():
     rows = split.train[[4, 9]]
     open_ = [blend.parts[i] for i in (0, 2, 3)]
     literal = sum(
-        w * _stacking.standardised(m.score(rows)) for w, m in zip(blend.likes["open"].coefficients, open_, strict=True)
+        w * _stacking.standardised(m.score(rows))
+        for w, m in zip(blend.learned.likes["open"].coefficients, open_, strict=True)
     )
     np.testing.assert_allclose(blend.score(rows), literal, atol=1e-5)
     assert np.isfinite(blend.predict(rows, np.array([0, 1]), np.array([3, 3]))).all()
@@ -200,7 +201,7 @@ def test_the_stars_of_the_test_change_no_weight_and_no_prediction(protocol):
         model = models.build("blend", table.shape, models.module("blend").Config(parts=parts, folds=4))
         train.fit(model, one, Training(), refit=True)
         pairs = table.user[test], table.movie[test]
-        weights = [w.coefficients for kind in (model.stars, model.likes) for w in kind.values()]
+        weights = [w.coefficients for kind in (model.learned.stars, model.learned.likes) for w in kind.values()]
         found.append([*weights, model.predict(one.known, *pairs), model.score(one.known, np.arange(60))])
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -241,6 +242,24 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
     assert known["items"][0]["predicted_rating"] is not None
     other = answer(capsys, "--rate", "planted 3=5", "--run", folder)
     assert other["items"][0]["predicted_rating"] is not None
+    model, split = models.load(run), run.split
+    for user in (0, 7):
+        found = answer(capsys, "--user", split.ratings.user_ids[user], "--run", folder, "-n", 5, "--include-seen")
+        batch = model.score(split.known[[user]], np.array([user]))[0]
+        stars = model.predict(split.known, np.full(24, user), np.arange(24))
+        for item in found["items"]:
+            movie = split.ratings.movie_ids.tolist().index(item["movieId"])
+            assert item["score"] == pytest.approx(batch[movie], abs=1e-4)
+            assert item["predicted_rating"] == pytest.approx(np.clip(stars[movie], *split.ratings.scale), abs=1e-3)
+    row = split.known[[0]].copy()
+    row.data[:] = 6 - row.data
+    titles = [f"{run.movies.titles[m]}={r:g}" for m, r in zip(row.indices, row.data, strict=True)]
+    found = answer(capsys, *(a for t in titles for a in ("--rate", t)), "--run", folder, "-n", 3)
+    for item in found["items"]:
+        movie = split.ratings.movie_ids.tolist().index(item["movieId"])
+        assert item["score"] == pytest.approx(model.score(row)[0, movie], abs=1e-4)
+        stars = np.clip(model.predict(row, np.array([0]), np.array([movie])), *split.ratings.scale)
+        assert item["predicted_rating"] == pytest.approx(stars[0], abs=1e-3)
     because = answer(capsys, "--user", 3, "--explain", "--run", folder)
     assert because["items"][0]["because"]
 

@@ -162,10 +162,11 @@ def save(folder, model, split, movies, config, history, chosen):
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
-def save_model(folder, model, config, **arrays):
+def save_model(folder, model, config, chosen, **arrays):
     """Write a model without its ratings as a run folder, with more arrays as name.npz each."""
     with _replacing(Path(folder).resolve()) as new:
         model.save(new)
+        (new / "metrics.json").write_text(json.dumps(chosen), encoding="utf-8")
         for name, several in arrays.items():
             np.savez(new / f"{name}.npz", **several)
         (new / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
