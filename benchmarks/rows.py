@@ -37,10 +37,10 @@ FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
 KNOWING = f"{FM},sparsefc {SMALL} {ALL},autorec {ALL},content"  # what movies and users are
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},autorec,joint"  # ratings alone
-PROBIT = f"bayesfm --rank 20 --samples 200 --ordinal {ALL}"
+PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
-    "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn'", ML1M, None),
+    "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
