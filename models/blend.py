@@ -98,7 +98,9 @@ class Model(Recommender):
             rounds = [(train_matrix, validation)]
             for part, model in zip(self.said, self.parts, strict=True):
                 if not model.takes_new_users:
-                    raise UserError(f"part {part.said} knows only users it is trained on, and here others are held out")
+                    raise UserError(
+                        f"part {part.said} knows only users it is trained on: leave it out where users are held out"
+                    )
         else:
             rounds = list(self._rounds(train_matrix, validation))
         history, seen = [], []
@@ -135,7 +137,7 @@ class Model(Recommender):
         `validation` it is fitted, and again otherwise with what `fit` chose."""
         part, model = self.said[i], self.parts[i]
         judged = [matrix, *(known.hidden for known in (validation, holdout) if known)]
-        place = self.kept.place(part, model, stage, *judged)
+        place = self.kept.place(part, model, [stage, self.config.folds, self.seed], *judged)
         name, history = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}", []
         found = self.kept.load(place, model)
         if training.show:
