@@ -149,7 +149,7 @@ def main(argv=None):
     facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
-        finished=folder.with_name(folder.name + ".parts"),
+        finished=folder.with_name(folder.name + ".parts") if model.blends else None,
         signature=signature(facts, split),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
@@ -168,14 +168,14 @@ def main(argv=None):
     try:
         history, preferred, refitted = fit(model, split, training, chosen.refit)
     except KeyboardInterrupt:
-        if training.finished.exists():
+        if training.has_parts:
             console.print("\nthe same command goes on after the parts that are finished")
         if training.checkpoints.exists():
             console.print("\nthe same command with --resume goes on after the last whole epoch")
         raise
     except UserError as error:
         training.forget()  # a training that failed would fail again
-        if training.finished.exists():
+        if training.has_parts:
             raise UserError(
                 f"{error} (finished parts are kept: with this one mended the same command goes on)"
             ) from None

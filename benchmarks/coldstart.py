@@ -35,7 +35,7 @@ def measure(folder):
             error = (np.clip(model.predict(test.given, hidden.row, hidden.col), *scale) - hidden.data) ** 2
         for of, count in counts.items():
             for (low, high), label in zip(RANGES, NAMES, strict=True):
-                inside = (count >= low) & (count <= (high or count.max()))
+                inside = (count >= low) & (count <= (count.max() if high is None else high))
                 cells = inside[hidden.row if of == "user" else hidden.col]
                 line = {"data": run.config["data"], "model": name, "of": of, "ratings": label, "n": int(cells.sum())}
                 line["rmse"] = "" if error is None or not cells.any() else round(float(np.sqrt(error[cells].mean())), 4)
@@ -71,6 +71,7 @@ def plot(path):
     from matplotlib import pyplot as plt
 
     lines = tables.read("coldstart.csv")
+    lines = [line for line in lines if line["data"] == lines[0]["data"]]
     figure, panels = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
     for row, (value, title) in zip(panels, (("rmse", "RMSE"), ("ndcg@100", "NDCG@100")), strict=True):
         for panel, of in zip(row, ("user", "movie"), strict=True):

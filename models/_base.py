@@ -17,7 +17,7 @@ class Recommender:
     predicts_ratings = True  # `predict` gives stars
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
     blends = False  # it is made of `parts`, other models with `weights()`
-    wants_users = False  # what it says of the users it was trained on hangs on who they are, not on their row alone
+    wants_users = False  # `predict` serves users that were trained on from the matrix of all of them only
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
     def __init__(self, shape, config, seed=0):

@@ -11,6 +11,8 @@ from models import module, names, resolved
 from utils import methods, options, runs
 from utils.errors import UserError
 
+SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
+
 
 @dataclass(frozen=True)
 class Part:
@@ -23,17 +25,21 @@ class Part:
 
 
 def split(text):
-    """The words of each part. A comma begins a new part where a model's name follows, so that options of a part may
-    have commas of their own: `joint,autorec --side genres,year,joint --seed 1` are three."""
-    parts = [part.strip() for part in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", text)]
+    """The words of each part, which must differ. A comma begins a new part where the name of a model follows, so the
+    options of a part may have commas of their own: `joint,autorec --side genres,year,joint --seed 1` are three."""
+    parts = [" ".join(part.split()) for part in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", text)]
     for part in parts:
         for name in part.split()[0].split(",") if part else [""]:
             check(name)
+    if twice := [part for part in parts if parts.count(part) > 1]:
+        raise UserError(f"--parts: {twice[0]} is there twice; --seed 1 behind one starts it from other weights")
     return parts
 
 
 def check(name):
     """Refuse what is no model, or no part."""
+    if not name:
+        raise UserError("--parts: a part is empty")
     if name == "blend":
         raise UserError("--parts: a blend is no part of a blend")
     if name not in names():
@@ -42,19 +48,24 @@ def check(name):
         )
 
 
-def read(said, signed):
-    """The `Part` that these words describe. signed: whether low ratings are inputs where a model has the option."""
+def read(said, **defaults):
+    """The `Part` that these words describe. defaults: what its options are unless they are said, where its model has
+    them; None leaves the model's own."""
     name, *words = said.split()
-    config, seed = module(name).Config, 0
+    words = [word for both in words for word in (both.split("=", 1) if both.startswith("--seed=") else [both])]
+    config, seed = module(name).Config, "0"
+    if "--help" in words or "-h" in words:
+        raise UserError(f"--parts {said}: for its options type python train.py {name} --help")
     if "--seed" in words[:-1]:
         at = words.index("--seed")
-        if not words[at + 1].isdigit():
-            raise UserError(f"--parts {said}: the seed must be a whole number, got {words[at + 1]!r}")
-        seed = int(words[at + 1])
+        seed = words[at + 1]
         del words[at : at + 2]
-    start = config(signed=True) if signed and "signed" in {f.name for f in fields(config)} else config()
+    if not seed.isdecimal() or not seed.isascii() or int(seed) >= SEEDS:
+        raise UserError(f"--parts {said}: the seed must be a whole number below 2**32, got {seed!r}")
+    known = {f.name for f in fields(config)}
+    start = config(**{key: value for key, value in defaults.items() if key in known and value is not None})
     try:
-        return Part(said, name, options.parse(config, words, f"--parts {name}", "", start), seed)
+        return Part(said, name, options.parse(config, words, f"--parts {name}", "", start), int(seed))
     except UserError as error:
         raise UserError(f"--parts {said}: {error}") from None
 
@@ -62,7 +73,7 @@ def read(said, signed):
 def build(part, shape, seed, ratings=None):
     """The untrained model of a part; ratings: the `Ratings`, whose scale says what a like is."""
     config = resolved(part.config, ratings) if ratings else part.config
-    return module(part.name).Model(shape, config, seed + part.seed)
+    return module(part.name).Model(shape, config, (seed + part.seed) % SEEDS)
 
 
 def facts(part, model):
@@ -86,10 +97,10 @@ class Kept:
     def place(self, part, model, stage, *matrices):
         """The folder of a part that is trained on these CSR matrices; stage: what else it depends on."""
         digest = hashlib.sha256(json.dumps([facts(part, model), stage, runs.commit()]).encode())
-        for matrix in matrices:
+        for matrix in (*matrices, *([model.terms] if hasattr(model, "terms") else [])):
             for array in (matrix.data, matrix.indices, matrix.indptr):
                 digest.update(np.ascontiguousarray(array).tobytes())
-        for known in (getattr(model, "side", None), getattr(model, "dates", None)):
+        for known in (getattr(model, name, None) for name in ("side", "dates")):
             for array in vars(known).values() if known else ():
                 digest.update(np.ascontiguousarray(array).tobytes())
         return self.folder and self.folder / digest.hexdigest()[:16]

@@ -18,7 +18,7 @@ class Stars:
     `by_count` the weights are linear in the logarithms of how many ratings user and movie have (feature-weighted linear
     stacking, Sill et al. 2009): parts that need many ratings count where there are many."""
 
-    arrays = ("centre", "coefficients", "count_mean", "count_spread")
+    arrays = ("centre", "coefficients", "count_range", "count_mean", "count_spread", "learned")
 
     def __init__(self, kind, by_count):
         self.kind, self.by_count = kind, by_count
@@ -29,17 +29,18 @@ class Stars:
         from sklearn.linear_model import LinearRegression, RidgeCV
 
         n, n_parts = predicted.shape
-        self.count_mean, self.count_spread = np.zeros(2), np.ones(2)
-        if n < FEWEST:
+        self.learned = np.bool_(n >= FEWEST)
+        if not self.learned:
+            self.count_range, self.count_mean, self.count_spread = np.zeros((2, 2)), np.zeros(2), np.ones(2)
             self.centre = np.float64(0)
             self.coefficients = np.zeros(self._features(predicted[:1], counts[:1]).shape[1])
             self.coefficients[:n_parts] = 1 / n_parts
             return
-        logs = np.log1p(counts)
+        logs, self.count_range = np.log1p(counts), np.array([counts.min(axis=0), counts.max(axis=0)])
         self.centre, self.count_mean = np.mean(stars, dtype=np.float64), logs.mean(axis=0)
         self.count_spread = np.maximum(logs.std(axis=0), 1e-9)
-        least = LinearRegression(positive=True, fit_intercept=False) if self.kind == "nnls" else None
-        least = least or RidgeCV(ALPHAS, fit_intercept=False)
+        nnls = self.kind == "nnls"
+        least = LinearRegression(positive=True, fit_intercept=False) if nnls else RidgeCV(ALPHAS, fit_intercept=False)
         self.coefficients = least.fit(self._features(predicted, counts), stars - self.centre).coef_
 
     def _features(self, predicted, counts):
@@ -47,6 +48,7 @@ class Stars:
         own = predicted - self.centre
         if not self.by_count:
             return own
+        counts = np.clip(counts, *self.count_range)  # nothing is known about how weights go on outside
         counts = (np.log1p(counts) - self.count_mean) / self.count_spread
         return np.concatenate([own, own * counts[:, :1], own * counts[:, 1:], counts], axis=1)
 
@@ -64,7 +66,7 @@ class Likes:
     movie after the other is chosen with probability softmax(blended score) (conditional logit, McFadden 1974). A user
     with many hidden likes counts as much as one with few."""
 
-    arrays = ("coefficients",)
+    arrays = ("coefficients", "learned")
 
     def fit(self, scores, liked, candidates):
         """scores: list of (n, n_movies), standardised, one a part; liked, candidates: bool (n, n_movies)."""
@@ -74,7 +76,8 @@ class Likes:
         self.coefficients = np.full(len(scores), 1 / len(scores))
         count = liked.sum(axis=1)
         judged = np.flatnonzero(count)
-        if len(judged) < FEWEST:
+        self.learned = np.bool_(len(judged) >= FEWEST)
+        if not self.learned:
             return
         parts = np.stack([part[judged] for part in scores], axis=2)
         liked, candidates, count = liked[judged] & candidates[judged], candidates[judged], count[judged, None]

@@ -79,6 +79,7 @@ class Model(ClosedForm):
         index = [cells.row, cells.col]
         self.last_day = np.zeros(self.shape[0], np.int32)
         if config.dates:
+            self.last_day[np.diff(matrix.indptr) == 0] = self.dates.n - 1  # of users without ratings: the data's last
             groups.append([sp.eye_array(self.dates.n, format="csr")])
             index.append(self.dates.of_pairs(cells.row, cells.col))
             np.maximum.at(self.last_day, cells.row, index[2])
@@ -166,7 +167,7 @@ class Model(ClosedForm):
     def load(self, run):
         """Read the arrays, and of the ratings when each was given."""
         super().load(run)
-        if self.config.dates:
+        if self.config.dates and self.dates is None:
             self.dates = Dates.of(run.split.ratings)
 
 

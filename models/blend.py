@@ -44,7 +44,7 @@ class Config:
     signed: bool = False
     """the --signed of all parts that have it (default under strong-ratings: on)"""
     like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+    """a rating above this is a like, for all parts (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         check_like(self.like)
@@ -67,8 +67,12 @@ class Model(Recommender):
                 model.know(data)
 
     def _build(self, ratings=None):
-        self.said = [_parts.read(words, self.config.signed) for words in _parts.split(self.config.parts)]
+        self.said = self._read()
         self.parts = [_parts.build(part, self.shape, self.seed, ratings) for part in self.said]
+
+    def _read(self):
+        shared = {"signed": self.config.signed or None, "like": self.config.like}
+        return [_parts.read(words, **shared) for words in _parts.split(self.config.parts)]
 
     @property
     def predicts_ratings(self):
@@ -92,10 +96,10 @@ class Model(Recommender):
         them on all."""
         if not self.parts:
             self._build()
-        self.kept = _parts.Kept(training.finished)
+        self.kept, self.first = _parts.Kept(training.finished), {}
         people = validation.candidates is not None  # users are held out
         if people:
-            rounds = [(train_matrix, validation)]
+            rounds = [(train_matrix, replace(validation, like=self.like))]
             for part, model in zip(self.said, self.parts, strict=True):
                 if not model.takes_new_users:
                     raise UserError(
@@ -130,19 +134,23 @@ class Model(Recommender):
         fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
         for number in range(self.config.rounds):
             kept, hidden = (_cells(cells, chosen) for chosen in (fold != number, fold == number))
-            yield kept, replace(validation, given=kept, hidden=hidden)
+            yield kept, replace(validation, given=kept, hidden=hidden, like=self.like)
 
     def _train(self, i, training, stage, matrix, validation=None, holdout=None):
         """Train part i, or take it up where it was finished before: (history, what it predicts for the holdout). With
         `validation` it is fitted, and again otherwise with what `fit` chose."""
         part, model = self.said[i], self.parts[i]
         judged = [matrix, *(known.hidden for known in (validation, holdout) if known)]
-        place = self.kept.place(part, model, [stage, self.config.folds, self.seed], *judged)
+        place = self.kept.place(part, model, [stage, self.first.get(i)], *judged)
+        if place:
+            self.first.setdefault(i, place.name)  # what `fit` chose decides what `refit` does
         name, history = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}", []
         found = self.kept.load(place, model)
         if training.show:
             print(name + ("" if found is None else ": finished before"), file=sys.stderr, flush=True)
-        if found is None:
+        if found is not None:
+            history = json.loads(str(found.pop("history")))
+        else:
             own = _parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
             with _naming(part.said):
                 if validation:
@@ -153,8 +161,9 @@ class Model(Recommender):
                     raise KeyboardInterrupt
                 model.remember(matrix)
                 found = self._predicted(model, holdout) if holdout else {}
-            self.kept.save(place, part, model, **found)
-        return history or [], found
+            history = history or []
+            self.kept.save(place, part, model, history=json.dumps(history), **found)
+        return history, found
 
     def _predicted(self, model, holdout):
         """What a part says of a `Holdout`: stars of its ratings, standardised scores for its users with likes."""
@@ -202,7 +211,9 @@ class Model(Recommender):
             f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
             for part, of in self.weights().items()
         )
-        return [f"weights: {said}"]
+        alike = [kind for kind in ("stars", "likes") if not getattr(self.learned, kind)["all"].learned]
+        few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
+        return [f"weights: {said}", *few]
 
     # -- using ---------------------------------------------------------------------------------------------------
 
@@ -237,7 +248,7 @@ class Model(Recommender):
 
     def load(self, run):
         """Read them back."""
-        self.said = [_parts.read(words, self.config.signed) for words in _parts.split(self.config.parts)]
+        self.said = self._read()
         self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.said) + 1)]
         self.learned = read_weights(run)
 

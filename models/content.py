@@ -88,6 +88,8 @@ class Model(ClosedForm):
         """Baseline plus the user's regression on content."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
         stars = baseline.predict(users, movies)
+        if not len(users):
+            return stars
         order = np.argsort(users, kind="stable")
         who, first = np.unique(users[order], return_index=True)
         for user, pairs in zip(who, np.split(order, first[1:]), strict=True):

@@ -7,10 +7,12 @@ import pytest
 from conftest import REPOSITORY
 
 import train
+from utils import runs, splits
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import accuracy
 import bundled
+import coldstart
 import commands
 import lists
 import peers
@@ -53,3 +55,11 @@ def test_the_notes_on_results_show_them_as_they_are(script):
 
 def test_the_page_of_published_figures_is_the_one_of_the_files():
     assert published.PAGE.read_text(encoding="utf-8") == published.page()
+
+
+def test_ranges_of_cold_start_hold_each_rating_once(run_of):
+    folder = run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold")
+    lines, n_test = list(coldstart.measure(folder)), (runs.Run(folder).split.part == splits.Part.TEST).sum()
+    for model in ("blend", "bias", "itemknn"):
+        for of in ("user", "movie"):
+            assert sum(line["n"] for line in lines if (line["model"], line["of"]) == (model, of)) == n_test

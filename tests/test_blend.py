@@ -1,7 +1,9 @@
 """The blend: its weights against scikit-learn and plain arithmetic, its parts against themselves, the test unseen."""
 
+import csv
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import train
 from models import _parts, _stacking
 from utils import evaluation, runs, splits
 from utils.errors import UserError
+from utils.movies import Movies
 from utils.training import Training
 
 RNG = np.random.default_rng(0)
@@ -42,19 +45,23 @@ def test_a_comma_begins_a_part_where_a_model_follows(text, parts):
     [
         ("joint,sparsfc", "unknown model 'sparsfc'; did you mean sparsefc"),
         ("joint,blend", "a blend is no part of a blend"),
-        ("", "unknown model ''"),
+        ("", "a part is empty"),
+        ("ease,", "a part is empty"),
+        ("ease,ease --l2 5, ease", "ease is there twice; --seed 1"),
+        ("ease --seed 4294967296", "the seed must be a whole number below"),
+        ("ease --help", "python train.py ease --help"),
         ("ease --l3 5", "ease --l3 5: unknown option --l3"),
-        ("ease --seed x", "the seed must be a whole number, got 'x'"),
+        ("ease --seed x", "got 'x'"),
         ("ease --l2 -1", "l2"),
     ],
 )
 def test_what_is_no_part_is_said(text, said):
     with pytest.raises(UserError, match=said):
-        [_parts.read(part, signed=False) for part in _parts.split(text)]
+        [_parts.read(part) for part in _parts.split(text)]
 
 
 def test_a_part_has_its_options_and_a_seed_of_its_own():
-    part = _parts.read("ease --l2 7 --seed 3", signed=True)
+    part = _parts.read("ease --l2 7 --seed=3", signed=True, like=None)
     assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
     assert _parts.build(part, (5, 4), 10).seed == 13
     assert not _parts.read("ease --no-signed", signed=True).config.signed
@@ -104,6 +111,14 @@ def test_weights_by_count_find_out_which_part_knows_the_rare():
     assert errors[1] < 0.9 * errors[0]
 
 
+def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
+    said, stars, counts = predictions()
+    ours = _stacking.Stars("ridge", by_count=True)
+    ours.fit(said, stars, counts)
+    outside, edge = np.array([[0, 1000]]), np.array([[1, 99]])
+    np.testing.assert_array_equal(ours.of(said[:1], outside), ours.of(said[:1], edge))
+
+
 def test_with_hardly_any_ratings_all_parts_count_alike():
     said, stars, counts = predictions(20)
     ours = _stacking.Stars("ridge", by_count=True)
@@ -146,7 +161,8 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
     said = np.stack([m.predict(split.train, *pairs) for m in blend.parts], axis=1)
     counts = [[split.train[[u]].nnz, split.train[:, [m]].nnz] for u, m in zip(*pairs, strict=True)]
     weights = blend.learned.stars["all"]
-    centred, log = said - weights.centre, (np.log1p(counts) - weights.count_mean) / weights.count_spread
+    inside = np.clip(counts, *weights.count_range)
+    centred, log = said - weights.centre, (np.log1p(inside) - weights.count_mean) / weights.count_spread
     literal = np.full(25, weights.centre)
     for i in range(4):
         own, by_user, by_movie = weights.coefficients[[i, 4 + i, 8 + i]]
@@ -185,20 +201,29 @@ def test_no_part_sees_the_fold_it_predicts():
     np.testing.assert_array_equal(sum(holdout.hidden.toarray() for _, holdout in rounds), whole)
 
 
-@pytest.mark.parametrize("protocol", ["random", "strong"])
-def test_the_stars_of_the_test_change_no_weight_and_no_prediction(protocol):
+LEAKS = [
+    ("random", f"{FAST},bayesfm --samples 8 --rank 2,itemknn", {}),
+    ("cold", "bayesfm --samples 8 --rank 2 --dates --ordinal --side genres,content,itemknn", {"rounds": 2}),
+    ("strong", f"{FAST},itemknn", {}),
+]
+
+
+@pytest.mark.parametrize(("protocol", "parts", "options"), LEAKS)
+def test_the_stars_of_the_test_change_no_weight_and_no_prediction(protocol, parts, options):
     """The ratings of the test permuted among themselves: everything the blend learns and says stays as it is."""
     table = tastes(60, 25, 900)
+    table = replace(table, timestamp=np.arange(len(table)) * 5_000)
     split = splits.split(table, protocol, splits.Options(held_out=8 if protocol == "strong" else None))
     test = np.flatnonzero(split.part == splits.Part.TEST)
     stars = split.ratings.rating.copy()
-    stars[test] = np.roll(stars[test], 1) if protocol == "random" else 5.5 - stars[test] / 10
+    stars[test] = 5.5 - stars[test] / 10 if protocol == "strong" else np.roll(stars[test], 1)
     assert (stars != split.ratings.rating).any()
     other = replace(split, ratings=replace(split.ratings, rating=stars))
-    parts = f"{FAST},bayesfm --samples 8 --rank 2,itemknn" if protocol == "random" else f"{FAST},itemknn"
+    movies = Movies(table.movie_ids, ["title"] * 25, [None] * 25, [["Drama"] if m % 2 else ["War"] for m in range(25)])
     found = []
     for one in (split, other):
-        model = models.build("blend", table.shape, models.module("blend").Config(parts=parts, folds=4))
+        model = models.build("blend", table.shape, models.module("blend").Config(parts=parts, folds=4, **options))
+        model.know(SimpleNamespace(name="planted", ratings=one.ratings, movies=movies, users=None, tags=None))
         train.fit(model, one, Training(), refit=True)
         pairs = table.user[test], table.movie[test]
         weights = [w.coefficients for kind in (model.learned.stars, model.learned.likes) for w in kind.values()]
@@ -237,7 +262,7 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
         assert part["metrics"]["rmse"]["value"] == pytest.approx(alone)
         less = judged["metrics"]["rmse"]["value"] - alone
         assert part["blend_less_part"]["rmse"]["value"] == pytest.approx(less)
-    assert "RMSE less its best part" in capsys.readouterr().out
+    assert "RMSE less that of part " in capsys.readouterr().out
     known = answer(capsys, "--user", 3, "--run", folder)
     assert known["items"][0]["predicted_rating"] is not None
     other = answer(capsys, "--rate", "planted 3=5", "--run", folder)
@@ -289,6 +314,48 @@ def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monke
         assert (alone / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_every_finished_part_is_found_again(planted, tmp_path, capsys, monkeypatch):
+    """Stopped in the last part on all ratings, the same command trains nothing but that, and the run is the one that
+    was never stopped."""
+    parts = [FAST, "autorec --rows movies --hidden 4,3 --epochs 2", "bayesfm --samples 8 --dates --ordinal", "content"]
+    options = ["--data", str(planted[0]), "--parts", ",".join([*parts, "joint --hidden 4 --epochs 2", "bias"])]
+    train.main(["blend", *options, "--run", str(tmp_path / "whole")])
+    bias, calls = models.module("bias").Model, []
+
+    def stopped(self, matrix, training=None):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return refit(self, matrix, training)
+
+    refit = bias.refit
+    monkeypatch.setattr(bias, "refit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(["blend", *options, "--run", str(tmp_path / "run")])
+    monkeypatch.undo()
+    capsys.readouterr()
+    train.main(["blend", *options, "--run", str(tmp_path / "run"), "--resume"])
+    assert capsys.readouterr().err.count("finished before") == 11
+    for name in ("weights.npz", "parts.json", "history.csv", "part3/weights.npz"):
+        whole, again = ((tmp_path / run / name).read_bytes() for run in ("whole", "run"))
+        assert name == "history.csv" or whole == again
+        assert whole.count(b"\n") == again.count(b"\n")
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open(newline="")))
+    assert {row["part"] for row in rows} == {parts[0], parts[1], "joint --hidden 4 --epochs 2"}
+    assert all(None not in row for row in rows)
+
+
+def test_what_is_not_ours_beside_a_run_stays(planted, tmp_path):
+    (tmp_path / "run.parts").mkdir()
+    (tmp_path / "run.parts" / "notes.txt").write_text("precious")
+    for model in (["bias"], ["blend", "--parts", "bias,itemknn"]):
+        train.main([*model, "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+        assert [path.name for path in (tmp_path / "run.parts").iterdir()] == ["notes.txt"]
+    (tmp_path / "run" / "mine").mkdir()
+    with pytest.raises(UserError, match="is no run folder"):
+        train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+
+
 def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
     kept = _parts.Kept(tmp_path)
     split = splits.split(TABLE, "random", splits.Options())
@@ -297,13 +364,13 @@ def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
         ("ease", "a", split.train), ("ease --l2 5", "a", split.train), ("ease --seed 1", "a", split.train),
         ("ease", "b", split.train), ("ease", "a", split.refit),
     ):  # fmt: skip
-        part = _parts.read(words, signed=False)
+        part = _parts.read(words)
         places.add(kept.place(part, _parts.build(part, TABLE.shape, 0), stage, matrix))
     assert len(places) == 5
 
 
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
-    part, split = _parts.read("ease", signed=False), splits.split(TABLE, "random", splits.Options())
+    part, split = _parts.read("ease"), splits.split(TABLE, "random", splits.Options())
     model = _parts.build(part, TABLE.shape, 0)
     model.refit(split.train)
     kept, place = _parts.Kept(tmp_path), tmp_path / "one"

@@ -12,6 +12,7 @@ is a sentence and never a wrong answer; nothing in it is code.
 """
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -134,7 +135,9 @@ def _holds_only_a_run(folder):
         own = {*_manifest(folder), "MANIFEST", *ADDED}
     except (ValueError, OSError):
         return False
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} <= own
+    own |= {parent.as_posix() for name in own for parent in Path(name).parents}
+    found = list(folder.rglob("*"))
+    return {path.relative_to(folder).as_posix() for path in found} <= own and not any(p.is_symlink() for p in found)
 
 
 def save(folder, model, split, movies, config, history, chosen):
@@ -149,8 +152,10 @@ def save(folder, model, split, movies, config, history, chosen):
         )  # fmt: skip
         movies.write(new / "movies.csv")
         columns = list(dict.fromkeys(key for row in history for key in row))
-        lines = [",".join(columns), *(",".join(str(row.get(c, "")) for c in columns) for row in history)]
-        (new / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
+            out = csv.DictWriter(file, columns, lineterminator="\n")
+            out.writeheader()
+            out.writerows(history)
         facts = {"format": FORMAT, **config, "scale": list(table.scale), "shape": list(table.shape)}
         facts |= {
             "sha256": table.fingerprint(),

@@ -65,7 +65,8 @@ def verdict(metric, row):
 def sentence(metric, row, of):
     """One paired difference in words; `of` is what the metric is less than."""
     interval = f"95% interval {row['low']:+.4f} to {row['high']:+.4f}"
-    return f"{label(metric)} less {of}'s: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
+    whose = of if of.startswith("that of") else f"{of}'s"
+    return f"{label(metric)} less {whose}: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
 
 
 def headlines(facts):
@@ -78,7 +79,11 @@ def headlines(facts):
         }
         if own:
             i = best(own, key=own.get)
-            said.append(sentence(metric, facts["parts"][i]["blend_less_part"][metric], f"its best part {i + 1}"))
+            said.append(
+                sentence(
+                    metric, facts["parts"][i]["blend_less_part"][metric], f"that of part {i + 1}, the best on the test"
+                )
+            )
     return said
 
 

@@ -31,10 +31,19 @@ class Training:
 
     def start(self, resume):
         """Keep the checkpoints of an interrupted training to go on from, or delete them to start anew."""
+        if self.finished and self.finished.exists() and not self.finished.is_dir():
+            raise UserError(
+                f"{self.finished} is in the way: finished parts are kept there; move it, or give another --run"
+            )
         if not resume:
             self.forget()
-        elif not self.checkpoints.exists():
+        elif not self.checkpoints.exists() and not self.has_parts:
             raise UserError(f"nothing to resume: there is no {self.checkpoints}")
+
+    @property
+    def has_parts(self):
+        """Whether there are finished parts to go on from."""
+        return bool(self.finished and any(self.finished.glob("*/MANIFEST")))
 
     def forget(self):
         """Delete the checkpoints: there is nothing to go on with."""
@@ -44,8 +53,11 @@ class Training:
     def done(self):
         """Delete all that was kept: the training is over and saved."""
         self.forget()
-        if self.finished:
-            shutil.rmtree(self.finished, ignore_errors=True)
+        for manifest in self.finished.glob("*/MANIFEST") if self.finished else ():
+            shutil.rmtree(manifest.parent, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something else may lie there, which stays
+            if self.finished:
+                self.finished.rmdir()
 
 
 @dataclass(frozen=True)
