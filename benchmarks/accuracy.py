@@ -172,10 +172,9 @@ def main(rows, seeds):
             print(lines[-1], flush=True)
             update(f"{kind(row)}.csv", lines)
             if parts:
+                said, so_far = dict.fromkeys(of["part"] for of in parts), range(seed + 1)
                 update("parts.csv", parts)
-        if parts:
-            said = dict.fromkeys(of["part"] for of in parts)
-            update("parts_differences.csv", [differences(row, f"{row} {part}", range(seeds)) for part in said])
+                update("parts_differences.csv", [differences(row, f"{row} {part}", so_far) for part in said])
         if less := ROWS[row][2]:
             if all(_kept(less, seed).exists() for seed in range(seeds)):
                 update(f"{kind(row)}_differences.csv", [differences(row, less, range(seeds))])
