@@ -230,7 +230,7 @@ def _all():
 
 def _versions():
     found = {}
-    for name in ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn"):
+    for name in ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn", "myfm"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
