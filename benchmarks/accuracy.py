@@ -77,7 +77,7 @@ def measure(row, seed):
         watching.append(time.perf_counter() - begin)
         return rmse
 
-    training.watch = None if row in RANKING else watch
+    training.watch = None if row in RANKING or _blends(model) else watch  # a blend has no epochs
     if not split.holds_users_out:
         history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
