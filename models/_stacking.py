@@ -2,15 +2,22 @@
 
 import numpy as np
 
+OFFSET = 2  # how much alike the first few count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 5, 15)  # penalties that ridge regression chooses from by leaving one rating out
 
 
 def standardised(scores):
-    """Scores of movies, (n, n_movies), with mean 0 and deviation 1 in each row, float32: what parts say on different
-    scales becomes comparable. A row of equal scores becomes 0."""
-    spread = scores.std(axis=1, keepdims=True)
-    return ((scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)).astype(np.float32)
+    """Scores of movies, (n, n_movies), as -log(rank + OFFSET) in their row, float32; the best has rank 1, equal ones
+    share the mean of theirs. What parts say on different scales, some with long tails, becomes comparable: as if each
+    said how probable a like is by Zipf's law. (With mean 0 and deviation 1 the tails of EASE drown all others.)"""
+    found = np.empty(scores.shape, np.float32)
+    for row, own in zip(found, scores, strict=True):
+        order = np.argsort(-own, kind="stable")
+        first = np.flatnonzero(np.diff(own[order], prepend=np.nan) != 0)  # where another score begins
+        ends = np.append(first[1:], len(own))
+        row[order] = np.repeat(-np.log((first + 1 + ends) / 2 + OFFSET), ends - first)
+    return found
 
 
 class Stars:

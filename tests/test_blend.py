@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import answer
 from scipy.special import log_softmax
+from scipy.stats import rankdata
 from sklearn.linear_model import Ridge
 from trained import TABLE, tastes, trained
 
@@ -146,10 +147,20 @@ def test_like_weights_make_the_hidden_likes_most_probable():
         assert loss(ours.coefficients) <= loss(np.maximum(ours.coefficients + shift, 0)) + 1e-3
 
 
-def test_standardised_scores_have_mean_0_and_deviation_1_in_each_row():
-    found = _stacking.standardised(np.vstack([RNG.normal(5, 3, (4, 50)), np.full((1, 50), 2.0)]))
-    np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-6)
-    np.testing.assert_allclose(found.std(axis=1), [1, 1, 1, 1, 0], atol=1e-6)
+def test_standardised_scores_are_logarithms_of_ranks():
+    scores = np.vstack([RNG.normal(5, 3, (4, 50)), np.full((1, 50), 2.0), RNG.integers(0, 4, (1, 50))])
+    expected = -np.log(rankdata(-scores, axis=1) + _stacking.OFFSET)
+    np.testing.assert_allclose(_stacking.standardised(scores), expected, atol=1e-6)
+
+
+def test_a_part_with_long_tails_does_not_drown_the_others():
+    """Of two parts that rank equally well, one in powers of e: both count."""
+    truth = RNG.normal(size=(300, 60))
+    parts = [truth + RNG.normal(size=truth.shape) for _ in range(2)]
+    liked = truth > np.sort(truth, axis=1)[:, -4:-3]
+    ours = _stacking.Likes()
+    ours.fit([_stacking.standardised(np.exp(4 * parts[0])), _stacking.standardised(parts[1])], liked, liked | True)
+    assert 0.7 < ours.coefficients[0] / ours.coefficients[1] < 1.4
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
