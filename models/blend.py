@@ -3,8 +3,9 @@
 The training ratings are divided into folds. Each part is trained without the first fold, its epochs chosen on the
 validation ratings as ever, and predicts that fold; with `--rounds` the same for further folds. On these predictions the
 weights are learned (`_stacking.py`): for stars a regression, for likes, after the scores of each part have been
-standardised to logarithms of ranks, a conditional logit. Then each part is trained again on everything but the test. Where users are held out,
-the validation users are people whom no part was trained on, and the weights are learned on them.
+standardised to logarithms of ranks, a conditional logit. Then each part is trained again on everything but the test.
+Where users are held out, the validation users are people whom no part was trained on, and the weights are learned on
+them.
 
 People who were not trained on are served by the parts that can, with weights learned for these parts alone."""
 
