@@ -77,7 +77,7 @@ def measure(row, seed):
         watching.append(time.perf_counter() - begin)
         return rmse
 
-    training.watch = None if row in RANKING or _blends(model) else watch  # a blend has no epochs
+    training.watch = None if row in RANKING or model.blends else watch  # a blend has no epochs
     if not split.holds_users_out:
         history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
@@ -92,21 +92,17 @@ def measure(row, seed):
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
     if row not in RANKING:
-        epochs = [] if _blends(model) else [line["watched"] for line in history]
+        epochs = [] if model.blends else [line["watched"] for line in history]
         line["test_selected_rmse"] = round(min(epochs), 5) if epochs else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     line |= {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}
     print(json.dumps(line | {"parts": judge_parts(row, seed, model, judge, place)}))
 
 
-def _blends(model):
-    return getattr(model, "blends", False)  # irspack's models know nothing of it
-
-
 def judge_parts(row, seed, model, judge, place):
     """What each part of a blend is worth alone on the same test, trained as it is in the blend: lines of parts.csv."""
     lines, (figure, *_), compared = [], *JUDGED[kind(row)]
-    for (said, weights), part in zip(model.weights().items(), model.parts, strict=True) if _blends(model) else ():
+    for (said, weights), part in zip(model.weights().items(), model.parts, strict=True) if model.blends else ():
         if row in RANKING or part.predicts_ratings:
             found = judge(part)
             _keep(f"{row} {said}", seed, found[compared], place)
@@ -164,9 +160,7 @@ def main(rows, seeds):
         for seed in range(seeds):
             command = [sys.executable, __file__, "--measure", row, str(seed)]
             done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-            found = done.stdout[
-                done.stdout.rindex('{"row": "' + row + '", "command"') :
-            ]  # behind irspack's progress bar
+            found = done.stdout[done.stdout.rindex(f'{{"row": "{row}", "command"') :]  # behind irspack's progress bar
             lines.append(json.loads(found) | {"commit": commit})
             parts += lines[-1].pop("parts")
             print(lines[-1], flush=True)

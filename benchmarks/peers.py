@@ -17,6 +17,8 @@ from utils.ratings import likes
 class Irspack:
     """A model of irspack; command: irspack CLASS and its options, name=value."""
 
+    blends = False
+
     def __init__(self, command, like):
         _, self.name, *options = command.split()
         self.options = {name: json.loads(value) for name, value in (option.split("=") for option in options)}

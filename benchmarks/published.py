@@ -3,8 +3,6 @@
 python benchmarks/published.py    from published.csv and results/rating.csv, ranking.csv
 """
 
-from pathlib import Path
-
 import tables
 
 PAGE = tables.HERE.parent / "docs" / "published.md"
@@ -53,8 +51,7 @@ def ours():
 
 def page():
     """The page in Markdown: a table a protocol, best first."""
-    with open(tables.HERE / "published.csv", newline="", encoding="utf-8") as file:
-        published = list(tables.csv.DictReader(file))
+    published = tables.read(tables.HERE / "published.csv")
     own, text = ours(), [HEAD]
     measured = dict.fromkeys(of for of, *_ in own if of.startswith("ml-1"))
     for protocol in dict.fromkeys([*sorted(measured), *sorted(line["protocol"] for line in published)]):
@@ -79,4 +76,4 @@ def page():
 
 if __name__ == "__main__":
     PAGE.parent.mkdir(exist_ok=True)
-    Path(PAGE).write_text(page(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -12,7 +12,7 @@ NOTES = RESULTS / "README.md"
 
 
 def read(name):
-    """The lines of a result file as dictionaries; none where there is no such file yet."""
+    """The lines of a result file, or of the file at an absolute path, as dictionaries; none where there is none yet."""
     if not (RESULTS / name).exists():
         return []
     with open(RESULTS / name, newline="", encoding="utf-8") as file:

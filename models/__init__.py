@@ -27,12 +27,17 @@ def paper(name):
     return ast.get_docstring(ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))).splitlines()[0]
 
 
-def module(name):
-    """The imported module of the model `name`; an unknown name is a `UserError` that says the nearest."""
+def check(name):
+    """Refuse a name that no model has; the `UserError` says the nearest."""
     if name not in names():
         near = get_close_matches(name, names(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"unknown model {name!r}{hint} (models: {', '.join(names())})")
+
+
+def module(name):
+    """The imported module of the model `name`; an unknown name is refused."""
+    check(name)
     with _quietly():
         return importlib.import_module(f"models.{name}")
 

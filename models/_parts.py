@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
-from models import module, names, resolved
+from models import check, module, names, resolved
 from utils import methods, options, runs
 from utils.errors import UserError
 
@@ -30,22 +30,22 @@ def split(text):
     parts = [" ".join(part.split()) for part in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", text)]
     for part in parts:
         for name in part.split()[0].split(",") if part else [""]:
-            check(name)
+            _check(name)
     if twice := [part for part in parts if parts.count(part) > 1]:
         raise UserError(f"--parts: {twice[0]} is there twice; --seed 1 behind one starts it from other weights")
     return parts
 
 
-def check(name):
+def _check(name):
     """Refuse what is no model, or no part."""
     if not name:
         raise UserError("--parts: a part is empty")
     if name == "blend":
         raise UserError("--parts: a blend is no part of a blend")
-    if name not in names():
-        raise UserError(
-            f"--parts: unknown model {name!r}{options.nearest(name, names())} (models: {', '.join(names())})"
-        )
+    try:
+        check(name)
+    except UserError as error:
+        raise UserError(f"--parts: {error}") from None
 
 
 def read(said, **defaults):
@@ -95,7 +95,10 @@ class Kept:
         self.folder = folder
 
     def place(self, part, model, stage, *matrices):
-        """The folder of a part that is trained on these CSR matrices; stage: what else it depends on."""
+        """The folder of a part that is trained on these CSR matrices, None where nothing is kept; stage: what else it
+        depends on."""
+        if not self.folder:
+            return None
         digest = hashlib.sha256(json.dumps([facts(part, model), stage, runs.commit()]).encode())
         for matrix in (*matrices, *([model.terms] if hasattr(model, "terms") else [])):
             for array in (matrix.data, matrix.indices, matrix.indptr):
@@ -103,7 +106,7 @@ class Kept:
         for known in (getattr(model, name, None) for name in ("side", "dates")):
             for array in vars(known).values() if known else ():
                 digest.update(np.ascontiguousarray(array).tobytes())
-        return self.folder and self.folder / digest.hexdigest()[:16]
+        return self.folder / digest.hexdigest()[:16]
 
     def load(self, place, model):
         """{name: array} of what was kept beside the model, which is read; None where nothing (whole) is there."""

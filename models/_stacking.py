@@ -23,7 +23,8 @@ def standardised(scores):
 class Stars:
     """Weights for predicted stars, by ridge regression or non-negative least squares, both scikit-learn's. With
     `by_count` the weights are linear in the logarithms of how many ratings user and movie have (feature-weighted linear
-    stacking, Sill et al. 2009): parts that need many ratings count where there are many."""
+    stacking, Sill et al. 2009): parts that need many ratings count where there are many. The first coefficients are the
+    weights of the parts for a user and a movie with an average number of ratings."""
 
     arrays = ("centre", "coefficients", "count_range", "count_mean", "count_spread", "learned")
 
@@ -63,10 +64,6 @@ class Stars:
         """Blended stars (n,), float32."""
         return (self.centre + self._features(predicted, counts) @ self.coefficients).astype(np.float32)
 
-    def weights(self, n_parts):
-        """The weight of each part, for a user and a movie with an average number of ratings."""
-        return self.coefficients[:n_parts]
-
 
 class Likes:
     """Weights for standardised scores, none below 0: those under which the hidden likes are most probable when one
@@ -100,10 +97,6 @@ class Likes:
         if found.x.any():
             self.coefficients = found.x
 
-    def weights(self, n_parts):
-        """The weight of each part."""
-        return self.coefficients
-
 
 class Weights:
     """The weights of a blend's parts, learned for two groups of them: "all", which serves the users that were trained
@@ -136,7 +129,7 @@ class Weights:
     def blended_stars(self, known, of_part, given_counts, movies):
         """Stars (n,), float32. of_part: function of a part's index -> its stars (n,); given_counts: (n,) ratings that
         the user of each pair has; movies: of each pair. None where no part predicts any for such users."""
-        group = "all" if known else "open"
+        group = self.group(known)
         if group not in self.stars:
             return None
         predicted = np.stack([of_part(i) for i in self.starred[group]], axis=1)
@@ -155,8 +148,8 @@ class Weights:
         """[{"stars": weight, "likes": weight}, ...] of "all", a part each, without what a part does not do."""
         found = [{} for _ in self.groups["all"]]
         for kind, parts in (("stars", self.starred["all"]), ("likes", self.groups["all"])):
-            for i, weight in zip(parts, getattr(self, kind)["all"].weights(len(parts)) if parts else (), strict=True):
-                found[i][kind] = round(float(weight), 4)
+            for place, i in enumerate(parts):
+                found[i][kind] = round(float(getattr(self, kind)["all"].coefficients[place]), 4)
         return found
 
     def arrays(self):

@@ -144,14 +144,9 @@ def _gathered(argv, several):
     return [one for part in found for one in (part if isinstance(part, list) else [part])]
 
 
-def nearest(word, names):
-    """`; did you mean ...?` where one of the names is near to the word, otherwise nothing."""
-    near = get_close_matches(word, names, 1, 0.7)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _unknown(argument, names):
-    return f"unknown option {argument}" + (nearest(argument, names) or "; --help lists the options")
+    near = get_close_matches(argument, names, 1, 0.7)
+    return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
 
 
 def write_text(target, text):
