@@ -1,6 +1,7 @@
 """Judge trained runs on the ratings they never saw, beside simple baselines: python evaluate.py."""
 
 import json
+import shlex
 import time
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,8 +12,14 @@ import numpy as np
 import tyro
 
 import models
-from utils import evaluation, methods, options, report, runs, tabular
+from models._blended import saved as answering
+from utils import atlas, bootstrap, evaluation, methods, options, reconstruction, runs, slices, tabular
+from utils.answers import samples
+from utils.beyond import beyond
 from utils.errors import UserError
+from utils.lists import genre_shares
+from utils.report import page, pictures
+from utils.training import curves
 
 BASELINES = ("bias", "popularity", "itemknn")
 
@@ -25,6 +32,8 @@ class Options:
     """run folders (default: the one trained last)"""
     json: options.Output = None
     """write the figures as JSON to this file, or - for standard output and nothing else there"""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
+    """write a report to look at: one file that needs no network"""
 
 
 @dataclass(frozen=True)
@@ -46,47 +55,54 @@ def rating_metrics(model, split):
     return evaluation.rating_metrics(model.predict, split.test, split.ratings.scale)
 
 
-def of_baselines(split, refitted):
-    """{baseline: {name: `Metric`}}, each fitted on what the judged model learned from."""
+def of_baselines(split, refitted, of_lists):
+    """{baseline: {name: `Metric`}}, each fitted on what the judged model learned from. of_lists: a function from a
+    score function to (lists, their metrics)."""
     matrix = split.refit if refitted else split.train
     found = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
     for name in BASELINES:
         model = models.build(name, matrix.shape, models.resolved(models.module(name).Config(), split.ratings))
         model.refit(matrix)
-        found[name] = rating_metrics(model, split) | evaluation.ranking_metrics(model.score, split.test)
+        found[name] = rating_metrics(model, split) | of_lists(model.score)[1]
     return found
 
 
-def of_parts(model, split, found):
+def of_parts(model, split, found, of_lists):
     """What each part of a blend is worth alone, trained as it is in the blend, and what the whole is better by: entries
     of --json's `parts`, [] of any other model."""
     entries = []
     for (said, weights), part in zip(model.weights().items(), model.parts, strict=True) if model.blends else ():
-        own = rating_metrics(part, split) | evaluation.ranking_metrics(part.score, split.test)
-        less = evaluation.differences(found, own)
-        entries.append(
-            {"part": said, "weights": weights, "metrics": evaluation.estimates(own), "blend_less_part": less}
-        )
+        own = rating_metrics(part, split) | of_lists(part.score)[1]
+        less = bootstrap.differences(found, own)
+        entries.append({"part": said, "weights": weights, "metrics": bootstrap.estimates(own), "blend_less_part": less})
     return entries
 
 
-def judge(run):
-    """(entry of --json's `runs`, {name: `Metric`} of the run's default method). The test ratings are read here."""
+def judge(run, drawn=False):
+    """(entry of --json's `runs`, {name: `Metric`} of the run's default method). The test ratings are read here. drawn:
+    with what only the report's plots take."""
     start = time.perf_counter()
     split, config, chosen = run.split, run.config, run.json("metrics.json")
-    ratings, test = split.ratings, split.test
+    ratings, test, n_users = split.ratings, split.test, split.ratings.shape[0]
     run.verify()
     if not test.hidden.nnz:
         why = "it was trained on every rating" if config["protocol"] == "all" else "the data is too small for a test"
         raise UserError(f"{run.folder} can't be judged: {why} (protocol {config['protocol']})")
-    model = models.load(run)
+    model, saved = models.load(run), answering(run)
+    space, shares = model.latent if model.has_latent_space else None, genre_shares(run.movies)
+
+    def of_lists(score):
+        lists = evaluation.lists(score, test)
+        found = evaluation.of_lists(lists, n_users)
+        return lists, found | beyond(lists, test.given, test.like, shares, space and space.movies)
 
     scorers = methods.scorers(model, test, split.trained_users, methods.neighbourhoods(chosen))
-    ways = {method: evaluation.ranking_metrics(score, test) for method, score in scorers.items()}
-    found = rating_metrics(model, split) | ways[chosen["best"]]
-    baselines = of_baselines(split, config["refit"])
-    if "rmse" in found:
-        report.reconstruction(run.folder / "reconstruction.png", model.predict, split)
+    ways = {method: of_lists(score) for method, score in scorers.items()}
+    lists, own = ways[chosen["best"]]
+    stars = rating_metrics(model, split)
+    found = stars | own
+    baselines = of_baselines(split, config["refit"], of_lists)
+    errors = slices.rating_errors(model.predict, test, ratings.scale) if stars else None
 
     facts = {
         "run": str(run.folder),
@@ -99,52 +115,88 @@ def judge(run):
             "sha256": config["split_sha256"],
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
-            "test_users_with_likes": len(evaluation.judged_users(test)),
+            "test_users_with_likes": len(lists.users),
         },
         "selected_on": "validation",
         "method": chosen["best"],
-        "metrics": evaluation.estimates(found),
-        "methods": {method: evaluation.estimates(metrics) for method, metrics in ways.items()},
-        "baselines": {name: evaluation.estimates(metrics) for name, metrics in baselines.items()},
-        "less_baselines": {name: evaluation.differences(found, metrics) for name, metrics in baselines.items()},
-        "parts": of_parts(model, split, found),
-        "seconds": {"train": config["seconds"], "evaluate": round(time.perf_counter() - start, 2)},
+        "metrics": bootstrap.estimates(found),
+        "methods": {method: bootstrap.estimates(metrics) for method, (_, metrics) in ways.items()},
+        "baselines": {name: bootstrap.estimates(metrics) for name, metrics in baselines.items()},
+        "less_baselines": {name: bootstrap.differences(found, metrics) for name, metrics in baselines.items()},
+        "parts": of_parts(model, split, found, of_lists),
+        "slices": slices.judge(slices.slices(test.given, run.movies, run.users), n_users, lists, errors),
+        "learning": curves(run.history),
+        "latent": space and atlas.about(saved),
+        "samples": samples(saved, lists.users),
+        "made": {name: config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
+    facts["said"] = tabular.said(facts)
+    if drawn:
+        facts["pictured"] = {}
+    if stars:
+        draw_stars(run, model, space, errors, facts, drawn)
+    if drawn and space:
+        facts["pictured"] |= {"movies": atlas.movie_map(saved), "users": atlas.user_map(saved)}
+    facts["seconds"] = {"train": config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, found
 
 
+def draw_stars(run, model, space, errors, facts, drawn):
+    """Put what was predicted beside what was given, into reconstruction.png and the facts."""
+    split, (users, movies, error) = run.split, errors
+    scale, actual = split.ratings.scale, split.test.hidden[users, movies]
+    predicted = actual + error
+    block = reconstruction.block(model.predict, split, run.movies, space and (space.users, space.movies))
+    pictures.reconstruction(run.folder / "reconstruction.png", block, predicted, actual, scale)
+    facts["stars"] = reconstruction.predicted_beside_actual(users, predicted, actual, split.ratings.shape[0], scale)
+    if drawn:
+        facts["pictured"] |= {"block": block, "violins": reconstruction.violins(predicted, actual)}
+
+
 def compare(judged):
-    """Paired differences of every two runs, which must have been judged on the same test ratings."""
+    """Paired differences of every two runs, which must have been judged on the same test ratings; p_holm adjusts each
+    metric's p for the number of pairs."""
     rows = []
     for (a, found_a), (b, found_b) in combinations(judged, 2):
-        if (a["data"], a["protocol"]) != (b["data"], b["protocol"]):
-            raise UserError(f"{a['run']} and {b['run']} can't be compared: their data or their splits differ")
-        rows.append({"run": a["run"], "less": b["run"], "metrics": evaluation.differences(found_a, found_b)})
+        if why := unlike(a, b):
+            raise UserError(f"{a['run']} and {b['run']} can't be compared: {why}")
+        rows.append({"run": a["run"], "less": b["run"], "metrics": bootstrap.differences(found_a, found_b)})
+    for name in {name for row in rows for name in row["metrics"]}:
+        bootstrap.adjust([row["metrics"][name] for row in rows if name in row["metrics"]])
+    for row in rows:
+        for name, less in row["metrics"].items():
+            less["verdict"] = tabular.verdict(name, less)
     return rows
+
+
+def unlike(a, b):
+    """Why two runs were not judged on the same ratings; None where they were."""
+    for what, key, name in (("data", "data", "name"), ("protocol", "protocol", "name"), ("seed", "protocol", "seed")):
+        if a[key][name] != b[key][name]:
+            return f"their {what} is {a[key][name]} and {b[key][name]}, so different ratings were held out"
+    if a["data"]["sha256"] != b["data"]["sha256"]:
+        return f"both are of {a['data']['name']}, but its ratings have changed between them"
+    if a["protocol"]["sha256"] != b["protocol"]["sha256"]:
+        return "the options of their protocol held out different ratings"
+    return None
 
 
 def main(argv=None):
     """Judge each run, print a table, write what was asked for."""
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    judged = [judge(runs.find(folder)) for folder in chosen.run or (None,)]
-    facts = {"runs": [one for one, _ in judged]}
+    judged = [judge(runs.find(folder), bool(chosen.report)) for folder in chosen.run or (None,)]
+    facts = {"runs": [one for one, _ in judged], "command": shlex.join(["evaluate.py", *(argv or [])])}
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)
     if chosen.json:
         options.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    if chosen.report:
+        options.write_text(chosen.report, page.html(facts))
     if chosen.json == "-":
         return
-    console = tabular.console()
-    for one in facts["runs"]:
-        console.print(tabular.figures(one))
-        console.print()
-        for line in tabular.headlines(one):
-            console.print(line)
-        if (picture := Path(one["run"]) / "reconstruction.png").exists():
-            console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
-    for pair in facts.get("comparisons", []):
-        for name, row in pair["metrics"].items():
-            console.print(f"{pair['run']}: {tabular.sentence(name, row, pair['less'])}", soft_wrap=True)
+    tabular.print_judged(facts, tabular.console())
+    if chosen.report:
+        print(f"report to look at: {chosen.report}")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,12 @@ import numpy as np
 import tyro
 
 from models._blended import saved as answering
-from utils import bulk, latent, lists, options, person, ranking, reasons, runs
-from utils.errors import UserError
+from utils import answers, bulk, lists, options, person, ranking, reasons, runs
 from utils.movies import shortened, spoken
-from utils.rows import Rows
 from utils.titles import Titles
 
 BLOCK = 512  # users of --all-users scored at a time
 SHOWN = 8  # ratings of somebody new that are repeated
-FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
 
 
@@ -90,144 +87,23 @@ def who(run, chosen):
     return person.somebody(run.split, stars, notes)
 
 
-def known_count(split):
-    """How many ratings of each movie are known."""
-    return np.bincount(split.ratings.movie[split.is_known], minlength=split.ratings.shape[1])
-
-
-def reorder(saved, chosen, candidates, rows):
-    """What puts the list together from the scores of the candidates; None where the scores alone do."""
-    if chosen.diverse:
-        return lists.diversely(saved.space.movies, candidates, chosen.diverse)
-    if chosen.calibrated:
-        liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
-        wanted = saved.genre_shares[liked].sum(axis=0)
-        return lists.calibrated(saved.genre_shares, candidates, wanted / wanted.sum()) if wanted.any() else None
-    return None
-
-
 def answer(run, chosen):
-    """The recommendations, as the plain values that --json writes."""
+    """What was asked for, as the plain values that --json writes."""
     start, saved = time.perf_counter(), answering(run)
-    them, way = who(run, chosen), saved.way(chosen.by)
-    count = known_count(run.split)
-    fits = lists.allowed(run.movies, chosen.filters, count)
-    if not chosen.filters.include_seen:
-        fits[them.seen] = False  # whichever part of the split it fell into
-    candidates = np.flatnonzero(fits)
-    score, notes = saved.scores(them, way, candidates)[0], list(them.notes)
-    order, by = reorder(saved, chosen.filters, candidates, them.rows), score
-    if chosen.filters.calibrated and order is None:
-        notes.append("no genre is known to be liked, so the list is not calibrated")
-    if len(score) and score.min() == score.max():
-        notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
-        by = count[candidates].astype(np.float32)
-    top = lists.best(by, chosen.n, order)
-    movies, score = candidates[top], score[top]
-    items = ranked(run.movies, movies, score)
-    if (stars := saved.stars(them, movies)) is not None:
-        for item, value in zip(items, stars, strict=True):
-            item["predicted_rating"] = round(float(value), 3)
-    if chosen.explain:
-        explain(saved, them, way, movies, items)
-    seconds = round(time.perf_counter() - start, 4)
-    about = {"user": them.name, "method": way, "run": str(run.folder), "items": items, "seconds": seconds}
-    about["notes"] = notes
-    if them.user is None:
-        titles = [run.movies.titles[movie] for movie in them.rows.movies]
-        given = [
-            {"title": title, "rating": float(value)} for title, value in zip(titles, them.rows.stars[0], strict=True)
-        ]
-        about["given"] = given
-    return about
-
-
-def explain(saved, them, way, movies, items):
-    """Put into each item what every rating of the person adds to its score."""
-    each = them.rows.without_each()
-    effect = reasons.effects(saved.scores(them, way, movies, each))
-    for item, column in zip(items, effect.T, strict=True):
-        item["because"] = reasons.because(saved.run.movies, them.rows, column)
-    if way == "neighbours":
-        liked, nearest = saved.liked_by_nearest(them, movies)
-        for item, count in zip(items, liked.tolist(), strict=True):
-            item |= {"liked_by_nearest": count, "nearest": int(nearest)}
-
-
-def ranked(movies, indices, values):
-    """The movies at these indices, best first, with their scores: plain values for --json."""
-    return [
-        {"rank": rank, **movies.describe(m), "score": float(value)}
-        for rank, (m, value) in enumerate(zip(indices, values, strict=True), 1)
-    ]
-
-
-def movies_like(run, chosen):
-    """The movies whose latent vectors are nearest to one movie's, as the plain values that --json writes."""
-    start, saved = time.perf_counter(), answering(run)
-    vectors, whiten = saved.space.movies, latent.Neighbourhood.whiten
-    movie = person.find_movie(Titles(run.movies), chosen.like_movie)
-    rated = known_count(run.split)
-    if not rated[movie]:
-        raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
-    pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], chosen.n, pool, [movie], whiten)
-    there = np.isfinite(near[0])  # there may be fewer than n
-    items = ranked(run.movies, index[0, there], near[0, there])
-    seconds = round(time.perf_counter() - start, 4)
-    return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items, "seconds": seconds}
-
-
-def users_like(run, chosen):
-    """The users whose latent vectors are nearest to one user's, with what they share: plain values for --json."""
-    start, saved, ratings = time.perf_counter(), answering(run), run.split.ratings
-    user = person.find_user(ratings.user_ids, chosen.similar_users)
-    vectors, view = saved.space.users, saved.space.views["neighbours"]
-    known = run.split.is_known
-
-    def rated(who):
-        rows = np.flatnonzero(known & (ratings.user == who))
-        return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
-
-    own, items = rated(user), []
-    index, near = latent.near(vectors, vectors[[user]], chosen.n, run.split.trained_users, [user], view)
-    for rank, (other, cosine) in enumerate(zip(index[0].tolist(), near[0].tolist(), strict=True), 1):
-        if not np.isfinite(cosine):  # there are no more users
-            break
-        theirs = rated(other)
-        shared = own.keys() & theirs.keys()
-        loved = sorted((m for m in shared if min(own[m], theirs[m]) > ratings.like), key=lambda m: -own[m] - theirs[m])
-        items.append(
-            {
-                "rank": rank,
-                "user": ratings.user_ids[other].item(),
-                "cosine": cosine,
-                "both_rated": len(shared),
-                "both_like": [run.movies.describe(m) for m in loved],
-            }
-        )
-    seconds = round(time.perf_counter() - start, 4)
-    return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items, "seconds": seconds}
-
-
-def best_of_each(saved, chosen, given, scores):
-    """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
-    if not chosen.filters.diverse and not chosen.filters.calibrated:
-        top = ranking.top_k(scores, chosen.n)
-        rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
-        return rows, top[rows, places]
-    tops, everything = [], np.arange(scores.shape[1])
-    for row, score in enumerate(scores):
-        theirs = slice(*given.indptr[row : row + 2])
-        stars = Rows.of(given.indices[theirs], given.data[theirs])
-        tops.append(lists.best(score, chosen.n, reorder(saved, chosen.filters, everything, stars)))
-    return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
+    if chosen.like_movie is not None:
+        found = answers.movies_like(saved, person.find_movie(Titles(run.movies), chosen.like_movie), chosen.n)
+    elif chosen.similar_users is not None:
+        user = person.find_user(run.split.ratings.user_ids, chosen.similar_users)
+        found = answers.users_like(saved, user, chosen.n)
+    else:
+        found = answers.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
+    return found | {"seconds": round(time.perf_counter() - start, 4)}
 
 
 def everyone(run, chosen):
     """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
     saved, split = answering(run), run.split
-    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.filters, known_count(split))
+    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.filters, answers.known_count(split))
     score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
     n_users = split.ratings.shape[0]
     with bulk.writing(chosen.csv or chosen.parquet, bool(chosen.parquet), run) as write:
@@ -236,7 +112,7 @@ def everyone(run, chosen):
             scores = np.where(fits, score(given, block), -np.inf)
             if not chosen.filters.include_seen:
                 ranking.hide_seen(scores, rated[block])
-            rows, top = best_of_each(saved, chosen, given, scores)
+            rows, top = answers.best_of_each(saved, chosen.n, chosen.filters, given, scores)
             write(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
     return n_users
 
@@ -265,10 +141,7 @@ def main(argv=None):
         if chosen.csv != "-":
             print(f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}")
         return
-    asked = answer
-    if chosen.like_movie is not None or chosen.similar_users is not None:
-        asked = users_like if chosen.like_movie is None else movies_like
-    found = asked(run, chosen)
+    found = answer(run, chosen)
     if chosen.json:
         options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
@@ -283,7 +156,9 @@ def main(argv=None):
         ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
         for note in [*found.get("notes", []), *ratings]:
             console.print(tabular.plain(note), style="dim", soft_wrap=True)
-        console.print(tabular.similar_users(found) if asked is users_like else tabular.recommendations(found))
+        console.print(
+            tabular.similar_users(found) if chosen.similar_users is not None else tabular.recommendations(found)
+        )
         if len(found["items"]) < chosen.n:
             console.print(f"there are no more than these {len(found['items'])}")
 

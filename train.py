@@ -1,6 +1,7 @@
 """Train a model on ratings and save it as a run folder: python train.py [MODEL] [options]."""
 
 import json
+import shlex
 import time
 from dataclasses import asdict, dataclass, field, make_dataclass
 from itertools import pairwise
@@ -189,8 +190,8 @@ def main(argv=None):
             raise UserError(f"this {name} does not fit into memory{hint}") from None
         raise
     seconds = time.perf_counter() - start
-    facts |= {"refit": refitted, "seconds": round(seconds, 2)}
-    runs.save(folder, model, split, data.movies, facts, history, preferred)
+    facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
+    runs.save(folder, model, split, data, facts, history, preferred)
     if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
         ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
         said = ", ".join(f"{way} {value:.4f}" for way, value in ways)

@@ -43,7 +43,7 @@ def kind(row):
 def measure(row, seed):
     """One row and seed, in this process: prints its line of the results as JSON, keeps each user's totals."""
     import train
-    from utils import evaluation
+    from utils import bootstrap, evaluation
     from utils.training import Training
 
     command, data, _ = ROWS[row]
@@ -87,7 +87,7 @@ def measure(row, seed):
         model.check(split.test, found)
     (first, *others), compared = JUDGED[kind(row)]
     _keep(row, seed, found[compared], place)
-    estimates = evaluation.estimates(found)
+    estimates = bootstrap.estimates(found)
     line = {"row": row, "command": f"{command} {ROWS[row][1]}", "seed": seed}
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
@@ -121,14 +121,14 @@ def shuffle(split, seed):
 
 def differences(row, less, seeds):
     """The row's RMSE (NDCG@100) less the other row's over the same users and seeds, as a line of the differences."""
-    from utils import evaluation
+    from utils import bootstrap
 
     def pooled(name):
         stored = [np.load(_kept(name, seed)) for seed in seeds]
         sums = (sum(part[key] for part in stored) for key in ("total", "count"))
-        return evaluation.Metric(*sums, root=row not in RANKING)
+        return bootstrap.Metric(*sums, root=row not in RANKING)
 
-    found = evaluation.difference(pooled(row), pooled(less))
+    found = bootstrap.difference(pooled(row), pooled(less))
     rounded = {"difference": found["value"], "low": found["low"], "high": found["high"]}
     return {"row": row, "less": less, **{k: round(v, 5) for k, v in rounded.items()}, "seeds": len(seeds)}
 

@@ -23,9 +23,8 @@ SETTINGS = {
 
 def measure(folder):
     """The lines of one run."""
-    import recommend
     from models._saved import Saved
-    from utils import evaluation, latent, lists, metrics, options, ranking, runs
+    from utils import answers, evaluation, latent, lists, metrics, options, ranking, runs
     from utils.ratings import likes
     from utils.rows import Rows
 
@@ -41,7 +40,7 @@ def measure(folder):
         values = np.zeros((len(users), 3))
         for i in range(len(users)):
             rows = Rows.of(given[[i]].indices, given[[i]].data)
-            top = lists.best(scores[i], N, recommend.reorder(saved, chosen, np.arange(len(shares)), rows))
+            top = lists.best(scores[i], N, answers.reorder(saved, chosen, np.arange(len(shares)), rows))
             hit = np.isin(top, hidden[[i]].indices)[None]
             near = latent.cosine(vectors[top], vectors[top])
             mix = shares[rows.movies[rows.stars[0] > test.like]].sum(axis=0)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import mean_absolute_error, mean_squared_error, ndcg_score
 
-from utils import evaluation, metrics, ranking
+from utils import bootstrap, evaluation, metrics, ranking
+from utils.bootstrap import Metric
 from utils.ratings import likes
 from utils.splits import Holdout
 
@@ -118,12 +119,12 @@ def test_ranking_metrics_judge_hidden_likes_among_movies_not_given(holdout):
 def test_intervals_are_those_of_a_literal_bootstrap_over_users():
     rng = np.random.default_rng(2)
     count = rng.integers(0, 9, 40)
-    metric = evaluation.Metric(rng.random(40) * count, count, root=True)
+    metric = Metric(rng.random(40) * count, count, root=True)
     values = []
     for _ in range(4000):
         users = rng.integers(0, 40, 40)
         values.append(np.sqrt(metric.total[users].sum() / metric.count[users].sum()))
-    found = evaluation.estimates({"rmse": metric})["rmse"]
+    found = bootstrap.estimates({"rmse": metric})["rmse"]
     assert found["value"] == pytest.approx(np.sqrt(metric.total.sum() / count.sum()))
     assert [found["low"], found["high"]] == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=0.01)
     assert found["n"] == count.sum()
@@ -132,12 +133,12 @@ def test_intervals_are_those_of_a_literal_bootstrap_over_users():
 def test_a_paired_difference_is_narrower_than_the_two_intervals():
     rng = np.random.default_rng(3)
     base = rng.random(200)
-    a, b = evaluation.Metric(base + 0.02, np.ones(200)), evaluation.Metric(base, np.ones(200))
-    row = evaluation.difference(a, b)
+    a, b = Metric(base + 0.02, np.ones(200)), Metric(base, np.ones(200))
+    row = bootstrap.difference(a, b)
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.02, 0.02, 0.02))
 
 
 def test_a_metric_over_nothing_is_absent():
-    nothing = evaluation.Metric(np.zeros(3), np.zeros(3))
-    assert evaluation.estimates({"ndcg@100": nothing}) == {}
-    assert evaluation.differences({"ndcg@100": nothing}, {"ndcg@100": nothing}) == {}
+    nothing = Metric(np.zeros(3), np.zeros(3))
+    assert bootstrap.estimates({"ndcg@100": nothing}) == {}
+    assert bootstrap.differences({"ndcg@100": nothing}, {"ndcg@100": nothing}) == {}

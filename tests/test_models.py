@@ -9,6 +9,7 @@ from trained import TABLE, train_on, trained
 
 import models
 from utils import biases, runs
+from utils.datasets import Dataset
 from utils.errors import UserError
 from utils.movies import Movies
 from utils.ranking import hide_seen, top_k
@@ -57,7 +58,8 @@ def test_a_user_without_ratings_is_served(model_and_split):
 def test_a_saved_model_scores_the_same(model_and_split, tmp_path):
     model, split = model_and_split
     facts = {"model": type(model).__module__.removeprefix("models."), "options": asdict(model.config), "seed": 0}
-    runs.save(tmp_path / "run", model, split, Movies.untitled(TABLE.movie_ids), facts, model.history, {})
+    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
+    runs.save(tmp_path / "run", model, split, data, facts, model.history, {})
     again = models.load(runs.Run(tmp_path / "run"))
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
     if model.predicts_ratings:

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 import recommend
-from utils import latent, runs
+from utils import answers, latent, runs
 from utils.errors import UserError
 from utils.splits import KNOWN
 
@@ -60,7 +60,7 @@ def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypa
     run = runs.Run(folder)
     count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
     few = sorted(count.values())[len(count) // 2]
-    monkeypatch.setattr(recommend, "FEW", few)
+    monkeypatch.setattr(answers, "FEW", few)
     most = max(count, key=count.get)
     items = answer(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
     assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}

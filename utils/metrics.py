@@ -9,8 +9,9 @@ import numpy as np
 
 
 def hits(top, hidden):
-    """(n, k) bool: whether the movie at each place of `top` (n, k) is a stored cell of that row of the CSR `hidden`."""
-    found = np.zeros(hidden.shape, bool)
+    """(n, k) bool: whether the movie at each place of `top` (n, k), -1 where there is none, is a stored cell of that
+    row of the CSR `hidden`."""
+    found = np.zeros((hidden.shape[0], hidden.shape[1] + 1), bool)  # the last column is that of -1
     found[np.repeat(np.arange(hidden.shape[0]), np.diff(hidden.indptr)), hidden.indices] = True
     return np.take_along_axis(found, top, axis=1)
 

@@ -2,7 +2,8 @@
 
     config.json    model, options, protocol, seed, scale, data fingerprint, library versions, git commit
     ratings.npz    the rating table with the part of the split each rating belongs to
-    movies.csv     titles, years, genres       history.csv   one row an epoch
+    movies.csv     titles, years, genres       users.csv     age, gender, occupation, where the data tells them
+    history.csv    one row an epoch, drawn in learning_curve.png
     metrics.json   what validation chose       MANIFEST      sha256 of each file
     and what the model saves: encoder.keras and decoder.keras, with latent.npz and encoder.npz, which answer without
     Keras; or weights.npz; of a blend a folder a part, each a run folder without ratings.
@@ -107,6 +108,23 @@ class Run:
         """The `Movies` in column order."""
         return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
 
+    @cached_property
+    def users(self):
+        """What is known of the users, {column: array of text, "" where unknown} in row order; None where nothing is."""
+        if not self.holds("users.csv"):
+            return None
+        rows = self._table("users.csv")
+        return {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "userId"}
+
+    @cached_property
+    def history(self):
+        """The rows of history.csv, one dict an epoch, values as text."""
+        return self._table("history.csv")
+
+    def _table(self, name):
+        with open(self.path(name), newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
 
 def _manifest(folder):
     """{name: sha256} of the files of a run folder."""
@@ -140,8 +158,9 @@ def _holds_only_a_run(folder):
     return {path.relative_to(folder).as_posix() for path in found} <= own and not any(p.is_symlink() for p in found)
 
 
-def save(folder, model, split, movies, config, history, chosen):
-    """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name."""
+def save(folder, model, split, data, config, history, chosen):
+    """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name. data:
+    the `utils.datasets.Dataset` it was trained on."""
     with _replacing(Path(folder).resolve()) as new:
         model.save(new)
         table = split.ratings
@@ -150,12 +169,18 @@ def save(folder, model, split, movies, config, history, chosen):
             new / "ratings.npz", user=table.user, movie=table.movie, rating=table.rating, user_ids=table.user_ids,
             movie_ids=table.movie_ids, part=split.part, **times,
         )  # fmt: skip
-        movies.write(new / "movies.csv")
+        data.movies.write(new / "movies.csv")
+        if data.users is not None:
+            data.users.set_axis(table.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         columns = list(dict.fromkeys(key for row in history for key in row))
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
             out = csv.DictWriter(file, columns, lineterminator="\n")
             out.writeheader()
             out.writerows(history)
+        if history:
+            from utils.report import pictures  # which what only reads runs does without
+
+            pictures.learning_curve(new / "learning_curve.png", history)
         facts = {"format": FORMAT, **config, "scale": list(table.scale), "shape": list(table.shape)}
         facts |= {
             "sha256": table.fingerprint(),

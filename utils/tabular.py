@@ -1,18 +1,35 @@
 """What the scripts print for people: tables of figures and of recommendations."""
 
+from pathlib import Path
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from utils.beyond import ABOUT
+from utils.bootstrap import differs
 from utils.describe import describe
 from utils.metrics import CUTS
 from utils.movies import shortened, spoken
 from utils.reasons import sentence as sentence_of
+from utils.slices import sentences
 
 RATING = ("mse", "rmse", "mae")
 STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
-LOWER_IS_BETTER = set(RATING)
-LABEL = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE"}
+LOWER_IS_BETTER = {*RATING, "calibration@10"}
+NEITHER = ABOUT.keys() - {"calibration@10"}  # more of it is no better by itself
+LABEL = {
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "coverage@10": "Coverage",
+    "gini@10": "Gini",
+    "novelty@10": "Novelty",
+    "diversity_genres@10": "Genre diversity",
+    "diversity_latent@10": "Latent diversity",
+    "popularity_lift@10": "Popul. lift",
+    "calibration@10": "Genre KL",
+}
 HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # what to be compared with on what
 
 
@@ -28,38 +45,62 @@ def plain(text):
 
 def label(metric):
     """How a metric is written for people: ndcg@100 -> NDCG@100."""
-    return LABEL.get(metric) or metric.replace("ndcg", "NDCG").replace("recall", "Recall")
+    return LABEL.get(metric) or metric.capitalize().replace("Ndcg", "NDCG")
 
 
-def figures(facts):
-    """The table of one judged run (an entry of evaluate.py's `runs`): each way of recommending, then the baselines."""
-    protocol, model = facts["protocol"], facts["model"]
-    rows = {}
+def rows_of(facts):
+    """{name: figures} of one judged run (an entry of evaluate.py's `runs`): each way of recommending, the parts of a
+    blend, and last the baselines; and how many of these are not baselines."""
+    rows, model = {}, facts["model"]
     for method, found in facts["methods"].items():
         own = method == facts["method"]
         rows[f"{model} {method}" if len(facts["methods"]) > 1 else model] = facts["metrics"] if own else found
     for number, part in enumerate(facts["parts"], 1):
         rows[f"part {number}, {part['part'].split()[0]}"] = part["metrics"]
-    names = [name for name in (*RATING, *CUTS) if any(name in found for found in rows.values())]
-    judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-    table = Table(title=f"{facts['run']}\n{judged}", **STYLE)
+    return rows | facts["baselines"], len(rows)
+
+
+def figures(facts, names, title):
+    """The table of these metrics of one judged run; without those that nothing has."""
+    rows, own = rows_of(facts)
+    names = [name for name in names if any(name in found for found in list(rows.values())[:own])]
+    table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(label(name), justify="right")
-    baselines = [(row, found) for row, found in facts["baselines"].items() if set(names) & set(found)]
-    for row, found in [*rows.items(), *baselines]:
-        cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
-        last = found is list(rows.values())[-1]
-        table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=last)
+    for i, (row, found) in enumerate(rows.items()):
+        if i < own or set(names) & set(found):
+            cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
+            table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=i == own - 1)
     return table
 
 
+def print_judged(facts, console):
+    """Print what evaluate.py found out: for each run its tables and what they say, then the runs beside each other."""
+    for one in facts["runs"]:
+        protocol = one["protocol"]
+        judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
+        console.print(figures(one, (*RATING, *CUTS), f"{one['run']}\n{judged}"))
+        console.print()
+        console.print(figures(one, ABOUT, "the first 10 of each list, apart from whether they are right"))
+        console.print()
+        for line in [*one["said"]["headlines"], *one["said"]["slices"]]:
+            console.print(line, soft_wrap=True)
+        if (picture := Path(one["run"]) / "reconstruction.png").exists():
+            console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
+    for pair in facts.get("comparisons", []):
+        for name, row in pair["metrics"].items():
+            console.print(f"{pair['run']}: {sentence(name, row, pair['less'])}", soft_wrap=True)
+
+
 def verdict(metric, row):
-    """better, worse or can't tell, from the 95% interval of a paired difference."""
-    better, worse = row["low"] > 0, row["high"] < 0
-    if metric in LOWER_IS_BETTER:
-        better, worse = worse, better
-    return "better" if better else "worse" if worse else "can't tell"
+    """better, worse or can't tell, from the 95% interval of a paired difference and, of one of several, its adjusted p;
+    higher or lower of a metric of which more is neither."""
+    if not differs(row):
+        return "can't tell"
+    if metric in NEITHER:
+        return "higher" if row["value"] > 0 else "lower"
+    return "better" if (row["value"] > 0) != (metric in LOWER_IS_BETTER) else "worse"
 
 
 def sentence(metric, row, of):
@@ -69,8 +110,13 @@ def sentence(metric, row, of):
     return f"{label(metric)} less {whose}: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
 
 
-def headlines(facts):
-    """The sentences that compare one judged run with the baseline each of its tasks must beat."""
+def said(facts):
+    """What one judged run comes to, in sentences: beside the baseline that each of its tasks must beat and, of a blend,
+    its best part; and the slices that it does better or worse for."""
+    return {"headlines": _headlines(facts), "slices": sentences(facts["slices"], label)}
+
+
+def _headlines(facts):
     less = facts["less_baselines"]
     said = [sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of] and of != facts["model"]]
     for metric, best in (("rmse", min), ("ndcg@100", max)):

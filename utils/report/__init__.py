@@ -1,0 +1,1 @@
+"""Pictures in run folders, and the report that evaluate.py --report writes."""

@@ -1,0 +1,301 @@
+"""The plots of the report, as what Plotly draws: plain dictionaries of the facts that evaluate.py --json writes.
+
+Text colours and grids are left to the page, which knows whether it is dark. What is told apart by a colour is told
+apart by a shape, too; the colours are those of Okabe and Ito."""
+
+from html import escape
+from itertools import pairwise
+
+from utils.movies import spoken
+from utils.report.pictures import COLOURS
+from utils.tabular import label
+
+BLUE = COLOURS[0]
+GREY = "#8a8f98"
+SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+OLD = 1950  # decades before this one share a colour
+DECADES = ("#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#e69f00", "#d55e00")
+DASHES = ("solid", "dash", "dot", "dashdot")
+BARE = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": False, "ticks": ""}
+ROW = 24  # pixels that a row of a plot of slices takes
+
+
+def plots(facts):
+    """{name of a place on the page: [plot, ...]} of one judged run. A plot: {"alt": what it shows in words, "height",
+    "data", "layout"}."""
+    pictured, found = facts["pictured"], {"learning": _learning(facts["learning"])}
+    found["slices"] = [
+        plot for by in dict.fromkeys(row["by"] for row in facts["slices"]) for plot in _slices(facts, by)
+    ]
+    if "stars" in facts:
+        found["block"] = _blocks(pictured["block"])
+        found["stars"] = [_violins(pictured["violins"], facts["stars"]), _calibration(facts["stars"]["calibration"])]
+        found["stars"].append(_residuals(facts["stars"]["residuals"]))
+    if facts["latent"]:
+        found["movies"], found["users"] = [_map(pictured["movies"], "movies")], [_map(pictured["users"], "users")]
+        found["dimensions"] = [_dimensions(facts["latent"]["dimensions"])]
+    return found
+
+
+def _plot(alt, data, height=340, **layout):
+    return {"alt": alt, "height": height, "data": data, "layout": layout}
+
+
+def _axis(title, **more):
+    return {"title": {"text": title}, **more}
+
+
+def _learning(lines):
+    judged = list(dict.fromkeys(name for line in lines for name in line["judged"]))
+    found = []
+    for name in ["loss", *judged] if lines else ():
+        title = name.replace("val_", "validation: ")
+        data = []
+        for i, line in enumerate(lines):
+            values = line["loss"] if name == "loss" else line["judged"].get(name)
+            if values:
+                marker = {"symbol": SHAPES[i % len(SHAPES)], "size": 4}
+                colour = COLOURS[i % 6]
+                data.append(
+                    {
+                        "type": "scatter",
+                        "mode": "lines+markers",
+                        "name": escape(line["of"]),
+                        "x": line["epoch"],
+                        "y": values,
+                    }
+                    | {
+                        "line": {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]},
+                        "marker": marker | {"color": colour},
+                    }
+                )
+        ends = ", ".join(f"{one['name']} from {one['y'][0]:.4f} to {one['y'][-1]:.4f}" for one in data)
+        few = len(data) <= 8
+        layout = {"xaxis": _axis("epoch"), "yaxis": _axis(title), "showlegend": few, "legend": {"orientation": "h"}}
+        found.append(_plot(f"{title} over the epochs: {ends}", data, **layout))
+    return found
+
+
+def _slices(facts, by):
+    rows = [row for row in facts["slices"] if row["by"] == by]
+    for metric in dict.fromkeys(name for row in rows for name in row["metrics"]):
+        own = [row for row in rows if metric in row["metrics"]][::-1]
+        values = [row["metrics"][metric] for row in own]
+        differs = [metric in row["differs"] for row in own]
+        data = {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [value["value"] for value in values],
+            "y": [row["slice"] for row in own],
+            "customdata": [[value["low"], value["high"], value["n"]] for value in values],
+            "hovertemplate": "%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f}), n %{customdata[2]:,}"
+            "<extra></extra>",
+            "marker": {
+                "size": 10,
+                "color": BLUE,
+                "symbol": ["circle" if one else "circle-open" for one in differs],
+            },
+            "error_x": {
+                "type": "data",
+                "symmetric": False,
+                "array": [value["high"] - value["value"] for value in values],
+                "arrayminus": [value["value"] - value["low"] for value in values],
+                "color": BLUE,
+                "thickness": 1.4,
+            },
+        }
+        whole = 0 if metric == "bias" else facts["metrics"][metric]["value"]
+        alike = sum(differs)
+        alt = f"{label(metric)} by {by}, {len(own)} slices, {alike} of which differ from the others"
+        line = {"type": "line", "x0": whole, "x1": whole, "yref": "paper", "y0": 0, "y1": 1}
+        lines = [line | {"line": {"color": GREY, "dash": "dot", "width": 1.4}}]
+        layout = {"xaxis": _axis(label(metric)), "yaxis": {"type": "category"}, "shapes": lines, "showlegend": False}
+        yield _plot(alt, [data], 110 + ROW * len(own), title={"text": f"{label(metric)} by {by}"}, **layout)
+
+
+def _blocks(block):
+    original, rebuilt = block["original"], block["reconstruction"]
+    error = [
+        [None if stars is None else round(found - stars, 3) for stars, found in zip(*rows, strict=True)]
+        for rows in zip(original, rebuilt, strict=True)
+    ]
+    known = [stars for row in original for stars in row if stars is not None]
+    low, high = min(known, default=0), max(known, default=1)
+    reach = max((abs(value) for row in error for value in row if value is not None), default=1)
+    users, movies = [f"user {user}" for user in block["users"]], [escape(title) for title in block["movies"]]
+    panels = (
+        ("original ratings (blank: not rated)", original, "Viridis", low, high),
+        ("reconstruction", rebuilt, "Viridis", low, high),
+        ("reconstruction less original", error, "RdBu", -reach, reach),
+    )
+    found = []
+    for title, values, colours, least, most in panels:
+        data = {"type": "heatmap", "z": values, "colorscale": colours, "zmin": least, "zmax": most}
+        data["customdata"] = [[f"{user}: {movie}" for movie in movies] for user in users]
+        data |= {"hovertemplate": "%{customdata}<br>%{z:.2f}<extra></extra>", "hoverongaps": False}
+        data["colorbar"] = {"title": {"text": "stars"}, "thickness": 10, "len": 0.9}
+        hidden = BARE
+        axes = {"xaxis": _axis("movies", **hidden), "yaxis": _axis("users", autorange="reversed", **hidden)}
+        alt = f"Heat map, {len(users)} most active users by {len(movies)} most rated movies: {title}"
+        found.append(_plot(alt, [data], 380, title={"text": title}, **axes))
+    return found
+
+
+def _violins(violins, stars):
+    data = [
+        {
+            "type": "violin",
+            "x0": one["actual"],
+            "y": one["predicted"],
+            "name": f"{one['actual']:g}",
+            "line": {"color": BLUE, "width": 1},
+            "box": {"visible": True},
+            "meanline": {"visible": True},
+            "points": False,
+            "spanmode": "hard",
+            "hoveron": "violins",
+            "showlegend": False,
+            "scalemode": "width",
+        }
+        for one in violins
+    ]
+    step = min((b["actual"] - a["actual"] for a, b in pairwise(violins)), default=1)
+    data = [one | {"width": 0.9 * step} for one in data]
+    actual = [one["actual"] for one in stars["stars"]]
+    if actual:
+        ends = [min(actual), max(actual)]
+        line = {"color": GREY, "dash": "dot"}
+        data.append({"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"})
+    medians = ", ".join(f"{one['actual']:g}: {one['median']:.2f}" for one in stars["stars"])
+    layout = {"xaxis": _axis("actual stars"), "yaxis": _axis("predicted stars"), "showlegend": False}
+    title = {"text": "predicted beside actual"}
+    return _plot(f"Violins of predicted by actual stars; medians {medians}", data, title=title, **layout)
+
+
+def _calibration(rows):
+    known = {"size": 8, "color": BLUE}
+    data = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [row["predicted"] for row in rows],
+        "y": [row["value"] for row in rows],
+        "marker": known,
+        "line": {"color": BLUE, "width": 1},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [row["high"] - row["value"] for row in rows],
+            "arrayminus": [row["value"] - row["low"] for row in rows],
+            "color": BLUE,
+        },
+        "name": "test ratings",
+    }
+    ends = [rows[0]["predicted"], rows[-1]["predicted"]]
+    line = {"color": GREY, "dash": "dot"}
+    perfect = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"}
+    off = max(abs(row["predicted"] - row["value"]) for row in rows)
+    alt = f"Mean actual by mean predicted stars in {len(rows)} groups, at most {off:.3f} stars off"
+    layout = {"xaxis": _axis("predicted stars"), "yaxis": _axis("mean actual stars"), "showlegend": False}
+    return _plot(alt, [data, perfect], title={"text": "calibration of predicted stars"}, **layout)
+
+
+def _residuals(found):
+    edges, counts = found["edges"], found["counts"]
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    data = {
+        "type": "bar",
+        "x": middles,
+        "y": counts,
+        "marker": {"color": BLUE},
+        "hovertemplate": "%{x:.2f}: %{y:,}<extra></extra>",
+    }
+    alt = f"Histogram of {sum(counts):,} errors, most near {middles[counts.index(max(counts))]:.2f} stars"
+    layout = {"xaxis": _axis("predicted less actual, stars"), "yaxis": _axis("test ratings"), "bargap": 0.03}
+    return _plot(alt, [data], title={"text": "errors"}, **layout)
+
+
+def _map(found, of):
+    points = found["points"]
+    data = _coloured(points, "genre", of)
+    if of == "movies":
+        data += _coloured(points, "decade", of)
+        names = [escape(spoken(point["title"])) for point in points]
+        places = {"x": [point["x"] for point in points], "y": [point["y"] for point in points]}
+        shown = {
+            "type": "scatter",
+            "mode": "text",
+            "meta": "labels",
+            "text": [""] * len(points),
+            "textposition": "top center",
+            "textfont": {"size": 11},
+        }
+        data.append(shown | places | {"customdata": names, "hoverinfo": "skip", "showlegend": False})
+    told = sorted({point["genre"] for point in points if point["genre"]})
+    alt = f"Map of {len(points):,} {of} by {found['method']}; told apart: {', '.join(told) or 'nothing'}"
+    layout = {"xaxis": BARE, "yaxis": BARE}
+    legend = {"orientation": "h", "itemsizing": "constant"}
+    return _plot(alt, data, 620 if of == "movies" else 480, legend=legend, hovermode="closest", **layout)
+
+
+def _coloured(points, by, of):
+    groups = {}
+    for point in points:
+        groups.setdefault(_group(point, by), []).append(point)
+    order = sorted(groups, key=lambda name: (name is None, str(name)))
+    order = [*order[-1:], *order[:-1]] if None in groups else order  # what is not told apart lies below
+    found = []
+    for name in order:
+        own = groups[name]
+        at = order.index(name) - (None in groups)
+        colours = (*COLOURS[:6], "#a6761d") if by == "genre" else DECADES
+        plain = name is None
+        marker = {
+            "size": [4 + min(point["ratings"], 400) ** 0.5 / 3 for point in own],
+            "color": GREY if plain else colours[at % len(colours)],
+            "symbol": "circle" if plain or by == "decade" else SHAPES[at % len(SHAPES)],
+            "opacity": 0.35 if plain else 0.8,
+            "line": {"width": 0.5, "color": "rgba(128,128,128,.7)"},
+        }
+        said = [
+            f"{escape(point['title'])}, {point['ratings']:,} ratings"
+            if of == "movies"
+            else f"user {point['user']}, {point['ratings']:,} ratings"
+            for point in own
+        ]
+        found.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "other" if plain else escape(str(name)),
+                "x": [point["x"] for point in own],
+                "y": [point["y"] for point in own],
+                "text": said,
+                "hoverinfo": "text",
+                "marker": marker,
+                "meta": by,
+                "visible": by == "genre",
+            }
+        )
+    return found
+
+
+def _group(point, by):
+    if by == "genre" or point[by] is None:
+        return point[by]
+    return f"before {OLD}" if point[by] < OLD else f"{point[by]}s"
+
+
+def _dimensions(rows):
+    shares = [row["variance"] for row in rows]
+    data = {"type": "bar", "x": list(range(1, len(rows) + 1)), "y": shares, "marker": {"color": BLUE}}
+    data |= {
+        "customdata": [row["unit"] for row in rows],
+        "hovertemplate": "unit %{customdata}: %{y:.2%}<extra></extra>",
+    }
+    half = next((i for i in range(1, len(rows) + 1) if sum(shares[:i]) >= 0.5), len(rows))
+    alt = f"Share of variance of {len(rows)} latent dimensions, the widest first; the first {half} carry half"
+    layout = {
+        "xaxis": _axis("latent dimensions, the widest first"),
+        "yaxis": _axis("share of variance", tickformat=".1%"),
+    }
+    return _plot(alt, [data], 280, **layout)

@@ -1,0 +1,86 @@
+"""Pictures that the scripts leave in a run folder: the learning curve, and the reconstruction beside the ratings."""
+
+import numpy as np
+
+from utils.training import curves
+
+BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
+COLOURS = (BLUE, "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#8c6d31")
+
+
+def learning_curve(path, history):
+    """Write a PNG of the history of a training: the loss and the figure that validation judged by, over the epochs."""
+    from matplotlib.figure import Figure
+
+    lines = curves(history)
+    judged = sorted({name for line in lines for name in line["judged"]})
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    axes = figure.subplots(1, 1 + len(judged), squeeze=False)[0]
+    for i, line in enumerate(lines):
+        style = {"color": COLOURS[i % len(COLOURS)], "label": line["of"], "linewidth": 1.6, "marker": "."}
+        axes[0].plot(line["epoch"], line["loss"], markersize=3, **style)
+        for axis, name in zip(axes[1:], judged, strict=True):
+            if name in line["judged"]:
+                axis.plot(line["epoch"], line["judged"][name], markersize=3, **style)
+    for axis, name in zip(axes, ["loss", *judged], strict=True):
+        axis.set(xlabel="epoch", title=name.replace("val_", "validation: "))
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    if len(lines) <= 8:
+        axes[0].legend(frameon=False, fontsize=9)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def reconstruction(path, block, predicted, actual, scale):
+    """Write a PNG that lets the reconstruction be judged by eye.
+
+    Top: the ratings of the most active users for the most rated movies, the model's reconstruction of the same block,
+    and where both exist the error. Bottom: predicted against actual stars of the test ratings, and the errors.
+    block: from `utils.reconstruction.block`; predicted, actual: (n,) stars of the test ratings."""
+    from matplotlib.figure import Figure
+
+    original = np.array([[np.nan if value is None else value for value in row] for row in block["original"]])
+    rebuilt = np.array(block["reconstruction"])
+    figure = Figure(figsize=(13, 8.5), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1])
+    axes = top.subplots(1, 3, sharey=True)
+    reach = 0.55 * (scale[1] - scale[0])  # errors larger than about half the scale share one colour
+    panels = (
+        ("original ratings (blank: not rated)", original, "viridis", scale),
+        ("reconstruction", rebuilt, "viridis", scale),
+        ("reconstruction less original", rebuilt - original, "RdBu_r", (-reach, reach)),
+    )
+    for axis, (title, values, colours, (low, high)) in zip(axes, panels, strict=True):
+        image = axis.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
+        axis.set(title=title, xlabel="most rated movies, like beside like")
+        axis.set_facecolor("0.93")
+        top.colorbar(image, ax=axis, label="stars", shrink=0.9)
+    axes[0].set_ylabel("most active users, like beside like")
+
+    left, right = bottom.subplots(1, 2)
+    stars = np.unique(actual)
+    groups = [predicted[actual == star] for star in stars]
+    if groups:
+        shapes = left.violinplot(
+            groups, positions=stars, widths=0.8 * np.diff(stars, append=stars[-1] + 1).min(), showmedians=True
+        )
+        for body in shapes["bodies"]:
+            body.set(facecolor=BLUE, alpha=0.55)
+        left.plot(scale, scale, color="0.4", linestyle="--", linewidth=1, label="perfect")
+        left.legend(loc="lower right", framealpha=0.9)
+        right.hist(predicted - actual, bins=60, color=BLUE)
+        right.axvline(0, color="0.4", linestyle="--", linewidth=1)
+    left.set(
+        title=f"{len(predicted):,} test ratings, which training never saw",
+        xlabel="actual stars",
+        ylabel="predicted stars",
+    )
+    error = np.sqrt(np.mean((predicted - actual) ** 2)) if len(predicted) else np.nan
+    right.set(
+        title=f"errors on the test ratings (RMSE {error:.3f})", xlabel="predicted less actual, stars", ylabel="ratings"
+    )
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    beside = path.with_name(f".{path.name}")
+    figure.savefig(beside, dpi=110, format="png")
+    beside.replace(path)

@@ -1,0 +1,65 @@
+"use strict";
+const plots = JSON.parse(document.getElementById("plots").textContent);
+const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+// what the style sheet says at this moment: of a light page, a dark one, or paper
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["ink", "soft", "line"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+}
+
+function themed(layout) {
+  const { ink, soft, line } = colours();
+  const axis = (own) => ({ automargin: true, gridcolor: line, zerolinecolor: line, linecolor: line, ...own, tickfont: { color: soft } });
+  const title = layout.title && { ...layout.title, font: { size: 14, color: ink }, x: 0, xanchor: "left", xref: "paper" };
+  return {
+    ...layout, ...(title && { title }), xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
+    font: { family: "inherit", size: 12, color: ink }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 48, r: 16, t: title ? 40 : 16, b: 44 }, autosize: true,
+  };
+}
+
+// titles of the best-known movies that fit beside each other into what is shown of the map
+function label(place) {
+  const index = place.data.findIndex((trace) => trace.meta === "labels");
+  if (index < 0) return;
+  const { x, y, customdata } = place.data[index];
+  const { xaxis, yaxis } = place._fullLayout;
+  const taken = [], text = customdata.map(() => "");
+  const most = Math.max(8, Math.round(xaxis._length * yaxis._length / 12000));
+  for (let i = 0; i < x.length && taken.length < most; i++) {
+    const left = xaxis.l2p(x[i]), top = yaxis.l2p(y[i]) - 12, half = customdata[i].length * 3.1 + 4;
+    const inside = left > half && left < xaxis._length - half && top > 9 && top < yaxis._length - 9;
+    if (!inside || taken.some((one) => Math.abs(one.left - left) < one.half + half && Math.abs(one.top - top) < 17)) continue;
+    taken.push({ left, top, half });
+    text[i] = customdata[i];
+  }
+  return Plotly.restyle(place, { text: [text] }, [index]);
+}
+
+async function draw(place) {
+  const plot = plots[place.id];
+  await Plotly.newPlot(place, plot.data, themed(plot.layout), config);
+  await label(place);
+  place.on("plotly_relayout", () => label(place));
+}
+
+async function retheme() {
+  for (const place of document.querySelectorAll(".plot")) {
+    const range = (axis) => place.layout[axis].range && { range: place.layout[axis].range, autorange: place.layout[axis].autorange };
+    const layout = themed(plots[place.id].layout);
+    await Plotly.react(place, place.data, { ...layout, xaxis: { ...layout.xaxis, ...range("xaxis") }, yaxis: { ...layout.yaxis, ...range("yaxis") } }, config);
+  }
+}
+
+for (const button of document.querySelectorAll(".switch button")) {
+  button.addEventListener("click", () => {
+    const place = document.getElementById(button.dataset.for);
+    for (const other of button.parentElement.querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
+    const shown = place.data.map((trace) => trace.meta === "labels" || trace.meta === button.dataset.by);
+    Plotly.restyle(place, { visible: shown });
+  });
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
+matchMedia("print").addEventListener("change", retheme);
+Promise.all([...document.querySelectorAll(".plot")].map(draw)).then(() => { document.body.dataset.drawn = "yes"; });
