@@ -195,8 +195,7 @@ def main(argv=None):
     if chosen.json == "-":
         return
     tabular.print_judged(facts, tabular.console())
-    if chosen.report:
-        print(f"report to look at: {chosen.report}")
+    print(f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from rich.table import Table
 import models
 from utils import datasets, folds, methods, options, runs, splits, tabular
 from utils.errors import UserError, out_of_memory
+from utils.report import projector
 from utils.training import Training
 
 DEFAULT = "joint"
@@ -41,7 +42,8 @@ class Options:
     resume: bool = False
     """go on with a training of the same command that was interrupted"""
     tensorboard: bool = False
-    """write TensorBoard logs to the run folder's name with .tensorboard behind it"""
+    """write TensorBoard logs (loss, metrics, weights, the latent space) to the run folder's name with .tensorboard
+    behind it"""
 
 
 def parse(argv):
@@ -191,6 +193,8 @@ def main(argv=None):
         raise
     seconds = time.perf_counter() - start
     facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
+    if training.tensorboard and model.has_latent_space:
+        projector.write(training.tensorboard, model.latent, data)
     runs.save(folder, model, split, data, facts, history, preferred)
     if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
         ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])

@@ -68,16 +68,9 @@ def ranking_metrics(score, holdout, most=None):
     return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
 
 
-def of_lists(found, n_users, movies=None):
-    """The ranking metrics of `Lists` in a data of so many users. movies: bool (n_movies,), count the hidden likes of
-    these alone, and the users who have any; other hidden likes are left out of the lists, so that whoever has all
-    hidden likes before anything else gets 1 of any movies."""
+def of_lists(found, n_users):
+    """The ranking metrics of `Lists` in a data of so many users."""
     hit, n_hidden = found.hit, np.diff(found.hidden.indptr)
-    if movies is not None:
-        inside = hit & np.append(movies, False)[found.top]
-        order = np.argsort(hit & ~inside, axis=1, kind="stable")  # other likes to the end, where they count nothing
-        hit = np.take_along_axis(inside, order, axis=1)
-        n_hidden = np.asarray(found.hidden @ movies.astype(np.float32)).astype(int)
     judged = n_hidden > 0
     count = np.bincount(found.users[judged], minlength=n_users).astype(float)
 
@@ -87,3 +80,16 @@ def of_lists(found, n_users, movies=None):
         return Metric(total, count)
 
     return {name: placed(metric(hit, n_hidden, k)) for name, (metric, k) in metrics.CUTS.items()}
+
+
+def like_ndcg(found, n_users, movies=slice(None)):
+    """NDCG@100 of each hidden like as if it were the only one, as a `Metric`: the user's other hidden likes are left
+    out of the list, so that it says the same of few likes as of many. movies: bool (n_movies,), of these alone."""
+    before = np.cumsum(found.hit, axis=1) - found.hit
+    gain = found.hit / np.log2(np.arange(2, found.hit.shape[1] + 2) - before)
+    inside = np.zeros(found.hidden.shape[1] + 1, bool)  # the last is that of no movie
+    inside[:-1][movies] = True
+    total, count = np.zeros(n_users), np.zeros(n_users)
+    total[found.users] = np.where(inside[found.top], gain, 0).sum(axis=1)
+    count[found.users] = found.hidden @ inside[:-1].astype(np.float64)
+    return Metric(total, count)

@@ -74,7 +74,9 @@ def judge(parts, n_users, lists=None, errors=None):
     differ by from those of everything outside the slice, p adjusted (Holm) over all slices.
 
     lists: `evaluation.Lists`; errors: from `rating_errors`. RMSE and bias (mean of predicted less actual) are those of
-    the ratings inside, NDCG@100 that of the users inside, or of the hidden likes of the movies inside (`evaluation.of_lists`)."""
+    the ratings inside; "ndcg@100" that of the users inside; "like_ndcg@100" that of the hidden likes of the movies
+    inside, each alone (`evaluation.like_ndcg`). The first row is the slice of all."""
+    parts = [Slice("all", "all", "users", np.ones(n_users, bool)), *parts]
     inside, outside = {}, {}
     for i, part in enumerate(parts):
         for name, (own, rest) in _both(part, n_users, lists, errors).items():
@@ -107,10 +109,12 @@ def _both(part, n_users, lists, errors):
             found.setdefault("rmse", []).append(Metric(squares, count, root=True))
             found.setdefault("bias", []).append(Metric(np.bincount(row[cells], error[cells], n_users), count))
         if lists is not None and len(lists.users):
-            ndcg = evaluation.of_lists(lists, n_users, inside if part.of == "movies" else None)["ndcg@100"]
             if part.of == "users":
-                ndcg = Metric(ndcg.total * inside, ndcg.count * inside)
-            found.setdefault("ndcg@100", []).append(ndcg)
+                ndcg = evaluation.of_lists(lists, n_users)["ndcg@100"]
+                found.setdefault("ndcg@100", []).append(Metric(ndcg.total * inside, ndcg.count * inside))
+            if part.of == "movies" or part.by == "all":
+                of = inside if part.of == "movies" else np.full(lists.hidden.shape[1], inside.all())
+                found.setdefault("like_ndcg@100", []).append(evaluation.like_ndcg(lists, n_users, of))
     return found
 
 

@@ -22,6 +22,7 @@ LABEL = {
     "mse": "MSE",
     "rmse": "RMSE",
     "mae": "MAE",
+    "like_ndcg@100": "NDCG@100 of a like",
     "coverage@10": "Coverage",
     "gini@10": "Gini",
     "novelty@10": "Novelty",
@@ -60,17 +61,17 @@ def rows_of(facts):
     return rows | facts["baselines"], len(rows)
 
 
-def figures(facts, names, title):
+def figures(facts, names, title, digits):
     """The table of these metrics of one judged run; without those that nothing has."""
     rows, own = rows_of(facts)
     names = [name for name in names if any(name in found for found in list(rows.values())[:own])]
     table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(label(name), justify="right")
+        table.add_column(label(name).replace("diversity", "div."), justify="right")  # which fits into 80 columns
     for i, (row, found) in enumerate(rows.items()):
         if i < own or set(names) & set(found):
-            cells = [f"{found[name]['value']:.4f}" if name in found else "" for name in names]
+            cells = [f"{found[name]['value']:.{digits}f}" if name in found else "" for name in names]
             table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=i == own - 1)
     return table
 
@@ -80,11 +81,11 @@ def print_judged(facts, console):
     for one in facts["runs"]:
         protocol = one["protocol"]
         judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-        console.print(figures(one, (*RATING, *CUTS), f"{one['run']}\n{judged}"))
+        console.print(figures(one, (*RATING, *CUTS), f"{one['run']}\n{judged}", 4))
         console.print()
-        console.print(figures(one, ABOUT, "the first 10 of each list, apart from whether they are right"))
+        console.print(figures(one, ABOUT, "the first 10 of each list, apart from whether they are right", 3))
         console.print()
-        for line in [*one["said"]["headlines"], *one["said"]["slices"]]:
+        for line in one["said"]["headlines"]:
             console.print(line, soft_wrap=True)
         if (picture := Path(one["run"]) / "reconstruction.png").exists():
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)

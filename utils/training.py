@@ -111,7 +111,7 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 history.append(row)
                 if not judge or judge.best(history) is row:
                     state["best_epoch"], weights = number + 1, network.get_weights()
-                summary(row)
+                summary(row, network)
                 if checkpoint:
                     _save(network, checkpoint, state, weights)
                 if judge and number + 1 - state["best_epoch"] >= patience:
@@ -210,16 +210,19 @@ def _bar(training, phase, epochs, steps, judge):
 
 @contextlib.contextmanager
 def _summaries(training, phase):
-    """A function that writes a history row to TensorBoard's logs; does nothing when none are asked for."""
+    """A function that writes a history row and histograms of the weights to TensorBoard's logs; does nothing when none
+    are asked for."""
     if training.tensorboard is None:
-        yield lambda row: None
+        yield lambda row, network: None
         return
     import tensorflow as tf
 
     with tf.summary.create_file_writer(str(training.tensorboard / phase)).as_default():
 
-        def write(row):
+        def write(row, network):
             for name in row.keys() - {"epoch"}:
                 tf.summary.scalar(name, row[name], step=row["epoch"])
+            for weight in network.trainable_variables:
+                tf.summary.histogram(weight.path, np.asarray(weight, np.float32), step=row["epoch"])
 
         yield write

@@ -10,7 +10,7 @@ from utils.movies import spoken
 from utils.report.pictures import COLOURS
 from utils.tabular import label
 
-BLUE = COLOURS[0]
+BLUE = "#2f86c6"  # seen well on white and on black
 GREY = "#8a8f98"
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 OLD = 1950  # decades before this one share a colour
@@ -25,7 +25,7 @@ def plots(facts):
     "data", "layout"}."""
     pictured, found = facts["pictured"], {"learning": _learning(facts["learning"])}
     found["slices"] = [
-        plot for by in dict.fromkeys(row["by"] for row in facts["slices"]) for plot in _slices(facts, by)
+        plot for by in dict.fromkeys(row["by"] for row in facts["slices"][1:]) for plot in _slices(facts, by)
     ]
     if "stars" in facts:
         found["block"] = _blocks(pictured["block"])
@@ -71,7 +71,12 @@ def _learning(lines):
                 )
         ends = ", ".join(f"{one['name']} from {one['y'][0]:.4f} to {one['y'][-1]:.4f}" for one in data)
         few = len(data) <= 8
-        layout = {"xaxis": _axis("epoch"), "yaxis": _axis(title), "showlegend": few, "legend": {"orientation": "h"}}
+        layout = {
+            "xaxis": _axis("epoch"),
+            "yaxis": _axis(title),
+            "showlegend": few,
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        }
         found.append(_plot(f"{title} over the epochs: {ends}", data, **layout))
     return found
 
@@ -104,7 +109,7 @@ def _slices(facts, by):
                 "thickness": 1.4,
             },
         }
-        whole = 0 if metric == "bias" else facts["metrics"][metric]["value"]
+        whole = 0 if metric == "bias" else facts["slices"][0]["metrics"][metric]["value"]
         alike = sum(differs)
         alt = f"{label(metric)} by {by}, {len(own)} slices, {alike} of which differ from the others"
         line = {"type": "line", "x0": whole, "x1": whole, "yref": "paper", "y0": 0, "y1": 1}

@@ -1,0 +1,26 @@
+"""The latent space for TensorBoard's projector: vectors and names as tab-separated text, which needs no TensorFlow."""
+
+import numpy as np
+
+CONFIG = 'embeddings {{\n  tensor_name: "{0}"\n  tensor_path: "{0}.tsv"\n  metadata_path: "{0}-names.tsv"\n}}\n'
+
+
+def write(folder, space, data):
+    """Write the vectors of a `LatentSpace` with the titles of movies and the ids of users into a folder of
+    TensorBoard's logs. data: the `Dataset`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    movies, users = data.movies, data.ratings.user_ids
+    years = ["" if year is None else year for year in movies.years]
+    rows = zip(movies.titles, years, map("|".join, movies.genres), strict=True)
+    _table(folder / "movies-names.tsv", [("title", "year", "genres"), *rows])
+    _table(folder / "users-names.tsv", [(f"user {user}",) for user in users])
+    for name, vectors in (("movies", space.movies), ("users", space.users)):
+        np.savetxt(folder / f"{name}.tsv", vectors, fmt="%.5g", delimiter="\t")
+    config = "".join(map(CONFIG.format, ("movies", "users")))
+    (folder / "projector_config.pbtxt").write_text(config, encoding="utf-8")
+
+
+def _table(path, rows):
+    """Lines of text, whose tabs and line ends are not titles' own."""
+    lines = ("\t".join(" ".join(str(value).split()) for value in row) for row in rows)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
