@@ -55,6 +55,8 @@ def parse(argv):
         about += " `train.py MODEL --help` adds the model's own options."
         options.parse(Options, argv, "train.py [MODEL]", about)
     for before, word in zip(["", *rest], rest, strict=False):
+        if word in models.names() and before.endswith(","):
+            raise UserError(f'what has spaces wants quotes: "... {before} {word} ..."')
         if word in models.names() and not before.startswith("--"):
             raise UserError(f"the model comes first: python train.py {word} ...")
     config = models.module(name).Config

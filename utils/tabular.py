@@ -50,29 +50,36 @@ def label(metric):
 
 
 def rows_of(facts):
-    """{name: figures} of one judged run (an entry of evaluate.py's `runs`): each way of recommending, the parts of a
-    blend, and last the baselines; and how many of these are not baselines."""
-    rows, model = {}, facts["model"]
+    """[(name, where its figures stand in the facts, the figures, whether it is a baseline)] of one judged run (an entry
+    of evaluate.py's `runs`): each way of recommending, the parts of a blend, the baselines."""
+    model, several = facts["model"], len(facts["methods"]) > 1
+    rows = []
     for method, found in facts["methods"].items():
-        own = method == facts["method"]
-        rows[f"{model} {method}" if len(facts["methods"]) > 1 else model] = facts["metrics"] if own else found
-    for number, part in enumerate(facts["parts"], 1):
-        rows[f"part {number}, {part['part'].split()[0]}"] = part["metrics"]
-    return rows | facts["baselines"], len(rows)
+        path, found = (("metrics",), facts["metrics"]) if method == facts["method"] else (("methods", method), found)
+        rows.append((f"{model} {method}" if several else model, path, found, False))
+    for i, part in enumerate(facts["parts"]):
+        rows.append((f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"], False))
+    return rows + [(name, ("baselines", name), found, True) for name, found in facts["baselines"].items()]
+
+
+def defined(facts, names):
+    """(those of the metrics that the run or a part of it has, the rows of `rows_of` that have any of these)."""
+    rows = rows_of(facts)
+    names = [name for name in names if any(name in found for _, _, found, baseline in rows if not baseline)]
+    return names, [row for row in rows if not row[3] or set(names) & set(row[2])]
 
 
 def figures(facts, names, title, digits):
-    """The table of these metrics of one judged run; without those that nothing has."""
-    rows, own = rows_of(facts)
-    names = [name for name in names if any(name in found for found in list(rows.values())[:own])]
+    """The table of these metrics of one judged run."""
+    names, rows = defined(facts, names)
     table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
         table.add_column(label(name).replace("diversity", "div."), justify="right")  # which fits into 80 columns
-    for i, (row, found) in enumerate(rows.items()):
-        if i < own or set(names) & set(found):
-            cells = [f"{found[name]['value']:.{digits}f}" if name in found else "" for name in names]
-            table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=i == own - 1)
+    for i, (row, _, found, baseline) in enumerate(rows):
+        cells = [f"{found[name]['value']:.{digits}f}" if name in found else "" for name in names]
+        last = not baseline and (i + 1 == len(rows) or rows[i + 1][3])
+        table.add_row(row, *cells, style="bold" if found is facts["metrics"] else None, end_section=last)
     return table
 
 

@@ -2,7 +2,7 @@
 facts that --json writes, and carries the path to it there (`data-of`)."""
 
 import json
-from functools import partial, reduce
+from functools import reduce
 from operator import getitem
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from utils.metrics import CUTS
 from utils.movies import spoken
 from utils.reasons import sentence
 from utils.report.figures import plots
-from utils.tabular import RATING, label, rows_of
+from utils.tabular import RATING, defined, label
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -52,25 +52,10 @@ def html(facts):
         plots=Markup(data.replace("<", "\\u003c")),  # noqa: S704  no tag can begin within it
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
         num=num,
-        ways=partial(_ways, facts),
+        defined=defined,
         label=label,
         spoken=spoken,
         sentence=sentence,
         rating=(*RATING, *CUTS),
         about=ABOUT,
     )
-
-
-def _ways(facts, run):
-    """[(name, path to its figures, figures, whether it is a baseline)] of the rows of a table of one run."""
-    one = facts["runs"][run]
-    rows, own = rows_of(one)
-    paths = [
-        *(("metrics",) if method == one["method"] else ("methods", method) for method in one["methods"]),
-        *(("parts", i, "metrics") for i in range(len(one["parts"]))),
-        *(("baselines", name) for name in one["baselines"]),
-    ]
-    return [
-        (name, ("runs", run, *path), figures, i >= own)
-        for i, ((name, figures), path) in enumerate(zip(rows.items(), paths, strict=True))
-    ]

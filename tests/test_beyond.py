@@ -1,0 +1,227 @@
+"""What lists are like, the intervals, the slices: against irspack, literal loops and known distributions."""
+
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import random_ratings
+from sklearn.metrics.pairwise import cosine_similarity
+
+from utils import beyond, bootstrap, evaluation, lists, slices
+from utils.bootstrap import Metric, Overall
+from utils.movies import Movies
+from utils.splits import Holdout
+
+N_USERS, N_MOVIES = 40, 30
+
+
+@pytest.fixture(scope="module")
+def known():
+    """(CSR of what is given, lists of ten of the users 3 to 32, genres of the movies)."""
+    table, rng = random_ratings(N_USERS, N_MOVIES, 400), np.random.default_rng(4)
+    popular = rng.permutation(N_MOVIES)
+    top = np.array([rng.choice(popular[:24], 10, replace=False) for _ in range(30)])
+    top[5, 7:] = -1  # one list is shorter
+    genres = [list(rng.choice(["Drama", "Comedy", "War"], rng.integers(0, 3), replace=False)) for _ in range(N_MOVIES)]
+    return table.matrix(), SimpleNamespace(users=np.arange(3, 33), top=top), genres
+
+
+def found_of(known, vectors=None):
+    given, own, genres = known
+    movies = Movies(np.arange(N_MOVIES), [""] * N_MOVIES, [None] * N_MOVIES, genres)
+    return beyond.beyond(own, given, 3.5, lists.genre_shares(movies), vectors)
+
+
+def test_coverage_and_gini_agree_with_irspack():
+    import irspack
+
+    rng = np.random.default_rng(6)
+    scores = rng.normal(size=(N_USERS, N_MOVIES)) + rng.normal(size=N_MOVIES)
+    truth = sp.csr_matrix((rng.random((N_USERS, N_MOVIES)) < 0.2) | np.eye(N_USERS, N_MOVIES, dtype=bool)).astype(float)
+    keep = np.flatnonzero(np.diff(truth.indptr))
+    top = np.argsort(-scores[keep], axis=1)[:, :10]
+    theirs = irspack.Evaluator(truth[keep], cutoff=10).get_score_from_score_matrix(scores[keep])
+    assert beyond.coverage(top, N_MOVIES).value == pytest.approx(theirs["appeared_item"] / N_MOVIES)
+    assert beyond.gini(top, N_MOVIES).value == pytest.approx(theirs["gini_index"])
+
+
+@pytest.mark.parametrize("figure", [beyond.coverage, beyond.gini])
+def test_figures_of_all_lists_leave_each_one_out(known, figure):
+    _, own, _ = known
+    found = figure(own.top, N_MOVIES)
+    literal = [figure(np.delete(own.top, i, axis=0), N_MOVIES).value for i in range(len(own.top))]
+    np.testing.assert_allclose(found.without, literal)
+
+
+def test_gini_is_that_of_its_definition(known):
+    _, own, _ = known
+    count = np.bincount(own.top[own.top >= 0], minlength=N_MOVIES)
+    expected = np.abs(count[:, None] - count[None]).mean() / (2 * count.mean())
+    assert beyond.gini(own.top, N_MOVIES).value == pytest.approx(expected)
+    assert beyond.gini(np.arange(N_MOVIES)[:, None], N_MOVIES).value == pytest.approx(0)
+    assert beyond.gini(np.zeros((9, 1), int), N_MOVIES).value == pytest.approx(1 - 1 / N_MOVIES)
+
+
+def test_what_lists_are_like_agrees_with_literal_loops(known):
+    given, own, genres = known
+    vectors = np.random.default_rng(7).normal(size=(N_MOVIES, 6)).astype(np.float32)
+    vectors[own.top[0, 0]] = 0  # has no direction
+    found = found_of(known, vectors)
+    dense = given.toarray()
+    popularity = (dense > 0).sum(axis=0)
+    names = ["Comedy", "Drama", "War"]
+    shares = np.array([[(name in of) / max(len(of), 1) for name in names] for of in genres])
+    expected = {name: [] for name in ("novelty@10", "diversity_latent@10", "diversity_genres@10", "calibration@10")}
+    gains, owns = [], []
+    for user, row in zip(own.users, own.top, strict=True):
+        movies = [movie for movie in row if movie >= 0]
+        expected["novelty@10"].append(np.mean([-np.log2(popularity[m] / N_USERS) for m in movies]))
+        for name, space in (("diversity_latent@10", vectors), ("diversity_genres@10", shares)):
+            near, there = cosine_similarity(space), [m for m in movies if space[m].any()]
+            expected[name].append(np.mean([1 - near[a, b] for a, b in combinations(there, 2)]))
+        liked = np.flatnonzero(dense[user] > 3.5)
+        wanted, got = shares[liked].sum(axis=0), shares[movies].sum(axis=0)
+        wanted, got = wanted / (wanted.sum() or np.nan), got / got.sum()
+        mixed = 0.99 * got + 0.01 * wanted
+        expected["calibration@10"].append(sum(w * np.log(w / m) for w, m in zip(wanted, mixed, strict=True) if w != 0))
+        owns.append(popularity[np.flatnonzero(dense[user])].mean())
+        gains.append(np.mean([popularity[m] for m in movies]) - owns[-1])
+    for name, values in expected.items():
+        assert found[name].value == pytest.approx(np.nanmean(values), rel=1e-5), name
+        assert found[name].counted == np.isfinite(values).sum() > 0
+    assert found["popularity_lift@10"].value == pytest.approx(np.mean(gains) / np.mean(owns))
+    assert found["popularity_lift@10"].counted == 30
+
+
+def test_what_takes_genres_or_a_latent_space_is_absent_without(known):
+    given, own, _ = known
+    found = beyond.beyond(own, given, 3.5, np.zeros((N_MOVIES, 0)))
+    assert set(found) == {"coverage@10", "gini@10", "novelty@10", "popularity_lift@10"}
+    assert beyond.beyond(SimpleNamespace(users=np.array([], int), top=own.top[:0]), given, 3.5, None) == {}
+
+
+# -- intervals ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_covers_what_it_says():
+    """The recall of users who each have one hidden like, found with the chance p: a Bernoulli mean."""
+    n, p, rng = 400, 0.3, np.random.default_rng(11)
+    planted = {i: Metric((rng.random(n) < p).astype(float), np.ones(n)) for i in range(1000)}
+    covered = np.mean([row["low"] <= p <= row["high"] for row in bootstrap.estimates(planted).values()])
+    assert 0.93 <= covered <= 0.97
+
+
+def test_a_paired_interval_covers_a_planted_difference():
+    n, rng = 300, np.random.default_rng(12)
+    base = rng.random(n)
+    a = {i: Metric(base + 0.1 + rng.normal(0, 0.5, n), np.ones(n)) for i in range(1000)}
+    b = {i: Metric(base, np.ones(n)) for i in range(1000)}
+    rows = bootstrap.differences(a, b).values()
+    assert 0.93 <= np.mean([row["low"] <= 0.1 <= row["high"] for row in rows]) <= 0.97
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = np.random.default_rng(13).random(50)
+    without = (values.sum() - values) / 49
+    row = bootstrap.estimates({"": Overall(values.mean(), without)})[""]
+    assert row["high"] - row["value"] == pytest.approx(1.959964 * values.std(ddof=1) / np.sqrt(50))
+
+
+def test_p_is_that_of_a_paired_test():
+    from scipy.stats import ttest_1samp
+
+    gain = np.random.default_rng(14).normal(0.02, 0.2, 600)
+    row = bootstrap.difference(Metric(gain, np.ones(600)), Metric(np.zeros(600), np.ones(600)))
+    assert row["p"] == pytest.approx(ttest_1samp(gain, 0).pvalue, rel=0.25)
+
+
+def test_holm_is_that_of_the_textbook():
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert bootstrap.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert bootstrap.holm([0.9, 0.8]) == [1, 1]
+    assert bootstrap.holm([]) == []
+
+
+def test_of_many_equal_pairs_hardly_any_is_called_different():
+    rng = np.random.default_rng(15)
+    false = 0
+    for _ in range(100):
+        a = {i: Metric(rng.normal(size=100), np.ones(100)) for i in range(10)}
+        b = {i: Metric(rng.normal(size=100), np.ones(100)) for i in range(10)}
+        rows = bootstrap.adjust(list(bootstrap.differences(a, b).values()))
+        false += any(bootstrap.differs(row) for row in rows)
+    assert false <= 12  # 5 expected
+
+
+# -- slices ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """(hold-out, movies, users' columns, scores) of 60 users, half of whose ratings are hidden."""
+    rng = np.random.default_rng(21)
+    stars = rng.integers(1, 11, (60, 50)) / 2 * (rng.random((60, 50)) < 0.5)
+    hidden = rng.random(stars.shape) < 0.5
+    genres = [["Drama"] if m % 3 else ["War", "Drama"] for m in range(50)]
+    movies = Movies(np.arange(50), [""] * 50, [1980 + m % 20 for m in range(50)], genres)
+    users = {"gender": np.array(["F", "M", ""] * 20), "age": np.array(["17", "25", "56", ""] * 15)}
+    return Holdout(sp.csr_array(stars * ~hidden), sp.csr_array(stars * hidden)), movies, users, rng.random((60, 50))
+
+
+def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
+    holdout, movies, users, scores = judged
+
+    def predict(given, who, what):
+        return 3 + scores[who, what]
+
+    own = evaluation.lists(lambda given, who: scores[who].copy(), holdout)
+    errors = slices.rating_errors(predict, holdout, (0.5, 5))
+    parts = slices.slices(holdout.given, movies, users)
+    rows = {(row["by"], row["slice"]): row for row in slices.judge(parts, 60, own, errors)}
+    hidden = holdout.hidden.toarray()
+    whole = evaluation.ranking_metrics(lambda given, who: scores[who].copy(), holdout)["ndcg@100"]
+
+    def errors_of(cells):
+        return [np.clip(3 + scores[u, m], 0.5, 5) - hidden[u, m] for u, m in zip(*np.nonzero(cells), strict=True)]
+
+    women = users["gender"] == "F"
+    found = rows["gender", "F"]["metrics"]
+    theirs = errors_of(hidden * women[:, None])
+    assert found["rmse"]["value"] == pytest.approx(np.sqrt(np.mean(np.square(theirs))))
+    assert found["bias"]["value"] == pytest.approx(np.mean(theirs))
+    assert found["rmse"]["n"] == len(theirs)
+    assert found["ndcg@100"]["value"] == pytest.approx(whole.total[women].sum() / whole.count[women].sum())
+    of_war = np.array(["War" in names for names in movies.genres])
+    gains = []
+    for user in range(60):
+        liked = {m for m in range(50) if hidden[user, m] > 3.5}
+        order = sorted((m for m in range(50) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
+        for movie in liked:
+            alone = [m for m in order if m == movie or m not in liked]
+            gains += [1 / np.log2(alone.index(movie) + 2)] if of_war[movie] else []
+    found = rows["genre", "War"]["metrics"]
+    assert found["like_ndcg@100"]["value"] == pytest.approx(np.mean(gains))
+    assert found["like_ndcg@100"]["n"] == len(gains)
+    theirs = errors_of(hidden * of_war)
+    rest = errors_of(hidden * ~of_war)
+    less = rows["genre", "War"]["less_rest"]["rmse"]
+    expected = np.sqrt(np.mean(np.square(theirs))) - np.sqrt(np.mean(np.square(rest)))
+    assert less["value"] == pytest.approx(expected)
+    assert {"under 18", "25 to 34", "56+"} == {name for by, name in rows if by == "age"}
+    assert {"1980s", "1990s"} == {name for by, name in rows if by == "decade"}
+    assert rows["all", "all"]["metrics"]["rmse"]["n"] == holdout.hidden.nnz
+
+
+def test_a_slice_that_is_worse_is_named_and_equal_ones_are_not(judged):
+    holdout, movies, users, _ = judged
+    hidden = holdout.hidden.tocoo()
+    rng = np.random.default_rng(3)
+    noise = rng.choice([-0.5, 0.5], hidden.nnz) * np.where(users["gender"][hidden.row] == "M", 3, 1)
+    rows = slices.judge(slices.slices(holdout.given, movies, users), 60, None, (hidden.row, hidden.col, noise))
+    named = {(row["by"], row["slice"]) for row in rows if "rmse" in row["differs"]}
+    assert ("gender", "M") in named
+    assert not {by for by, _ in named} & {"genre", "decade"}
+    said = slices.sentences(rows, str.upper)
+    assert any(line.startswith("RMSE by gender: higher for M (+") for line in said)
