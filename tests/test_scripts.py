@@ -359,7 +359,7 @@ def test_a_baseline_with_other_options_keeps_its_own_row(tmp_path, capsys):
     shown = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("bias ")]
     facts = json.loads((tmp_path / "e.json").read_text())["runs"][0]
     expected = [f"{place['rmse']['value']:.4f}" for place in (facts["metrics"], facts["baselines"]["bias"])]
-    assert [row[2] for row in shown] == expected
+    assert [row[2] for row in shown[:2]] == expected  # the table of errors; below it that of what lists are like
     assert expected[0] != expected[1]
 
 
