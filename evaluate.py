@@ -30,6 +30,8 @@ class Options:
 
     run: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...", help_behavior_hint="")] = ()
     """run folders (default: the one trained last)"""
+    verify: bool = True
+    """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
     json: options.Output = None
     """write the figures as JSON to this file, or - for standard output and nothing else there"""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
@@ -184,7 +186,7 @@ def unlike(a, b):
 def main(argv=None):
     """Judge each run, print a table, write what was asked for."""
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    judged = [judge(runs.find(folder), bool(chosen.report)) for folder in chosen.run or (None,)]
+    judged = [judge(runs.find(folder, chosen.verify), bool(chosen.report)) for folder in chosen.run or (None,)]
     facts = {"runs": [one for one, _ in judged], "command": shlex.join(["evaluate.py", *(argv or [])])}
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)

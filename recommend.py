@@ -14,7 +14,7 @@ import tyro
 
 from models._blended import saved as answering
 from utils import answers, bulk, lists, options, person, ranking, reasons, runs
-from utils.movies import shortened, spoken
+from utils.movies import cell, shortened, spoken
 from utils.titles import Titles
 
 BLOCK = 512  # users of --all-users scored at a time
@@ -43,6 +43,8 @@ class Options:
     """how many"""
     run: options.Folder = None
     """run folder (default: the one trained last)"""
+    verify: bool = True
+    """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
     by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
     decoder: what the autoencoder predicts; best: the one that did best on validation"""
@@ -129,13 +131,14 @@ def write_csv(found, file):
     for item in found["items"]:
         several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
         row = item | {name: "|".join(values) for name, values in several.items()}
-        out.writerow(row | ({"because": reasons.sentence(item)} if "because" in item else {}))
+        row |= {"because": reasons.sentence(item)} if "because" in item else {}
+        out.writerow({name: cell(value) for name, value in row.items()})
 
 
 def main(argv=None):
     """Find the run, answer, print."""
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
-    run = runs.find(chosen.run)
+    run = runs.find(chosen.run, chosen.verify)
     if chosen.all_users:
         start, users = time.perf_counter(), everyone(run, chosen)
         if chosen.csv != "-":

@@ -1,5 +1,6 @@
 """Train a model on ratings and save it as a run folder: python train.py [MODEL] [options]."""
 
+import contextlib
 import json
 import shlex
 import time
@@ -13,7 +14,7 @@ import models
 from utils import datasets, folds, methods, options, runs, splits, tabular
 from utils.errors import UserError, out_of_memory
 from utils.report import projector
-from utils.training import Training
+from utils.training import Training, UnwrittenError
 
 DEFAULT = "joint"
 
@@ -122,6 +123,46 @@ def fit(model, split, training, refit):
     return history, chosen, refit and not training.interrupted
 
 
+@contextlib.contextmanager
+def explained(name, config, training, console):
+    """What goes wrong within becomes a sentence that says what is kept and what would do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if training.has_parts:
+            console.print("\nthe same command goes on after the parts that are finished")
+        if training.checkpoints.exists():
+            console.print("\nthe same command with --resume goes on after the last whole epoch")
+        raise
+    except UserError as error:
+        if not isinstance(error, UnwrittenError):
+            training.forget()  # a training that failed would fail again
+        if training.has_parts:
+            raise UserError(
+                f"{error} (finished parts are kept: with this one mended the same command goes on)"
+            ) from None
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            training.forget()
+            smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
+            hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
+            hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
+            raise UserError(f"this {name} does not fit into memory{hint}") from None
+        raise
+
+
+def tell(model, preferred, saved, console):
+    """Print what validation preferred, what the model has to say, and where it was saved."""
+    if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
+        ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
+        said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
+        console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
+    for note in model.notes():
+        console.print(f"  {note}", style="dim", soft_wrap=True, markup=False)
+    console.print(saved, soft_wrap=True)
+
+
 def show_models(console):
     """Print every model with its source."""
     table = Table("model", "what it is", **tabular.STYLE)
@@ -163,53 +204,28 @@ def main(argv=None):
         raise UserError(
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
         )
-    training.start(chosen.resume)
-
-    say(data, split, console)
-    if getattr(config, "linear", False) and not model.config.linear:
-        note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
-        console.print(f"  {note}", style="dim", soft_wrap=True)
-    start = time.perf_counter()
-    try:
-        history, preferred, refitted = fit(model, split, training, chosen.refit)
-    except KeyboardInterrupt:
-        if training.has_parts:
-            console.print("\nthe same command goes on after the parts that are finished")
-        if training.checkpoints.exists():
-            console.print("\nthe same command with --resume goes on after the last whole epoch")
-        raise
-    except UserError as error:
-        training.forget()  # a training that failed would fail again
-        if training.has_parts:
-            raise UserError(
-                f"{error} (finished parts are kept: with this one mended the same command goes on)"
-            ) from None
-        raise
-    except Exception as error:
-        if out_of_memory(error):
-            training.forget()
-            smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
-            hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
-            hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
-            raise UserError(f"this {name} does not fit into memory{hint}") from None
-        raise
-    seconds = time.perf_counter() - start
-    facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
-    if training.tensorboard and model.has_latent_space:
-        projector.write(training.tensorboard, model.latent, data)
-    runs.save(folder, model, split, data, facts, history, preferred)
-    if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
-        ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
-        said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
-        console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
-    for note in model.notes():
-        console.print(f"  {note}", style="dim", soft_wrap=True, markup=False)
-    where = f"{folder}, replacing the earlier run there" if replaced else folder
-    console.print(f"{name} trained in {seconds:.0f} s, saved in {where}", soft_wrap=True)
+    with runs.locked(folder):
+        training.start(chosen.resume)
+        say(data, split, console)
+        if getattr(config, "linear", False) and not model.config.linear:
+            note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
+            console.print(f"  {note}", style="dim", soft_wrap=True)
+        start = time.perf_counter()
+        with explained(name, config, training, console):
+            history, preferred, refitted = fit(model, split, training, chosen.refit)
+        seconds = time.perf_counter() - start
+        facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
+        if training.tensorboard and model.has_latent_space:
+            projector.write(training.tensorboard, model.latent, data)
+        runs.save(folder, model, split, data, facts, history, preferred)
+        where = f"{folder}, replacing the earlier run there" if replaced else folder
+        tell(model, preferred, f"{name} trained in {seconds:.0f} s, saved in {where}", console)
+        if training.failed or not training.interrupted:
+            training.done()
+    if training.failed:
+        raise UserError(f"{training.failed}; the best weights before that are saved in {folder}")
     if training.interrupted:
         console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
-    else:
-        training.done()
     return folder
 
 

@@ -12,7 +12,7 @@ from models._layers import BySide, Centre, dense_layers, plain_layers
 from models._losses import masked_mse
 from utils import batches, biases, encoders, side
 from utils.latent import LatentSpace, activate, through
-from utils.training import Judge, train
+from utils.training import DivergedError, Judge, train
 
 BLOCK = 512  # rows made dense at a time outside training
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
@@ -117,8 +117,8 @@ class Autoencoder(Recommender):
         try:
             phase = "-".join(["refit", *map(str, self.chosen.values())])  # a checkpoint of another length is another
             history = self._train(matrix, replace(self.config, **self.chosen), training, phase)
-        except KeyboardInterrupt:  # before its first epoch was over
-            training.interrupted = True
+        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
+            training.stop(error)
         if training.interrupted:
             self.encoder, self.decoder, self.ranker, self.network, self.biases = kept
         return history

@@ -17,7 +17,7 @@ from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
 from utils.ratings import LIKE, likes, signed_likes
-from utils.training import Judge, train
+from utils.training import DivergedError, Judge, train
 
 BLOCK = 512  # rows made dense at a time outside training
 
@@ -124,8 +124,8 @@ class LikesAutoencoder(Recommender):
         self._build()
         try:
             history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
-        except KeyboardInterrupt:  # before its first epoch was over
-            training.interrupted = True
+        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
+            training.stop(error)
         if training.interrupted:
             self.encoder, self.decoder, self.network = kept
         return history

@@ -158,6 +158,8 @@ class Model(Recommender):
                     history = model.fit(matrix, replace(validation, given=holdout.given), own)
                 else:
                     history = model.refit(matrix, own)
+                if own.failed:
+                    raise UserError(own.failed)
                 if own.interrupted:
                     raise KeyboardInterrupt
                 model.remember(matrix)

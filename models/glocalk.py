@@ -19,6 +19,7 @@ import numpy as np
 
 from models import _kernel
 from models._layers import GlobalKernel
+from utils.training import DivergedError
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class Model(_kernel.Kernelised):
         before = self.network.get_weights()
         try:
             later = super()._train(matrix, second, training, f"{phase}-global-{len(history)}", judge)
-        except KeyboardInterrupt:  # before its first epoch was over: what the first stage learned is kept
-            training.interrupted, later = True, []
+        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over: the first stage is kept
+            training.stop(error)
+            later = []
         history += [{"stage": 2, **row} for row in later]
         if not later or (judge and not self._choose(history, judge)["global_epochs"]):
             self.network.set_weights(before)

@@ -1,5 +1,7 @@
 """Training: the batches it sees, resuming, interrupting."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import random_ratings
@@ -126,8 +128,11 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_with_the_epoch():
     config = models.module("autorec").Config(hidden=(8,), optimizer="sgd", learning_rate=1e9)
-    with pytest.raises(UserError, match=r"in epoch \d+; a lower --learning-rate"):
-        models.build("autorec", TABLE.shape, config).fit(SPLIT.train, SPLIT.validation, Training())
+    training = Training()
+    history = models.build("autorec", TABLE.shape, config).fit(SPLIT.train, SPLIT.validation, training)
+    assert np.isfinite([row["loss"] for row in history]).all()
+    assert re.match(rf"the loss became \w+ in epoch {len(history) + 1}, batch \d+ of \d+; ", training.failed)
+    assert training.interrupted
 
 
 def test_tensorboard_logs_are_written(tmp_path):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from utils import options
+from utils.movies import cell
 
 COLUMNS = ("userId", "rank", "movieId", "title", "year", "genres", "score", "predicted_rating")
 
@@ -59,7 +60,8 @@ def _csv(file, run):
         if not heading:
             heading.extend(found)
             out.writerow(heading)
-        out.writerows(zip(*(column.tolist() for column in found.values()), strict=True))
+        safe = [map(cell, column.tolist()) for column in found.values()]
+        out.writerows(zip(*safe, strict=True))
 
     return write
 

@@ -31,6 +31,12 @@ def shortened(names, most, between="; "):
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def cell(value):
+    """A value for a CSV file that a spreadsheet may open: text that it would take for a formula, such as
+    `=HYPERLINK(...)`, gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
 def article_first(title):
     """`Matrix, The` -> `The Matrix`."""
     found = _TRAILING.match(title)

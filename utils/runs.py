@@ -34,15 +34,16 @@ from utils.splits import Split
 
 RUNS = Path("runs")
 ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
+WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of, pictures aside
 FORMAT = 4  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
-    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST. whole: the run that it
-    is a part of, whose ratings are its own."""
+    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST, unless `verified` is
+    False. whole: the run that it is a part of, whose ratings are its own."""
 
-    def __init__(self, folder, whole=None):
-        self.folder, self.whole = Path(folder), whole
+    def __init__(self, folder, whole=None, verified=True):
+        self.folder, self.whole, self.verified = Path(folder), whole, verified
         try:
             self._sha256 = _manifest(self.folder)
         except FileNotFoundError:
@@ -62,17 +63,22 @@ class Run:
         """Path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
         try:
             with open(self.folder / name, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                expected = self._sha256.get(name)
+                found = hashlib.file_digest(file, "sha256").hexdigest() if self.verified else expected
         except OSError:
             found = None
-        if found is None or found != self._sha256.get(name):
+        if found is None or found != expected:
             raise self._damaged(name)
         return self.folder / name
 
     def verify(self):
-        """Compare every file with MANIFEST; a `UserError` names the first that is not whole."""
+        """Compare every file with MANIFEST; a `UserError` names the first that is not whole, MANIFEST where it has lost
+        the line of a file that is there."""
         for name in self._sha256:
             self.path(name)
+        found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.suffix in WRITTEN}
+        if found - self._sha256.keys() - set(ADDED):
+            raise self._damaged("MANIFEST")
 
     def holds(self, name):
         """Whether the run has a file of that name."""
@@ -81,7 +87,7 @@ class Run:
     def part(self, name):
         """The `Run` of a part, a folder within this one."""
         self.path(f"{name}/MANIFEST")
-        return Run(self.folder / name, self)
+        return Run(self.folder / name, self, self.verified)
 
     def json(self, name):
         """The contents of a JSON file of the run."""
@@ -146,6 +152,40 @@ def check_free(folder):
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror}; give another --run") from None
     return found
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Hold the right to train into a folder; a `UserError` where another training has it. The lock is the system's own
+    on a file beside the folder, so that it ends with the process, however that ends."""
+    folder = Path(folder).resolve()
+    path = folder.with_name(f".{folder.name}.lock")
+    with open(path, "w", encoding="utf-8") as file:
+        if not _lock(file):
+            raise UserError(f"{folder} is being trained into by another process; wait for it, or give another --run")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # some systems keep what is open
+                path.unlink()
+
+
+def _lock(file):
+    """Whether the lock on an open file could be had."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_nlink == 0:  # whoever had it has just finished and removed it
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def _holds_only_a_run(folder):
@@ -235,18 +275,18 @@ def _replacing(folder):
         raise
 
 
-def find(folder=None):
+def find(folder=None, verified=True):
     """The `Run` in `folder`, or the one trained last under runs/ when none is named."""
     if folder is not None:
         if not Path(folder).is_dir():
             known = [str(path) for path in _all()]
             near = get_close_matches(str(folder), known, 1)
             raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
-        return Run(folder)
+        return Run(folder, verified=verified)
     known = _all()
     if not known:
         raise UserError("no run trained yet: python train.py")
-    return Run(max(known, key=lambda path: (path / "MANIFEST").stat().st_mtime))
+    return Run(max(known, key=lambda path: (path / "MANIFEST").stat().st_mtime), verified=verified)
 
 
 def _all():

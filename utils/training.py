@@ -3,6 +3,7 @@ function that judges it."""
 
 import contextlib
 import json
+import os
 import shutil
 import time
 import zipfile
@@ -17,6 +18,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from utils.errors import UserError
 
 
+class DivergedError(UserError):
+    """A loss or a validation figure that is no number."""
+
+
+class UnwrittenError(UserError):
+    """A checkpoint that could not be written; the one before it is whole."""
+
+
 @dataclass
 class Training:
     """How a training goes, apart from what is learned: none of it changes the weights."""
@@ -27,7 +36,8 @@ class Training:
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
     watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
-    interrupted: bool = field(default=False, init=False)  # Ctrl-C came; the best weights so far are in the network
+    interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
+    failed: str = field(default="", init=False)  # the reason, where that was not Ctrl-C
 
     def start(self, resume):
         """Keep the checkpoints of an interrupted training to go on from, or delete them to start anew."""
@@ -44,6 +54,10 @@ class Training:
     def has_parts(self):
         """Whether there are finished parts to go on from."""
         return bool(self.finished and any(self.finished.glob("*/MANIFEST")))
+
+    def stop(self, error):
+        """Take note that a training ended early, by Ctrl-C or because its loss `DivergedError`."""
+        self.interrupted, self.failed = True, str(error)
 
     def forget(self):
         """Delete the checkpoints: there is nothing to go on with."""
@@ -84,7 +98,7 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
     a better one end the training. Without it all `epochs` are trained and the last kept.
     phase: the name of the checkpoint and, without the numbers at its end, of the bar. Ctrl-C ends the training as if
     the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
-    again."""
+    again. So does a loss that is no number, with the reason in `training.failed`."""
     step = step or network.train_on_batch
     state = {"history": [], "best_epoch": 0, "signature": training.signature}
     weights = network.get_weights()
@@ -100,7 +114,7 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 start = time.perf_counter()
                 network.reset_metrics()
                 for done, (x, y) in enumerate(batches(number), 1):
-                    loss = _finite(step(x, y), "loss", number)
+                    loss = _finite(step(x, y), "loss", number, f", batch {done} of {batches.steps}")
                     bar(number, done, loss, state)
                 row = {"epoch": number + 1, "loss": loss}
                 if judge:
@@ -116,10 +130,10 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                     _save(network, checkpoint, state, weights)
                 if judge and number + 1 - state["best_epoch"] >= patience:
                     break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DivergedError) as error:
         if not history:
             raise  # there is nothing yet that could be kept
-        training.interrupted = True
+        training.stop(error)
     network.set_weights(weights)
     return history
 
@@ -140,10 +154,11 @@ def curves(history):
     return found
 
 
-def _finite(value, what, number):
+def _finite(value, what, number, where=""):
     value = float(value)
     if not np.isfinite(value):
-        raise UserError(f"the {what} became {value} in epoch {number + 1}; a lower --learning-rate may do")
+        cause = "the weights grew without bound: a lower --learning-rate may do"
+        raise DivergedError(f"the {what} became {value} in epoch {number + 1}{where}; {cause}")
     return value
 
 
@@ -154,9 +169,17 @@ def _save(network, path, state, weights):
     arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
-    with open(beside, "wb") as file:
-        np.savez(file, state=json.dumps(state), **arrays)
-    beside.replace(path)
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, state=json.dumps(state), **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UnwrittenError(
+            f"{path} can't be written: {error.strerror}; with --resume it goes on from there"
+        ) from None
 
 
 def _restore(network, path, signature):

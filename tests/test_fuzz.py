@@ -1,0 +1,106 @@
+"""The command line under arguments that nobody meant: it answers, or refuses with a sentence, and never breaks."""
+
+import contextlib
+import io
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import evaluate
+import models
+import recommend
+import train
+from utils import options
+from utils.errors import UserError
+from utils.splits import PROTOCOLS
+
+EXAMPLES = int(os.environ.get("REELSPACE_EXAMPLES", "150"))  # the slow job of docs/reliability.md asks for 10,000
+NASTY = [
+    "",
+    "-",
+    "--",
+    "=",
+    "nan",
+    "inf",
+    "-1",
+    "0",
+    "1e999",
+    "9" * 30,
+    "٣",
+    "\0",
+    "é",
+    "a b",
+    "../..",
+    "-n",
+    "--run",
+    "5,",
+    ",",
+]
+NASTY += ["[red]", "$(id)", "{}", "%s", "\n", "'", '"', "1-2-3", "true", "None"]
+KINDS = {"train.py": train.Options, "evaluate.py": evaluate.Options, "recommend.py": recommend.Options}
+
+
+def ended(call, *arguments):
+    """What a call ends with, if not by itself: the exception. What it prints is dropped."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            call(*arguments)
+        except (UserError, SystemExit) as error:
+            return error
+    return None
+
+
+def outcome(call, *arguments):
+    """Make a call, which may end with the help or with a sentence, and with nothing else."""
+    error = ended(call, *arguments)
+    if isinstance(error, SystemExit):
+        assert error.code in (0, None)
+    elif error is not None:
+        assert 0 < len(str(error)) < 2000
+        assert len(str(error).splitlines()) <= 2
+
+
+def words(names):
+    value = st.sampled_from([*NASTY, *models.names(), *PROTOCOLS, "1", "0.5", "2,3", "1980-1989"]) | st.text(max_size=8)
+    option = st.sampled_from(sorted(set(names)))
+    shortened = option.flatmap(lambda name: st.integers(3, len(name)).map(lambda n: name[:n]))
+    return st.lists(option | option | value | shortened | st.builds("{}={}".format, option, value), max_size=7)
+
+
+@pytest.mark.parametrize("script", KINDS)
+def test_any_options_are_parsed_or_refused_with_a_sentence(script):
+    kind = KINDS[script]
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(words(options._names(kind)))
+    def parsed(argv):
+        outcome(options.parse, kind, argv, script, "")
+
+    parsed()
+
+
+@pytest.mark.parametrize("name", ["bias", "itemknn", "ease", "popularity"])
+def test_any_options_of_a_model_are_parsed_or_refused_with_a_sentence(name):
+    config = models.module(name).Config
+
+    @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(words([*options._names(config), *options._names(train.Options)]))
+    def parsed(argv):
+        outcome(train.parse, [name, *argv])
+
+    parsed()
+
+
+def test_any_question_is_answered_or_refused_with_a_sentence(run_of):
+    folder = str(run_of("bias"))
+    asks = ["--user", "--rate", "--like-movie", "--similar-users", "--genre", "--years", "-n", "--min-ratings", "--by"]
+    text = st.sampled_from([*NASTY, "1", "planted 3=5", "Drama", "3=2"]) | st.text(max_size=12)
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(st.sampled_from(asks), text), min_size=1, max_size=4))
+    def asked(pairs):
+        outcome(recommend.main, [word for pair in pairs for word in pair] + ["--run", folder])
+
+    asked()

@@ -1,0 +1,314 @@
+"""Trainings that are killed, disks that fill, files that are damaged, losses that explode: what docs/reliability.md
+promises. The long ones are marked slow."""
+
+import csv
+import hashlib
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, write_checkerboard
+
+import evaluate
+import recommend
+import train
+from utils import runs
+from utils.errors import UserError
+
+QUICK = ("--hidden", "8", "--epochs", "4")
+
+
+def script(name, *arguments, **options):
+    """A script of the repository as a process of its own."""
+    words = [sys.executable, str(REPOSITORY / name), *map(str, arguments)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def weights(folder):
+    """sha256 of what the network of a run has learned."""
+    digest = hashlib.sha256()
+    for name, values in sorted(runs.Run(folder).arrays("latent.npz").items()):
+        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+# -- killed ------------------------------------------------------------------------------------------------------------
+
+TRAININGS = {
+    "keras": ("autorec", "--hidden", "16", "--epochs", "400", "--patience", "400", "--batch-size", "8"),
+    "lbfgs": (
+        "autorec",
+        "--hidden",
+        "16",
+        "--epochs",
+        "250",
+        "--patience",
+        "250",
+        "--optimizer",
+        "lbfgs",
+        "--dropout",
+        "0",
+    ),
+    "alternating": ("recvae", "--hidden", "16,8", "--epochs", "150", "--patience", "150"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_path):
+    write_checkerboard(tmp_path / "data", 120, 60)
+    command = [*TRAININGS[kind], "--data", tmp_path / "data", "--run"]
+    rng, kills = np.random.default_rng(0), 0
+    checkpoints = tmp_path / "killed.checkpoint"
+    while not (tmp_path / "killed" / "MANIFEST").exists():
+        resume = ["--resume"] if any(checkpoints.glob("*.npz")) else []
+        before = {path: path.stat().st_mtime_ns for path in checkpoints.glob("*.npz")}
+        process = script("train.py", *command, tmp_path / "killed", *resume)
+        while kills < 20 and process.poll() is None:
+            time.sleep(0.02)
+            if {path: path.stat().st_mtime_ns for path in checkpoints.glob("*.npz")} != before:
+                time.sleep(rng.uniform(0, 0.7))  # anywhere in an epoch, a checkpoint being written included
+                process.send_signal(signal.SIGKILL)
+                kills += process.wait() == -signal.SIGKILL
+        _, said = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), said
+    whole = script("train.py", *command, tmp_path / "whole")
+    assert whole.wait(600) == 0
+    assert kills == 20
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "killed", "whole"]
+
+
+def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock(planted, tmp_path):
+    folder = tmp_path / "run"
+    command = ["bias", "--data", str(planted[0]), "--run", str(folder)]
+    with runs.locked(folder), pytest.raises(UserError, match="is being trained into by another process"):
+        train.main(command)
+    assert not folder.exists()
+    holder = (
+        "import sys, time; from utils import runs; lock = runs.locked(sys.argv[1]);"
+        "lock.__enter__(); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(folder)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match="is being trained into"):
+        train.main(command)
+    process.kill()
+    process.wait()
+    train.main(command)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+# -- disk full ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bias", "autorec", "blend"])
+def test_a_disk_that_is_full_at_any_write_leaves_what_was_there(name, run_of, planted, tmp_path, capsys):
+    """Files may grow to a limit, which stands for what is left on the disk: another one for each file of the run."""
+    more = {"autorec": QUICK, "blend": ("--parts", "itemknn,bias"), "bias": ()}[name]
+    folder = tmp_path / "run"
+    shutil.copytree(run_of(name, *more), folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    recommend.main(["--user", "1", "--run", str(folder), "--csv", "-"])
+    answer = capsys.readouterr().out
+    limits = sorted({len(content) - 1 for content in before.values()})
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in [0, *limits]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(UserError, match=r"can't be written"):
+                train.main([name, *more, "--data", str(planted[0]), "--run", str(folder)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        capsys.readouterr()
+        recommend.main(["--user", "1", "--run", str(folder), "--csv", "-"])
+        assert capsys.readouterr().out == answer
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left <= {"run", "run.checkpoint", "run.parts"}, left
+    train.main([name, *more, "--data", str(planted[0]), "--run", str(folder)])
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+def test_answers_that_can_not_be_written_leave_nothing(run_of, tmp_path):
+    folder = run_of("autorec", *QUICK)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for arguments in (
+        ["--user", "1", "--json"],
+        ["--user", "1", "--csv"],
+        ["--all-users", "--csv"],
+        ["--all-users", "--parquet"],
+    ):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40, hard))
+        try:
+            with pytest.raises(UserError, match="can't be written"):
+                recommend.main([*arguments, str(tmp_path / "out"), "--run", str(folder)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert list(tmp_path.iterdir()) == []
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def test_two_hundred_flipped_bytes_never_give_a_wrong_answer(run_of, tmp_path, capsys):
+    whole, copy = run_of("autorec", *QUICK), tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    asked = (["--user", "3"], ["--rate", "planted 3=5"], ["--like-movie", "planted 5"])
+    capsys.readouterr()
+
+    def answers():
+        """What the three questions are answered; the sentence of a refusal."""
+        try:
+            for arguments in asked:
+                recommend.main([*arguments, "--run", str(copy), "--csv", "-"])
+        except UserError as error:
+            return str(error)
+        return capsys.readouterr().out
+
+    right, rng, noticed = answers(), np.random.default_rng(1), 0
+    files = sorted(path for path in copy.iterdir())
+    for path in rng.choice(files, 200):
+        content = path.read_bytes()
+        at = int(rng.integers(len(content)))
+        path.write_bytes(content[:at] + bytes([content[at] ^ (1 << int(rng.integers(8)))]) + content[at + 1 :])
+        with pytest.raises(UserError, match=f"{path.name} is damaged|MANIFEST|is no run folder|damaged or missing"):
+            runs.Run(copy).verify()
+        said = answers()
+        noticed += said != right  # a damaged file that is not read changes nothing
+        assert said == right or path.name in said or path.name == "MANIFEST"
+        capsys.readouterr()
+        path.write_bytes(content)
+    assert noticed > 80
+    for path in files:
+        content = path.read_bytes()
+        last_line = content.rstrip(b"\n").rfind(b"\n") + 1 if path.name == "MANIFEST" else len(content) - 1
+        for length in (0, len(content) // 2, last_line):
+            path.write_bytes(content[:length])
+            with pytest.raises(UserError, match=path.name if path.name != "MANIFEST" else "MANIFEST|damaged"):
+                runs.Run(copy).verify()
+        path.write_bytes(content)
+    assert answers() == right
+
+
+def test_no_verify_reads_without_comparing(run_of, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("bias"), folder)
+    text = (folder / "movies.csv").read_text()
+    (folder / "movies.csv").write_text(text.replace("Planted", "Changed"))
+    with pytest.raises(UserError, match=r"movies\.csv is damaged"):
+        recommend.main(["--user", "1", "--run", str(folder)])
+    recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
+    assert "Changed" in capsys.readouterr().out
+
+
+# -- no code from data -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("title", ['=HYPERLINK("http://x")', "+1", "-2+3", "@SUM(A1)", "<script>alert(1)</script>"])
+def test_titles_are_text_in_tables(title, tmp_path, capsys):
+    write_checkerboard(tmp_path / "d")
+    with open(tmp_path / "d" / "movies.csv", "w", newline="") as file:
+        rows = [[m + 1, f"{title} {m}", title] for m in range(24)]
+        csv.writer(file).writerows([["movieId", "title", "genres"], *rows])
+    train.main(["bias", "--data", str(tmp_path / "d"), "--run", str(tmp_path / "run")])
+    capsys.readouterr()
+    recommend.main(["--user", "1", "--run", str(tmp_path / "run"), "--csv", "-"])
+    of_one = capsys.readouterr().out
+    recommend.main(["--all-users", "--run", str(tmp_path / "run"), "--csv", str(tmp_path / "all.csv")])
+    for text in (of_one, (tmp_path / "all.csv").read_text()):
+        for row in list(csv.reader(text.splitlines()))[1:]:
+            assert not any(value.startswith(("=", "+", "@", "-2")) for value in row)
+            assert any(value.removeprefix("'").startswith(title) for value in row)
+
+
+# -- numbers stay numbers ----------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(planted, tmp_path, monkeypatch, capsys):
+    from utils import training
+
+    real, calls = training._finite, []
+
+    def exploding(value, what, number, *where):
+        calls.append(number)
+        return real(np.nan if number == 2 and what == "loss" else value, what, number, *where)
+
+    monkeypatch.setattr(training, "_finite", exploding)
+    command = ["autorec", "--hidden", "8", "--epochs", "9", "--data", str(planted[0]), "--run", str(tmp_path / "run")]
+    with pytest.raises(
+        UserError, match=r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
+    ):
+        train.main(command)
+    run = runs.Run(tmp_path / "run")
+    assert [row["epoch"] for row in run.history] == ["1", "2"]
+    assert not run.config["refit"]
+    recommend.main(["--user", "1", "--run", str(tmp_path / "run")])
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_loss_that_explodes_at_once_leaves_nothing(planted, tmp_path):
+    command = ["autorec", "--hidden", "8", "--optimizer", "sgd", "--learning-rate", "1e30", "--batch-size", "8"]
+    with pytest.raises(UserError, match=r"became (nan|inf) in epoch 1, batch"):
+        train.main([*command, "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- load --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_eight_processes_answer_right_while_a_training_writes_another_run(run_of, planted, tmp_path):
+    folder = run_of("autorec", *QUICK)
+
+    def ask(user):
+        process = script("recommend.py", "--user", user, "--run", folder, "--json", "-")
+        out, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        return [(item["movieId"], item["score"]) for item in json.loads(out)["items"]]
+
+    alone = {user: ask(user) for user in range(1, 9)}
+    training = script("train.py", *TRAININGS["keras"], "--data", planted[0], "--run", tmp_path / "other")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert dict(zip(alone, pool.map(ask, alone), strict=True)) == alone
+    training.communicate()
+    assert training.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_gigabyte_of_garbage_is_refused_without_being_read(tmp_path):
+    with open(tmp_path / "big.csv", "wb") as file:
+        block = np.random.default_rng(0).integers(32, 127, 1 << 20, np.uint8).tobytes().replace(b",", b";")
+        for _ in range(1024):
+            file.write(block)
+    start = time.perf_counter()
+    limit = 4 << 30
+    process = script(
+        "train.py", "bias", "--data", tmp_path / "big.csv", "--run", tmp_path / "run",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    _, said = process.communicate(timeout=600)
+    assert process.returncode == 2, said
+    assert len(said.strip().splitlines()) <= 2
+    assert "big.csv" in said
+    assert time.perf_counter() - start < 60
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_says_nothing_of_a_run_that_is_not_whole(run_of, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("bias"), folder)
+    (folder / "weights.npz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"weights\.npz is damaged"):
+        evaluate.main(["--run", str(folder)])
