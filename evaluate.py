@@ -37,6 +37,10 @@ class Options:
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
     """write a report to look at: one file that needs no network"""
 
+    def __post_init__(self):
+        if self.report and (str(self.report) == "-" or str(self.report) == self.json):
+            raise ValueError("--report takes a file of its own, such as report.html")
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -115,6 +119,7 @@ def judge(run, drawn=False):
             "name": config["protocol"],
             "seed": config["seed"],
             "sha256": config["split_sha256"],
+            "test_sha256": split.test_fingerprint(),
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
             "test_users_with_likes": len(lists.users),
@@ -156,12 +161,10 @@ def draw_stars(run, model, space, errors, facts, drawn):
 
 
 def compare(judged):
-    """Paired differences of every two runs, which must have been judged on the same test ratings; p_holm adjusts each
-    metric's p for the number of pairs."""
+    """Paired differences of every two runs, judged on the same test ratings; p_holm adjusts each metric's p for the
+    number of pairs."""
     rows = []
     for (a, found_a), (b, found_b) in combinations(judged, 2):
-        if why := unlike(a, b):
-            raise UserError(f"{a['run']} and {b['run']} can't be compared: {why}")
         rows.append({"run": a["run"], "less": b["run"], "metrics": bootstrap.differences(found_a, found_b)})
     for name in {name for row in rows for name in row["metrics"]}:
         bootstrap.adjust([row["metrics"][name] for row in rows if name in row["metrics"]])
@@ -171,23 +174,37 @@ def compare(judged):
     return rows
 
 
-def unlike(a, b):
-    """Why two runs were not judged on the same ratings; None where they were."""
-    for what, key, name in (("data", "data", "name"), ("protocol", "protocol", "name"), ("seed", "protocol", "seed")):
-        if a[key][name] != b[key][name]:
-            return f"their {what} is {a[key][name]} and {b[key][name]}, so different ratings were held out"
-    if a["data"]["sha256"] != b["data"]["sha256"]:
-        return f"both are of {a['data']['name']}, but its ratings have changed between them"
-    if a["protocol"]["sha256"] != b["protocol"]["sha256"]:
-        return "the options of their protocol held out different ratings"
-    return None
+def check_comparable(a, b):
+    """Refuse two runs that are not judged on the same ratings, with the reason."""
+    if a.split.test_fingerprint() == b.split.test_fingerprint():
+        return
+    why = "the options of their protocol held out different ratings"
+    if a.config["sha256"] != b.config["sha256"]:
+        why = f"their ratings differ ({a.config['data']} and {b.config['data']})"
+    else:
+        for name in ("protocol", "seed"):
+            if a.config[name] != b.config[name]:
+                why = f"their {name} is {a.config[name]} and {b.config[name]}, so different ratings were held out"
+                break
+    raise UserError(f"{a.folder} and {b.folder} can't be compared: {why}")
 
 
 def main(argv=None):
     """Judge each run, print a table, write what was asked for."""
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    judged = [judge(runs.find(folder, chosen.verify), bool(chosen.report)) for folder in chosen.run or (None,)]
-    facts = {"runs": [one for one, _ in judged], "command": shlex.join(["evaluate.py", *(argv or [])])}
+    for target in filter(None, (chosen.json, chosen.report)):
+        options.check_target(target)
+    opened = [runs.find(folder, chosen.verify) for folder in chosen.run or (None,)]
+    for a, b in combinations(opened, 2):
+        check_comparable(a, b)
+    judged = [judge(run, bool(chosen.report)) for run in opened]
+    command = shlex.join(["evaluate.py", *(argv or [])])
+    facts = {
+        "runs": [one for one, _ in judged],
+        "command": command,
+        "versions": runs.versions(),
+        "git_commit": runs.commit(),
+    }
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)
     if chosen.json:

@@ -137,6 +137,28 @@ def test_p_is_that_of_a_paired_test():
     assert row["p"] == pytest.approx(ttest_1samp(gain, 0).pvalue, rel=0.25)
 
 
+def test_few_users_are_told_from_chance_as_rarely_as_promised():
+    rng, false, covered = np.random.default_rng(16), 0, []
+    for _ in range(60):  # forty slices of twenty users, whose errors are all alike
+        squares = {i: np.zeros(800) for i in range(40)}
+        errors = rng.normal(size=800)
+        for i in squares:
+            squares[i][20 * i : 20 * i + 20] = 1
+        inside = {i: Metric(errors**2 * of, of, root=True) for i, of in squares.items()}
+        outside = {i: Metric(errors**2 * (1 - of), 1 - of, root=True) for i, of in squares.items()}
+        false += any(map(bootstrap.differs, bootstrap.adjust(list(bootstrap.differences(inside, outside).values()))))
+        covered += [row["low"] <= 1 <= row["high"] for row in bootstrap.estimates(inside).values()]
+    assert false <= 9  # 3 expected; without logarithms and t it was 37
+    assert np.mean(covered) > 0.85  # percentiles that are not expanded: .85 at most
+
+
+def test_one_user_tells_nothing():
+    one, other = (Metric(np.array([value, 0, 0]), np.array([1.0, 0, 0])) for value in (1.0, 0.9))
+    row = bootstrap.difference(one, other)
+    assert (row["value"], row["p"]) == (pytest.approx(0.1), 1)
+    assert not bootstrap.differs(row)
+
+
 def test_holm_is_that_of_the_textbook():
     p = [0.01, 0.04, 0.03, 0.005]
     assert bootstrap.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -160,14 +182,14 @@ def test_of_many_equal_pairs_hardly_any_is_called_different():
 
 @pytest.fixture(scope="module")
 def judged():
-    """(hold-out, movies, users' columns, scores) of 60 users, half of whose ratings are hidden."""
+    """(hold-out, movies, users' columns, scores) of 120 users, half of whose ratings are hidden."""
     rng = np.random.default_rng(21)
-    stars = rng.integers(1, 11, (60, 50)) / 2 * (rng.random((60, 50)) < 0.5)
+    stars = rng.integers(1, 11, (120, 50)) / 2 * (rng.random((120, 50)) < 0.5)
     hidden = rng.random(stars.shape) < 0.5
     genres = [["Drama"] if m % 3 else ["War", "Drama"] for m in range(50)]
     movies = Movies(np.arange(50), [""] * 50, [1980 + m % 20 for m in range(50)], genres)
-    users = {"gender": np.array(["F", "M", ""] * 20), "age": np.array(["17", "25", "56", ""] * 15)}
-    return Holdout(sp.csr_array(stars * ~hidden), sp.csr_array(stars * hidden)), movies, users, rng.random((60, 50))
+    users = {"gender": np.array(["F", "M", ""] * 40), "age": np.array(["17", "25", "56", ""] * 30)}
+    return Holdout(sp.csr_array(stars * ~hidden), sp.csr_array(stars * hidden)), movies, users, rng.random((120, 50))
 
 
 def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
@@ -179,7 +201,7 @@ def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
     own = evaluation.lists(lambda given, who: scores[who].copy(), holdout)
     errors = slices.rating_errors(predict, holdout, (0.5, 5))
     parts = slices.slices(holdout.given, movies, users)
-    rows = {(row["by"], row["slice"]): row for row in slices.judge(parts, 60, own, errors)}
+    rows = {(row["by"], row["slice"]): row for row in slices.judge(parts, 120, own, errors)}
     hidden = holdout.hidden.toarray()
     whole = evaluation.ranking_metrics(lambda given, who: scores[who].copy(), holdout)["ndcg@100"]
 
@@ -195,7 +217,7 @@ def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
     assert found["ndcg@100"]["value"] == pytest.approx(whole.total[women].sum() / whole.count[women].sum())
     of_war = np.array(["War" in names for names in movies.genres])
     gains = []
-    for user in range(60):
+    for user in range(120):
         liked = {m for m in range(50) if hidden[user, m] > 3.5}
         order = sorted((m for m in range(50) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
         for movie in liked:
@@ -219,7 +241,7 @@ def test_a_slice_that_is_worse_is_named_and_equal_ones_are_not(judged):
     hidden = holdout.hidden.tocoo()
     rng = np.random.default_rng(3)
     noise = rng.choice([-0.5, 0.5], hidden.nnz) * np.where(users["gender"][hidden.row] == "M", 3, 1)
-    rows = slices.judge(slices.slices(holdout.given, movies, users), 60, None, (hidden.row, hidden.col, noise))
+    rows = slices.judge(slices.slices(holdout.given, movies, users), 120, None, (hidden.row, hidden.col, noise))
     named = {(row["by"], row["slice"]) for row in rows if "rmse" in row["differs"]}
     assert ("gender", "M") in named
     assert not {by for by, _ in named} & {"genre", "decade"}

@@ -4,18 +4,21 @@ import html.parser
 import json
 import shutil
 import sys
+import time
 import types
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BUNDLED
+from conftest import BUNDLED, random_ratings, real
 
 import evaluate
 import train
-from utils import atlas, reconstruction, runs
+from utils import atlas, bootstrap, reconstruction, runs, splits
+from utils.bootstrap import Metric
 from utils.errors import UserError
 from utils.latent import LatentSpace
 from utils.training import curves
@@ -107,18 +110,47 @@ def test_runs_are_compared_with_p_adjusted_and_a_verdict(written):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"data": {"name": "other"}}, "their data is .* and other"),
-        ({"protocol": {"name": "strong"}}, "their protocol is random and strong"),
-        ({"protocol": {"seed": 7}}, "their seed is 0 and 7"),
-        ({"data": {"sha256": "0"}}, "both are of .*, but its ratings have changed"),
-        ({"protocol": {"sha256": "0"}}, "the options of their protocol"),
+        ({"sha256": "1", "data": "other"}, r"their ratings differ \(a and other\)"),
+        ({"protocol": "strong"}, "their protocol is random and strong"),
+        ({"seed": 7}, "their seed is 0 and 7"),
+        ({}, "the options of their protocol"),
     ],
 )
-def test_runs_that_can_not_be_compared_say_why(written, change, said):
-    a = written[1]["runs"][0]
-    b = a | {key: a[key] | values for key, values in change.items()}
-    with pytest.raises(UserError, match=f"can't be compared: {said}"):
-        evaluate.compare([(a, {}), (b, {})])
+def test_runs_that_can_not_be_compared_say_why(change, said):
+    def opened(folder, test, **config):
+        split = types.SimpleNamespace(test_fingerprint=lambda: test)
+        return types.SimpleNamespace(folder=folder, split=split, config=config)
+
+    config = {"data": "a", "sha256": "0", "protocol": "random", "seed": 0}
+    a, same = opened("A", "x", **config), opened("S", "x", **config | change)
+    with pytest.raises(UserError, match=f"A and B can't be compared: {said}"):
+        evaluate.check_comparable(a, opened("B", "y", **config | change))
+    assert evaluate.check_comparable(a, same) is None  # whatever else differs, they are judged on the same ratings
+
+
+def test_what_is_judged_is_what_makes_runs_comparable():
+    def fingerprint(table, **options):
+        return splits.split(table, "random", splits.Options(**options)).test_fingerprint()
+
+    table = random_ratings()
+    assert fingerprint(table) == fingerprint(replace(table, timestamp=np.arange(len(table))))
+    assert fingerprint(table) == fingerprint(table, validation_share=0.2)
+    changed = [fingerprint(table, seed=1), fingerprint(table, test_share=0.2)]
+    changed.append(fingerprint(replace(table, movie_ids=table.movie_ids + 1)))
+    changed.append(fingerprint(replace(table, rating=np.roll(table.rating, 1))))
+    assert len({fingerprint(table), *changed}) == 5
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_judged(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "judge", lambda *_: pytest.fail("judged"))
+    for arguments, said in (
+        (["--report", str(tmp_path / "no" / "r.html")], "can't be written"),
+        (["--report", str(tmp_path)], "is a folder"),
+        (["--report", "-"], "takes a file of its own"),
+        (["--report", str(tmp_path / "x"), "--json", str(tmp_path / "x")], "takes a file of its own"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate.main(["--run", str(folder), *arguments])
 
 
 @pytest.mark.parametrize("name", ["ease", "bayesfm", "popularity"])
@@ -173,9 +205,13 @@ def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_pat
     plots = page.locator(".plot")
     assert plots.count() == page.locator(".plot .main-svg").count() // 3 > 10
     assert all(one.get_attribute("aria-label") for one in plots.all())
+    labels = page.locator(f"#{page.locator('.switch button').first.get_attribute('data-for')} g.text text")
+    assert sum(bool(text.strip()) for text in labels.all_text_contents()) > 3  # titles, before anything is touched
     page.get_by_role("button", name="decade").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=tmp_path / "report.png", full_page=True)
+    page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
     page.close()
     assert said == []
     assert requests == [written[0].as_uri()]
@@ -191,8 +227,8 @@ def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of):
     assert lines[0]["epoch"] == [1, 2, 3]
     assert lines[0]["judged"]["val_rmse"] == [float(row["val_rmse"]) for row in run.history if row["phase"] == "train"]
     assert lines[1]["judged"] == {}
-    assert run.path("learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    assert not runs.Run(run_of("bias")).holds("learning_curve.png")
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert not (run_of("bias") / "learning_curve.png").exists()
 
 
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
@@ -248,18 +284,18 @@ def test_dimensions_say_what_they_carry_and_lean_to():
     assert rows[0]["away_from"]["genre"] == "Comedy"
 
 
-def test_the_map_is_that_of_scikit_learns_principal_components():
+def test_the_map_is_that_of_scikit_learns_principal_components(monkeypatch):
     from sklearn.decomposition import PCA
 
     vectors = np.random.default_rng(2).normal(size=(80, 6)) * [5, 3, 1, 1, 1, 1]
     seen = vectors - vectors.mean(axis=0)
     seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+    for name in ("umap", "openTSNE"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if not installed
     method, places = atlas.embedded(vectors)
-    expected = PCA(2, svd_solver="full").fit(seen).components_
-    # the directions are those of the second moment: the mean of unit vectors is near 0, not 0
-    assert method == "PCA" or pytest.skip("umap-learn or openTSNE is installed")
-    fitted = np.linalg.lstsq(seen, places, rcond=None)[0].T
-    assert np.abs((expected * fitted).sum(axis=1)) == pytest.approx([1, 1], abs=0.05)
+    expected = PCA(2, svd_solver="full").fit_transform(seen)
+    assert method == "PCA"
+    np.testing.assert_allclose(np.abs(places), np.abs(expected), atol=1e-6)
 
 
 def test_an_installed_umap_is_asked(monkeypatch):
@@ -303,3 +339,21 @@ def test_the_report_of_the_bundled_data_takes_less_than_8_mb(tmp_path):
     train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(folder)])
     evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
     assert Path(tmp_path / "r.html").stat().st_size < 8e6
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_report_of_ml_1m_takes_less_than_8_mb(tmp_path):
+    folder = tmp_path / "run"
+    train.main(["autorec", *QUICK, "--data", str(real("ml-1m")), "--run", str(folder)])
+    evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
+    assert Path(tmp_path / "r.html").stat().st_size < 8e6
+
+
+def test_intervals_of_ml_1ms_users_take_less_than_two_seconds():
+    rng, n = np.random.default_rng(0), 6040
+    metrics = {i: Metric(rng.random(n), np.ones(n), root=i % 2 == 0) for i in range(13)}
+    bootstrap.resampled.cache_clear()
+    start = time.process_time()
+    bootstrap.estimates(metrics)
+    assert time.process_time() - start < 2

@@ -87,6 +87,7 @@ def embedded(vectors):
         except ImportError:
             pass
     seen = unit(vectors - vectors.mean(axis=0))  # by direction, as cosines see them
+    seen -= seen.mean(axis=0)
     _, directions = np.linalg.eigh((seen.T @ seen).astype(np.float64))
     found = seen @ directions[:, :-3:-1]
     return "PCA", np.pad(found, ((0, 0), (0, 2 - found.shape[1])))

@@ -102,7 +102,8 @@ def novelty(top, popularity, n_users):
 
 
 def diversity(top, vectors):
-    """(n,) intra-list diversity: the mean of 1 - cosine over all pairs of a list (Ziegler et al., WWW 2005), in [0, 2];
+    """(n,) intra-list diversity: the mean of 1 - cosine over all pairs of a list, in [0, 2] (Ziegler et al., WWW 2005,
+    sum up similarities instead);
     movies without a direction (no genres, nothing known) are left out, nan where no pair is left."""
     seen = unit(vectors)
     there = (top >= 0) & np.append(np.any(seen != 0, axis=1), False)[top]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from dataclasses import fields, is_dataclass
@@ -147,6 +148,14 @@ def _gathered(argv, several):
 def _unknown(argument, names):
     near = get_close_matches(argument, names, 1, 0.7)
     return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
+
+
+def check_target(target):
+    """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
+    place = Path(target).resolve()
+    if str(target) != "-" and (place.is_dir() or not os.access(place.parent, os.W_OK)):
+        why = "it is a folder" if place.is_dir() else f"there is no folder {place.parent} to write to"
+        raise UserError(f"{target}: can't be written ({why})")
 
 
 def write_text(target, text):

@@ -33,7 +33,7 @@ from utils.ratings import Ratings
 from utils.splits import Split
 
 RUNS = Path("runs")
-ADDED = ("reconstruction.png",)  # what evaluate.py puts beside the files of MANIFEST
+ADDED = ("learning_curve.png", "reconstruction.png")  # pictures, which lie beside the files of MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of, pictures aside
 FORMAT = 4  # raised when what is written changes; runs of an older or a newer format are refused
 
@@ -225,7 +225,7 @@ def save(folder, model, split, data, config, history, chosen):
         facts |= {
             "sha256": table.fingerprint(),
             "split_sha256": split.fingerprint(),
-            "versions": _versions(),
+            "versions": versions(),
             "git_commit": commit(),
         }
         (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -249,7 +249,7 @@ def _replacing(folder):
     try:
         yield new
         lines = []
-        for path in sorted(path for path in new.rglob("*") if path.is_file()):
+        for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in ADDED):
             with open(path, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
@@ -293,9 +293,21 @@ def _all():
     return [path.parent for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
 
 
-def _versions():
+def versions():
+    """{library: version} of what figures may depend on."""
     found = {}
-    for name in ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn", "myfm"):
+    for name in (
+        "tensorflow",
+        "keras",
+        "numpy",
+        "scipy",
+        "pandas",
+        "scikit-learn",
+        "myfm",
+        "matplotlib",
+        "plotly",
+        "jinja2",
+    ):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

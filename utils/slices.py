@@ -11,6 +11,7 @@ from utils.side import AGES
 
 RANGES = ((0, 0), (1, 4), (5, 19), (20, 99), (100, None))  # numbers of known ratings
 FEWEST = 10  # users that a slice needs: an interval of fewer says nothing
+ENOUGH = 20  # users, counted as `Metric.users` does, that it takes to call a slice different
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def judge(parts, n_users, lists=None, errors=None):
         for name, (own, rest) in _both(part, n_users, lists, errors).items():
             if np.count_nonzero(own.count) >= FEWEST:
                 inside[i, name] = own
-                if np.count_nonzero(rest.count) >= FEWEST:
+                if min(own.users, rest.users) >= ENOUGH:
                     outside[i, name] = rest
     figures, less = bootstrap.estimates(inside), bootstrap.differences(inside, outside)
     for name in {name for _, name in less}:

@@ -55,6 +55,18 @@ class Split:
         """sha256 (hex) of the ratings, their order and the part each belongs to."""
         return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
 
+    def test_fingerprint(self):
+        """sha256 (hex) of what is judged: the test ratings and, of the users they are of, what is given. It is the same
+        for splits that differ in nothing but what is validation."""
+        given, hidden, digest = self.test.given, self.test.hidden, hashlib.sha256()
+        for ids in (self.ratings.user_ids, self.ratings.movie_ids):
+            digest.update("\n".join(map(str, ids.tolist())).encode() + b"\0")
+        for matrix in (hidden, given[np.flatnonzero(np.diff(hidden.indptr))]):
+            cells = matrix.sorted_indices()
+            for part, kind in ((cells.indptr, "<i8"), (cells.indices, "<i8"), (cells.data, "<f4")):
+                digest.update(np.ascontiguousarray(part, kind).tobytes())
+        return digest.hexdigest()
+
     def _matrix(self, *parts):
         return self.ratings.matrix(np.isin(self.part, parts))
 

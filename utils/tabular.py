@@ -75,7 +75,8 @@ def figures(facts, names, title, digits):
     table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(label(name).replace("diversity", "div."), justify="right")  # which fits into 80 columns
+        heading = label(name).replace("diversity", "div.").replace("Coverage", "Cover.")  # which fits into 80 columns
+        table.add_column(heading, justify="right")
     for i, (row, _, found, baseline) in enumerate(rows):
         cells = [f"{found[name]['value']:.{digits}f}" if name in found else "" for name in names]
         last = not baseline and (i + 1 == len(rows) or rows[i + 1][3])

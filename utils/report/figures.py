@@ -3,18 +3,21 @@
 Text colours and grids are left to the page, which knows whether it is dark. What is told apart by a colour is told
 apart by a shape, too; the colours are those of Okabe and Ito."""
 
-from html import escape
+from collections import Counter
+from functools import partial
+from html import escape as escaped
 from itertools import pairwise
 
 from utils.movies import spoken
 from utils.report.pictures import COLOURS
 from utils.tabular import label
 
+escape = partial(escaped, quote=False)  # Plotly takes < > & for markup, quotes for what they are
 BLUE = "#2f86c6"  # seen well on white and on black
 GREY = "#8a8f98"
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 OLD = 1950  # decades before this one share a colour
-DECADES = ("#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#e69f00", "#d55e00")
+DECADES = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#e6c229", "#e69f00", "#d55e00")
 DASHES = ("solid", "dash", "dot", "dashdot")
 BARE = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": False, "ticks": ""}
 ROW = 24  # pixels that a row of a plot of slices takes
@@ -24,9 +27,8 @@ def plots(facts):
     """{name of a place on the page: [plot, ...]} of one judged run. A plot: {"alt": what it shows in words, "height",
     "data", "layout"}."""
     pictured, found = facts["pictured"], {"learning": _learning(facts["learning"])}
-    found["slices"] = [
-        plot for by in dict.fromkeys(row["by"] for row in facts["slices"][1:]) for plot in _slices(facts, by)
-    ]
+    kinds = Counter(row["by"] for row in facts["slices"])
+    found["slices"] = [plot for by, several in kinds.items() if several > 1 for plot in _slices(facts, by)]
     if "stars" in facts:
         found["block"] = _blocks(pictured["block"])
         found["stars"] = [_violins(pictured["violins"], facts["stars"]), _calibration(facts["stars"]["calibration"])]
@@ -91,7 +93,7 @@ def _slices(facts, by):
             "type": "scatter",
             "mode": "markers",
             "x": [value["value"] for value in values],
-            "y": [row["slice"] for row in own],
+            "y": [escape(row["slice"]) for row in own],
             "customdata": [[value["low"], value["high"], value["n"]] for value in values],
             "hovertemplate": "%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f}), n %{customdata[2]:,}"
             "<extra></extra>",
@@ -127,7 +129,7 @@ def _blocks(block):
     known = [stars for row in original for stars in row if stars is not None]
     low, high = min(known, default=0), max(known, default=1)
     reach = max((abs(value) for row in error for value in row if value is not None), default=1)
-    users, movies = [f"user {user}" for user in block["users"]], [escape(title) for title in block["movies"]]
+    users, movies = [escape(f"user {user}") for user in block["users"]], [escape(title) for title in block["movies"]]
     panels = (
         ("original ratings (blank: not rated)", original, "Viridis", low, high),
         ("reconstruction", rebuilt, "Viridis", low, high),
@@ -230,7 +232,7 @@ def _map(found, of):
             "type": "scatter",
             "mode": "text",
             "meta": "labels",
-            "text": [""] * len(points),
+            "text": [" "] * len(points),
             "textposition": "top center",
             "textfont": {"size": 11},
         }
@@ -246,7 +248,7 @@ def _coloured(points, by, of):
     groups = {}
     for point in points:
         groups.setdefault(_group(point, by), []).append(point)
-    order = sorted(groups, key=lambda name: (name is None, str(name)))
+    order = sorted(groups, key=lambda name: (name is None, not str(name).startswith("before"), str(name)))
     order = [*order[-1:], *order[:-1]] if None in groups else order  # what is not told apart lies below
     found = []
     for name in order:
@@ -257,7 +259,7 @@ def _coloured(points, by, of):
         marker = {
             "size": [4 + min(point["ratings"], 400) ** 0.5 / 3 for point in own],
             "color": GREY if plain else colours[at % len(colours)],
-            "symbol": "circle" if plain or by == "decade" else SHAPES[at % len(SHAPES)],
+            "symbol": "circle" if plain else SHAPES[at % len(SHAPES)],
             "opacity": 0.35 if plain else 0.8,
             "line": {"width": 0.5, "color": "rgba(128,128,128,.7)"},
         }

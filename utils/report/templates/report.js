@@ -25,7 +25,7 @@ function label(place) {
   if (index < 0) return;
   const { x, y, customdata } = place.data[index];
   const { xaxis, yaxis } = place._fullLayout;
-  const taken = [], text = customdata.map(() => "");
+  const taken = [], text = customdata.map(() => " ");
   const most = Math.max(8, Math.round(xaxis._length * yaxis._length / 12000));
   for (let i = 0; i < x.length && taken.length < most; i++) {
     const left = xaxis.l2p(x[i]), top = yaxis.l2p(y[i]) - 12, half = customdata[i].length * 3.1 + 4;
@@ -62,4 +62,12 @@ for (const button of document.querySelectorAll(".switch button")) {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
 matchMedia("print").addEventListener("change", retheme);
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+  // paper has another width than the window, and the plots keep the size they were drawn in
+  for (const grid of document.querySelectorAll(".plots")) grid.style.gridTemplateColumns = getComputedStyle(grid).gridTemplateColumns;
+});
+addEventListener("afterprint", () => {
+  for (const grid of document.querySelectorAll(".plots")) grid.style.gridTemplateColumns = "";
+});
 Promise.all([...document.querySelectorAll(".plot")].map(draw)).then(() => { document.body.dataset.drawn = "yes"; });
