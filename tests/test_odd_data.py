@@ -54,6 +54,8 @@ def marked(name):
 @pytest.mark.parametrize("name", map(marked, models.names()))
 def test_every_model_lives_with_odd_data(name, kind, tmp_path, capsys):
     (tmp_path / "r.csv").write_text("\n".join(["userId,movieId,rating", *KINDS[kind]]) + "\n")
+    titles = [f"{m},Movie {m} (19{60 + abs(m)}),{'Drama' if m % 2 else 'Comedy|War'}" for m in range(-10, 31)]
+    (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")
     run = str(tmp_path / "run")
     with eagerly(), warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
