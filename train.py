@@ -215,9 +215,9 @@ def main(argv=None):
             history, preferred, refitted = fit(model, split, training, chosen.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
+        runs.save(folder, model, split, data, facts, history, preferred)
         if training.tensorboard and model.has_latent_space:
             projector.write(training.tensorboard, model.latent, data)
-        runs.save(folder, model, split, data, facts, history, preferred)
         where = f"{folder}, replacing the earlier run there" if replaced else folder
         tell(model, preferred, f"{name} trained in {seconds:.0f} s, saved in {where}", console)
         if training.failed or not training.interrupted:

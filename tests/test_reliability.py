@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_there(name, run_of, pl
     capsys.readouterr()
     recommend.main(["--user", "1", "--run", str(folder), "--csv", "-"])
     answer = capsys.readouterr().out
-    limits = sorted({len(content) - 1 for content in before.values()})
+    limits = sorted({len(content) * 3 // 4 for content in before.values()})
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for limit in [0, *limits]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -156,6 +156,24 @@ def test_answers_that_can_not_be_written_leave_nothing(run_of, tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [40, 4000])
+def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("autorec", *QUICK), folder)
+    (folder / "reconstruction.png").write_bytes(b"earlier")
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(UserError, match="can't be written"):
+            evaluate.main(
+                ["--run", str(folder), "--report", str(tmp_path / "r.html"), "--json", str(tmp_path / "r.json")]
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert (folder / "reconstruction.png").read_bytes() == b"earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from utils import options
 from utils.training import curves
 
 BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
@@ -81,6 +82,5 @@ def reconstruction(path, block, predicted, actual, scale):
     )
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, dpi=110, format="png")
-    beside.replace(path)
+    with options.whole(path) as beside:
+        figure.savefig(beside, dpi=110, format="png")

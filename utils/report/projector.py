@@ -2,12 +2,21 @@
 
 import numpy as np
 
+from utils.errors import UserError
+
 CONFIG = 'embeddings {{\n  tensor_name: "{0}"\n  tensor_path: "{0}.tsv"\n  metadata_path: "{0}-names.tsv"\n}}\n'
 
 
 def write(folder, space, data):
     """Write the vectors of a `LatentSpace` with the titles of movies and the ids of users into a folder of
     TensorBoard's logs. data: the `Dataset`."""
+    try:
+        _write(folder, space, data)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}; the run itself is saved") from None
+
+
+def _write(folder, space, data):
     folder.mkdir(parents=True, exist_ok=True)
     movies, users = data.movies, data.ratings.user_ids
     years = ["" if year is None else year for year in movies.years]
