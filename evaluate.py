@@ -13,7 +13,7 @@ import tyro
 
 import models
 from models._blended import saved as answering
-from utils import atlas, bootstrap, evaluation, methods, options, reconstruction, runs, slices, tabular
+from utils import atlas, bootstrap, evaluation, methods, options, reconstruction, runs, slices, tabular, verdicts
 from utils.answers import samples
 from utils.beyond import beyond
 from utils.errors import UserError
@@ -54,11 +54,17 @@ class Mean:
         return np.full(len(users), self.stars)
 
 
-def rating_metrics(model, split):
-    """{name: `Metric`} of the test ratings; {} of a model that predicts none, or where only likes are hidden."""
+def predicted(model, split):
+    """The `Predicted` of the test ratings; None of a model that predicts none, or where only likes are hidden."""
     if not model.predicts_ratings or split.holds_users_out:
-        return {}
-    return evaluation.rating_metrics(model.predict, split.test, split.ratings.scale)
+        return None
+    return evaluation.predicted(model.predict, split.test, split.ratings.scale)
+
+
+def rating_metrics(model, split):
+    """{name: `Metric`} of the test ratings; {} where there is nothing `predicted`."""
+    guess = predicted(model, split)
+    return evaluation.of_predicted(guess, split.ratings.shape[0]) if guess else {}
 
 
 def of_baselines(split, refitted, of_lists):
@@ -94,7 +100,8 @@ def judge(run, drawn=False):
     if not test.hidden.nnz:
         why = "it was trained on every rating" if config["protocol"] == "all" else "the data is too small for a test"
         raise UserError(f"{run.folder} can't be judged: {why} (protocol {config['protocol']})")
-    model, saved = models.load(run), answering(run)
+    saved = answering(run)
+    model = saved.model
     space, shares = model.latent if model.has_latent_space else None, genre_shares(run.movies)
 
     def of_lists(score):
@@ -105,10 +112,10 @@ def judge(run, drawn=False):
     scorers = methods.scorers(model, test, split.trained_users, methods.neighbourhoods(chosen))
     ways = {method: of_lists(score) for method, score in scorers.items()}
     lists, own = ways[chosen["best"]]
-    stars = rating_metrics(model, split)
-    found = stars | own
+    guess = predicted(model, split)
+    found = (evaluation.of_predicted(guess, n_users) if guess else {}) | own
     baselines = of_baselines(split, config["refit"], of_lists)
-    errors = slices.rating_errors(model.predict, test, ratings.scale) if stars else None
+    errors = (guess.users, guess.movies, guess.stars - guess.actual) if guess else None
 
     facts = {
         "run": str(run.folder),
@@ -137,27 +144,26 @@ def judge(run, drawn=False):
         "samples": samples(saved, lists.users),
         "made": {name: config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
-    facts["said"] = tabular.said(facts)
+    facts["said"] = verdicts.said(facts)
     if drawn:
         facts["pictured"] = {}
-    if stars:
-        draw_stars(run, model, space, errors, facts, drawn)
+    if guess:
+        draw_stars(run, model, space, guess, facts, drawn)
     if drawn and space:
         facts["pictured"] |= {"movies": atlas.movie_map(saved), "users": atlas.user_map(saved)}
     facts["seconds"] = {"train": config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, found
 
 
-def draw_stars(run, model, space, errors, facts, drawn):
-    """Put what was predicted beside what was given, into reconstruction.png and the facts."""
-    split, (users, movies, error) = run.split, errors
-    scale, actual = split.ratings.scale, split.test.hidden[users, movies]
-    predicted = actual + error
+def draw_stars(run, model, space, guess, facts, drawn):
+    """Put what was `Predicted` beside what was given, into reconstruction.png and the facts."""
+    split, actual, stars = run.split, guess.actual, guess.stars
+    n_users, scale = split.ratings.shape[0], split.ratings.scale
     block = reconstruction.block(model.predict, split, run.movies, space and (space.users, space.movies))
-    pictures.reconstruction(run.folder / "reconstruction.png", block, predicted, actual, scale)
-    facts["stars"] = reconstruction.predicted_beside_actual(users, predicted, actual, split.ratings.shape[0], scale)
+    pictures.reconstruction(run.folder / "reconstruction.png", block, stars, actual, scale)
+    facts["stars"] = reconstruction.predicted_beside_actual(guess.users, stars, actual, n_users, scale)
     if drawn:
-        facts["pictured"] |= {"block": block, "violins": reconstruction.violins(predicted, actual)}
+        facts["pictured"] |= {"block": block, "violins": reconstruction.violins(stars, actual)}
 
 
 def compare(judged):
@@ -170,7 +176,7 @@ def compare(judged):
         bootstrap.adjust([row["metrics"][name] for row in rows if name in row["metrics"]])
     for row in rows:
         for name, less in row["metrics"].items():
-            less["verdict"] = tabular.verdict(name, less)
+            less["verdict"] = verdicts.verdict(name, less)
     return rows
 
 
@@ -213,7 +219,7 @@ def main(argv=None):
         options.write_text(chosen.report, page.html(facts))
     if chosen.json == "-":
         return
-    tabular.print_judged(facts, tabular.console())
+    verdicts.print_judged(facts, tabular.console())
     print(f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html")
 
 

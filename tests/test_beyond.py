@@ -199,7 +199,8 @@ def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
         return 3 + scores[who, what]
 
     own = evaluation.lists(lambda given, who: scores[who].copy(), holdout)
-    errors = slices.rating_errors(predict, holdout, (0.5, 5))
+    guess = evaluation.predicted(predict, holdout, (0.5, 5))
+    errors = guess.users, guess.movies, guess.stars - guess.actual
     parts = slices.slices(holdout.given, movies, users)
     rows = {(row["by"], row["slice"]): row for row in slices.judge(parts, 120, own, errors)}
     hidden = holdout.hidden.toarray()

@@ -4,7 +4,7 @@ import numpy as np
 
 from utils import answers
 from utils.latent import unit
-from utils.lists import genre_shares
+from utils.ratings import likes
 
 KNOWN = 12  # best-known movies whose neighbours are shown
 NEAR = 5  # neighbours of each
@@ -20,7 +20,7 @@ def about(saved):
     pool = np.flatnonzero(count >= min(FEW, count.max()))
     return {
         "dimensions": dimensions(saved.space.movies, saved.run.movies.genres, pool),
-        "neighbours": neighbours(saved),
+        "neighbours": neighbours(saved, count),
     }
 
 
@@ -56,9 +56,9 @@ def _flags(genres):
     return [every[i] for i in common], flags[:, common]
 
 
-def neighbours(saved):
-    """The KNOWN most rated movies with the NEAR movies nearest to each, as `answers.movies_like` says them."""
-    count = answers.known_count(saved.split)
+def neighbours(saved, count):
+    """The KNOWN most rated movies with the NEAR movies nearest to each, as `answers.movies_like` says them.
+    count: known ratings of each."""
     most = np.argsort(-count, kind="stable")[:KNOWN]
     found = [answers.movies_like(saved, movie, NEAR) for movie in most[count[most] > 0].tolist()]
     return [
@@ -135,15 +135,12 @@ def telling(vectors, genres):
 def user_map(saved):
     """The map of users that were trained on, a fixed sample of at most MOST: {"method", "points": [{"user", "x", "y",
     "genre", "ratings"}]}; genre is the one that their likes have most above what all likes have."""
-    split, shares = saved.split, genre_shares(saved.run.movies)
+    split, shares = saved.split, saved.genre_shares
     users = split.trained_users
     if len(users) > MOST:
         users = np.sort(np.random.default_rng(0).choice(users, MOST, replace=False))
-    names = sorted({name for genres in saved.run.movies.genres for name in genres})
-    known = split.known
-    liked = known.copy()
-    liked.data = (known.data > split.ratings.like).astype(np.float64)
-    mix = liked @ shares
+    names, known = saved.run.movies.genre_names, split.known
+    mix = likes(known, split.ratings.like) @ shares
     overall = mix.sum(axis=0) / max(mix.sum(), 1)
     own = mix[users] / np.maximum(mix[users].sum(axis=1, keepdims=True), 1)
     above = own - overall

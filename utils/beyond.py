@@ -10,6 +10,7 @@ import numpy as np
 from utils.bootstrap import Metric, Overall
 from utils.latent import unit
 from utils.lists import divergence
+from utils.ratings import likes
 
 N = 10
 ABOUT = {
@@ -103,8 +104,8 @@ def novelty(top, popularity, n_users):
 
 def diversity(top, vectors):
     """(n,) intra-list diversity: the mean of 1 - cosine over all pairs of a list, in [0, 2] (Ziegler et al., WWW 2005,
-    sum up similarities instead);
-    movies without a direction (no genres, nothing known) are left out, nan where no pair is left."""
+    sum up similarities instead); movies without a direction (no genres, nothing known) are left out, nan where no pair
+    is left."""
     seen = unit(vectors)
     there = (top >= 0) & np.append(np.any(seen != 0, axis=1), False)[top]
     k = there.sum(axis=1)
@@ -134,9 +135,7 @@ def popularity_lift(top, given, popularity, users):
 def calibration(top, given, like, shares):
     """(n,) KL(genres of the user's likes || genres of the list), the latter smoothed (Steck, RecSys 2018, with
     alpha = .01, all ratings and places weighing the same); nan where no genre is known of either."""
-    liked = given.copy()
-    liked.data = (given.data > like).astype(np.float64)
-    wanted, found = liked @ shares, np.zeros((len(top), shares.shape[1]))
+    wanted, found = likes(given, like) @ shares, np.zeros((len(top), shares.shape[1]))
     for column in top.T:
         found += np.where(column[:, None] >= 0, shares[column], 0)
     values = np.full(len(top), np.nan)

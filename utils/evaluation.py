@@ -23,15 +23,34 @@ class Lists:
     hidden: object
 
 
-def rating_metrics(predict, holdout, scale):
-    """{"mse", "rmse", "mae"} of the hidden ratings, predictions clipped to the data's own scale. `predict` is a model's
-    `predict(given, users, movies)`."""
+@dataclass(frozen=True)
+class Predicted:
+    """Test ratings beside what is predicted for them, (n,) each: users, movies: indices; actual, stars: predictions,
+    clipped to the data's own scale."""
+
+    users: np.ndarray
+    movies: np.ndarray
+    actual: np.ndarray
+    stars: np.ndarray
+
+
+def predicted(predict, holdout, scale):
+    """The `Predicted` of the hidden ratings. `predict` is a model's `predict(given, users, movies)`."""
     hidden = holdout.hidden.tocoo()
     stars = np.clip(predict(holdout.given, hidden.row, hidden.col), *scale)
-    n = holdout.hidden.shape[0]
-    count = np.bincount(hidden.row, minlength=n)
-    squared = np.bincount(hidden.row, metrics.squared_error(hidden.data, stars), n)
-    absolute = np.bincount(hidden.row, metrics.absolute_error(hidden.data, stars), n)
+    return Predicted(hidden.row, hidden.col, hidden.data, stars)
+
+
+def rating_metrics(predict, holdout, scale):
+    """{"mse", "rmse", "mae"} of the hidden ratings; the arguments are those of `predicted`."""
+    return of_predicted(predicted(predict, holdout, scale), holdout.hidden.shape[0])
+
+
+def of_predicted(found, n_users):
+    """The rating metrics of what is `Predicted` in a data of so many users."""
+    count = np.bincount(found.users, minlength=n_users)
+    squared = np.bincount(found.users, metrics.squared_error(found.actual, found.stars), n_users)
+    absolute = np.bincount(found.users, metrics.absolute_error(found.actual, found.stars), n_users)
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
 
 

@@ -63,7 +63,7 @@ def allowed(movies, options, count):
     """Bool (n_movies,): the movies that the options let through. count: known ratings of each."""
     fits = count >= options.min_ratings
     if options.genre:
-        known = {name.casefold(): name for names in movies.genres for name in names}
+        known = {name.casefold(): name for name in movies.genre_names}
         for name in options.genre:
             if name.casefold() not in known:
                 near = get_close_matches(name.casefold(), known, 1)
@@ -141,7 +141,7 @@ def divergence(wanted, found):
 
 def genre_shares(movies):
     """(n_movies, n_genres): each movie divided evenly among its genres; all 0 where it has none."""
-    place = {name: i for i, name in enumerate(sorted({name for names in movies.genres for name in names}))}
+    place = {name: i for i, name in enumerate(movies.genre_names)}
     shares = np.zeros((len(movies.genres), len(place)))
     for row, names in zip(shares, movies.genres, strict=True):
         for name in names:

@@ -62,6 +62,11 @@ class Movies:
         titles = [str(i) if ids.dtype.kind == "U" else f"movie {i}" for i in ids]
         return cls(ids, titles, [None] * len(ids), [[] for _ in ids])
 
+    @property
+    def genre_names(self):
+        """Every genre that a movie has, sorted."""
+        return sorted({name for names in self.genres for name in names})
+
     def describe(self, index):
         """The facts about the movie at `index` as plain Python values: movieId, title, year, genres."""
         return {

@@ -4,7 +4,7 @@ A matrix cell holds the stars of one rating; 0 means *not rated*, which is why a
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,6 +46,11 @@ class Ratings:
 
         cells = (self.user[where], self.movie[where])
         return sp.csr_array((self.rating[where], cells), shape=self.shape, dtype=np.float32)
+
+    def only(self, where):
+        """The table of the ratings that `where` (a mask) picks; its users and movies stay."""
+        times = None if self.timestamp is None else self.timestamp[where]
+        return replace(self, user=self.user[where], movie=self.movie[where], rating=self.rating[where], timestamp=times)
 
     def fingerprint(self):
         """sha256 (hex) of ids, cells and stars in user-movie order: the same whatever file the table came from."""

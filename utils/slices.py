@@ -34,7 +34,7 @@ def slices(given, movies, users=None):
         *_by_count("ratings of the user", "users", activity),
         *_by_count("ratings of the movie", "movies", popularity),
     ]
-    for genre in sorted({name for names in movies.genres for name in names}):
+    for genre in movies.genre_names:
         found.append(Slice("genre", genre, "movies", np.array([genre in names for names in movies.genres])))
     decades = np.array([year // 10 * 10 if year else 0 for year in movies.years])
     found += [Slice("decade", f"{decade}s", "movies", decades == decade) for decade in np.unique(decades) if decade]
@@ -63,24 +63,18 @@ def _by_value(column, values):
     ]
 
 
-def rating_errors(predict, holdout, scale):
-    """(users, movies, predicted less actual stars) of the hidden ratings, predictions clipped to the scale."""
-    hidden = holdout.hidden.tocoo()
-    stars = np.clip(predict(holdout.given, hidden.row, hidden.col), *scale)
-    return hidden.row, hidden.col, stars - hidden.data
-
-
 def judge(parts, n_users, lists=None, errors=None):
     """What --json says of each `Slice` with test ratings or likes: its figures, with 95% intervals, and what they
     differ by from those of everything outside the slice, p adjusted (Holm) over all slices.
 
-    lists: `evaluation.Lists`; errors: from `rating_errors`. RMSE and bias (mean of predicted less actual) are those of
-    the ratings inside; "ndcg@100" that of the users inside; "like_ndcg@100" that of the hidden likes of the movies
-    inside, each alone (`evaluation.like_ndcg`). The first row is the slice of all."""
+    lists: `evaluation.Lists`; errors: (users, movies, predicted less actual stars) of the test ratings. RMSE and bias
+    (mean of the errors) are those of the ratings inside; "ndcg@100" that of the users inside; "like_ndcg@100" that of
+    the hidden likes of the movies inside, each alone (`evaluation.like_ndcg`). The first row is the slice of all."""
     parts = [Slice("all", "all", "users", np.ones(n_users, bool)), *parts]
     inside, outside = {}, {}
+    ndcg = evaluation.of_lists(lists, n_users)["ndcg@100"] if lists is not None and len(lists.users) else None
     for i, part in enumerate(parts):
-        for name, (own, rest) in _both(part, n_users, lists, errors).items():
+        for name, (own, rest) in _both(part, n_users, lists, ndcg, errors).items():
             if np.count_nonzero(own.count) >= FEWEST:
                 inside[i, name] = own
                 if min(own.users, rest.users) >= ENOUGH:
@@ -98,8 +92,8 @@ def judge(parts, n_users, lists=None, errors=None):
     return rows
 
 
-def _both(part, n_users, lists, errors):
-    """{name: (`Metric` inside, the same outside)}."""
+def _both(part, n_users, lists, ndcg, errors):
+    """{name: (`Metric` inside, the same outside)}. ndcg: that of all users, None where there are no lists."""
     found = {}
     for inside in (part.inside, ~part.inside):
         if errors is not None:
@@ -109,9 +103,8 @@ def _both(part, n_users, lists, errors):
             squares = np.bincount(row[cells], error[cells] ** 2, n_users)
             found.setdefault("rmse", []).append(Metric(squares, count, root=True))
             found.setdefault("bias", []).append(Metric(np.bincount(row[cells], error[cells], n_users), count))
-        if lists is not None and len(lists.users):
+        if ndcg is not None:
             if part.of == "users":
-                ndcg = evaluation.of_lists(lists, n_users)["ndcg@100"]
                 found.setdefault("ndcg@100", []).append(Metric(ndcg.total * inside, ndcg.count * inside))
             if part.of == "movies" or part.by == "all":
                 of = inside if part.of == "movies" else np.full(lists.hidden.shape[1], inside.all())

@@ -56,7 +56,7 @@ class Training:
         return bool(self.finished and any(self.finished.glob("*/MANIFEST")))
 
     def stop(self, error):
-        """Take note that a training ended early, by Ctrl-C or because its loss `DivergedError`."""
+        """Take note that a training ended early: by Ctrl-C, which gives no reason, or by a `DivergedError`."""
         self.interrupted, self.failed = True, str(error)
 
     def forget(self):

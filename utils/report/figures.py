@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from utils.movies import spoken
 from utils.report.pictures import COLOURS
-from utils.tabular import label
+from utils.verdicts import label
 
 escape = partial(escaped, quote=False)  # Plotly takes < > & for markup, quotes for what they are
 BLUE = "#2f86c6"  # seen well on white and on black
@@ -47,6 +47,18 @@ def _axis(title, **more):
     return {"title": {"text": title}, **more}
 
 
+def _interval(rows, **more):
+    """Error bars from the intervals of figures."""
+    above, below = [row["high"] - row["value"] for row in rows], [row["value"] - row["low"] for row in rows]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": BLUE, **more}
+
+
+def _perfect(low, high):
+    """The line on which what is predicted is what is."""
+    ends, line = [low, high], {"color": GREY, "dash": "dot"}
+    return {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"}
+
+
 def _learning(lines):
     judged = list(dict.fromkeys(name for line in lines for name in line["judged"]))
     found = []
@@ -56,21 +68,12 @@ def _learning(lines):
         for i, line in enumerate(lines):
             values = line["loss"] if name == "loss" else line["judged"].get(name)
             if values:
-                marker = {"symbol": SHAPES[i % len(SHAPES)], "size": 4}
                 colour = COLOURS[i % 6]
-                data.append(
-                    {
-                        "type": "scatter",
-                        "mode": "lines+markers",
-                        "name": escape(line["of"]),
-                        "x": line["epoch"],
-                        "y": values,
-                    }
-                    | {
-                        "line": {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]},
-                        "marker": marker | {"color": colour},
-                    }
-                )
+                trace = {"type": "scatter", "mode": "lines+markers", "name": escape(line["of"])}
+                trace |= {"x": line["epoch"], "y": values}
+                trace["line"] = {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]}
+                trace["marker"] = {"symbol": SHAPES[i % len(SHAPES)], "size": 4, "color": colour}
+                data.append(trace)
         ends = ", ".join(f"{one['name']} from {one['y'][0]:.4f} to {one['y'][-1]:.4f}" for one in data)
         few = len(data) <= 8
         layout = {
@@ -102,18 +105,10 @@ def _slices(facts, by):
                 "color": BLUE,
                 "symbol": ["circle" if one else "circle-open" for one in differs],
             },
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": [value["high"] - value["value"] for value in values],
-                "arrayminus": [value["value"] - value["low"] for value in values],
-                "color": BLUE,
-                "thickness": 1.4,
-            },
+            "error_x": _interval(values, thickness=1.4),
         }
         whole = 0 if metric == "bias" else facts["slices"][0]["metrics"][metric]["value"]
-        alike = sum(differs)
-        alt = f"{label(metric)} by {by}, {len(own)} slices, {alike} of which differ from the others"
+        alt = f"{label(metric)} by {by}, {len(own)} slices, {sum(differs)} of which differ from the others"
         line = {"type": "line", "x0": whole, "x1": whole, "yref": "paper", "y0": 0, "y1": 1}
         lines = [line | {"line": {"color": GREY, "dash": "dot", "width": 1.4}}]
         layout = {"xaxis": _axis(label(metric)), "yaxis": {"type": "category"}, "shapes": lines, "showlegend": False}
@@ -141,8 +136,7 @@ def _blocks(block):
         data["customdata"] = [[f"{user}: {movie}" for movie in movies] for user in users]
         data |= {"hovertemplate": "%{customdata}<br>%{z:.2f}<extra></extra>", "hoverongaps": False}
         data["colorbar"] = {"title": {"text": "stars"}, "thickness": 10, "len": 0.9}
-        hidden = BARE
-        axes = {"xaxis": _axis("movies", **hidden), "yaxis": _axis("users", autorange="reversed", **hidden)}
+        axes = {"xaxis": _axis("movies", **BARE), "yaxis": _axis("users", autorange="reversed", **BARE)}
         alt = f"Heat map, {len(users)} most active users by {len(movies)} most rated movies: {title}"
         found.append(_plot(alt, [data], 380, title={"text": title}, **axes))
     return found
@@ -170,9 +164,7 @@ def _violins(violins, stars):
     data = [one | {"width": 0.9 * step} for one in data]
     actual = [one["actual"] for one in stars["stars"]]
     if actual:
-        ends = [min(actual), max(actual)]
-        line = {"color": GREY, "dash": "dot"}
-        data.append({"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"})
+        data.append(_perfect(min(actual), max(actual)))
     medians = ", ".join(f"{one['actual']:g}: {one['median']:.2f}" for one in stars["stars"])
     layout = {"xaxis": _axis("actual stars"), "yaxis": _axis("predicted stars"), "showlegend": False}
     title = {"text": "predicted beside actual"}
@@ -180,26 +172,17 @@ def _violins(violins, stars):
 
 
 def _calibration(rows):
-    known = {"size": 8, "color": BLUE}
     data = {
         "type": "scatter",
         "mode": "lines+markers",
         "x": [row["predicted"] for row in rows],
         "y": [row["value"] for row in rows],
-        "marker": known,
+        "marker": {"size": 8, "color": BLUE},
         "line": {"color": BLUE, "width": 1},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [row["high"] - row["value"] for row in rows],
-            "arrayminus": [row["value"] - row["low"] for row in rows],
-            "color": BLUE,
-        },
+        "error_y": _interval(rows),
         "name": "test ratings",
     }
-    ends = [rows[0]["predicted"], rows[-1]["predicted"]]
-    line = {"color": GREY, "dash": "dot"}
-    perfect = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"}
+    perfect = _perfect(rows[0]["predicted"], rows[-1]["predicted"])
     off = max(abs(row["predicted"] - row["value"]) for row in rows)
     alt = f"Mean actual by mean predicted stars in {len(rows)} groups, at most {off:.3f} stars off"
     layout = {"xaxis": _axis("predicted stars"), "yaxis": _axis("mean actual stars"), "showlegend": False}
@@ -251,9 +234,8 @@ def _coloured(points, by, of):
     order = sorted(groups, key=lambda name: (name is None, not str(name).startswith("before"), str(name)))
     order = [*order[-1:], *order[:-1]] if None in groups else order  # what is not told apart lies below
     found = []
-    for name in order:
+    for at, name in enumerate(order, -(None in groups)):
         own = groups[name]
-        at = order.index(name) - (None in groups)
         colours = (*COLOURS[:6], "#a6761d") if by == "genre" else DECADES
         plain = name is None
         marker = {
@@ -263,12 +245,8 @@ def _coloured(points, by, of):
             "opacity": 0.35 if plain else 0.8,
             "line": {"width": 0.5, "color": "rgba(128,128,128,.7)"},
         }
-        said = [
-            f"{escape(point['title'])}, {point['ratings']:,} ratings"
-            if of == "movies"
-            else f"user {point['user']}, {point['ratings']:,} ratings"
-            for point in own
-        ]
+        who = [point["title"] if of == "movies" else f"user {point['user']}" for point in own]
+        said = [f"{escape(one)}, {point['ratings']:,} ratings" for one, point in zip(who, own, strict=True)]
         found.append(
             {
                 "type": "scatter",

@@ -11,7 +11,7 @@ from utils.metrics import CUTS
 from utils.movies import spoken
 from utils.reasons import sentence
 from utils.report.figures import plots
-from utils.tabular import RATING, defined, label
+from utils.verdicts import RATING, defined, label
 
 TEMPLATES = Path(__file__).with_name("templates")
 
