@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,19 @@ def real(name):
     if not folder.is_dir():
         pytest.skip(f"{name} is not at {folder}")
     return folder
+
+
+@contextmanager
+def eagerly():
+    """Train without compiling first, which takes seconds and pays off after a hundred steps; these take a handful. The
+    weights are the same, which `test_models.py` makes sure of."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def answer(capsys, *arguments):
@@ -60,6 +74,23 @@ def write_checkerboard(folder, n_users=40, n_movies=24):
     return missing
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unpainted():
+    """Pictures are put together but not painted, which takes longer than a short training. Gives what paints them."""
+    from matplotlib.figure import Figure
+
+    paint = Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda figure, file, **_: Path(file).write_bytes(b"unpainted"))
+        yield paint
+
+
+@pytest.fixture
+def painted(unpainted, monkeypatch):
+    """For tests of the pictures: they are painted as in use."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", unpainted)
+
+
 @pytest.fixture
 def ratings():
     return random_ratings()
@@ -80,7 +111,8 @@ def run_of(planted, tmp_path_factory):
     def get(name, *options):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
-            train.main([name, "--data", str(planted[0]), "--run", str(folder), *options])
+            with eagerly():
+                train.main([name, "--data", str(planted[0]), "--run", str(folder), *options])
             made[name, options] = folder
         return made[name, options]
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conftest import eagerly
 from trained import TABLE, tastes, train_on, trained
 
 import models
@@ -209,7 +210,7 @@ def test_lbfgs_reaches_the_ridge_solution():
     """With linear layers as wide as the data and the decoder left out of play there is a closed form: the bias of the
     output alone, which is each column's mean."""
     options = {"optimizer": "lbfgs", "iterations": 500, "epochs": 1, "dropout": 0.0, "l2": 1e2, "baseline": False}
-    model, split = train_on(TABLE, "autorec", activation="linear", **options)
+    model, split = train_on(TABLE, "autorec", compiled=True, activation="linear", **options)
     stars = split.train.toarray()
     means = stars.sum(axis=0) / np.maximum((stars > 0).sum(axis=0), 1)
     seen = (stars > 0).any(axis=0)
@@ -273,10 +274,11 @@ def described(names, kinds=4):
 
 
 def with_side(features, names, name="autorec", **options):
-    config = models.module(name).Config(hidden=(8,), epochs=3, batch_size=8, side=names, **options)
+    config = models.module(name).Config(hidden=(8,), epochs=2, batch_size=15, side=names, **options)
     model, split = models.build(name, TABLE.shape, config), splits.split(TABLE, "random", splits.Options())
     model.side = features
-    model.fit(split.train, split.validation, Training())
+    with eagerly():
+        model.fit(split.train, split.validation, Training())
     model.remember(split.train)
     return model, split
 
@@ -359,7 +361,7 @@ def test_decoding_without_keras_is_decoding_with_it(activation):
 
 def test_the_autoencoder_learns_more_than_the_biases():
     options = {"epochs": 60, "hidden": (16,), "dropout": 0.2, "learning_rate": 3e-3}
-    model, split = train_on(tastes(200, 60, 200 * 25), "autorec", **options)
+    model, split = train_on(tastes(200, 60, 200 * 25), "autorec", compiled=True, **options)
     cells = split.test.hidden.tocoo()
     error = np.abs(model.predict(split.test.given, cells.row, cells.col) - cells.data)
     baseline = np.abs(biases.fit(split.train, 5, 4).predict(cells.row, cells.col) - cells.data)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import answer
+from conftest import answer, eagerly
 from scipy.special import log_softmax
 from scipy.stats import rankdata
 from sklearn.linear_model import Ridge
@@ -235,7 +235,8 @@ def test_the_stars_of_the_test_change_no_weight_and_no_prediction(protocol, part
     for one in (split, other):
         model = models.build("blend", table.shape, models.module("blend").Config(parts=parts, folds=4, **options))
         model.know(SimpleNamespace(name="planted", ratings=one.ratings, movies=movies, users=None, tags=None))
-        train.fit(model, one, Training(), refit=True)
+        with eagerly():
+            train.fit(model, one, Training(), refit=True)
         pairs = table.user[test], table.movie[test]
         weights = [w.coefficients for kind in (model.learned.stars, model.learned.likes) for w in kind.values()]
         found.append([*weights, model.predict(one.known, *pairs), model.score(one.known, np.arange(60))])
@@ -306,6 +307,7 @@ def test_strangers_get_no_stars_where_only_known_users_have_some(run_of, capsys)
     assert "predicted_rating" not in answer(capsys, "--rate", "planted 3=5", "--run", folder)["items"][0]
 
 
+@eagerly()
 def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "run"
     arguments = ["blend", "--data", str(planted[0]), "--run", str(folder)]
@@ -325,6 +327,7 @@ def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monke
         assert (alone / name).read_bytes() == (folder / name).read_bytes()
 
 
+@eagerly()
 def test_every_finished_part_is_found_again(planted, tmp_path, capsys, monkeypatch):
     """Stopped in the last part on all ratings, the same command trains nothing but that, and the run is the one that
     was never stopped."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import eagerly
 from test_autoencoders import literal_centre
 from test_likes import planted
 from trained import TABLE, train_on, trained
@@ -124,7 +125,8 @@ def test_where_nobody_likes_anything_stars_are_learned_all_the_same(tmp_path, ca
     lines = [f"{u},{m},{1 + (u + m) % 3}" for u in range(20) for m in range(15) if (u * m) % 4]
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
     data = ["--data", str(tmp_path / "ratings.csv"), "--scale", "1,5", "--hidden", "4", "--epochs", "2"]
-    train.main(["joint", *data, "--run", str(tmp_path / "run")])
+    with eagerly():
+        train.main(["joint", *data, "--run", str(tmp_path / "run")])
     recommend.main(["--user", "3", "--run", str(tmp_path / "run"), "--by", "decoder"])
     assert "For user 3, by decoder" in capsys.readouterr().out
     for name, options in (("multdae", data), ("recvae", [*data[:4], "--hidden", "8,4"]), ("ease", data[:4])):
@@ -141,7 +143,9 @@ def test_bfloat16_answers_are_float32(run_of, capsys):
 
 def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monkeypatch, planted, tmp_path, capsys):
     monkeypatch.setattr(models, "LINEAR_MOST", 23)
-    train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--hidden", "4", "--epochs", "1"])
+    quick = ["--hidden", "4", "--epochs", "1"]
+    with eagerly():
+        train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), *quick])
     assert "EASE beside the decoder is left out: more than 23 movies" in capsys.readouterr().out
     assert not runs.Run(tmp_path / "run").config["options"]["linear"]
 

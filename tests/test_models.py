@@ -74,6 +74,14 @@ def test_the_same_seed_gives_the_same_model(name, options):
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
 
 
+@pytest.mark.parametrize("name", ["deeprec", "joint"])
+def test_a_training_that_is_compiled_first_ends_with_the_same_weights(name):
+    """Most tests train as `conftest.eagerly` says; what is trained in use is compiled."""
+    model, split = trained(name)
+    compiled, _ = train_on(TABLE, name, compiled=True)
+    np.testing.assert_allclose(compiled.score(split.train), model.score(split.train), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["itemknn", "ease"])
 def test_the_one_missing_movie_of_ones_kind_comes_first(name):
     kind = np.indices((40, 24)).sum(axis=0) % 2 == 0

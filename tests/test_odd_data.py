@@ -5,14 +5,15 @@ import warnings
 
 import numpy as np
 import pytest
-from trained import ITS, QUICK, eagerly
+from conftest import eagerly
+from trained import ITS, QUICK
 
 import evaluate
 import models
 import recommend
 import train
 
-PLAIN = ("bias", "ease", "itemknn", "popularity")  # the others take long: marked slow
+FAST = ("bias", "ease", "itemknn")  # the others take longer, or as popularity the same way as ease: marked slow
 
 
 def table(n_users, n_movies, stars):
@@ -47,12 +48,12 @@ def quick(name):
 
 
 def marked(name):
-    return name if name in PLAIN else pytest.param(name, marks=pytest.mark.slow)
+    return name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", map(marked, models.names()))
-def test_every_model_lives_with_odd_data(name, kind, tmp_path, capsys):
+def test_every_model_lives_with_odd_data(name, kind, painted, tmp_path, capsys):
     (tmp_path / "r.csv").write_text("\n".join(["userId,movieId,rating", *KINDS[kind]]) + "\n")
     titles = [f"{m},Movie {m} (19{60 + abs(m)}),{'Drama' if m % 2 else 'Comedy|War'}" for m in range(-10, 31)]
     (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")

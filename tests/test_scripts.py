@@ -19,7 +19,7 @@ import train
 from utils import options, runs
 from utils.errors import UserError
 
-QUICK = ("--hidden", "16", "--epochs", "40", "--dropout", "0.2", "--learning-rate", "0.01")
+QUICK = ("--hidden", "16", "--epochs", "20", "--dropout", "0.2", "--learning-rate", "0.02")
 
 
 def script(*arguments, code=0, cwd=REPOSITORY):
@@ -103,7 +103,7 @@ def test_recommending_to_a_known_user_imports_no_tensorflow(run_of):
     assert "Planted" in out
 
 
-def test_evaluate_judges_exactly_the_test_ratings(run_of, capsys):
+def test_evaluate_judges_exactly_the_test_ratings(run_of, painted, capsys):
     folder = run_of("autorec", *QUICK)
     capsys.readouterr()
     evaluate.main(["--run", str(folder), "--json", "-"])
@@ -246,9 +246,20 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
         (["evaluate.py", "--run", "runs/never"], "there is no run runs/never"),
     ],
 )  # fmt: skip
-def test_bad_arguments_get_a_sentence_and_status_2(arguments, said):
-    out, err = script(*arguments, code=2)
-    assert said in err
+def test_bad_arguments_get_a_sentence(arguments, said, monkeypatch, capfd):
+    monkeypatch.chdir(REPOSITORY)
+    name, *words = arguments
+    with pytest.raises(UserError) as refused:
+        {"train.py": train, "recommend.py": recommend, "evaluate.py": evaluate}[name].main(words)
+    assert said in str(refused.value)
+    assert len(str(refused.value).splitlines()) <= 2
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("arguments", [["autorek"], ["bias", "--user-damping", "-1"]])
+def test_a_process_ends_with_the_sentence_alone_and_status_2(arguments):
+    out, err = script("train.py", *arguments, code=2)
+    assert err.startswith("train.py: ")
     assert len(err.strip().splitlines()) <= 2
     assert out == ""
 

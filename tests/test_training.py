@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import random_ratings
+from conftest import eagerly, random_ratings
 
 import models
 from utils import batches, splits
@@ -103,6 +103,7 @@ def test_interrupted_training_keeps_the_best_weights(monkeypatch):
 
 
 @pytest.mark.parametrize("at", [2, 5])  # in the first epoch, in the second
+@eagerly()
 def test_interrupted_refit_keeps_the_model_that_fit_left(at, monkeypatch):
     training = Training()
     model, _ = autorec(training, epochs=3)
@@ -114,12 +115,14 @@ def test_interrupted_refit_keeps_the_model_that_fit_left(at, monkeypatch):
     np.testing.assert_array_equal(model.score(SPLIT.train), before)
 
 
+@eagerly()
 def test_ctrl_c_before_the_first_epoch_is_over_is_passed_on(monkeypatch):
     Stop(monkeypatch, at=2)
     with pytest.raises(KeyboardInterrupt):
         autorec(Training())
 
 
+@eagerly()
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     autorec(Training(checkpoints=tmp_path, signature="one"), epochs=2)
     with pytest.raises(UserError, match="other data or options"):
@@ -135,11 +138,13 @@ def test_a_loss_that_is_no_number_stops_with_the_epoch():
     assert training.interrupted
 
 
+@eagerly()
 def test_tensorboard_logs_are_written(tmp_path):
     autorec(Training(tensorboard=tmp_path), epochs=1)
     assert [p for p in tmp_path.rglob("*tfevents*") if p.stat().st_size > 0]
 
 
+@eagerly()
 def test_data_too_small_for_validation_is_trained_for_all_epochs():
     table = random_ratings(3, 4, 6)
     split = splits.split(table, "random", splits.Options())
@@ -148,6 +153,7 @@ def test_data_too_small_for_validation_is_trained_for_all_epochs():
     assert len(model.fit(split.train, split.validation, Training())) == model.chosen["epochs"] == 4
 
 
+@eagerly()
 def test_a_damaged_checkpoint_is_named(tmp_path):
     autorec(Training(checkpoints=tmp_path), epochs=2)
     path = tmp_path / "train.npz"

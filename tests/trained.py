@@ -1,11 +1,11 @@
 """Models trained once on a small table with something to learn."""
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from conftest import random_ratings
+from conftest import eagerly, random_ratings
 
 import models
 from utils import splits
@@ -25,7 +25,7 @@ TABLE = tastes(30, 25, 300)
 QUICK = {"epochs": 2, "hidden": (8,), "batch_size": 15, "global_epochs": 2}
 PARTS = "autorec --hidden 8 --epochs 2, bayesfm --samples 12 --rank 3, joint --hidden 8 --epochs 2, itemknn"
 ITS = {  # quick options of one model
-    "recvae": {"hidden": (8, 4)},
+    "recvae": {"hidden": (8, 4), "epochs": 1, "batch_size": 30},
     "bayesfm": {"samples": 12, "rank": 3},
     "blend": {"parts": PARTS, "folds": 4},
 }
@@ -37,25 +37,12 @@ def trained(name, seed=0, **options):
     return train_on(TABLE, name, seed, **options)
 
 
-def train_on(table, name, seed=0, **options):
+def train_on(table, name, seed=0, compiled=False, **options):
     known = models.module(name).Config.__dataclass_fields__
     options = {k: v for k, v in QUICK.items() if k in known} | ITS.get(name, {}) | options
     split = splits.split(table, "random", splits.Options())
     model = models.build(name, table.shape, models.module(name).Config(**options), seed)
-    with eagerly():
+    with nullcontext() if compiled else eagerly():
         model.history = model.fit(split.train, split.validation, Training())
     model.remember(split.train)
     return model, split
-
-
-@contextmanager
-def eagerly():
-    """Train without compiling first, which takes seconds and pays off after a hundred steps; these take a handful. What
-    is trained compiled: the runs of the scripts' tests, and what tests train themselves."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(False)
