@@ -248,7 +248,13 @@ OWN = {
 }
 ELSEWHERE = {"patience", "iterations", "side", "side_weight"}  # each has a test of its own
 CASES = [("autorec", option, value) for option, value in (SHARED | {"seed": 1}).items()]
-CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]
+CASES += [
+    (name, option, value) for name, options in OWN.items() if name != "glocalk" for option, value in options.items()
+]
+CASES += [  # what GLocal-K has from SparseFC is slow
+    pytest.param("glocalk", option, value, marks=() if option.startswith("global") else pytest.mark.slow)
+    for option, value in OWN["glocalk"].items()
+]
 
 
 @pytest.mark.parametrize(("name", "option", "value"), CASES)

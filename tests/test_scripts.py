@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BUNDLED, REPOSITORY, answer, real
+from conftest import BUNDLED, REPOSITORY, answer, eagerly, real
 
 import evaluate
 import models
@@ -122,6 +122,7 @@ def test_evaluate_judges_exactly_the_test_ratings(run_of, painted, capsys):
     assert (folder / "reconstruction.png").read_bytes().startswith(b"\x89PNG")
 
 
+@eagerly()
 def test_changing_the_test_stars_changes_no_weight(planted, tmp_path):
     source = (planted[0] / "ratings.csv").read_text().splitlines()
     first, second = tmp_path / "first", tmp_path / "second"
