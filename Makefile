@@ -1,15 +1,18 @@
-# make demo: install, train, evaluate, recommend.   make test: install, check style, run the tests.
-# Both need nothing but Python 3.11 or later and make; all goes into .venv.
+# make demo: install, train, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
+# run the tests. All need nothing but Python 3.11 or later and make; what they install goes into .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo app test clean
 
 demo: $(VENV)/.requirements
 	$(BIN)/python train.py
 	$(BIN)/python evaluate.py
 	$(BIN)/python recommend.py --user 42
+
+app: $(VENV)/.requirements
+	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.requirements-dev
 	$(BIN)/ruff check .

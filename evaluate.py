@@ -13,10 +13,22 @@ import tyro
 
 import models
 from models._blended import saved as answering
-from utils import atlas, bootstrap, evaluation, methods, options, reconstruction, runs, slices, tabular, verdicts
+from utils import (
+    atlas,
+    bootstrap,
+    evaluation,
+    methods,
+    options,
+    reconstruction,
+    runs,
+    slices,
+    tabular,
+    verdicts,
+)
 from utils.answers import samples
 from utils.beyond import beyond
 from utils.errors import UserError
+from utils.findings import keep
 from utils.lists import genre_shares
 from utils.report import page, pictures
 from utils.training import curves
@@ -204,6 +216,8 @@ def main(argv=None):
     for a, b in combinations(opened, 2):
         check_comparable(a, b)
     judged = [judge(run, bool(chosen.report)) for run in opened]
+    for run, (one, _) in zip(opened, judged, strict=True):
+        keep(run, one)
     command = shlex.join(["evaluate.py", *(argv or [])])
     facts = {
         "runs": [one for one, _ in judged],

@@ -1,8 +1,6 @@
 """Recommend movies: to a user of a trained run (--user 42), to somebody who rates a few (--rate "Toy Story=5"), to
 everyone (--all-users). Or show what is near in latent space: movies like one, users like one."""
 
-import csv
-import io
 import json
 import time
 from dataclasses import dataclass, field
@@ -13,8 +11,8 @@ import numpy as np
 import tyro
 
 from models._blended import saved as answering
-from utils import answers, bulk, lists, options, person, ranking, reasons, runs
-from utils.movies import cell, shortened, spoken
+from utils import answers, bulk, lists, options, person, ranking, runs
+from utils.movies import shortened, spoken
 from utils.titles import Titles
 
 BLOCK = 512  # users of --all-users scored at a time
@@ -119,22 +117,6 @@ def everyone(run, chosen):
     return n_users
 
 
-def write_csv(found, file):
-    """Write the list of an answer as CSV."""
-    names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
-    if "both_rated" in (found["items"] or [{}])[0]:
-        names = ["rank", "user", "cosine", "both_rated", "both_like"]
-    if "because" in (found["items"] or [{}])[0]:
-        names.append("because")
-    out = csv.DictWriter(file, names, extrasaction="ignore")
-    out.writeheader()
-    for item in found["items"]:
-        several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
-        row = item | {name: "|".join(values) for name, values in several.items()}
-        row |= {"because": reasons.sentence(item)} if "because" in item else {}
-        out.writerow({name: cell(value) for name, value in row.items()})
-
-
 def main(argv=None):
     """Find the run, answer, print."""
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
@@ -148,9 +130,7 @@ def main(argv=None):
     if chosen.json:
         options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
-        text = io.StringIO(newline="")
-        write_csv(found, text)
-        options.write_text(chosen.csv, text.getvalue())
+        options.write_text(chosen.csv, answers.as_csv(found))
     if "-" not in (chosen.json, chosen.csv):
         from utils import tabular
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-SCRIPTS = {"train", "evaluate", "recommend"}
+SCRIPTS = {"train", "evaluate", "recommend", "app"}
 FILES = sorted(p for place in ("*.py", "models/*.py", "utils/**/*.py") for p in REPOSITORY.glob(place))
 HEAVY = {"keras", "tensorflow", "sklearn"}
 
@@ -32,6 +32,7 @@ def test_imports_point_one_way(path):
             part = second.startswith("_") or not (REPOSITORY / "models" / f"{second}.py").exists()
             part |= path.name == "_linear.py"  # which is EASE as a part of another model
             assert top != "models" or part, f"{path.name} imports the architecture {name}"
+        assert top != "streamlit" or path.name == "app.py" or path.parent.name == "app", f"{path.name} imports {name}"
         if top in HEAVY:
             assert place == "models" or path.name == "training.py", f"{path.name} imports {name}"
 

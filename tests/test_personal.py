@@ -125,6 +125,8 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("title,rating\nHeat,good\n", "mine.csv:2: rating 'good' is not a number"),
         ("title,rating\nHeat,\n", "mine.csv:2: the rating is empty"),
         ("title,rating\nHeat\n", "mine.csv:2: too few fields"),
+        ("movieId,rating\n,5\n", "mine.csv:2: the movieId is empty"),
+        ("title,rating\n,5\n", "mine.csv:2: the title is empty"),
         ("userId,movieId,rating\n1,1,5\n2,6,5\n", "mine.csv:3: ratings of a second user"),
         ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
         ("title,rating\n", "none of its movies is in the data"),

@@ -1,10 +1,14 @@
 """What a saved run answers: recommendations with their reasons, movies like one, users like one, as the plain values
 that --json writes. `saved` is always a `models._saved.Saved`, or what does the same for a blend."""
 
+import csv
+import io
+
 import numpy as np
 
 from utils import latent, lists, person, ranking, reasons
 from utils.errors import UserError
+from utils.movies import cell
 from utils.rows import Rows
 
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
@@ -161,3 +165,21 @@ def samples(saved, users):
         ]
         found.append(one | {"ratings": len(them.rows.movies), "liked": liked})
     return found
+
+
+def as_csv(found):
+    """The list of an answer as the text of a CSV file."""
+    names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
+    if "both_rated" in (found["items"] or [{}])[0]:
+        names = ["rank", "user", "cosine", "both_rated", "both_like"]
+    if "because" in (found["items"] or [{}])[0]:
+        names.append("because")
+    file = io.StringIO(newline="")
+    out = csv.DictWriter(file, names, extrasaction="ignore")
+    out.writeheader()
+    for item in found["items"]:
+        several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
+        row = item | {name: "|".join(values) for name, values in several.items()}
+        row |= {"because": reasons.sentence(item)} if "because" in item else {}
+        out.writerow({name: cell(value) for name, value in row.items()})
+    return file.getvalue()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils import answers
+from utils import answers, latent
 from utils.latent import unit
 from utils.ratings import likes
 
@@ -11,6 +11,7 @@ NEAR = 5  # neighbours of each
 FEW = 5  # ratings that a movie on the map has at least
 MOST = 3000  # points on a map
 GENRES = 7  # told apart by colours that everybody can tell apart
+AMID = 10  # movies in the midst of which somebody stands on a map
 LEAST = 20  # movies of a genre that is told apart
 
 
@@ -93,11 +94,12 @@ def embedded(vectors):
     return "PCA", np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
 
 
-def movie_map(saved):
-    """The map of the most rated movies: {"method", "points": [{"title", "x", "y", "genre", "decade", "ratings"}]}, the
-    most rated first; genre is the one of `telling` that fewest movies have, None where it has none of them."""
+def movie_map(saved, most=MOST):
+    """The map of the most rated movies, `most` at most: {"method", "points": [{"movie": its index, "title", "x", "y",
+    "genre", "decade", "ratings"}]}, the most rated first; genre is the one of `telling` that fewest movies have, None
+    where it has none of them."""
     run, count = saved.run, answers.known_count(saved.split)
-    shown = np.argsort(-count, kind="stable")[:MOST]
+    shown = np.argsort(-count, kind="stable")[:most]
     shown = shown[count[shown] >= min(FEW, count.max())]
     vectors = saved.space.movies[shown]
     own = [run.movies.genres[m] for m in shown]
@@ -108,6 +110,7 @@ def movie_map(saved):
         year = run.movies.years[movie]
         points.append(
             {
+                "movie": movie,
                 "title": run.movies.titles[movie],
                 "x": round(x, 4),
                 "y": round(y, 4),
@@ -117,6 +120,16 @@ def movie_map(saved):
             }
         )
     return {"method": method, "points": points}
+
+
+def place(saved, them, points):
+    """(x, y) of a `Person` on a `movie_map` with these points: amid the AMID movies of it that are nearest to their
+    latent vector."""
+    pool = np.array([point["movie"] for point in points])
+    codes, view = saved.encode(them, them.rows), saved.space.views["movies"]
+    index, _ = latent.near(saved.space.movies, codes, min(AMID, len(pool)), pool, [-1], view)
+    places = {point["movie"]: (point["x"], point["y"]) for point in points}
+    return np.mean([places[movie] for movie in index[0].tolist()], axis=0).tolist()
 
 
 def telling(vectors, genres):

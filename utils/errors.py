@@ -3,7 +3,12 @@
 
 class UserError(ValueError):
     """The user's input can't be used. The message says what was found, where, and what would do; the scripts print it
-    on standard error and exit with status 2. Anything else that is raised is a bug and keeps its traceback."""
+    on standard error and exit with status 2. Anything else that is raised is a bug and keeps its traceback.
+
+    What no terminal prints (of an argument, of a file) is escaped, so that it can't move the cursor or add lines."""
+
+    def __init__(self, text):
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 def out_of_memory(error):

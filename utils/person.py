@@ -96,7 +96,7 @@ def typed(movies, scale, texts):
     titles, stars = Titles(movies), {}
     for text in texts:
         title, equals, number = text.rpartition("=")
-        value = _number(number)
+        value = finite(number)
         if not equals or not title.strip() or value is None:
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
         if not scale[0] <= value <= scale[1]:
@@ -107,7 +107,8 @@ def typed(movies, scale, texts):
     return stars
 
 
-def _number(text):
+def finite(text):
+    """The number that a text says, or None."""
     try:
         value = float(text)
     except ValueError:

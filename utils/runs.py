@@ -5,6 +5,7 @@
     movies.csv     titles, years, genres       users.csv     age, gender, occupation, where the data tells them
     history.csv    one row an epoch, drawn in learning_curve.png
     metrics.json   what validation chose       MANIFEST      sha256 of each file
+    findings.json  what evaluate.py found, with a sha256 of its own; reconstruction.png beside it
     and what the model saves: encoder.keras and decoder.keras, with latent.npz and encoder.npz, which answer without
     Keras; or weights.npz; of a blend a folder a part, each a run folder without ratings.
 
@@ -33,8 +34,8 @@ from utils.ratings import Ratings
 from utils.splits import Split
 
 RUNS = Path("runs")
-ADDED = ("learning_curve.png", "reconstruction.png")  # pictures, which lie beside the files of MANIFEST
-WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of, pictures aside
+ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # beside the files of MANIFEST: to look at
+WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of
 FORMAT = 4  # raised when what is written changes; runs of an older or a newer format are refused
 
 
@@ -279,17 +280,18 @@ def find(folder=None, verified=True):
     """The `Run` in `folder`, or the one trained last under runs/ when none is named."""
     if folder is not None:
         if not Path(folder).is_dir():
-            known = [str(path) for path in _all()]
+            known = [str(path) for path in every()]
             near = get_close_matches(str(folder), known, 1)
             raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
         return Run(folder, verified=verified)
-    known = _all()
+    known = every()
     if not known:
         raise UserError("no run trained yet: python train.py")
     return Run(max(known, key=lambda path: (path / "MANIFEST").stat().st_mtime), verified=verified)
 
 
-def _all():
+def every():
+    """The run folders under runs/."""
     return [path.parent for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
 
 

@@ -48,7 +48,9 @@ def read_personal(path, movies, scale):
             if len(people) > 1:
                 raise ValueError("ratings of a second user; --ratings takes one person's")
             year = to_whole(value["year"]) if value.get("year") else None
-            name = f"movie {value['movieId']}" if value.get("movieId") else value["title"]
+            name = f"movie {value['movieId']}" if value.get("movieId") else value.get("title")
+            if not name:
+                raise ValueError(f"the {'title' if 'title' in value else 'movieId'} is empty")
             at, said = _movie(titles, value, year, forgiving=not export)
         if len(at) != 1:
             (several if at else missing).append(name + (f" ({year})" if year and "title" in value else ""))

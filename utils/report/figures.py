@@ -26,7 +26,7 @@ ROW = 24  # pixels that a row of a plot of slices takes
 def plots(facts):
     """{name of a place on the page: [plot, ...]} of one judged run. A plot: {"alt": what it shows in words, "height",
     "data", "layout"}."""
-    pictured, found = facts["pictured"], {"learning": _learning(facts["learning"])}
+    pictured, found = facts["pictured"], {"learning": learning(facts["learning"])}
     kinds = Counter(row["by"] for row in facts["slices"])
     found["slices"] = [plot for by, several in kinds.items() if several > 1 for plot in _slices(facts, by)]
     if "stars" in facts:
@@ -59,7 +59,7 @@ def _perfect(low, high):
     return {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"}
 
 
-def _learning(lines):
+def learning(lines):
     judged = list(dict.fromkeys(name for line in lines for name in line["judged"]))
     found = []
     for name in ["loss", *judged] if lines else ():
@@ -206,9 +206,9 @@ def _residuals(found):
 
 def _map(found, of):
     points = found["points"]
-    data = _coloured(points, "genre", of)
+    data = coloured(points, "genre", of)
     if of == "movies":
-        data += _coloured(points, "decade", of)
+        data += coloured(points, "decade", of)
         names = [escape(spoken(point["title"])) for point in points]
         places = {"x": [point["x"] for point in points], "y": [point["y"] for point in points]}
         shown = {
@@ -227,7 +227,8 @@ def _map(found, of):
     return _plot(alt, data, 620 if of == "movies" else 480, legend=legend, hovermode="closest", **layout)
 
 
-def _coloured(points, by, of):
+def coloured(points, by, of):
+    """A trace for each genre or decade (`by`) of the points of a map, told apart by colour and shape."""
     groups = {}
     for point in points:
         groups.setdefault(_group(point, by), []).append(point)
@@ -256,6 +257,7 @@ def _coloured(points, by, of):
                 "y": [point["y"] for point in own],
                 "text": said,
                 "hoverinfo": "text",
+                "customdata": [point.get("movie") for point in own],
                 "marker": marker,
                 "meta": by,
                 "visible": by == "genre",

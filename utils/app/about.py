@@ -1,0 +1,51 @@
+"""What is known of a run: its figures beside baselines, how it learned, its data."""
+
+import pandas as pd
+import streamlit as st
+
+from utils import findings, verdicts
+from utils.app.text import say
+from utils.errors import UserError
+from utils.report import figures
+from utils.training import curves
+
+
+def page(shared, _visitor):
+    """Show it."""
+    saved = shared.saved
+    run = saved.run
+    config, ratings = run.config, saved.split.ratings
+    st.subheader("About this model", anchor=False)
+    say(
+        f"{config['model']}, trained on {config['data']}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by "
+        f"{ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
+    )
+    try:
+        facts = findings.read(run)
+    except UserError as error:
+        facts = None
+        say(str(error), "alert")
+    if facts:
+        names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
+        names, rows = verdicts.defined(facts, names)
+        cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
+        table = {
+            verdicts.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
+            for name in names
+        }
+        st.table(pd.DataFrame(table, index=[row for row, *_ in rows]))
+        say(
+            "On test ratings that training never saw; beside each figure its 95% interval. The last rows are baselines."
+        )
+        say("\n".join(facts["said"]["headlines"]))
+    else:
+        say(f"Not judged yet: python evaluate.py --run {run.folder}")
+    for plot in figures.learning(curves(run.history)):
+        st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
+    st.subheader("The data", anchor=False)
+    say(
+        "The bundled ratings and those of MovieLens were collected by GroupLens, University of Minnesota: no "
+        "commercial use without permission, no redistribution of the larger sets. Cite Harper and Konstan, The "
+        "MovieLens Datasets, 2015. What you rate here is kept in your browser's address, and in this server's memory "
+        "while the page is open."
+    )

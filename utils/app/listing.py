@@ -1,0 +1,75 @@
+"""The right column: what to watch."""
+
+import streamlit as st
+
+from utils import answers, lists, reasons
+from utils.app.text import ABOUT, boxed, brief, say, write
+from utils.errors import UserError
+
+EXPLAINED = 200  # ratings, beyond which reasons would take too long
+WAYS = {
+    "best": "what did best on validation",
+    "neighbours": "what users near you like",
+    "movies": "what is near the movies you like",
+    "decoder": "what the autoencoder predicts",
+}
+
+
+def switches(shared):
+    """(way, number, `lists.Options`) as the visitor has set them; the page's address keeps them."""
+    saved, movies, bound = shared.saved, shared.movies, {"bind": "query-params"}
+    with st.expander("What may be on the list", key="switches"):
+        ways = [way for way in WAYS if way == "best" or (saved.hoods and way in saved.ways)]
+        by = st.selectbox("Way of recommending", ways, format_func=WAYS.get, key="by", **bound)
+        genre = st.multiselect("Genres", movies.genre_names, key="genre", placeholder="any", **bound)
+        known = [year for year in movies.years if year]
+        years = None
+        if known and min(known) < max(known):
+            span = (min(known), max(known))
+            first, last = st.slider("Years", *span, span, key="years", **bound)
+            years = f"{first}-{last}" if (first, last) != span else None
+        n = st.slider("How many", 5, 50, 10, 5, key="n", **bound)
+        diverse = 0.0
+        if saved.hoods:
+            diverse = st.slider("Diversity", 0.0, 1.0, 0.0, 0.1, key="diverse", **bound)
+    return by, n, lists.Options(genre=tuple(genre), years=years, diverse=diverse)
+
+
+def seen_it(visitor, movie):
+    """What happens when a movie of the list was seen: it leaves the list, and waits to be rated."""
+    visitor.hidden.add(movie)
+    visitor.ask(movie)
+
+
+def column(shared, visitor):
+    """Show it."""
+    saved = shared.saved
+    st.subheader("For you", anchor=False)
+    by, n, filters = switches(shared)
+    if not visitor.stars:
+        say("Rate a movie, and here stands what to watch.")
+        return
+    them = visitor.person(saved.split)
+    explained = len(visitor.stars) <= EXPLAINED and saved.takes_strangers
+    try:
+        found = answers.recommend(saved, them, by, n, filters, explained)
+    except UserError as error:
+        say(str(error), "alert")
+        return
+    for note in found["notes"]:
+        say(note)
+    for place, (movie, item) in enumerate(zip(shared.indices(found["items"]), found["items"], strict=True)):
+        with boxed(f"item-{place}"):
+            stars = f"★ {item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
+            title = f"{item['rank']}. {brief(item['title'], item['year'])}"
+            why = reasons.sentence(item) if explained else ""
+            write(ABOUT, title, " · ".join(filter(None, [stars, *item["genres"]])), why)
+            with st.container(horizontal=True, width="content"):
+                st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=seen_it, args=(visitor, movie))
+                st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
+    if len(found["items"]) < n:
+        say(f"There are no more than these {len(found['items'])}." if found["items"] else "No movie fits.")
+    with st.container(horizontal=True):
+        st.download_button("Download the list", answers.as_csv(found), "list.csv", "text/csv", on_click="ignore")
+        if visitor.hidden:
+            st.button("Show hidden movies again", on_click=visitor.hidden.clear)

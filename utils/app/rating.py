@@ -1,0 +1,137 @@
+"""The left column: movies to rate, and what was rated."""
+
+import pandas as pd
+import streamlit as st
+
+from utils import person
+from utils.app.text import ABOUT, boxed, brief, say, shown, write
+from utils.errors import UserError
+
+MB = 5  # of a file that is uploaded
+
+
+def rate(visitor, movie, top, low):
+    """What happens when stars are clicked."""
+    stars = st.session_state[f"stars {movie}"]
+    visitor.rate(movie, None if stars is None else max((stars + 1) * top / 5, low))
+
+
+def search(shared, visitor):
+    """What happens when a movie is chosen or typed into the search."""
+    text, st.session_state.search = st.session_state.search, None
+    st.session_state.sought = ""
+    if text:
+        try:
+            known = shared.labels
+            visitor.ask(known[text] if text in known else person.find_movie(shared.titles, text))
+        except UserError as error:
+            st.session_state.sought = str(error)
+
+
+def upload(shared, visitor, key):
+    """What happens when a file is uploaded."""
+    file = st.session_state[key]
+    if file is None:
+        return
+    try:
+        if file.size > MB << 20:
+            raise UserError(f"{file.name} has more than {MB} MB")
+        notes = visitor.upload(file.name, file.getvalue(), shared.movies, shared.scale)
+    except UserError as error:
+        notes = [str(error)]
+    st.session_state.notes = notes
+    st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # which leaves the widget without the file
+
+
+def edit(visitor, movies, key):
+    """What happens when the table of ratings is edited."""
+    changed = st.session_state[key]
+    for row, cells in changed["edited_rows"].items():
+        if cells.get("stars") is not None:
+            visitor.rate(movies[row], float(cells["stars"]))
+    for row in changed["deleted_rows"]:
+        visitor.rate(movies[row], None)
+    st.session_state.edits = st.session_state.get("edits", 0) + 1
+
+
+def column(shared, visitor):
+    """Show it."""
+    movies, order, (low, top) = shared.movies, shared.order, shared.scale
+    st.subheader("Rate a few movies", anchor=False)
+    st.selectbox(
+        "Find a movie",
+        shared.labels,
+        index=None,
+        key="search",
+        placeholder="Type a title; misspelt is fine, with Enter",
+        accept_new_options=True,
+        filter_mode="contains",
+        on_change=search,
+        args=(shared, visitor),
+    )
+    if st.session_state.get("sought"):
+        say(st.session_state.sought, "alert")
+    visitor.fill(order)
+    for place, movie in enumerate(visitor.asked):
+        with boxed(f"card-{place}"):
+            write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
+            with st.container(horizontal=True, width="content", vertical_alignment="center"):
+                key, stars = f"stars {movie}", visitor.stars.get(movie)
+                st.session_state[key] = None if stars is None else max(round(stars * 5 / top) - 1, 0)
+                st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
+                st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
+    st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
+    with st.expander("Why these movies?", key="why"):
+        say(
+            "Well-known movies whose ratings say the most: each next one is the movie whose latent vector, weighted by "
+            "the share of people who rated it, sticks out farthest from what the ones before it already tell."
+            if shared.saved.hoods
+            else "The most rated ones: this model has no latent space that could tell movies apart."
+        )
+    own_ratings(shared, visitor)
+
+
+def own_ratings(shared, visitor):
+    """The table of what was rated, and the ways into and out of a file."""
+    movies, (low, top) = shared.movies, shared.scale
+    with st.expander("Your ratings", key="yours", expanded=False):
+        rated = list(visitor.stars)
+        if rated:
+            key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
+            st.data_editor(
+                pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": visitor.stars.values()}),
+                column_config={
+                    "movie": st.column_config.TextColumn(width=180),
+                    "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
+                },
+                disabled=["movie"],
+                hide_index=True,
+                num_rows="delete",
+                key=key,
+                on_change=edit,
+                args=(visitor, rated, key),
+            )
+        with st.container(horizontal=True):
+            st.download_button(
+                "Download", visitor.csv(movies), "ratings.csv", "text/csv", disabled=not rated, on_click="ignore"
+            )
+            st.button("Forget all", on_click=forget, args=(visitor,), disabled=not (rated or visitor.hidden))
+    with st.expander("Bring your ratings along", key="bring"):
+        key = f"upload {st.session_state.get('uploads', 0)}"
+        st.file_uploader(
+            "Export of Letterboxd or IMDb, or a CSV file with title (or movieId) and rating",
+            type=["csv", "tsv", "txt"],
+            max_upload_size=MB,
+            key=key,
+            on_change=upload,
+            args=(shared, visitor, key),
+        )
+        for note in st.session_state.get("notes", ()):
+            say(note)
+
+
+def forget(visitor):
+    """Begin anew."""
+    visitor.stars.clear()
+    visitor.hidden.clear()
+    visitor.skipped.clear()

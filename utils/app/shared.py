@@ -1,0 +1,60 @@
+"""What all visitors of the page share: a saved run, and what is derived from it once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from utils import answers, atlas, elicitation, person
+from utils.app.text import shown
+from utils.ratings import index_of
+from utils.titles import Titles
+
+
+@dataclass(frozen=True)
+class Shared:
+    """saved: a `models._saved.Saved`, or what does the same for a blend."""
+
+    saved: object
+
+    def warm(self):
+        """Read and derive all that the first page takes, so that no visitor waits for it."""
+        best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
+        answers.recommend(self.saved, person.somebody(self.saved.split, best), "best", 1)
+        return self.titles, self.labels
+
+    @property
+    def movies(self):
+        """The `Movies` of the run."""
+        return self.saved.run.movies
+
+    @property
+    def scale(self):
+        """(lowest, highest) stars."""
+        return self.saved.split.ratings.scale
+
+    @cached_property
+    def titles(self):
+        """The index that finds a movie by what somebody types."""
+        return Titles(self.movies)
+
+    @cached_property
+    def labels(self):
+        """{title as one says it: index of the movie}, each title once."""
+        found = {}
+        for movie, title in enumerate(self.movies.titles):
+            label = shown(title)
+            found[label if label not in found else f"{label} [{self.movies.ids[movie]}]"] = movie
+        return found
+
+    @cached_property
+    def order(self):
+        """The movies to ask somebody new about."""
+        return elicitation.order(self.saved)
+
+    @cached_property
+    def map(self):
+        """The map of all movies that have enough ratings."""
+        return atlas.movie_map(self.saved, most=None)
+
+    def indices(self, items):
+        """Indices of the movies of an answer's items."""
+        return index_of(self.movies.ids, [item["movieId"] for item in items]).tolist()
