@@ -14,7 +14,9 @@ import accuracy
 import bundled
 import coldstart
 import commands
+import elicitation
 import lists
+import page
 import peers
 import published
 import tables
@@ -48,7 +50,7 @@ def test_the_readme_shows_the_results_as_they_are(marker, table):
     assert tables.shown(marker) == table()
 
 
-@pytest.mark.parametrize("script", [vectors, lists, commands], ids=lambda script: script.__name__)
+@pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page], ids=lambda script: script.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
 

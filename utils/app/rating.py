@@ -83,10 +83,8 @@ def column(shared, visitor):
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
     with st.expander("Why these movies?", key="why"):
         say(
-            "Well-known movies whose ratings say the most: each next one is the movie whose latent vector, weighted by "
-            "the share of people who rated it, sticks out farthest from what the ones before it already tell."
-            if shared.saved.hoods
-            else "The most rated ones: this model has no latent space that could tell movies apart."
+            "They are well known, and what people say about them tells the most about all other movies: each next one "
+            "is the movie whose likes, beside those of the ones before it, explain most of all the others'."
         )
     own_ratings(shared, visitor)
 

@@ -48,7 +48,7 @@ class Shared:
     @cached_property
     def order(self):
         """The movies to ask somebody new about."""
-        return elicitation.order(self.saved)
+        return elicitation.order(self.saved.split)
 
     @cached_property
     def map(self):

@@ -1,0 +1,105 @@
+"""How quickly the page app.py answers, in a browser: results/page.csv.
+
+python benchmarks/page.py RUN ...     replaces the lines of each run's data; needs playwright and a chromium
+
+`first screen`: from asking for the page to movies to rate, once the model is read. `a rating`: from the click on a star
+to the last change of the list of ten with its reasons, the median of 30 clicks."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import tables
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+TIMES, PORT = 30, 8617
+CLICK = """async (button) => {
+  const list = () => [...document.querySelectorAll('[class*="st-key-item-"]')].map(e => e.innerText).join('|');
+  let before = list(), changed = null;
+  const start = performance.now();
+  button.click();
+  while (performance.now() - (changed ?? start) < (changed === null ? 10000 : 500)) {
+    await new Promise(requestAnimationFrame);
+    const now = list();
+    if (now !== before) { before = now; changed = performance.now(); }
+  }
+  return changed === null ? Infinity : changed - start;
+}"""
+
+
+@contextmanager
+def served(runs):
+    """The address of a server of the page for these run folders."""
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "runs").mkdir()
+        for folder in runs:
+            shutil.copytree(folder, Path(scratch) / "runs" / Path(folder).name)
+        shutil.copytree(HERE.parent / ".streamlit", Path(scratch) / ".streamlit")
+        command = [sys.executable, "-m", "streamlit", "run", HERE.parent / "app.py", "--server.headless", "true"]
+        command += ["--server.port", str(PORT)]
+        server = subprocess.Popen(command, cwd=scratch, stdout=subprocess.DEVNULL)  # noqa: S603
+        address = f"http://127.0.0.1:{PORT}"
+        try:
+            for _ in range(100):
+                time.sleep(0.2)
+                try:
+                    urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+                    break
+                except OSError:
+                    continue
+            yield address, server.pid
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def measure(folder):
+    """The lines of one run."""
+    from playwright.sync_api import sync_playwright
+
+    from utils import runs
+
+    config = runs.find(folder).config
+    about = {"data": config["data"], "model": config["model"]}
+    with served([folder]) as (address, _), sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        screens = []
+        for _ in range(6):
+            page = browser.new_page()
+            start = time.perf_counter()
+            page.goto(address)
+            page.get_by_text("Not seen").first.wait_for(timeout=120_000)
+            screens.append(time.perf_counter() - start)
+        clicks, place = [], 0
+        while len(clicks) < TIMES + 1:
+            if place == 6:
+                page.get_by_role("button", name="Other movies").click()
+                page.wait_for_timeout(2000)
+                place = 0
+            star = page.locator(f".st-key-card-{place} button").nth(len(clicks) * 2 % 5)
+            clicks.append(star.evaluate(CLICK) / 1000)
+            place += 1
+        browser.close()
+    cores, commit = len(os.sched_getaffinity(0)), runs.commit()
+    for name, seconds in (("first screen", screens[1:]), ("a rating", clicks[1:])):  # without the very first
+        figures = {"median": f"{statistics.median(seconds):.3f}", "most": f"{max(seconds):.3f}", "times": len(seconds)}
+        yield about | {"what": name} | figures | {"cores": cores, "commit": commit}
+
+
+def table():
+    """The table in results/README.md."""
+    columns = {"data": "data", "model": "model", "what": "what", "median": "median, s", "most": "longest, s"}
+    return tables.markdown(tables.read("page.csv"), columns, 2)
+
+
+if __name__ == "__main__":
+    tables.of_runs("page", __doc__, measure, table)
