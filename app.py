@@ -9,14 +9,14 @@ from models._blended import saved as answering
 from utils import runs
 from utils.app import about, listing, rating, sky
 from utils.app.shared import Shared
-from utils.app.text import STYLE, say
+from utils.app.text import DARK, STYLE, say
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the model")
-def opened(folder, _written):
-    """What visitors `Shared` of the run in a folder, which was written at that time: read once, and whole."""
+def opened(folder, written):
+    """What visitors `Shared` of the run in a folder, which was `written` at that time: read once, and whole."""
     run = runs.find(folder)
     run.verify()
     shared = Shared(answering(run))
@@ -54,7 +54,7 @@ def recommendations(shared, visitor):
 def main():
     """Choose the run, show the page."""
     st.set_page_config("Reelspace", "🎬", layout="wide")
-    st.html(STYLE)
+    st.html(STYLE + (DARK if st.context.theme.type == "dark" else ""))
     pages = {"For you": recommendations, "Map": sky.page, "About": about.page}
     try:
         folder = choose()

@@ -15,7 +15,7 @@ def page(shared, _visitor):
     saved = shared.saved
     run = saved.run
     config, ratings = run.config, saved.split.ratings
-    st.subheader("About this model", anchor=False)
+    st.header("About this model", anchor=False)
     say(
         f"{config['model']}, trained on {config['data']}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by "
         f"{ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
@@ -33,7 +33,7 @@ def page(shared, _visitor):
             verdicts.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
             for name in names
         }
-        st.table(pd.DataFrame(table, index=[row for row, *_ in rows]))
+        st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
         say(
             "On test ratings that training never saw; beside each figure its 95% interval. The last rows are baselines."
         )
@@ -42,7 +42,7 @@ def page(shared, _visitor):
         say(f"Not judged yet: python evaluate.py --run {run.folder}")
     for plot in figures.learning(curves(run.history)):
         st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
-    st.subheader("The data", anchor=False)
+    st.header("The data", anchor=False)
     say(
         "The bundled ratings and those of MovieLens were collected by GroupLens, University of Minnesota: no "
         "commercial use without permission, no redistribution of the larger sets. Cite Harper and Konstan, The "

@@ -44,7 +44,7 @@ def seen_it(visitor, movie):
 def column(shared, visitor):
     """Show it."""
     saved = shared.saved
-    st.subheader("For you", anchor=False)
+    st.header("For you", anchor=False)
     by, n, filters = switches(shared)
     if not visitor.stars:
         say("Rate a movie, and here stands what to watch.")

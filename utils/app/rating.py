@@ -57,7 +57,7 @@ def edit(visitor, movies, key):
 def column(shared, visitor):
     """Show it."""
     movies, order, (low, top) = shared.movies, shared.order, shared.scale
-    st.subheader("Rate a few movies", anchor=False)
+    st.header("Rate a few movies", anchor=False)
     st.selectbox(
         "Find a movie",
         shared.labels,

@@ -36,7 +36,7 @@ def clicked():
 def page(shared, visitor):
     """Show it."""
     saved, labels = shared.saved, shared.labels
-    st.subheader("The map", anchor=False)
+    st.header("The map", anchor=False)
     if not saved.hoods:
         say(f"{saved.run.config['model']} has no latent space, so there is no map; choose another model.")
         return

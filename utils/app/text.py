@@ -16,6 +16,7 @@ STYLE = """<style>
 .near ol { margin: 0; padding-left: 1.6rem; }
 [data-testid="stMainBlockContainer"] { padding-top: 4rem; max-width: 76rem; }
 </style>"""
+DARK = "<style>[data-tag] span, [data-tag] button { color: #0b1a26; }</style>"  # Streamlit's white is too pale on it
 ABOUT = '<div class="movie"><p class="title">{}</p><p class="about">{}</p><p class="about">{}</p></div>'
 
 

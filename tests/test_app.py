@@ -1,0 +1,414 @@
+"""The page app.py: its list is recommend.py's, one visitor's ratings are never another's, titles are text."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from conftest import BUNDLED, REPOSITORY, answer
+from streamlit.testing.v1 import AppTest
+from test_report import BROWSERS
+
+import evaluate
+import train
+from utils import answers, elicitation, findings, runs
+from utils.app import rating
+from utils.app.text import shown
+from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
+from utils.errors import UserError
+from utils.report import starmap
+
+EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
+QUICK = ("--hidden", "8", "--epochs", "2")
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A working folder with an empty runs/, and a function that puts a run there."""
+    monkeypatch.chdir(tmp_path)
+    return lambda folder, name="r": shutil.copytree(folder, tmp_path / "runs" / name)
+
+
+def opened(**query):
+    page = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=120)
+    page.query_params.update(query)
+    return run(page)
+
+
+def run(page):
+    page.run()
+    assert not page.exception
+    return page
+
+
+def said(page):
+    """All HTML that the page shows, apart from its style."""
+    return "\n".join(one.proto.body for one in page.html if "<style>" not in one.proto.body)
+
+
+def listed(page):
+    """The titles of the list, in its order."""
+    return [
+        text.split("</p>")[0].split(". ", 1)[1] for text in said(page).split('class="title">')[1:] if ". " in text[:5]
+    ]
+
+
+def stars(page, place, value):
+    """Click a star of a card."""
+    page.feedback[place].set_value(value - 1)
+    return run(page)
+
+
+def test_without_a_run_the_page_says_which_command_to_type(house):
+    assert "no run trained yet: python train.py" in said(opened())
+
+
+def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, capsys):
+    house(run_of("autorec"))
+    page = opened()
+    assert not listed(page)
+    page = stars(stars(page, 0, 5), 2, 1)
+    given = page.session_state["visitor " + json.loads((runs.RUNS / "r" / "config.json").read_text())["sha256"]].stars
+    assert sorted(given.values()) == [1, 5]
+    movies = runs.find().movies
+    rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
+    found = answer(capsys, "--rate", *rated, "--explain")
+    assert listed(page) == [shown(item["title"]) for item in found["items"]]
+    assert answers.reasons.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
+    page.selectbox(key="by").set_value("movies")
+    page.slider(key="n").set_value(5)
+    page = run(page)
+    found = answer(capsys, "--rate", *rated, "--by", "movies", "-n", "5")
+    assert listed(page) == [shown(item["title"]) for item in found["items"]]
+    page.slider(key="years").set_value((1960, 1965))
+    assert all("(196" in title for title in listed(run(page)))
+
+
+def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
+    house(run_of("autorec"))
+    page = stars(opened(), 0, 5)
+    first, second, *others = listed(page)
+    page.button(key="seen-0").click()
+    page = run(page)
+    assert listed(page)[: len(others)] == [second, *others][: len(others)]
+    assert first in said(page).split('class="title">')[1]  # it waits to be rated
+    page.button(key="no-0").click()
+    page = run(page)
+    assert listed(page)[0] == others[0]
+    next(button for button in page.button if button.label == "Show hidden movies again").click()
+    assert listed(run(page))[:2] == [first, second]
+
+
+def test_not_seen_and_other_movies_bring_others(house, run_of):
+    house(run_of("autorec"))
+    page = opened()
+    cards = said(page).split('class="title">')[1 : ASKED + 1]
+    page.button(key="skip-0").click()
+    after = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    assert after[0] not in cards
+    assert after[1:] == cards[1:]
+    page = stars(page, 1, 4)
+    next(button for button in page.button if button.label == "Other movies").click()
+    others = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    assert not set(others) & {*cards, *after}
+
+
+def test_the_address_keeps_ratings_over_a_reload(house, run_of):
+    house(run_of("autorec"))
+    page = stars(opened(), 0, 5)
+    page.button(key="no-0").click()
+    page = run(page)
+    again = opened(rated="".join(page.query_params["rated"]))
+    assert listed(again) == listed(page)
+    assert listed(opened(rated="nonsense,1:99,:,7:nan,99999:5,%00:1,2:5")) == listed(opened(rated="2:5"))
+
+
+def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
+    movies, scale = runs.find(run_of("bias")).movies, (1.0, 5.0)
+    visitor = Visitor({3: 4.5, 1: 1.0}, {7})
+    again = Visitor.of_address(visitor.address(movies), movies, scale)
+    assert (again.stars, again.hidden) == (visitor.stars, visitor.hidden)
+    other = Visitor()
+    other.upload("mine.csv", visitor.csv(movies).encode(), movies, scale)
+    assert other.stars == visitor.stars
+    many = Visitor(dict.fromkeys(range(IN_ADDRESS + 1), 1.0))
+    assert many.address(movies.__class__.untitled(np.arange(IN_ADDRESS + 1))) == ""
+
+
+def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
+    movies, visitor = runs.find(run_of("bias")).movies, Visitor()
+    line = f"{movies.titles[0]},5\n"
+    for content, text in (
+        (b"title,rating\n" + line.encode() * (LINES + 1), "big.csv has more than 20,000 lines"),
+        (b"title,rating\n" + b"\r" * (3 * LINES), "big.csv has more than 20,000 lines"),
+        (b"title,rating\nPlanted 1,nine\n", "big.csv:2: rating 'nine' is not a number"),
+        (b"\x00\x01\x02", "big.csv"),
+        (b"", "big.csv"),
+    ):
+        with pytest.raises(UserError) as refused:
+            visitor.upload("big.csv", content, movies, (1.0, 5.0))
+        assert text in str(refused.value)
+        assert "ratings.csv" not in str(refused.value)  # the file it was put into for the reader
+        assert not visitor.stars
+    notes = visitor.upload("mine.csv", f"title,rating\n{line}".encode(), movies, (1.0, 5.0))
+    assert notes == ["mine.csv: 1 rated movies are in the data"]
+    assert visitor.stars == {0: 5.0}
+
+
+def test_an_upload_on_the_page(house, run_of):
+    house(run_of("autorec"))
+    page = opened()
+    page.file_uploader[0].upload("mine.csv", b"title,rating\nPlanted 3,5\nnobody knows it,3\n", "text/csv")
+    page = run(page)
+    assert "left out, since they are not in the data: nobody knows it" in said(page)
+    assert listed(page)
+    page.file_uploader[0].upload("<b>.csv", b"title,rating\nPlanted 3,99\n", "text/csv")
+    assert "&lt;b&gt;.csv:2: rating 99 is not from" in said(run(page))
+
+
+def test_titles_are_text_on_the_page(house, tmp_path):
+    (tmp_path / "d").mkdir()
+    lines = [f"{u},{m},{(u * m) % 5 + 1}" for u in range(1, 30) for m in range(1, 20) if (u + m) % 3]
+    (tmp_path / "d" / "ratings.csv").write_text("userId,movieId,rating\n" + "\n".join(lines))
+    with open(tmp_path / "d" / "movies.csv", "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["movieId", "title", "genres"])
+        out.writerows([m, f"{EVIL} {m} (1999)", "<i>Drama"] for m in range(1, 20))
+    train.main(["autorec", *QUICK, "--data", str(tmp_path / "d"), "--run", "runs/r"])
+    page = stars(opened(), 0, 5)
+    assert "&lt;script&gt;alert" in said(page)
+    assert not {"<script", "<img", "<i>"} & set(said(page).replace(">", "> ").split())
+    found = starmap.figure(
+        [{"movie": 0, "title": EVIL, "x": 0, "y": 0, "genre": None, "decade": 1990, "ratings": 9}], {}
+    )
+    assert "<script" not in json.dumps(found)
+    assert "<img" not in json.dumps(found)
+
+
+def test_a_model_without_a_latent_space_recommends_and_says_that_there_is_no_map(house, run_of):
+    house(run_of("itemknn"))
+    page = stars(opened(), 0, 5)
+    assert listed(page)
+    assert page.selectbox(key="by").options == ["what did best on validation"]
+
+
+def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
+    folder = shutil.copytree(run_of("autorec"), tmp_path / "r")
+    (folder / findings.NAME).unlink(missing_ok=True)
+    assert findings.read(runs.Run(folder)) is None
+    evaluate.main(["--run", str(folder), "--json", str(tmp_path / "j")])
+    kept = findings.read(runs.Run(folder))
+    assert kept == json.loads((tmp_path / "j").read_text())["runs"][0]
+    runs.Run(folder).verify()
+    content = bytearray((folder / findings.NAME).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / findings.NAME).write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"evaluate\.py --run"):
+        findings.read(runs.Run(folder))
+
+
+def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
+    """The oracle projects the likes on those of the movies chosen before, by least squares."""
+    split = runs.find(run_of("autorec")).split
+    order, n = elicitation.order(split), split.ratings.shape[1]
+    liked = (split.known.toarray() > split.ratings.like).astype(float)
+    liked /= np.sqrt(np.maximum(liked.sum(axis=1, keepdims=True), 1))
+    liked -= liked.mean(axis=0)
+
+    def unexplained(movies):
+        basis = liked[:, movies]
+        return ((liked - basis @ np.linalg.lstsq(basis, liked, rcond=None)[0]) ** 2).sum()
+
+    for k in range(4):
+        left = {m: unexplained([*order[:k], m]) for m in range(n) if m not in order[:k]}
+        assert left[order[k]] <= min(left.values()) + 1e-9
+    assert sorted(order) == sorted(set(order))
+    assert rating.MB == 5
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium is installed: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def served(run_of, tmp_path_factory):
+    """Address of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the bundled data,
+    which was trained last."""
+    place = tmp_path_factory.mktemp("page")
+    judged = shutil.copytree(run_of("autorec"), place / "runs" / "judged")
+    evaluate.main(["--run", str(judged)])
+    train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(place / "runs" / "quick")])
+    shutil.copytree(REPOSITORY / ".streamlit", place / ".streamlit")
+    port = 8700 + int(time.time()) % 200
+    command = [sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py")]
+    command += ["--server.headless", "true", "--server.port", str(port)]
+    with open(place / "log", "w") as log:
+        server = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(150):
+        time.sleep(0.2)
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health").read()  # noqa: S310
+            break
+        except OSError:
+            continue
+    yield address
+    server.terminate()
+    server.wait()
+    assert "Traceback" not in (place / "log").read_text()
+
+
+def visit(browser, address, width, scheme):
+    """A page of a visitor of their own, with what the browser complained of, and what it asked others for."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+            else complaints.append(request.url)
+        ),
+    )
+    page.goto(address)
+    page.get_by_text("Not seen").first.wait_for(timeout=60_000)
+    return page, complaints
+
+
+def click_stars(page, place, value):
+    before = page.locator('[class*="st-key-item-"]').all_inner_texts()
+    page.locator(f".st-key-card-{place} button").nth(value - 1).click()
+    page.wait_for_function(
+        "old => [...document.querySelectorAll('[class*=st-key-item-]')].map(e => e.innerText).join() !== old.join()",
+        arg=before,
+    )
+    page.wait_for_timeout(300)
+
+
+def items(page):
+    return page.locator('[class*="st-key-item-"] .title').all_inner_texts()
+
+
+def check_accessible(page):
+    """axe-core finds nothing, apart from what Streamlit's own field for files does."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page, options={"rules": {"presentation-role-conflict": {"enabled": False}}}).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"][:200]) for one in found]
+
+
+def go_to(page, name, width):
+    if width < 500:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name=name, exact=True).click()
+    if width < 500:
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+
+
+def choose(page, model):
+    page.get_by_role("combobox", name="Model").fill(model)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_visit(served, browser, width, scheme, tmp_path):
+    """First visit, rate five, see ten, only horror of the 1980s, upload, the map, about, reload."""
+    page, complaints = visit(browser, served, width, scheme)
+    for place, value in enumerate((5, 4, 2, 5, 1)):
+        click_stars(page, place, value)
+    assert len(items(page)) == 10
+    check_accessible(page)
+
+    page.get_by_text("What may be on the list").click()
+    page.get_by_role("combobox", name="Genres").fill("Horror")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    low, high = page.get_by_role("slider", name="Years").all()
+    low.fill("1980")
+    high.fill("1989")
+    page.wait_for_function(
+        "() => { const all = [...document.querySelectorAll('[class*=st-key-item-] .title')].map(e => e.innerText);"
+        "return all.length == 10 && all.every(one => /\\(198\\d\\)$/.test(one)); }"
+    )
+    assert all("Horror" in text for text in page.locator('[class*="st-key-item-"]').all_inner_texts())
+
+    page.get_by_text("Bring your ratings along").click()
+    export = "Date,Name,Year,Letterboxd URI,Rating\n2021-01-01,The Matrix,1999,https://boxd.it/2a,4.5\n"
+    page.locator("input[type=file]").set_input_files(
+        {"name": "ratings.csv", "mimeType": "text/csv", "buffer": export.encode()}
+    )
+    page.get_by_text("ratings.csv: 1 rated movies are in the data").wait_for()
+    check_accessible(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the list").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
+    assert [int(row["rank"]) for row in rows] == list(range(1, 11))
+    assert items(page)[0].split(". ", 1)[1].split(" (")[0] in shown(rows[0]["title"])
+    page.get_by_text("Your ratings", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert "Matrix" in download.value.path().read_text(encoding="utf-8")
+
+    page.get_by_role("combobox", name="Find a movie").fill("alein 1979")
+    page.keyboard.press("Enter")
+    page.locator(".st-key-card-0").get_by_text("Alien (1979)").wait_for()
+
+    before = items(page)
+    go_to(page, "Map", width)
+    page.locator(".js-plotly-plot").wait_for(timeout=60_000)
+    page.get_by_role("combobox", name="A movie and what is near it").fill("Alien (1979")
+    page.keyboard.press("Enter")
+    page.get_by_text("Near Alien (1979)").wait_for()
+    assert page.locator(".near li").count() == 10
+    page.get_by_text("near the movie you chose").wait_for()
+    check_accessible(page)
+    go_to(page, "About", width)
+    page.get_by_text("Not judged yet: python evaluate.py --run runs/quick").wait_for()
+    choose(page, "judged")
+    page.get_by_text("NDCG@100").first.wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
+    check_accessible(page)
+    choose(page, "quick")
+    page.get_by_text("Not judged yet").wait_for()
+    go_to(page, "For you", width)
+    page.locator('[class*="st-key-item-"]').nth(9).wait_for()
+    page.reload()
+    page.locator('[class*="st-key-item-"]').nth(9).wait_for()
+    assert items(page) == before
+    assert not complaints
+    page.context.close()
+
+
+def test_one_visitors_ratings_are_never_anothers(served, browser):
+    (ours, _), (theirs, _) = (visit(browser, served, 1280, "light") for _ in range(2))
+    click_stars(ours, 0, 5)
+    theirs.get_by_text("Rate a movie, and here stands what to watch.").wait_for()
+    click_stars(theirs, 1, 1)
+    mine = items(ours)
+    click_stars(theirs, 2, 1)
+    ours.get_by_text("Why these movies?").click()
+    ours.get_by_role("button", name="Not seen").nth(3).click()
+    ours.wait_for_timeout(1000)
+    assert items(ours) == mine != items(theirs)
+    assert ours.url.count("%3A") + ours.url.count(":5") >= 1
+    assert theirs.url != ours.url
+    ours.context.close()
+    theirs.context.close()
