@@ -6,19 +6,23 @@ The oracle is Python's csv module (or str.split) and arithmetic on what it gives
 import csv
 import gzip
 import io
+import os
 import re
 import struct
 import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reading import cells, write
 
 from utils.datasets import load
 from utils.errors import UserError
+from utils.movies import Movies
 from utils.reading import tables
+from utils.reading.personal import read_personal
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),
@@ -33,7 +37,7 @@ NASTY += [*map(str, (2**63 - 1, 2**63, -(2**63) - 1, 10**25)), "x" * 300]
 whole = st.integers(-(2**63), 2**63 - 1) | st.integers(1, 99)
 # csv.writer leaves a lone \r unquoted, where it ends the line for every reader
 words = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), max_size=12).map("t{}".format)
-on_many_files = settings(deadline=None, max_examples=150)
+on_many_files = settings(deadline=None, max_examples=int(os.environ.get("REELSPACE_EXAMPLES", "150")))
 
 
 @st.composite
@@ -214,3 +218,41 @@ def test_titles_are_read_exactly_whatever_stands_in_them(movies):
         write(Path(folder), out.getvalue(), "movies.csv")
         ratings = "userId,movieId,rating\n" + "".join(f"1,{i},3\n" for i in range(len(movies)))
         assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
+
+
+OWN = {
+    "letterboxd": b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"
+    b"2020-01-02,Heat,1995,https://boxd.it/2,\n2020-01-03,=cmd(),2001,https://boxd.it/3,1\n",
+    "imdb": b"Const,Your Rating,Title,Title Type,Year\ntt1,10,Alien,Movie,1979\ntt2,3,Heat,TV Series,1995\n",
+    "plain": b'title,rating\n"Matrix, The",5\nAlein,0.5\nHeat (1995),3\n',
+    "ids": b"movieId;rating\n1;5\n2;0.5\n3;4\n",
+}
+MOVIES = Movies(
+    np.arange(1, 5),
+    ["Alien (1979)", "Heat (1995)", "Matrix, The (1999)", "=cmd() (2001)"],
+    [1979, 1995, 1999, 2001],
+    [["Drama"]] * 4,
+)
+
+
+@on_many_files
+@given(st.data())
+def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
+    """What comes back are stars of the scale for movies of the data, whatever the file says."""
+    broken = data.draw(damage(OWN[data.draw(st.sampled_from(sorted(OWN)))]))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "own.csv"
+        path.write_bytes(broken)
+        try:
+            (found, _), said = read_personal(path, MOVIES, (0.5, 5.0)), None
+        except UserError as error:
+            found, said = {}, str(error)
+    assert found if said is None else str(path) in said and len(said) < 2000
+    assert all(0 <= movie < len(MOVIES.ids) and 0.5 <= stars <= 5 for movie, stars in found.items())
+
+
+def test_every_file_of_ones_own_ratings_is_read_before_it_is_damaged(tmp_path):
+    for name, content in OWN.items():
+        (tmp_path / name).write_bytes(content)
+        found, _ = read_personal(tmp_path / name, MOVIES, (0.5, 5.0))
+        assert found, name
