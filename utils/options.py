@@ -83,6 +83,8 @@ def parse(kind, argv, prog, description, default=None):
 def _one_line(box):
     """tyro draws a box of several lines; its first paragraph says what is wrong."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]\s*$", "", line).strip() for line in box.splitlines()]
+    if len(lines) > 1 and re.fullmatch(r"[─-]+", lines[1]):  # without a box, as where stdout is not utf-8
+        lines = lines[2:]
     text = []
     for line in lines:
         if re.match(r"^[╭╰]", line):
