@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import BUNDLED, REPOSITORY, answer
 from streamlit.testing.v1 import AppTest
@@ -249,12 +250,16 @@ def browser():
 
 @pytest.fixture(scope="module")
 def served(run_of, tmp_path_factory):
-    """Address of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the bundled data,
-    which was trained last."""
+    """Address of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the bundled data's
+    better-known movies, which was trained last."""
     place = tmp_path_factory.mktemp("page")
     judged = shutil.copytree(run_of("autorec"), place / "runs" / "judged")
     evaluate.main(["--run", str(judged)])
-    train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(place / "runs" / "quick")])
+    (place / "d").mkdir()
+    ratings = pd.read_csv(BUNDLED / "ratings.csv")
+    ratings[ratings.groupby("movieId").userId.transform("size") >= 10].to_csv(place / "d" / "ratings.csv", index=False)
+    shutil.copy(BUNDLED / "movies.csv", place / "d")
+    train.main(["autorec", *QUICK, "--data", str(place / "d"), "--run", str(place / "runs" / "quick")])
     shutil.copytree(REPOSITORY / ".streamlit", place / ".streamlit")
     port = 8700 + int(time.time()) % 200
     command = [sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py")]
