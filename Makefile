@@ -2,6 +2,7 @@
 # run the tests. All need nothing but Python 3.11 or later and make; what they install goes into .venv.
 PYTHON ?= python3
 VENV ?= .venv
+PROCESSES ?= 3 # of the tests: two cores have something to do while a browser waits
 BIN = $(VENV)/bin
 
 .PHONY: demo app test clean
@@ -17,7 +18,7 @@ app: $(VENV)/.requirements
 test: $(VENV)/.requirements-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
 		--cov=utils --cov=models --cov-report=term:skip-covered --cov-fail-under=95
 
 $(VENV)/.requirements: requirements.txt

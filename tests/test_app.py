@@ -71,7 +71,7 @@ def test_without_a_run_the_page_says_which_command_to_type(house):
 
 
 def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, capsys):
-    house(run_of("autorec"))
+    house(run_of("autorec", *QUICK))
     page = opened()
     assert not listed(page)
     page = stars(stars(page, 0, 5), 2, 1)
@@ -92,7 +92,7 @@ def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, cap
 
 
 def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
-    house(run_of("autorec"))
+    house(run_of("autorec", *QUICK))
     page = stars(opened(), 0, 5)
     first, second, *others = listed(page)
     page.button(key="seen-0").click()
@@ -107,7 +107,7 @@ def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
 
 
 def test_not_seen_and_other_movies_bring_others(house, run_of):
-    house(run_of("autorec"))
+    house(run_of("autorec", *QUICK))
     page = opened()
     cards = said(page).split('class="title">')[1 : ASKED + 1]
     page.button(key="skip-0").click()
@@ -121,7 +121,7 @@ def test_not_seen_and_other_movies_bring_others(house, run_of):
 
 
 def test_the_address_keeps_ratings_over_a_reload(house, run_of):
-    house(run_of("autorec"))
+    house(run_of("autorec", *QUICK))
     page = stars(opened(), 0, 5)
     page.button(key="no-0").click()
     page = run(page)
@@ -163,7 +163,7 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
 
 
 def test_an_upload_on_the_page(house, run_of):
-    house(run_of("autorec"))
+    house(run_of("autorec", *QUICK))
     page = opened()
     page.file_uploader[0].upload("mine.csv", b"title,rating\nPlanted 3,5\nnobody knows it,3\n", "text/csv")
     page = run(page)
@@ -200,7 +200,7 @@ def test_a_model_without_a_latent_space_recommends_and_says_that_there_is_no_map
 
 
 def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
-    folder = shutil.copytree(run_of("autorec"), tmp_path / "r")
+    folder = shutil.copytree(run_of("autorec", *QUICK), tmp_path / "r")
     (folder / findings.NAME).unlink(missing_ok=True)
     assert findings.read(runs.Run(folder)) is None
     evaluate.main(["--run", str(folder), "--json", str(tmp_path / "j")])
@@ -216,7 +216,7 @@ def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
 
 def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
     """The oracle projects the likes on those of the movies chosen before, by least squares."""
-    split = runs.find(run_of("autorec")).split
+    split = runs.find(run_of("autorec", *QUICK)).split
     order, n = elicitation.order(split), split.ratings.shape[1]
     liked = (split.known.toarray() > split.ratings.like).astype(float)
     liked /= np.sqrt(np.maximum(liked.sum(axis=1, keepdims=True), 1))
@@ -253,7 +253,7 @@ def served(run_of, tmp_path_factory):
     """Address of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the bundled data's
     better-known movies, which was trained last."""
     place = tmp_path_factory.mktemp("page")
-    judged = shutil.copytree(run_of("autorec"), place / "runs" / "judged")
+    judged = shutil.copytree(run_of("autorec", *QUICK), place / "runs" / "judged")
     evaluate.main(["--run", str(judged)])
     (place / "d").mkdir()
     ratings = pd.read_csv(BUNDLED / "ratings.csv")

@@ -37,7 +37,7 @@ NASTY += [*map(str, (2**63 - 1, 2**63, -(2**63) - 1, 10**25)), "x" * 300]
 whole = st.integers(-(2**63), 2**63 - 1) | st.integers(1, 99)
 # csv.writer leaves a lone \r unquoted, where it ends the line for every reader
 words = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), max_size=12).map("t{}".format)
-on_many_files = settings(deadline=None, max_examples=int(os.environ.get("REELSPACE_EXAMPLES", "150")))
+on_many_files = settings(deadline=None, max_examples=int(os.environ.get("REELSPACE_EXAMPLES", "75")))
 
 
 @st.composite

@@ -16,7 +16,7 @@ from utils import options
 from utils.errors import UserError
 from utils.splits import PROTOCOLS
 
-EXAMPLES = int(os.environ.get("REELSPACE_EXAMPLES", "75"))  # the slow job of docs/reliability.md asks for 10,000
+EXAMPLES = int(os.environ.get("REELSPACE_EXAMPLES", "40"))  # the slow job of docs/reliability.md asks for 10,000
 NASTY = ["", "-", "--", "=", "nan", "inf", "-1", "0", "1e999", "9" * 30, "٣", "\0", "é", "a b", "../..", "-n", "--run"]
 NASTY += ["5,", ","]
 NASTY += ["[red]", "$(id)", "{}", "%s", "\n", "'", '"', "1-2-3", "true", "None"]
