@@ -45,10 +45,10 @@ def visiting(shared):
 def recommendations(shared, visitor):
     """The first page."""
     left, right = st.columns(2, gap="large")
+    with right:  # first, since it is what one waits for
+        listing.column(shared, visitor)
     with left:
         rating.column(shared, visitor)
-    with right:
-        listing.column(shared, visitor)
 
 
 def main():

@@ -83,7 +83,9 @@ class Model(ClosedForm):
         given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
         source, kept = source[source >= 0], target[target >= 0]
         if len(self.onward):
-            found = given @ self.weights[source] @ self.onward[:, kept]
+            found, onward = given @ self.weights[source], self.onward
+            copied = 2 * len(kept) < onward.shape[1]  # to take columns is to copy them: not of nearly all
+            found = found @ onward[:, kept] if copied else (found @ onward)[:, kept]
             found += given @ np.where(source[:, None] == kept, self.own[kept], 0)
         else:
             found = given @ self.weights[source[:, None], kept]

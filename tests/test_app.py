@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pandas as pd
@@ -18,9 +21,10 @@ from test_report import BROWSERS
 
 import evaluate
 import train
+from models._blended import saved as answering
 from utils import answers, elicitation, findings, runs
 from utils.app import rating
-from utils.app.text import shown
+from utils.app.text import brief, shown
 from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
 from utils.errors import UserError
 from utils.report import starmap
@@ -250,8 +254,8 @@ def browser():
 
 @pytest.fixture(scope="module")
 def served(run_of, tmp_path_factory):
-    """Address of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the bundled data's
-    better-known movies, which was trained last."""
+    """(address, process) of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the
+    bundled data's better-known movies, which was trained last."""
     place = tmp_path_factory.mktemp("page")
     judged = shutil.copytree(run_of("autorec", *QUICK), place / "runs" / "judged")
     evaluate.main(["--run", str(judged)])
@@ -274,7 +278,7 @@ def served(run_of, tmp_path_factory):
             break
         except OSError:
             continue
-    yield address
+    yield address, server.pid
     server.terminate()
     server.wait()
     assert "Traceback" not in (place / "log").read_text()
@@ -351,7 +355,7 @@ def settle(page):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_visit(served, browser, width, scheme, tmp_path):
     """First visit, rate five, see ten, only horror of the 1980s, upload, the map, about, reload."""
-    page, complaints = visit(browser, served, width, scheme)
+    page, complaints = visit(browser, served[0], width, scheme)
     for place, value in enumerate((5, 4, 2, 5, 1)):
         click_stars(page, place, value)
     assert len(items(page)) == 10
@@ -419,7 +423,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
 
 
 def test_one_visitors_ratings_are_never_anothers(served, browser):
-    (ours, _), (theirs, _) = (visit(browser, served, 1280, "light") for _ in range(2))
+    (ours, _), (theirs, _) = (visit(browser, served[0], 1280, "light") for _ in range(2))
     click_stars(ours, 0, 5)
     theirs.get_by_text("Rate a movie, and here stands what to watch.").wait_for()
     click_stars(theirs, 1, 1)
@@ -433,3 +437,42 @@ def test_one_visitors_ratings_are_never_anothers(served, browser):
     assert theirs.url != ours.url
     ours.context.close()
     theirs.context.close()
+
+
+def memory(process):
+    """Megabytes that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+@pytest.mark.slow
+def test_ten_visitors_at_once(served, browser):
+    """Each does 50 things: every list is the one for their own ratings, and the server's memory stays as it is."""
+    address, process = served
+    rng, held = np.random.default_rng(0), []
+    pages = [visit(browser, address, 1280, "light")[0] for _ in range(10)]
+    saved = answering(runs.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
+    for done in range(50):
+        for page in pages:
+            what = rng.integers(10)
+            if what < 7:
+                page.locator(f".st-key-card-{rng.integers(ASKED)} button").nth(rng.integers(5)).click()
+            elif what < 8 or not page.locator(".st-key-item-3").count():
+                page.get_by_role("button", name="Other movies").click()
+            else:
+                page.locator(f".st-key-item-{rng.integers(4)}").get_by_role("button").nth(rng.integers(2)).click()
+        for page in pages:
+            settle(page)
+        if done % 10 == 9:
+            held.append(memory(process))
+            for page in pages:
+                said = parse_qs(urlparse(page.url).query)["rated"][0]
+                them = Visitor.of_address(said, saved.run.movies, saved.split.ratings.scale)
+                if them.stars:
+                    found = answers.recommend(saved, them.person(saved.split), "best", 10)["items"]
+                    expected = [f"{one['rank']}. {brief(one['title'], one['year'])}" for one in found]
+                    assert items(page) == expected
+    assert len({page.url for page in pages}) == 10
+    assert held[-1] < 1.1 * held[0], held
+    for page in pages:
+        page.context.close()

@@ -64,9 +64,8 @@ def column(shared, visitor):
             title = f"{item['rank']}. {brief(item['title'], item['year'])}"
             why = reasons.sentence(item) if explained else ""
             write(ABOUT, title, " · ".join(filter(None, [stars, *item["genres"]])), why)
-            with st.container(horizontal=True, width="content"):
-                st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=seen_it, args=(visitor, movie))
-                st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
+            st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=seen_it, args=(visitor, movie))
+            st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
     if len(found["items"]) < n:
         say(f"There are no more than these {len(found['items'])}." if found["items"] else "No movie fits.")
     with st.container(horizontal=True):

@@ -75,57 +75,63 @@ def column(shared, visitor):
     for place, movie in enumerate(visitor.asked):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
-            with st.container(horizontal=True, width="content", vertical_alignment="center"):
-                key, stars = f"stars {movie}", visitor.stars.get(movie)
-                st.session_state[key] = None if stars is None else max(round(stars * 5 / top) - 1, 0)
-                st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
-                st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
+            key, stars = f"stars {movie}", visitor.stars.get(movie)
+            st.session_state[key] = None if stars is None else max(round(stars * 5 / top) - 1, 0)
+            st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
+            st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
-    with st.expander("Why these movies?", key="why"):
-        say(
-            "They are well known, and what people say about them tells the most about all other movies: each next one "
-            "is the movie whose likes, beside those of the ones before it, explain most of all the others'."
-        )
-    own_ratings(shared, visitor)
+    for title, show in (("Why these movies?", why), ("Your ratings", own_ratings), ("Bring your ratings along", bring)):
+        with st.expander(title, key=title, on_change="rerun") as opened:
+            if opened.open:  # so that a rating does not wait for what nobody sees
+                show(shared, visitor)
+
+
+def why(_shared, _visitor):
+    """How the movies to rate are chosen."""
+    say(
+        "They are well known, and what people say about them tells the most about all other movies: each next one is "
+        "the movie whose likes, beside those of the ones before it, explain most of all the others'."
+    )
 
 
 def own_ratings(shared, visitor):
-    """The table of what was rated, and the ways into and out of a file."""
+    """The table of what was rated."""
     movies, (low, top) = shared.movies, shared.scale
-    with st.expander("Your ratings", key="yours", expanded=False):
-        rated = list(visitor.stars)
-        if rated:
-            key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
-            st.data_editor(
-                pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": visitor.stars.values()}),
-                column_config={
-                    "movie": st.column_config.TextColumn(width=180),
-                    "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
-                },
-                disabled=["movie"],
-                hide_index=True,
-                num_rows="delete",
-                key=key,
-                on_change=edit,
-                args=(visitor, rated, key),
-            )
-        with st.container(horizontal=True):
-            st.download_button(
-                "Download", visitor.csv(movies), "ratings.csv", "text/csv", disabled=not rated, on_click="ignore"
-            )
-            st.button("Forget all", on_click=forget, args=(visitor,), disabled=not (rated or visitor.hidden))
-    with st.expander("Bring your ratings along", key="bring"):
-        key = f"upload {st.session_state.get('uploads', 0)}"
-        st.file_uploader(
-            "Export of Letterboxd or IMDb, or a CSV file with title (or movieId) and rating",
-            type=["csv", "tsv", "txt"],
-            max_upload_size=MB,
+    rated = list(visitor.stars)
+    if rated:
+        key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
+        st.data_editor(
+            pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": visitor.stars.values()}),
+            column_config={
+                "movie": st.column_config.TextColumn(width=180),
+                "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
+            },
+            disabled=["movie"],
+            hide_index=True,
+            num_rows="delete",
             key=key,
-            on_change=upload,
-            args=(shared, visitor, key),
+            on_change=edit,
+            args=(visitor, rated, key),
         )
-        for note in st.session_state.get("notes", ()):
-            say(note)
+    with st.container(horizontal=True):
+        csv = visitor.csv(movies)
+        st.download_button("Download", csv, "ratings.csv", "text/csv", disabled=not rated, on_click="ignore")
+        st.button("Forget all", on_click=forget, args=(visitor,), disabled=not (rated or visitor.hidden))
+
+
+def bring(shared, visitor):
+    """Where a file is uploaded, and what was read in it."""
+    key = f"upload {st.session_state.get('uploads', 0)}"
+    st.file_uploader(
+        "Export of Letterboxd or IMDb, or a CSV file with title (or movieId) and rating",
+        type=["csv", "tsv", "txt"],
+        max_upload_size=MB,
+        key=key,
+        on_change=upload,
+        args=(shared, visitor, key),
+    )
+    for note in st.session_state.get("notes", ()):
+        say(note)
 
 
 def forget(visitor):
