@@ -13,6 +13,9 @@ STYLE = """<style>
   [class*="st-key-item-"], [class*="st-key-card-"] { flex-wrap: nowrap !important; }
   [class*="st-key-item-"] > :first-child, [class*="st-key-card-"] > :first-child { flex: 1 1 0; min-width: 0; }
 }
+@media (max-width: 640px) {
+  [class*="st-key-item-"] > :first-child, [class*="st-key-card-"] > :first-child { flex: 1 1 100%; }
+}
 .near ol { margin: 0; padding-left: 1.6rem; }
 [data-testid="stMainBlockContainer"] { padding-top: 4rem; max-width: 76rem; }
 </style>"""
