@@ -30,6 +30,7 @@ KINDS = {
     "half stars": table(12, 10, np.arange(1, 11) / 2),
     "one to ten": table(12, 10, np.arange(1, 11)),
     "up to a hundred": table(12, 10, np.arange(5, 101, 5)),
+    "zero to a hundred": table(12, 10, np.arange(0, 101, 10)),
     "rated once": [f"{i},{i},{1 + i % 5}" for i in range(1, 31)],  # most users and movies have no rating to train on
     "negative ids": [line.replace(",", ",-", 1) for line in table(12, 10, [1, 3, 5])],
 }

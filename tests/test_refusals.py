@@ -9,6 +9,7 @@ import pytest
 from reading import FIVE_STARS, HEADING, refusal, write
 
 from utils.datasets import KNOWN, load
+from utils.errors import UserError
 
 # --- timestamps and scale --------------------------------------------------------------------------------------------
 
@@ -35,6 +36,7 @@ def test_fractions_of_seconds_are_cut_off(tmp_path):
         ("1 8.5 9", (1, 10)),
         ("0.5 8 9", (0.5, 10)),
         ("1 60 70", (1, 100)),
+        ("0 60 70", (0, 100)),
         ("8", (1, 10)),  # a single rating is no exception to any other
         (" ".join(["3"] * 999 + ["6", "7"]), (1, 10)),
     ],
@@ -46,6 +48,16 @@ def test_the_scale_is_the_smallest_usual_one_that_holds_all(tmp_path, stars, sca
     assert f"scale {scale[0]:g} to {scale[1]:g} found from the ratings" in dataset.notes
 
 
+def test_a_rating_of_0_is_kept_as_one_where_the_scale_begins_there(tmp_path):
+    path = write(tmp_path, "userId,movieId,rating\n1,1,0\n1,2,5\n2,1,10\n")
+    dataset = load(path, scale=(0, 10))
+    assert dataset.ratings.rating.tolist() == pytest.approx([0.001, 5, 10])
+    assert dataset.ratings.matrix().nnz == 3
+    assert "ratings of 0, 1 of them, are kept as 0.001: 0 would mean 'not rated'" in dataset.notes
+    with pytest.raises(UserError, match="rating 0: ratings must be above 0"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("stars", "said"),
     [
@@ -55,7 +67,7 @@ def test_the_scale_is_the_smallest_usual_one_that_holds_all(tmp_path, stars, sca
         (" ".join(["3"] * 2000 + ["6", "7"]), ":2002: rating 6 is outside the scale 1 to 5"),
         ("0.1 3 4", ":2: rating 0.1 is outside the scale 0.5 to 5"),
         ("250 300 200", ":2: rating 250 is outside the scale 1 to 100, and no usual scale holds all"),
-        ("3 0 4", ":3: rating 0: ratings must be above 0"),
+        ("3 0 4", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,5 if it is meant"),
         ("3 -4 4", ":3: rating -4: ratings must be above 0"),
         ("0 0 0", ":2: rating 0"),
     ],
@@ -69,7 +81,7 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
     path = write(tmp_path, HEADING + FIVE_STARS)
     assert load(path, scale=(0.1, 20)).ratings.scale == (0.1, 20)
     assert ":3: rating 5 is outside the scale 0.5 to 4; give" in refusal(path, scale=(0.5, 4))
-    for scale in ((0, 5), (5, 1), (math.nan, 5), (1, math.inf)):
+    for scale in ((-1, 5), (5, 1), (math.nan, 5), (1, math.inf)):
         assert "give lowest,highest" in refusal(path, scale=scale)
     fractions = write(tmp_path, "userId,movieId,rating\n1,1,0.7\n1,2,1.1\n")  # float32 puts both just outside
     assert len(load(fractions, scale=(0.7, 1.1)).ratings) == 2

@@ -11,7 +11,7 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies
-from utils.ratings import Ratings
+from utils.ratings import Ratings, nought
 from utils.reading.downloads import KNOWN, fetch
 from utils.reading.scales import check_scale, find_scale
 from utils.reading.sidetables import read_movies, read_tags, read_users
@@ -53,19 +53,23 @@ def load(source, data_dir=Path("data"), scale=None):
     path = rating_file(find(source, Path(data_dir)))
     table = read_ratings(path)
     notes = list(table.notes)
-    if scale is not None and not 0 < scale[0] < scale[1] < np.inf:
-        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, both above 0, which means 'not rated'")
-    found = scale or find_scale(table.rating[table.rating > 0])
+    if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+    found = scale or find_scale(table.rating)
     if scale is None:
         notes.append(f"scale {found[0]:g} to {found[1]:g} found from the ratings")
     check_scale(table.rating, found, table.where, given=scale is not None)
     check_duplicates(table)
+    rating, zero = table.rating, table.rating == 0
+    if zero.any():
+        rating = np.where(zero, np.float32(nought(found)), rating)
+        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {nought(found):g}: 0 would mean 'not rated'")
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
     ratings = Ratings(
-        table.user, table.movie, table.rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found))
+        table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found))
     )
     movies, more = read_movies(path, ratings.movie_ids)
     users = read_users(path, ratings.user_ids)

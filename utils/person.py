@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from utils.errors import UserError
-from utils.ratings import index_of
+from utils.ratings import index_of, nought
 from utils.rows import Rows
 from utils.titles import Titles
 
@@ -102,7 +102,7 @@ def typed(movies, scale, texts):
         if not scale[0] <= value <= scale[1]:
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
         movie = find_movie(titles, title)
-        if stars.setdefault(movie, value) != value:
+        if stars.setdefault(movie, value or nought(scale)) != (value or nought(scale)):
             raise UserError(f"{movies.titles[movie]} is rated twice, with {stars[movie]:g} and {value:g} stars")
     return stars
 

@@ -73,6 +73,11 @@ def dense(matrix):
 LIKE = 3.5  # on a scale up to 5, a rating above this is a like; on any other, one above the same share of the highest
 
 
+def nought(scale):
+    """What stands for a rating of 0 where the (lowest, highest) stars begin there: 0 itself means "not rated"."""
+    return scale[1] / 10_000
+
+
 def likes(matrix, above=LIKE):
     """The CSR matrix that holds 1 where a rating is a like, and nothing elsewhere; float32, of `matrix`'s shape."""
     liked = matrix.copy()

@@ -6,6 +6,7 @@ import streamlit as st
 from utils import person
 from utils.app.text import ABOUT, boxed, brief, say, shown, write
 from utils.errors import UserError
+from utils.ratings import nought
 
 MB = 5  # of a file that is uploaded
 
@@ -43,12 +44,12 @@ def upload(shared, visitor, key):
     st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # which leaves the widget without the file
 
 
-def edit(visitor, movies, key):
+def edit(shared, visitor, movies, key):
     """What happens when the table of ratings is edited."""
     changed = st.session_state[key]
     for row, cells in changed["edited_rows"].items():
         if cells.get("stars") is not None:
-            visitor.rate(movies[row], float(cells["stars"]))
+            visitor.rate(movies[row], float(cells["stars"]) or nought(shared.scale))
     for row in changed["deleted_rows"]:
         visitor.rate(movies[row], None)
     st.session_state.edits = st.session_state.get("edits", 0) + 1
@@ -111,7 +112,7 @@ def own_ratings(shared, visitor):
             num_rows="delete",
             key=key,
             on_change=edit,
-            args=(visitor, rated, key),
+            args=(shared, visitor, rated, key),
         )
     with st.container(horizontal=True):
         csv = visitor.csv(movies)

@@ -6,6 +6,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.movies import shortened
 from utils.person import by_id
+from utils.ratings import nought
 from utils.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.reading.values import to_number, to_whole
 from utils.titles import Titles
@@ -86,7 +87,7 @@ def _stars(value, scale, export):
     low, high = (0, export[1]) if export else scale
     if not low <= value <= high:
         raise ValueError(f"rating {value:g} is not from {low:g} to {high:g}")
-    return max(value * scale[1] / export[1], scale[0]) if export else value
+    return (max(value * scale[1] / export[1], scale[0]) if export else value) or nought(scale)
 
 
 def _movie(titles, value, year, forgiving):

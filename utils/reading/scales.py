@@ -9,11 +9,16 @@ STRAY = 1000  # one in so many ratings may be a mistake that does not widen the 
 
 
 def find_scale(rating):
-    """(lowest, highest) of the smallest usual scale, 0.5-5, 1-5, 1-10, 0.5-10 or 1-100, that holds the ratings.
+    """(lowest, highest) of the smallest usual scale, 0.5-5, 1-5, 1-10, 0.5-10, 1-100 or 0-100, that holds the ratings.
 
     A rating in a thousand (in small files a single one) doesn't widen it: that one is an error, as `check_scale` says.
-    rating: positive stars.
+    A rating of 0 is one on a scale up to 100 only: on others it mostly says that there is none.
     """
+    found = _of_positive(rating[rating > 0])
+    return (0.0, 100.0) if (rating > TOPS[-2]).any() and found[1] == 100 and (rating == 0).any() else found
+
+
+def _of_positive(rating):
     allowed = max(1, len(rating) // STRAY)
     for top in TOPS:
         inside = rating[rating <= top]
@@ -26,11 +31,14 @@ def find_scale(rating):
 
 
 def check_scale(rating, scale, where, given):
-    """UserError at the first rating that is 0, negative or outside `scale`. where: row -> "file:line"; given: whether
-    the scale is the user's own, or was found from the ratings."""
-    if (rating <= 0).any():
-        row = int(np.argmax(rating <= 0))
-        raise UserError(f"{where(row)}: rating {rating[row]:g}: ratings must be above 0, which means 'not rated'")
+    """UserError at the first rating that is outside `scale`, or 0 where it does not begin there. where: row ->
+    "file:line"; given: whether the scale is the user's own, or was found from the ratings."""
+    wrong = (rating < 0) | ((rating == 0) & (scale[0] > 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        meant = f"; give --scale 0,{max(scale[1], rating.max()):g} if it is meant" if rating[row] == 0 else ""
+        why = f"ratings must be above 0, which means 'not rated'{meant}"
+        raise UserError(f"{where(row)}: rating {rating[row]:g}: {why}")
     low, high = np.float32(scale[0]), np.float32(scale[1])  # compared as stored: 0.7 is not 0.7 as float32
     outside = (rating < low) | (rating > high)
     if outside.any():
