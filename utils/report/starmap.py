@@ -1,5 +1,7 @@
 """The map of movies with somebody on it, as what Plotly draws; the page app.py shows it."""
 
+import numpy as np
+
 from utils.movies import article_first, spoken
 from utils.report.figures import BARE, BLUE, coloured, escape
 
@@ -22,20 +24,22 @@ def figure(points, lit, you=None, dark=False):
     base = coloured(points, "genre", "movies")
     for trace in base:
         trace["type"] = "scattergl"
+        trace |= {name: np.array(trace[name]) for name in ("x", "y", "customdata")}  # which travel as bytes
         opacity = faint / 2 if trace["name"] == "other" else faint
         trace["marker"] = trace["marker"] | {"opacity": opacity, "line": {"width": 0}}
+        trace["marker"]["size"] = np.array(trace["marker"]["size"], np.float32)
         trace["unselected"] = {"marker": {"opacity": opacity}}  # a click leaves the others as they are
     at = {point["movie"]: point for point in points}
     for role, movies in lit.items():
         if found := [at[movie] for movie in movies if movie in at]:
             base.append(_lit(role, found, ink))
-    base.append(_names(points, ink))
+    notes = [_note(point, escape(_short(point["title"])), 12, ink) for point in apart(points)]
     if you:
         symbol, size, colour = ROLES["you"]
         marker = {"symbol": symbol, "size": size, "color": colour, "line": {"width": 2, "color": paper}}
-        own = {"x": [you[0]], "y": [you[1]], "text": ["<b>you</b>"], "name": "you"}
-        own |= {"textposition": "top center", "textfont": {"size": 14, "color": ink}}
-        base.append({"type": "scatter", "mode": "markers+text", "marker": marker, "hoverinfo": "name", **own})
+        own = {"x": [you[0]], "y": [you[1]], "name": "you", "hoverinfo": "name"}
+        base.append({"type": "scattergl", "mode": "markers", "marker": marker, **own})
+        notes.append(_note({"x": you[0], "y": you[1]}, "<b>you</b>", 14, ink) | {"bgcolor": paper, "opacity": 0.85})
     layout = {
         "xaxis": BARE,
         "yaxis": BARE,
@@ -45,6 +49,7 @@ def figure(points, lit, you=None, dark=False):
         "clickmode": "event+select",
         "legend": {"orientation": "h", "itemsizing": "constant", "y": 0, "yanchor": "top"},
         "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
+        "annotations": notes,
         "uirevision": "map",  # who has zoomed stays there
     }
     return {"data": base, "layout": layout}
@@ -53,7 +58,7 @@ def figure(points, lit, you=None, dark=False):
 def _lit(role, points, ink):
     symbol, size, colour = ROLES[role]
     return {
-        "type": "scatter",
+        "type": "scattergl",
         "mode": "markers",
         "name": role,
         "x": [point["x"] for point in points],
@@ -66,8 +71,14 @@ def _lit(role, points, ink):
     }
 
 
-def _names(points, ink):
-    """The names of some well-known movies that lie apart."""
+def _note(point, text, size, ink):
+    """Text above a point, above what WebGL draws."""
+    place = {"x": point["x"], "y": point["y"], "yshift": 12, "showarrow": False}
+    return place | {"text": text, "font": {"size": size, "color": ink}}
+
+
+def apart(points):
+    """Some well-known movies that lie far enough from each other to be named."""
     across = max(point["x"] for point in points) - min(point["x"] for point in points)
     high = max(point["y"] for point in points) - min(point["y"] for point in points)
     named = []
@@ -78,17 +89,7 @@ def _names(points, ink):
         )
         if far and len(named) < LABELS:
             named.append(point)
-    return {
-        "type": "scatter",
-        "mode": "text",
-        "x": [point["x"] for point in named],
-        "y": [point["y"] for point in named],
-        "text": [escape(_short(point["title"])) for point in named],
-        "textposition": "top center",
-        "textfont": {"size": 12, "color": ink},
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    return named
 
 
 def _short(title, most=24):
