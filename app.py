@@ -70,9 +70,9 @@ def main():
         ],
         position="top",
     )
-    page.run()
     if (said := visitor.address(shared.movies)) != st.query_params.get("rated", ""):
         st.query_params["rated"] = said
+    page.run()
 
 
 main()
