@@ -1,8 +1,6 @@
 """A page to use a trained run: rate a few movies, see what to watch and where the model puts you.
 streamlit run app.py"""
 
-from functools import partial
-
 import streamlit as st
 
 from models._blended import saved as answering
@@ -26,20 +24,27 @@ def opened(folder, written):
 
 def choose():
     """The folder of the run that the visitor chooses among those under runs/; the one trained last stands first."""
-    latest = runs.find().folder
-    names = sorted((path.name for path in runs.every()), key=lambda name: (name != latest.name, name))
+    known = sorted(runs.every(), key=lambda path: -(path / "MANIFEST").stat().st_mtime_ns)
+    if not known:
+        runs.find()  # which says what to do
+    names = [path.name for path in known]
     name, model = st.columns([3, 2], vertical_alignment="bottom")
     name.title("Reelspace", anchor=False)
     return runs.RUNS / model.selectbox("Model", names, key="model", bind="query-params")
 
 
 def visiting(shared):
-    """The `Visitor` of this browser tab, for the data of the run; whoever reloads the page is known by its address."""
-    key = f"visitor {shared.saved.run.config['sha256']}"
-    if key not in st.session_state:
-        said = st.query_params.get("rated", "")
-        st.session_state[key] = Visitor.of_address(said, shared.movies, shared.scale)
-    return st.session_state[key]
+    """The `Visitor` of this browser tab, for the data of the run; whoever reloads the page is known by its address,
+    which says of what data its ids are."""
+    data = shared.saved.run.config["sha256"][:8]
+    if f"visitor {data}" not in st.session_state:
+        of, _, said = st.query_params.get("rated", "").partition("~")
+        known = Visitor.of_address(said if of == data else "", shared.movies, shared.scale)
+        st.session_state[f"visitor {data}"] = known
+    visitor = st.session_state[f"visitor {data}"]
+    if (said := f"{data}~{visitor.address(shared.movies)}") != st.query_params.get("rated", f"{data}~"):
+        st.query_params["rated"] = said
+    return visitor
 
 
 def recommendations(shared, visitor):
@@ -59,20 +64,15 @@ def main():
     try:
         folder = choose()
         shared = opened(folder, (folder / "MANIFEST").stat().st_mtime_ns)
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: a run that is being replaced
         say(str(error), "alert")
         return
     visitor = visiting(shared)
-    page = st.navigation(
-        [
-            st.Page(partial(show, shared, visitor), title=title, url_path=title.lower().replace(" ", "-"))
-            for title, show in pages.items()
-        ],
-        position="top",
-    )
-    if (said := visitor.address(shared.movies)) != st.query_params.get("rated", ""):
-        st.query_params["rated"] = said
-    page.run()
+    tabs = st.tabs(list(pages), key="page", on_change="rerun", bind="query-params")
+    for tab, show in zip(tabs, pages.values(), strict=True):
+        if tab.open:  # the others are not drawn
+            with tab:
+                show(shared, visitor)
 
 
 main()

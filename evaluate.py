@@ -234,7 +234,8 @@ def main(argv=None):
     if chosen.json == "-":
         return
     verdicts.print_judged(facts, tabular.console())
-    print(f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html")
+    where = f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html"
+    tabular.console().print(where, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,8 @@ def main(argv=None):
     if chosen.all_users:
         start, users = time.perf_counter(), everyone(run, chosen)
         if chosen.csv != "-":
-            print(f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}")
+            said = f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}"
+            print("".join(c if c.isprintable() else " " for c in said))
         return
     found = answer(run, chosen)
     if chosen.json:

@@ -1,6 +1,7 @@
 """Train a model on ratings and save it as a run folder: python train.py [MODEL] [options]."""
 
 import contextlib
+import hashlib
 import json
 import shlex
 import time
@@ -14,7 +15,7 @@ import models
 from utils import datasets, folds, methods, options, runs, splits, tabular
 from utils.errors import UserError, out_of_memory
 from utils.report import projector
-from utils.training import Training, UnwrittenError
+from utils.training import DivergedError, Training
 
 DEFAULT = "joint"
 
@@ -100,10 +101,17 @@ def say(data, split, console):
         console.print(f"  {tabular.plain(note)}", style="dim", soft_wrap=True)
 
 
-def signature(facts, split):
+def signature(facts, split, data):
     """What a checkpoint is of: all that its weights depend on, which the length of the training is not part of."""
     weighty = {name: value for name, value in facts["options"].items() if name not in ("epochs", "patience")}
-    return json.dumps([facts | {"options": weighty}, split.fingerprint()], sort_keys=True)
+    side = [
+        data.movies.titles,
+        data.movies.years,
+        data.movies.genres,
+        "" if data.users is None else data.users.to_csv(),
+    ]
+    known = hashlib.sha256(json.dumps(side).encode()).hexdigest()
+    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, runs.versions()], sort_keys=True)
 
 
 def fit(model, split, training, refit):
@@ -135,8 +143,8 @@ def explained(name, config, training, console):
             console.print("\nthe same command with --resume goes on after the last whole epoch")
         raise
     except UserError as error:
-        if not isinstance(error, UnwrittenError):
-            training.forget()  # a training that failed would fail again
+        if isinstance(error, DivergedError):
+            training.forget()  # it would fail again
         if training.has_parts:
             raise UserError(
                 f"{error} (finished parts are kept: with this one mended the same command goes on)"
@@ -144,7 +152,6 @@ def explained(name, config, training, console):
         raise
     except Exception as error:
         if out_of_memory(error):
-            training.forget()
             smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
             hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
             hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
@@ -160,7 +167,7 @@ def tell(model, preferred, saved, console):
         console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
     for note in model.notes():
         console.print(f"  {note}", style="dim", soft_wrap=True, markup=False)
-    console.print(saved, soft_wrap=True)
+    console.print(str(saved), soft_wrap=True)
 
 
 def show_models(console):
@@ -196,7 +203,7 @@ def main(argv=None):
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
         finished=folder.with_name(folder.name + ".parts") if model.blends else None,
-        signature=signature(facts, split),
+        signature=signature(facts, split, data),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
@@ -205,6 +212,8 @@ def main(argv=None):
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
         )
     with runs.locked(folder):
+        if not chosen.resume and training.checkpoints.exists():
+            console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
         training.start(chosen.resume)
         say(data, split, console)
         if getattr(config, "linear", False) and not model.config.linear:

@@ -125,7 +125,7 @@ def test_ctrl_c_before_the_first_epoch_is_over_is_passed_on(monkeypatch):
 @eagerly()
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     autorec(Training(checkpoints=tmp_path, signature="one"), epochs=2)
-    with pytest.raises(UserError, match="other data or options"):
+    with pytest.raises(UserError, match="other data, options or versions"):
         autorec(Training(checkpoints=tmp_path, signature="another"))
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import sys
 
 import numpy as np
 
@@ -18,7 +17,8 @@ def writing(target, parquet, run):
     and best first; users and movies are indices into the data of the `Run`. target: a path, or - for standard
     output."""
     if target == "-" and not parquet:
-        yield _csv(sys.stdout, run)
+        with options.standard_output() as file:
+            yield _csv(file, run)
         return
     with options.whole(target) as path, _parquet(path, run) if parquet else _csv_file(path, run) as write:
         yield write

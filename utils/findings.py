@@ -11,10 +11,10 @@ DRAWN = "pictured"  # what only the report's plots take
 
 
 def keep(run, facts):
-    """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum."""
+    """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
     said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
     digest = hashlib.sha256(said.encode()).hexdigest()
-    options.write_text(run.folder / NAME, json.dumps({"sha256": digest, "facts": said}) + "\n")
+    options.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
 
 
 def read(run):
@@ -25,7 +25,7 @@ def read(run):
         stored = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(stored["facts"].encode()).hexdigest() != stored["sha256"]:
             raise ValueError
-        return json.loads(stored["facts"])
+        return json.loads(stored["facts"]) if stored["run"] == run.sha256 else None  # another was trained meanwhile
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

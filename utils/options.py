@@ -1,6 +1,7 @@
 """The command line of the three scripts: a dataclass becomes the options (tyro), and every error one or two lines."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -163,12 +164,34 @@ def check_target(target):
 def write_text(target, text):
     """Write `text` to a file, as `whole` does, or to standard output where `target` is -."""
     if target == "-":
-        with _said(target):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        with standard_output() as file:
+            file.write(text)
     else:
-        with whole(target) as path:
-            path.write_text(text, encoding="utf-8", newline="")
+        with whole(target) as path:  # a name of a file may hold what is no character
+            path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def standard_output():
+    """Standard output as a file of UTF-8 text, whatever the terminal's encoding: what goes there is data."""
+    with _said("standard output"):
+        sys.stdout.flush()
+        file = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", newline="")
+        try:
+            yield file
+            file.flush()
+        finally:
+            file.detach()
+
+
+def flush_folder(path):
+    """Have the system write the names in a folder to disk, where it can."""
+    with contextlib.suppress(OSError):
+        place = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(place)
+        finally:
+            os.close(place)
 
 
 @contextlib.contextmanager
@@ -177,11 +200,13 @@ def whole(target):
     plain file (a pipe, a device) is written to as it is."""
     path = Path(target).resolve()
     special = path.exists() and not path.is_file()
-    beside = path if special else path.with_name(f".{path.name}.part")
+    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
     try:
         with _said(target):
             yield beside
             if not special:
+                with open(beside, "rb") as file:
+                    os.fsync(file.fileno())
                 beside.replace(path)
     finally:
         if not special:
@@ -204,13 +229,25 @@ def run(main):
     """Run a script's `main` and exit: 0 done; 2 with the sentence of a `UserError`; 130 after Ctrl-C. Anything else is
     a bug and shows its traceback (1)."""
     sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for is no reason to fail
+    name = sys.argv[0].rsplit("/", 1)[-1]
     try:
         main(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
-        print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(f"{name}: there is not enough memory for this", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more at its end
+        with contextlib.suppress(OSError):
+            print(f"{name}: the output can't be written ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

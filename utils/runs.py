@@ -21,6 +21,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
+import zlib
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -30,7 +32,9 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.movies import Movies
+from utils.options import flush_folder
 from utils.ratings import Ratings
+from utils.replacing import take_place, tidy
 from utils.splits import Split
 
 RUNS = Path("runs")
@@ -46,12 +50,14 @@ class Run:
     def __init__(self, folder, whole=None, verified=True):
         self.folder, self.whole, self.verified = Path(folder), whole, verified
         try:
-            self._sha256 = _manifest(self.folder)
+            self._sha256, self.sha256 = _manifest(self.folder)
         except FileNotFoundError:
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
         except (UnicodeDecodeError, ValueError, OSError):
             raise self._damaged("MANIFEST") from None
         self.config = self.json("config.json")
+        if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
+            raise self._damaged("config.json")
         if self.config["format"] != FORMAT:
             newer = self.config["format"] > FORMAT
             age = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
@@ -63,6 +69,8 @@ class Run:
     def path(self, name):
         """Path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
         try:
+            if not (self.folder / name).is_file():  # nor a pipe, which would never end
+                raise OSError
             with open(self.folder / name, "rb") as file:
                 expected = self._sha256.get(name)
                 found = hashlib.file_digest(file, "sha256").hexdigest() if self.verified else expected
@@ -71,6 +79,15 @@ class Run:
         if found is None or found != expected:
             raise self._damaged(name)
         return self.folder / name
+
+    @contextlib.contextmanager
+    def _reading(self, name):
+        """The path of a file, where what can't be read in it, as without `verified`, is a `UserError` that names it."""
+        path = self.path(name)
+        try:
+            yield path
+        except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error):
+            raise self._damaged(name) from None
 
     def verify(self):
         """Compare every file with MANIFEST; a `UserError` names the first that is not whole, MANIFEST where it has lost
@@ -92,11 +109,12 @@ class Run:
 
     def json(self, name):
         """The contents of a JSON file of the run."""
-        return json.loads(self.path(name).read_text(encoding="utf-8"))
+        with self._reading(name) as path:
+            return json.loads(path.read_text(encoding="utf-8"))
 
     def arrays(self, name):
         """{name: array} of an .npz file of the run; nothing pickled is read."""
-        with np.load(self.path(name), allow_pickle=False) as stored:
+        with self._reading(name) as path, np.load(path, allow_pickle=False) as stored:
             return dict(stored)
 
     @cached_property
@@ -113,7 +131,9 @@ class Run:
     @cached_property
     def movies(self):
         """The `Movies` in column order."""
-        return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
+        ids = self.split.ratings.movie_ids
+        with self._reading("movies.csv") as path:
+            return Movies.read(path, ids)
 
     @cached_property
     def users(self):
@@ -129,14 +149,17 @@ class Run:
         return self._table("history.csv")
 
     def _table(self, name):
-        with open(self.path(name), newline="", encoding="utf-8") as file:
+        with self._reading(name) as path, open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
 
 def _manifest(folder):
-    """{name: sha256} of the files of a run folder."""
-    lines = (folder / "MANIFEST").read_text(encoding="utf-8").splitlines()
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    """({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
+    content = (folder / "MANIFEST").read_bytes()
+    lines = content.decode("utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}, hashlib.sha256(
+        content
+    ).hexdigest()
 
 
 def check_free(folder):
@@ -165,6 +188,7 @@ def locked(folder):
         if not _lock(file):
             raise UserError(f"{folder} is being trained into by another process; wait for it, or give another --run")
         try:
+            tidy(folder)
             yield
         finally:
             with contextlib.suppress(OSError):  # some systems keep what is open
@@ -191,7 +215,7 @@ def _lock(file):
 
 def _holds_only_a_run(folder):
     try:  # of this version or another
-        own = {*_manifest(folder), "MANIFEST", *ADDED}
+        own = {*_manifest(folder)[0], "MANIFEST", *ADDED}
     except (ValueError, OSError):
         return False
     own |= {parent.as_posix() for name in own for parent in Path(name).parents}
@@ -255,19 +279,15 @@ def _replacing(folder):
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
                 os.fsync(file.fileno())
-        (new / "MANIFEST").write_text("".join(lines), encoding="utf-8")
+        with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
+            file.write("".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
         new.chmod(0o755)
-        if folder.exists():
-            old = new.with_name(new.name + ".old")
-            folder.rename(old)
-            try:
-                new.rename(folder)
-            except OSError:
-                old.rename(folder)
-                raise
-            shutil.rmtree(old)
-        else:
-            new.rename(folder)
+        for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
+            flush_folder(place)
+        take_place(new, folder)
+        flush_folder(folder.parent)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None

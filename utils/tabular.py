@@ -13,7 +13,15 @@ STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0
 
 def console():
     """The terminal. Titles, ids and file names are text: no markup and no emoji codes in them are acted on."""
-    return Console(markup=False, emoji=False, highlight=False)
+    return _Terminal(markup=False, emoji=False, highlight=False)
+
+
+class _Terminal(Console):
+    """One that prints no character of a text that would steer it."""
+
+    def print(self, *objects, **options):
+        """See rich."""
+        super().print(*("\n".join(map(plain, o.split("\n"))) if isinstance(o, str) else o for o in objects), **options)
 
 
 def plain(text):

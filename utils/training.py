@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from utils.errors import UserError
+from utils.options import flush_folder
 
 
 class DivergedError(UserError):
@@ -125,9 +126,9 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 history.append(row)
                 if not judge or judge.best(history) is row:
                     state["best_epoch"], weights = number + 1, network.get_weights()
-                summary(row, network)
                 if checkpoint:
                     _save(network, checkpoint, state, weights)
+                summary(row, network)
                 if judge and number + 1 - state["best_epoch"] >= patience:
                     break
     except (KeyboardInterrupt, DivergedError) as error:
@@ -175,6 +176,7 @@ def _save(network, path, state, weights):
             file.flush()
             os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
         beside.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise UnwrittenError(
@@ -188,16 +190,22 @@ def _restore(network, path, signature):
         with np.load(path, allow_pickle=False) as file:
             stored = dict(file)
         state = json.loads(str(stored["state"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
+        if state["signature"] != signature:
+            other = "a training with other data, options or versions"
+            raise UserError(f"{path} is of {other}; train without --resume to start anew")
+        network.optimizer.build(network.trainable_variables)
+        kept = {"variable": network.variables, "optimizer": network.optimizer.variables, "best": network.weights}
+        values = {name: [stored[f"{name}{i}"] for i in range(len(of))] for name, of in kept.items()}
+        if any(value.shape != of.shape for name in kept for value, of in zip(values[name], kept[name], strict=True)):
+            raise ValueError
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError):
         raise UserError(f"{path} is damaged; train without --resume to start anew") from None
-    if state["signature"] != signature:
-        raise UserError(f"{path} is of a training with other data or options; train without --resume to start anew")
-    network.optimizer.build(network.trainable_variables)
-    for i, variable in enumerate(network.variables):
-        variable.assign(stored[f"variable{i}"])
-    for i, variable in enumerate(network.optimizer.variables):
-        variable.assign(stored[f"optimizer{i}"])
-    return state, [stored[f"best{i}"] for i in range(len(network.weights))]
+    for name in ("variable", "optimizer"):
+        for variable, value in zip(kept[name], values[name], strict=True):
+            variable.assign(value)
+    return state, values["best"]
 
 
 @contextlib.contextmanager
@@ -240,12 +248,24 @@ def _summaries(training, phase):
         return
     import tensorflow as tf
 
-    with tf.summary.create_file_writer(str(training.tensorboard / phase)).as_default():
+    writer, full = tf.summary.create_file_writer(str(training.tensorboard / phase)), []
 
-        def write(row, network):
+    def write(row, network):
+        try:
             for name in row.keys() - {"epoch"}:
                 tf.summary.scalar(name, row[name], step=row["epoch"])
             for weight in network.trainable_variables:
                 tf.summary.histogram(weight.path, np.asarray(weight, np.float32), step=row["epoch"])
+            writer.flush()
+        except tf.errors.OpError as error:  # a full disk is to TensorFlow what too little memory is
+            why = f"{training.tensorboard} can't be written: {error.message.splitlines()[0]}"
+            full.append(UnwrittenError(f"{why}; with --resume it goes on from the last whole epoch"))
+            raise full[0] from None
 
-        yield write
+    try:
+        with writer.as_default():
+            yield write
+    except tf.errors.OpError:  # it could not be closed either
+        if full:
+            raise full[0] from None
+        raise

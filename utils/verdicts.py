@@ -8,7 +8,7 @@ from utils.beyond import ABOUT
 from utils.bootstrap import differs
 from utils.metrics import CUTS
 from utils.slices import sentences
-from utils.tabular import STYLE
+from utils.tabular import STYLE, plain
 
 RATING = ("mse", "rmse", "mae")
 LOWER_IS_BETTER = {*RATING, "calibration@10"}
@@ -74,7 +74,7 @@ def print_judged(facts, console):
     for one in facts["runs"]:
         protocol = one["protocol"]
         judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-        console.print(figures(one, (*RATING, *CUTS), f"{one['run']}\n{judged}", 4))
+        console.print(figures(one, (*RATING, *CUTS), f"{plain(one['run'])}\n{judged}", 4))
         console.print()
         console.print(figures(one, ABOUT, "the first 10 of each list, apart from whether they are right", 3))
         console.print()

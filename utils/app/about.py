@@ -44,8 +44,8 @@ def page(shared, _visitor):
         st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
     st.header("The data", anchor=False)
     say(
-        "The bundled ratings and those of MovieLens were collected by GroupLens, University of Minnesota: no "
+        "The bundled ratings and those of MovieLens (ml-...) were collected by GroupLens, University of Minnesota: no "
         "commercial use without permission, no redistribution of the larger sets. Cite Harper and Konstan, The "
-        "MovieLens Datasets, 2015. What you rate here is kept in your browser's address, and in this server's memory "
-        "while the page is open."
+        "MovieLens Datasets, 2015."
     )
+    say("What you rate here is kept in your browser's address (up to 300 movies), and here while the page is open.")

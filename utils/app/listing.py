@@ -19,7 +19,8 @@ def switches(shared):
     """(way, number, `lists.Options`) as the visitor has set them; the page's address keeps them."""
     saved, movies, bound = shared.saved, shared.movies, {"bind": "query-params"}
     with st.expander("What may be on the list", key="switches"):
-        ways = [way for way in WAYS if way == "best" or (saved.hoods and way in saved.ways)]
+        able = saved.ways if saved.takes_strangers else ("movies",)  # what takes no encoder
+        ways = [way for way in WAYS if saved.way(way) in able] if saved.hoods else ["best"]
         by = st.selectbox("Way of recommending", ways, format_func=WAYS.get, key="by", **bound)
         genre = st.multiselect("Genres", movies.genre_names, key="genre", placeholder="any", **bound)
         known = [year for year in movies.years if year]
@@ -46,6 +47,8 @@ def column(shared, visitor):
     saved = shared.saved
     st.header("For you", anchor=False)
     by, n, filters = switches(shared)
+    if visitor.hidden:
+        st.button("Show hidden movies again", on_click=visitor.hidden.clear)
     if not visitor.stars:
         say("Rate a movie, and here stands what to watch.")
         return
@@ -56,6 +59,8 @@ def column(shared, visitor):
     except UserError as error:
         say(str(error), "alert")
         return
+    if len(visitor.stars) > EXPLAINED:
+        say(f"Reasons are given for up to {EXPLAINED} ratings.")
     for note in found["notes"]:
         say(note)
     for place, (movie, item) in enumerate(zip(shared.indices(found["items"]), found["items"], strict=True)):
@@ -68,7 +73,4 @@ def column(shared, visitor):
             st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
     if len(found["items"]) < n:
         say(f"There are no more than these {len(found['items'])}." if found["items"] else "No movie fits.")
-    with st.container(horizontal=True):
-        st.download_button("Download the list", answers.as_csv(found), "list.csv", "text/csv", on_click="ignore")
-        if visitor.hidden:
-            st.button("Show hidden movies again", on_click=visitor.hidden.clear)
+    st.download_button("Download the list", answers.as_csv(found), "list.csv", "text/csv", on_click="ignore")

@@ -5,28 +5,38 @@ import streamlit as st
 
 from utils import person
 from utils.app.text import ABOUT, boxed, brief, say, shown, write
+from utils.app.visitor import IN_ADDRESS
 from utils.errors import UserError
+from utils.movies import shortened
 from utils.ratings import nought
 
 MB = 5  # of a file that is uploaded
+NOTES = 10  # about it that are shown
 
 
 def rate(visitor, movie, top, low):
     """What happens when stars are clicked."""
-    stars = st.session_state[f"stars {movie}"]
-    visitor.rate(movie, None if stars is None else max((stars + 1) * top / 5, low))
+    star, before = st.session_state[f"stars {movie}"], visitor.stars.get(movie)
+    if star is None and before is not None and before * 5 / top % 1:  # between two stars: the one shown is meant
+        star = filled(before, top)
+    visitor.rate(movie, None if star is None else max((star + 1) * top / 5, low))
+
+
+def filled(stars, top):
+    """The number, from 0, of the star up to which five are filled."""
+    return max(int(stars * 5 / top + 0.5) - 1, 0)
 
 
 def search(shared, visitor):
     """What happens when a movie is chosen or typed into the search."""
     text, st.session_state.search = st.session_state.search, None
-    st.session_state.sought = ""
+    visitor.sought = ""
     if text:
         try:
             known = shared.labels
             visitor.ask(known[text] if text in known else person.find_movie(shared.titles, text))
         except UserError as error:
-            st.session_state.sought = str(error)
+            visitor.sought = str(error)
 
 
 def upload(shared, visitor, key):
@@ -37,10 +47,9 @@ def upload(shared, visitor, key):
     try:
         if file.size > MB << 20:
             raise UserError(f"{file.name} has more than {MB} MB")
-        notes = visitor.upload(file.name, file.getvalue(), shared.movies, shared.scale)
+        visitor.notes = visitor.upload(file.name, file.getvalue(), shared.movies, shared.scale)
     except UserError as error:
-        notes = [str(error)]
-    st.session_state.notes = notes
+        visitor.notes = [str(error)]
     st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # which leaves the widget without the file
 
 
@@ -70,14 +79,14 @@ def column(shared, visitor):
         on_change=search,
         args=(shared, visitor),
     )
-    if st.session_state.get("sought"):
-        say(st.session_state.sought, "alert")
+    if visitor.sought:
+        say(visitor.sought, "alert")
     visitor.fill(order)
     for place, movie in enumerate(visitor.asked):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
             key, stars = f"stars {movie}", visitor.stars.get(movie)
-            st.session_state[key] = None if stars is None else max(round(stars * 5 / top) - 1, 0)
+            st.session_state[key] = None if stars is None else filled(stars, top)
             st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
             st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
@@ -117,7 +126,9 @@ def own_ratings(shared, visitor):
     with st.container(horizontal=True):
         csv = visitor.csv(movies)
         st.download_button("Download", csv, "ratings.csv", "text/csv", disabled=not rated, on_click="ignore")
-        st.button("Forget all", on_click=forget, args=(visitor,), disabled=not (rated or visitor.hidden))
+        if len(rated) > IN_ADDRESS:
+            say(f"More than {IN_ADDRESS} ratings are not kept in the page's address: download them to keep them.")
+        st.button("Forget all", on_click=visitor.forget)
 
 
 def bring(shared, visitor):
@@ -131,12 +142,5 @@ def bring(shared, visitor):
         on_change=upload,
         args=(shared, visitor, key),
     )
-    for note in st.session_state.get("notes", ()):
-        say(note)
-
-
-def forget(visitor):
-    """Begin anew."""
-    visitor.stars.clear()
-    visitor.hidden.clear()
-    visitor.skipped.clear()
+    if visitor.notes:
+        say(shortened(visitor.notes, NOTES, "\n"))

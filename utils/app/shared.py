@@ -1,10 +1,12 @@
 """What all visitors of the page share: a saved run, and what is derived from it once."""
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 
 from utils import answers, atlas, elicitation, person
 from utils.app.text import shown
+from utils.errors import UserError
 from utils.ratings import index_of
 from utils.titles import Titles
 
@@ -18,7 +20,8 @@ class Shared:
     def warm(self):
         """Read and derive all that the first page takes, so that no visitor waits for it."""
         best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
-        answers.recommend(self.saved, person.somebody(self.saved.split, best), "best", 1)
+        with contextlib.suppress(UserError):  # of a model that knows nobody but its own users, as its list will say
+            answers.recommend(self.saved, person.somebody(self.saved.split, best), "best", 1)
         return self.titles, self.labels
 
     @property

@@ -28,6 +28,12 @@ def on_map(shared, visitor):
         return lit, None
 
 
+def clicked_on(event, points):
+    """The index of the movie of the first point of a selection; None where that is no movie of these points."""
+    said = np.ravel(event[0].get("customdata", ())) if event else ()
+    return int(said[0]) if len(said) and said[0] in {point["movie"] for point in points} else None
+
+
 def clicked():
     """What happens when a movie of the map is clicked: the one that was chosen by name is forgotten."""
     st.session_state.picked = None
@@ -53,22 +59,27 @@ def page(shared, visitor):
             filter_mode="contains",
             placeholder="Click one, or choose it here",
         )
-        event = st.session_state.get("map", {}).get("selection", {}).get("points", [])
-        movie = labels[picked] if picked else int(np.ravel(event[0]["customdata"])[0]) if event else None
+        key = f"map {saved.run.config['sha256'][:8]}"
+        event = st.session_state.get(key, {}).get("selection", {}).get("points", [])
+        movie = labels[picked] if picked else clicked_on(event, points)
         if movie is not None:
             try:
                 near = answers.movies_like(saved, movie, NEAR)
                 lit["near the movie you chose"] = [movie, *shared.indices(near["items"])]
                 titles = (brief(item["title"], item["year"]) for item in near["items"])
                 items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
-                write('<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>', near["movie"]["title"], items)
+                write(
+                    '<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>',
+                    brief(near["movie"]["title"], near["movie"]["year"]),
+                    items,
+                )
             except UserError as error:
                 say(str(error))
     with plot:
         drawn = starmap.figure(points, lit, you, st.context.theme.type == "dark")
         alt = f"Map of {len(points):,} movies by {method}"
         config = {"scrollZoom": True, "displaylogo": False}
-        st.plotly_chart(drawn, key="map", on_select=clicked, selection_mode="points", config=config, alt=alt)
+        st.plotly_chart(drawn, key=key, on_select=clicked, selection_mode="points", config=config, alt=alt)
         say(
             f"Each of the {len(points):,} points is a movie that was rated often enough, where {method} puts its "
             "latent vector: what lies close is liked by the same people. You stand amid the movies nearest to your "

@@ -44,6 +44,6 @@ def write(text, *values):
     st.html(Markup(text).format(*values))  # noqa: S704
 
 
-def say(text, role="status"):
+def say(text, role="note"):
     """Show a sentence that may name titles and files."""
     write('<p class="about" role="{}">{}</p>', role, text)

@@ -22,12 +22,15 @@ IN_ADDRESS = 300  # movies that the page's address carries, so that a reload or 
 @dataclass
 class Visitor:
     """stars: {index of a movie: stars}. hidden: indices of movies that were seen or are not wanted. skipped: those of
-    which the visitor said that they have not seen them. asked: those on the screen to be rated."""
+    which the visitor said that they have not seen them. asked: those on the screen to be rated. notes: what there is to
+    say about the file uploaded last; sought: about the search, where it found nothing."""
 
     stars: dict = field(default_factory=dict)
     hidden: set = field(default_factory=set)
     skipped: set = field(default_factory=set)
     asked: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    sought: str = ""
 
     def person(self, split):
         """The `Person` to recommend to."""
@@ -45,21 +48,35 @@ class Visitor:
 
     def fill(self, order):
         """Put movies of this order where there is room on the screen."""
-        done = {*self.stars, *self.hidden, *self.skipped, *self.asked}
-        self.asked += [movie for movie in order.tolist() if movie not in done][: ASKED - len(self.asked)]
+        self.asked += self._next(order, ASKED - len(self.asked))
+
+    def _next(self, order, n):
+        """The next `n` movies that they have not been asked about; when all have been, it begins anew."""
+        for forgotten in (set(), self.skipped):
+            done = {*self.stars, *self.hidden, *self.asked, *(self.skipped - forgotten)}
+            if found := [movie for movie in order.tolist() if movie not in done][:n]:
+                self.skipped -= forgotten
+                return found
+        return []
 
     def skip(self, place, order):
         """Put another movie where one is that they have not seen."""
-        self.skipped.add(self.asked[place])
-        done = {*self.stars, *self.hidden, *self.skipped, *self.asked}
-        others = (movie for movie in order.tolist() if movie not in done)
-        self.asked[place : place + 1] = [movie for movie, _ in zip(others, "1", strict=False)]
+        movie = self.asked[place]
+        self.skipped.add(movie)
+        self.hidden.discard(movie)
+        self.asked[place : place + 1] = self._next(order, 1)
 
     def others(self, order):
         """Put other movies on the screen."""
         self.skipped |= set(self.asked) - self.stars.keys()
         self.asked = []
         self.fill(order)
+
+    def forget(self):
+        """Begin anew, with the same movies on the screen."""
+        for known in (self.stars, self.hidden, self.skipped, self.notes):
+            known.clear()
+        self.sought = ""
 
     def ask(self, movie):
         """Put a movie in front, to be rated."""
@@ -71,6 +88,8 @@ class Visitor:
     def upload(self, name, content, movies, scale):
         """Take the ratings of a file, `bytes`, over; returns notes, as `read_personal` does. What can't be used is a
         `UserError` that calls the file by its name."""
+        if content.startswith(b"\x1f\x8b"):
+            raise UserError(f"{name} is packed; unpack it first")
         if content.count(b"\n") + content.count(b"\r") > 2 * LINES or len(content.splitlines()) > LINES + 1:
             raise UserError(f"{name} has more than {LINES:,} lines; a file of one person's ratings is needed")
         with tempfile.TemporaryDirectory() as folder:  # which the reader takes; nothing is left of it

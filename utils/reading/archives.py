@@ -32,8 +32,10 @@ def extract(archive, name, parent):
                 tops = sorted({PurePosixPath(member.filename).parts[0] for member in members})
                 raise UserError(f"{archive}: no folder {name} in this archive; found: {', '.join(tops[:8])}")
             os.rename(inside, parent / name)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        # RuntimeError: encrypted; NotImplementedError: an unusual way of packing
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
+        # RuntimeError: encrypted, or an unusual way of packing; ValueError: a name that is no text
         raise UserError(f"{archive}: the archive can't be unpacked: {error}; delete it and fetch it again") from None
     except OSError as error:
         raise UserError(f"{archive}: can't be unpacked into {parent}: {error.strerror or error}") from None

@@ -93,7 +93,8 @@ def _stars(value, scale, export):
 def _movie(titles, value, year, forgiving):
     """(indices of the movies that may be meant, what to say about a spelling that was forgiven)."""
     if value.get("movieId"):
-        place = by_id(titles.movies.ids, value["movieId"])
+        raw = value["movieId"]
+        place = max(by_id(titles.movies.ids, raw), by_id(titles.movies.ids, raw.removeprefix("'")))  # see movies.cell
         return ([place] if place >= 0 else []), None
     at = titles.of(value["title"], year)
     if at or not forgiving:

@@ -1,5 +1,6 @@
 """Text tables line by line: opening, cutting into fields, and knowing the line when something is wrong."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -11,6 +12,7 @@ from utils.errors import UserError
 
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
+LONGEST = 1 << 20  # characters of a line: more is no table, and would be held in memory
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -67,6 +69,18 @@ def open_text(path, encoding="utf-8-sig"):
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
 
 
+class _LongLineError(Exception):
+    """A line is too long to be one of a table."""
+
+
+def _lines(file):
+    """The lines of an open text file; `_LongLineError` where one is longer than any table's."""
+    while text := file.readline(LONGEST):
+        if len(text) == LONGEST:
+            raise _LongLineError(f"a line of {LONGEST:,} characters or more is none of a table")
+        yield text
+
+
 def rows(path, separator, heading=0, encoding="utf-8-sig", quoted=True):
     """(line number, fields) of every line below line `heading` that is not blank: cut as the csv module does, or, where
     nothing is quoted (always so with `::`), at each separator.
@@ -77,12 +91,12 @@ def rows(path, separator, heading=0, encoding="utf-8-sig", quoted=True):
     try:
         with open_text(path, encoding) as file:
             if separator == "::" or not quoted:
-                for line, text in enumerate(file, 1):
+                for line, text in enumerate(_lines(file), 1):
                     text = text.rstrip("\r\n")
                     if text and line > heading:
                         yield line, text.split(separator)
             else:
-                reader = csv.reader(file, delimiter=separator, strict=True)
+                reader = csv.reader(_lines(file), delimiter=separator, strict=True)
                 for fields in reader:
                     if fields and line >= heading:
                         yield line + 1, fields
@@ -93,6 +107,8 @@ def rows(path, separator, heading=0, encoding="utf-8-sig", quoted=True):
         raise UserError(f"{path}:{line + 1}: can't be cut into fields: {error}") from None
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read beyond line {line}: {reason(error)}") from None
+    except _LongLineError as error:
+        raise UserError(f"{path}:{line + 1}: {error}") from None
 
 
 @contextmanager
@@ -131,9 +147,12 @@ def _undecodable(path):
 
 def is_utf8(path):
     """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with open(path, "rb") as file:
         try:
-            file.read().decode("utf-8")
+            while block := file.read(LONGEST):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return False
     return True

@@ -1,0 +1,49 @@
+"""A folder takes the place of another, so that whatever happens in between, one of them has the name."""
+
+import ctypes
+import os
+import re
+import shutil
+
+OLD = ".old"  # what the hidden name of a folder ends with that is being replaced
+
+
+def take_place(new, folder):
+    """Rename `new` to `folder`; what was there before goes only when it has."""
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_name(new.name + OLD)
+    if _exchange(new, folder):
+        new.rename(old)
+    else:
+        folder.rename(old)  # a kill right here leaves no run of that name: `tidy` gives it back
+        try:
+            new.rename(folder)
+        except BaseException:
+            old.rename(folder)
+            raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one, other):
+    """Give two folders each other's name in one step, so that no kill can fall in between; False where the system has
+    no such step."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def tidy(folder):
+    """Undo what a training left that was killed while it wrote this run folder: the run that it was about to replace
+    gets its name back, what was not whole goes."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}({re.escape(OLD)})?")
+    left = [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]
+    for path in left:
+        if path.name.endswith(OLD) and not folder.exists():
+            path.rename(folder)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
