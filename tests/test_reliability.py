@@ -4,6 +4,7 @@ promises. The long ones are marked slow."""
 import csv
 import hashlib
 import json
+import re
 import resource
 import shutil
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +21,9 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import evaluate
 import recommend
 import train
-from utils import runs
+from utils import findings, replacing, runs
 from utils.errors import UserError
+from utils.reading import textfiles
 
 QUICK = ("--hidden", "8", "--epochs", "2")
 
@@ -285,6 +288,105 @@ def test_a_loss_that_explodes_at_once_leaves_nothing(planted, tmp_path):
     with pytest.raises(UserError, match=r"became (nan|inf) in epoch 1, batch"):
         train.main([*command, "--data", str(planted[0]), "--run", str(tmp_path / "run")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_can_not_be_resumed_is_kept(planted, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint" / "train.npz"
+    checkpoint.parent.mkdir()
+    command = ["autorec", *QUICK, "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--resume"]
+    np.savez(checkpoint, state=json.dumps({"signature": "another"}))
+    for said in ("other data, options or versions", "is damaged"):
+        before = checkpoint.read_bytes()
+        with eagerly(), pytest.raises(UserError, match=said):
+            train.main(command)
+        assert checkpoint.read_bytes() == before
+        checkpoint.write_bytes(before[:-50])
+
+
+def test_a_kill_between_two_renames_loses_no_run(planted, run_of, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("bias"), folder)
+    folder.rename(tmp_path / ".run.abcd_123.old")  # as a kill leaves it where the system can't exchange names
+    shutil.copytree(run_of("bias"), tmp_path / ".run.abcd_123")
+    with runs.locked(folder):
+        runs.Run(folder).verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+    before = (folder / "MANIFEST").stat().st_mtime_ns
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    rename = Path.rename
+
+    def stopped(path, target):
+        if Path(target) == folder and not path.name.endswith(".old"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(["bias", "--data", str(planted[0]), "--run", str(folder)])
+    assert (folder / "MANIFEST").stat().st_mtime_ns == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_cut_file_is_named_without_checksums_too(run_of, tmp_path):
+    for name in ("config.json", "metrics.json", "ratings.npz", "weights.npz", "movies.csv"):
+        folder = tmp_path / name
+        shutil.copytree(run_of("bias"), folder)
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(UserError, match=re.escape(name)):
+            recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "an older version"), (99, "a newer version"), ("x", "is damaged")])
+def test_a_run_of_another_version_is_refused_with_what_to_do(number, said, run_of, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("bias"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"format": number}))
+    with pytest.raises(UserError, match=rf"{said}.*train again"):
+        recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
+
+
+def test_findings_are_those_of_the_run_beside_them(run_of, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    shutil.copytree(run_of("bias"), one)
+    shutil.copytree(run_of("itemknn"), other)
+    run = runs.Run(one)
+    findings.keep(run, {"model": "bias"})
+    assert findings.read(run) == {"model": "bias"}
+    shutil.copy(one / findings.NAME, other)  # as when a training replaces the run that is being judged
+    assert findings.read(runs.Run(other)) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("more", [["--user", "1"], ["--all-users", "--csv", "-"]])
+def test_a_full_standard_output_is_a_sentence(more, run_of):
+    with open("/dev/full", "w") as full:
+        process = script("recommend.py", *more, "--run", run_of("bias"), stdout=full)
+        _, said = process.communicate()
+    assert process.returncode == 2
+    assert "can't be written" in said
+    assert "Traceback" not in said
+
+
+def test_no_name_steers_the_terminal(planted, run_of, tmp_path, capsys):
+    folder = tmp_path / "run\x1b[31m"
+    shutil.copytree(run_of("bias"), folder)
+    evaluate.main(["--run", str(folder)])
+    recommend.main(["--user", "1", "--run", str(folder), "--csv", str(tmp_path / "\x1b.csv")])
+    recommend.main(["--all-users", "--run", str(folder), "--csv", str(tmp_path / "\x1b.csv")])
+    train.main(["bias", "--data", str(planted[0]), "--run", str(folder)])
+    said = capsys.readouterr()
+    assert "run" in said.out
+    assert "\x1b" not in said.out + said.err
+
+
+def test_a_line_without_an_end_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"title,rating\nHeat,5\n" + b"0" * (3 << 20))
+    with pytest.raises(UserError, match=r"a\.csv:3: a line of 1,048,576 characters or more"):
+        list(textfiles.rows(path, ",", 1))
 
 
 # -- load --------------------------------------------------------------------------------------------------------------

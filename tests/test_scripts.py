@@ -382,8 +382,8 @@ def test_a_checkpoint_of_another_split_is_not_resumed(tmp_path):
     for name, rows in (("ta.csv", lines[1:41]), ("tb.csv", lines[41:81])):
         (tmp_path / name).write_text("\n".join([lines[0], *rows]) + "\n")
         _, chosen, _ = train.parse(["bias", "--data", str(data), "--protocol", "fixed", "--test", str(tmp_path / name)])
-        data, split = train.read(chosen)
-        signatures.append(train.signature({"options": {}}, split, data))
+        dataset, split = train.read(chosen)
+        signatures.append(train.signature({"options": {}}, split, dataset))
     assert signatures[0] != signatures[1]
 
 
