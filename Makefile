@@ -2,7 +2,7 @@
 # run the tests. All need nothing but Python 3.11 or later and make; what they install goes into .venv.
 PYTHON ?= python3
 VENV ?= .venv
-PROCESSES ?= 3 # of the tests: two cores have something to do while a browser waits
+PROCESSES ?= 3 # of the tests, so that two cores have something to do while a browser waits
 BIN = $(VENV)/bin
 
 .PHONY: demo app test clean

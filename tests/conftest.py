@@ -91,6 +91,15 @@ def painted(unpainted, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", unpainted)
 
 
+LONG = ("app", "report", "autoencoders", "blend", "reliability", "recommend", "likes", "scripts", "odd_data", "models")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, so that no process is left with one of them at the end."""
+    order = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
 @pytest.fixture
 def ratings():
     return random_ratings()

@@ -414,7 +414,7 @@ def settle(page):
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)])
 def test_a_visit(served, browser, width, scheme, tmp_path):
     """First visit, rate five, see ten, only horror of the 1980s, upload, the map, about, reload."""
     page, complaints = visit(browser, served[0], width, scheme)
@@ -487,7 +487,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
 
 
 def test_one_visitors_ratings_are_never_anothers(served, browser):
-    (ours, _), (theirs, _) = (visit(browser, served[0], 1280, "light") for _ in range(2))
+    (ours, _), (theirs, _) = visit(browser, served[0], 1280, "light"), visit(browser, served[0], 390, "dark")
     click_stars(ours, 0, 5)
     theirs.get_by_text("Rate a movie, and here stands what to watch.").wait_for()
     click_stars(theirs, 1, 1)
@@ -499,6 +499,7 @@ def test_one_visitors_ratings_are_never_anothers(served, browser):
     assert items(ours) == mine != items(theirs)
     assert ours.url.count("%3A") + ours.url.count(":5") >= 1
     assert theirs.url != ours.url
+    check_accessible(theirs)
     ours.context.close()
     theirs.context.close()
 

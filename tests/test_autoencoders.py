@@ -177,7 +177,7 @@ def test_a_second_stage_that_is_no_better_is_dropped_with_its_weights():
     np.testing.assert_allclose(model.score(split.train), trained("sparsefc")[0].score(split.train), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["autorec", "glocalk"])
+@pytest.mark.parametrize("name", ["autorec", pytest.param("glocalk", marks=pytest.mark.slow)])
 def test_refit_trains_as_many_epochs_as_were_best(name):
     model, split = train_on(TABLE, name, epochs=12, patience=2, learning_rate=0.02)
     history = model.refit(split.refit, Training())

@@ -194,7 +194,7 @@ def browser():
         running.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)])
 def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_path):
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said, requests = [], []
