@@ -23,9 +23,11 @@ def read(run):
     path = run.folder / NAME
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.get("run") != run.sha256:  # another was trained meanwhile
+            return None
         if hashlib.sha256(stored["facts"].encode()).hexdigest() != stored["sha256"]:
             raise ValueError
-        return json.loads(stored["facts"]) if stored["run"] == run.sha256 else None  # another was trained meanwhile
+        return json.loads(stored["facts"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

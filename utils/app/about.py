@@ -20,11 +20,11 @@ def page(shared, _visitor):
         f"{config['model']}, trained on {config['data']}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by "
         f"{ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
     )
+    facts, missing = None, f"Not judged yet: python evaluate.py --run {run.folder}"
     try:
         facts = findings.read(run)
     except UserError as error:
-        facts = None
-        say(str(error), "alert")
+        missing = str(error)
     if facts:
         names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
         names, rows = verdicts.defined(facts, names)
@@ -39,7 +39,7 @@ def page(shared, _visitor):
         )
         say("\n".join(facts["said"]["headlines"]))
     else:
-        say(f"Not judged yet: python evaluate.py --run {run.folder}")
+        say(missing)
     for plot in figures.learning(curves(run.history)):
         st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
     st.header("The data", anchor=False)
