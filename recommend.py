@@ -125,7 +125,9 @@ def main(argv=None):
         start, users = time.perf_counter(), everyone(run, chosen)
         if chosen.csv != "-":
             said = f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}"
-            print("".join(c if c.isprintable() else " " for c in said))
+            from utils import tabular  # rich comes with it, which --json does without
+
+            tabular.console().print(said, soft_wrap=True)
         return
     found = answer(run, chosen)
     if chosen.json:
@@ -139,7 +141,7 @@ def main(argv=None):
         said = [f"{spoken(one['title'])} {one['rating']:g}" for one in found.get("given", [])]
         ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
         for note in [*found.get("notes", []), *ratings]:
-            console.print(tabular.plain(note), style="dim", soft_wrap=True)
+            console.print(note, style="dim", soft_wrap=True)
         console.print(
             tabular.similar_users(found) if chosen.similar_users is not None else tabular.recommendations(found)
         )

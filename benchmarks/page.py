@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import tables
@@ -36,29 +36,25 @@ CLICK = """async (button) => {
 
 
 @contextmanager
-def served(runs):
-    """The address of a server of the page for these run folders."""
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "runs").mkdir()
-        for folder in runs:
-            shutil.copytree(folder, Path(scratch) / "runs" / Path(folder).name)
-        shutil.copytree(HERE.parent / ".streamlit", Path(scratch) / ".streamlit")
-        command = [sys.executable, "-m", "streamlit", "run", HERE.parent / "app.py", "--server.headless", "true"]
-        command += ["--server.port", str(PORT)]
-        server = subprocess.Popen(command, cwd=scratch, stdout=subprocess.DEVNULL)  # noqa: S603
-        address = f"http://127.0.0.1:{PORT}"
-        try:
-            for _ in range(100):
-                time.sleep(0.2)
-                try:
-                    urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
-                    break
-                except OSError:
-                    continue
-            yield address, server.pid
-        finally:
-            server.terminate()
-            server.wait()
+def served(place, port, log):
+    """(address, process id) of a server of the page for the runs in `place`/runs, which prints into `log`."""
+    shutil.copytree(HERE.parent / ".streamlit", Path(place) / ".streamlit")
+    command = [sys.executable, "-m", "streamlit", "run", HERE.parent / "app.py", "--server.headless", "true"]
+    command += ["--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)  # noqa: S603
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(150):
+            time.sleep(0.2)
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health").read()  # noqa: S310
+                break
+            except OSError:
+                continue
+        yield address, server.pid
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def measure(folder):
@@ -69,7 +65,9 @@ def measure(folder):
 
     config = runs.find(folder).config
     about = {"data": config["data"], "model": config["model"]}
-    with served([folder]) as (address, _), sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright, ExitStack() as stack:
+        shutil.copytree(folder, Path(place) / "runs" / Path(folder).name)
+        address, _ = stack.enter_context(served(place, PORT, subprocess.DEVNULL))
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         screens = []

@@ -6,10 +6,7 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -17,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import BUNDLED, REPOSITORY, answer
+from page import served as serving
 from streamlit.testing.v1 import AppTest
 from test_report import BROWSERS
 
@@ -329,23 +327,8 @@ def served(run_of, tmp_path_factory):
     ratings[ratings.groupby("movieId").userId.transform("size") >= 10].to_csv(place / "d" / "ratings.csv", index=False)
     shutil.copy(BUNDLED / "movies.csv", place / "d")
     train.main(["autorec", *QUICK, "--data", str(place / "d"), "--run", str(place / "runs" / "quick")])
-    shutil.copytree(REPOSITORY / ".streamlit", place / ".streamlit")
-    port = 8700 + int(time.time()) % 200
-    command = [sys.executable, "-m", "streamlit", "run", str(REPOSITORY / "app.py")]
-    command += ["--server.headless", "true", "--server.port", str(port)]
-    with open(place / "log", "w") as log:
-        server = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(150):
-        time.sleep(0.2)
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health").read()  # noqa: S310
-            break
-        except OSError:
-            continue
-    yield address, server.pid
-    server.terminate()
-    server.wait()
+    with open(place / "log", "w") as log, serving(place, 8700 + int(time.time()) % 200, log) as found:
+        yield found
     assert "Traceback" not in (place / "log").read_text()
 
 

@@ -1,15 +1,7 @@
 """The benchmarks: every row can be run, and the README's tables are those of the result files."""
 
 import shlex
-import sys
 
-import pytest
-from conftest import REPOSITORY
-
-import train
-from utils import runs, splits
-
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import accuracy
 import bundled
 import coldstart
@@ -19,8 +11,12 @@ import lists
 import page
 import peers
 import published
+import pytest
 import tables
 import vectors
+
+import train
+from utils import runs, splits
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)

@@ -101,8 +101,8 @@ def typed(movies, scale, texts):
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
         if not scale[0] <= value <= scale[1]:
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
-        movie = find_movie(titles, title)
-        if stars.setdefault(movie, value or nought(scale)) != (value or nought(scale)):
+        movie, value = find_movie(titles, title), value or nought(scale)
+        if stars.setdefault(movie, value) != value:
             raise UserError(f"{movies.titles[movie]} is rated twice, with {stars[movie]:g} and {value:g} stars")
     return stars
 

@@ -157,9 +157,8 @@ def _manifest(folder):
     """({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
     content = (folder / "MANIFEST").read_bytes()
     lines = content.decode("utf-8").splitlines()
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}, hashlib.sha256(
-        content
-    ).hexdigest()
+    files = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    return files, hashlib.sha256(content).hexdigest()
 
 
 def check_free(folder):
@@ -307,12 +306,13 @@ def find(folder=None, verified=True):
     known = every()
     if not known:
         raise UserError("no run trained yet: python train.py")
-    return Run(max(known, key=lambda path: (path / "MANIFEST").stat().st_mtime), verified=verified)
+    return Run(known[0], verified=verified)
 
 
 def every():
-    """The run folders under runs/."""
-    return [path.parent for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
+    """The run folders under runs/, the one trained last first."""
+    found = [path for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
+    return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime_ns)]
 
 
 def versions():

@@ -17,16 +17,14 @@ WAYS = {
 
 def switches(shared):
     """(way, number, `lists.Options`) as the visitor has set them; the page's address keeps them."""
-    saved, movies, bound = shared.saved, shared.movies, {"bind": "query-params"}
+    saved, bound = shared.saved, {"bind": "query-params"}
     with st.expander("What may be on the list", key="switches"):
         able = saved.ways if saved.takes_strangers else ("movies",)  # what takes no encoder
         ways = [way for way in WAYS if saved.way(way) in able] if saved.hoods else ["best"]
         by = st.selectbox("Way of recommending", ways, format_func=WAYS.get, key="by", **bound)
-        genre = st.multiselect("Genres", movies.genre_names, key="genre", placeholder="any", **bound)
-        known = [year for year in movies.years if year]
-        years = None
-        if known and min(known) < max(known):
-            span = (min(known), max(known))
+        genre = st.multiselect("Genres", shared.genres, key="genre", placeholder="any", **bound)
+        years, span = None, shared.years
+        if span:
             first, last = st.slider("Years", *span, span, key="years", **bound)
             years = f"{first}-{last}" if (first, last) != span else None
         n = st.slider("How many", 5, 50, 10, 5, key="n", **bound)

@@ -35,6 +35,17 @@ class Shared:
         return self.saved.split.ratings.scale
 
     @cached_property
+    def genres(self):
+        """The names of all genres."""
+        return self.movies.genre_names
+
+    @cached_property
+    def years(self):
+        """(first, last) year of a movie; None where all that is known is one year, or none."""
+        known = [year for year in self.movies.years if year]
+        return (min(known), max(known)) if len(set(known)) > 1 else None
+
+    @cached_property
     def titles(self):
         """The index that finds a movie by what somebody types."""
         return Titles(self.movies)

@@ -60,6 +60,7 @@ def _perfect(low, high):
 
 
 def learning(lines):
+    """The plots of loss and of validation over the epochs, one plot a figure, of the lines of training."""
     judged = list(dict.fromkeys(name for line in lines for name in line["judged"]))
     found = []
     for name in ["loss", *judged] if lines else ():
