@@ -1,7 +1,9 @@
 """Judge trained runs on the ratings they never saw, beside simple baselines: python evaluate.py."""
 
+import contextlib
 import json
 import shlex
+import sys
 import time
 from dataclasses import dataclass
 from itertools import combinations
@@ -172,10 +174,20 @@ def draw_stars(run, model, space, guess, facts, drawn):
     split, actual, stars = run.split, guess.actual, guess.stars
     n_users, scale = split.ratings.shape[0], split.ratings.scale
     block = reconstruction.block(model.predict, split, run.movies, space and (space.users, space.movies))
-    pictures.reconstruction(run.folder / "reconstruction.png", block, stars, actual, scale)
+    with left_beside(run):
+        pictures.reconstruction(run.folder / "reconstruction.png", block, stars, actual, scale)
     facts["stars"] = reconstruction.predicted_beside_actual(guess.users, stars, actual, n_users, scale)
     if drawn:
         facts["pictured"] |= {"block": block, "violins": reconstruction.violins(stars, actual)}
+
+
+@contextlib.contextmanager
+def left_beside(run):
+    """Where something is written into a run's folder: one that can't be written to is judged all the same."""
+    try:
+        yield
+    except UserError as error:
+        print(f"evaluate.py: {error}; the run is judged all the same", file=sys.stderr)
 
 
 def compare(judged):
@@ -217,7 +229,8 @@ def main(argv=None):
         check_comparable(a, b)
     judged = [judge(run, bool(chosen.report)) for run in opened]
     for run, (one, _) in zip(opened, judged, strict=True):
-        keep(run, one)
+        with left_beside(run):
+            keep(run, one)
     command = shlex.join(["evaluate.py", *(argv or [])])
     facts = {
         "runs": [one for one, _ in judged],

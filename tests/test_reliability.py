@@ -1,9 +1,13 @@
 """Trainings that are killed, disks that fill, files that are damaged, losses that explode: what docs/reliability.md
 promises. The long ones are marked slow."""
 
+import contextlib
 import csv
+import errno
 import hashlib
+import itertools
 import json
+import os
 import re
 import resource
 import shutil
@@ -21,7 +25,7 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import evaluate
 import recommend
 import train
-from utils import findings, replacing, runs
+from utils import findings, replacing, runs, training
 from utils.errors import UserError
 from utils.reading import textfiles
 
@@ -46,48 +50,55 @@ def weights(folder):
 # -- killed ------------------------------------------------------------------------------------------------------------
 
 TRAININGS = {
-    "keras": ("autorec", "--hidden", "16", "--epochs", "400", "--patience", "400", "--batch-size", "8"),
-    "lbfgs": (
-        "autorec",
-        "--hidden",
-        "16",
-        "--epochs",
-        "250",
-        "--patience",
-        "250",
-        "--optimizer",
-        "lbfgs",
-        "--dropout",
-        "0",
-    ),
-    "alternating": ("recvae", "--hidden", "16,8", "--epochs", "150", "--patience", "150"),
+    "keras": "autorec --hidden 16 --epochs 400 --patience 40 --batch-size 8",
+    "default": "joint --hidden 16 --epochs 400 --patience 10 --batch-size 8",
+    "lbfgs": "autorec --hidden 16 --epochs 250 --patience 40 --optimizer lbfgs --dropout 0",
+    "alternating": "recvae --hidden 16,8 --epochs 150 --patience 40",
 }
+
+
+def epochs_done(checkpoints):
+    """{phase: epochs that its checkpoint holds}."""
+    found = {}
+    for path in checkpoints.glob("*.npz"):
+        with contextlib.suppress(OSError), np.load(path) as stored:  # done and deleted meanwhile
+            found[path.stem] = len(json.loads(str(stored["state"]))["history"])
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TRAININGS)
 def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_path):
+    """The kills are spread over the epochs before validation stops the training, and over those of training again."""
     write_checkerboard(tmp_path / "data", 120, 60)
-    command = [*TRAININGS[kind], "--data", tmp_path / "data", "--run"]
-    rng, kills = np.random.default_rng(0), 0
+    command = [*TRAININGS[kind].split(), "--data", tmp_path / "data", "--run"]
+    start = time.perf_counter()
+    whole = script("train.py", *command, tmp_path / "whole", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert whole.wait() == 0
+    run, rng, killed = runs.Run(tmp_path / "whole"), np.random.default_rng(0), []
+    one = run.config["seconds"] / len(run.history)  # seconds of an epoch
+    first = sum(row["phase"] == "train" for row in run.history)
+    assert first < run.config["options"]["epochs"]  # early stopping has ended it
+    targets = sorted(rng.choice(np.arange(1, len(run.history) - 1), 20, replace=False).tolist())
     checkpoints = tmp_path / "killed.checkpoint"
     while not (tmp_path / "killed" / "MANIFEST").exists():
-        resume = ["--resume"] if any(checkpoints.glob("*.npz")) else []
-        before = {path: path.stat().st_mtime_ns for path in checkpoints.glob("*.npz")}
-        process = script("train.py", *command, tmp_path / "killed", *resume)
-        while kills < 20 and process.poll() is None:
-            time.sleep(0.02)
-            if {path: path.stat().st_mtime_ns for path in checkpoints.glob("*.npz")} != before:
-                time.sleep(rng.uniform(0, 0.7))  # anywhere in an epoch, a checkpoint being written included
+        resume = ["--resume"] if epochs_done(checkpoints) else []
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = script("train.py", *command, tmp_path / "killed", *resume, **quiet)
+        while len(killed) < 20 and process.poll() is None:
+            time.sleep(one / 4)
+            done = epochs_done(checkpoints)
+            if sum(done.values()) >= targets[len(killed)]:
+                time.sleep(rng.uniform(0, 2 * one))  # anywhere in an epoch, a checkpoint being written included
                 process.send_signal(signal.SIGKILL)
-                kills += process.wait() == -signal.SIGKILL
-        _, said = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), said
-    whole = script("train.py", *command, tmp_path / "whole")
-    assert whole.wait(600) == 0
-    assert kills == 20
+                if process.wait() == -signal.SIGKILL:
+                    killed.append(len(done))
+        assert process.wait() in (0, -signal.SIGKILL)
+    assert len(killed) == 20
+    assert set(killed) == {1, 2}  # while the epochs were chosen, and while it was trained again
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "killed", "whole"]
+    print(f"{kind}: {time.perf_counter() - start:.0f} s")
 
 
 def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock(planted, tmp_path):
@@ -147,6 +158,72 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_there(name, run_of, pl
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
 
 
+@pytest.mark.parametrize("name", ["bias", "autorec"])
+@pytest.mark.parametrize("call", ["fsync", "rename", "replace"])
+def test_a_disk_that_is_full_when_names_are_written_leaves_what_was_there(name, call, planted, tmp_path, monkeypatch):
+    """The n-th call fails, for every n until none is left to fail; of autorec only the first, a checkpoint's."""
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    command = [name, *(QUICK if name == "autorec" else ()), "--data", str(planted[0]), "--run", str(tmp_path / "run")]
+    train.main(["bias", *command[-4:]])
+    content = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    real, refused, failed = getattr(os, call), 0, 0
+    for n in range(1, 2 if name == "autorec" else 100):
+        calls = itertools.count(1)
+
+        def failing(*arguments, n=n, calls=calls):
+            if next(calls) == n:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*arguments)
+
+        monkeypatch.setattr(os, call, failing)
+        try:
+            with eagerly():
+                train.main(command)
+        except UserError as error:
+            failed += 1
+            refused += "can't be written: No space left" in str(error)
+            assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == content
+            assert {path.name for path in tmp_path.iterdir()} <= {"run", "run.checkpoint"}
+        else:  # a folder's own flush may fail without a loss; or there was no n-th call
+            if next(calls) <= n:
+                break
+            content = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        monkeypatch.setattr(os, call, real)
+    assert failed == refused
+    assert refused or (name, call) in {("bias", "replace"), ("autorec", "rename")}
+
+
+def test_logs_that_can_not_be_written_end_in_a_sentence(planted, tmp_path, monkeypatch, capsys):
+    command = ["autorec", *QUICK, "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--tensorboard"]
+    (tmp_path / "run.tensorboard").touch()
+    with eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written: .*is not a directory"):
+        train.main(command)
+    (tmp_path / "run.tensorboard").unlink()
+    monkeypatch.setattr(training, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written"):
+            train.main(command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_nothing_can_be_left_beside_is_judged_all_the_same(run_of, painted, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run_of("autorec", *QUICK), folder)
+    for name in ("reconstruction.png", "findings.json"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).mkdir()  # what refuses root, too
+    capsys.readouterr()
+    evaluate.main(["--run", str(folder), "--json", str(tmp_path / "r.json")])
+    said = capsys.readouterr()
+    assert json.loads((tmp_path / "r.json").read_text())["runs"][0]["metrics"]["rmse"]["value"] > 0
+    assert "rmse" in said.out.lower()
+    assert said.err.count("can't be written") == 2
+
+
 def test_answers_that_can_not_be_written_leave_nothing(run_of, tmp_path):
     folder = run_of("autorec", *QUICK)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -166,7 +243,7 @@ def test_answers_that_can_not_be_written_leave_nothing(run_of, tmp_path):
 
 
 @pytest.mark.parametrize("limit", [40, 4000])
-def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, painted, tmp_path):
+def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, painted, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(run_of("autorec", *QUICK), folder)
     (folder / "reconstruction.png").write_bytes(b"earlier")
@@ -262,8 +339,6 @@ def test_titles_are_text_in_tables(title, tmp_path, capsys):
 
 
 def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(planted, tmp_path, monkeypatch, capsys):
-    from utils import training
-
     real, calls = training._finite, []
 
     def exploding(value, what, number, *where):
@@ -403,15 +478,16 @@ def test_eight_processes_answer_right_while_a_training_writes_another_run(run_of
         return [(item["movieId"], item["score"]) for item in json.loads(out)["items"]]
 
     alone = {user: ask(user) for user in range(1, 9)}
-    words = (*TRAININGS["keras"], "--data", planted[0], "--run", tmp_path / "other")
-    training = script("train.py", *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = (*TRAININGS["keras"].replace("patience 40", "patience 400").split(), "--data", planted[0])
+    words += ("--run", tmp_path / "other")
+    beside = script("train.py", *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with ThreadPoolExecutor(8) as pool:
         rounds = 0
-        while training.poll() is None:
+        while beside.poll() is None:
             assert dict(zip(alone, pool.map(ask, alone), strict=True)) == alone
             rounds += 1
     assert rounds > 1
-    assert training.returncode == 0
+    assert beside.returncode == 0
 
 
 @pytest.mark.slow

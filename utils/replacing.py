@@ -13,10 +13,9 @@ def take_place(new, folder):
     if not folder.exists():
         new.rename(folder)
         return
-    old = new.with_name(new.name + OLD)
-    if _exchange(new, folder):
-        new.rename(old)
-    else:
+    old = new
+    if not _exchange(new, folder):
+        old = new.with_name(new.name + OLD)
         folder.rename(old)  # a kill right here leaves no run of that name: `tidy` gives it back
         try:
             new.rename(folder)

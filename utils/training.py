@@ -248,7 +248,16 @@ def _summaries(training, phase):
         return
     import tensorflow as tf
 
-    writer, full = tf.summary.create_file_writer(str(training.tensorboard / phase)), []
+    def unwritten(error):
+        why = error.message.splitlines()[0].split("}} ")[-1]  # what is before that is TensorFlow's own
+        return UnwrittenError(
+            f"{training.tensorboard} can't be written: {why}; epochs that were over are kept for --resume"
+        )
+
+    try:
+        writer, full = tf.summary.create_file_writer(str(training.tensorboard / phase)), []
+    except tf.errors.OpError as error:
+        raise unwritten(error) from None
 
     def write(row, network):
         try:
@@ -258,8 +267,7 @@ def _summaries(training, phase):
                 tf.summary.histogram(weight.path, np.asarray(weight, np.float32), step=row["epoch"])
             writer.flush()
         except tf.errors.OpError as error:  # a full disk is to TensorFlow what too little memory is
-            why = f"{training.tensorboard} can't be written: {error.message.splitlines()[0]}"
-            full.append(UnwrittenError(f"{why}; with --resume it goes on from the last whole epoch"))
+            full.append(unwritten(error))
             raise full[0] from None
 
     try:
