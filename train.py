@@ -7,8 +7,9 @@ import shlex
 import time
 from dataclasses import asdict, dataclass, field, make_dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from rich.table import Table
 
 import models
@@ -43,9 +44,20 @@ class Options:
     """once validation has chosen the epochs, train again on training and validation ratings together"""
     resume: bool = False
     """go on with a training of the same command that was interrupted"""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """train with so many workers, each of which holds the ratings of its own users only; takes
+    requirements-scale.txt"""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
+    """the Ray cluster whose workers those are (default: one on this machine that lasts as long as the training)"""
     tensorboard: bool = False
     """write TensorBoard logs (loss, metrics, weights, the latent space) to the run folder's name with .tensorboard
     behind it"""
+
+    def __post_init__(self):
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers must be 1 or more, got {self.workers}")
+        if self.ray and not self.workers:
+            raise ValueError("--ray takes --workers N, too")
 
 
 def parse(argv):
@@ -114,8 +126,10 @@ def signature(facts, split, data):
     return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, runs.versions()], sort_keys=True)
 
 
-def fit(model, split, training, refit):
+def fit(name, model, split, training, refit):
     """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
+    if training.workers and model.has_latent_space:
+        training.workers.train(name, model, training, refit and not split.holds_users_out)
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.remember(split.validation.given)
     try:
@@ -124,6 +138,8 @@ def fit(model, split, training, refit):
         training.interrupted, chosen = True, methods.unchosen(model)
     refit = refit and not training.interrupted and not split.holds_users_out
     if refit:
+        if training.workers:
+            training.workers.parts = (splits.Part.TRAIN, splits.Part.VALIDATION)
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
     model.remember(split.known)
     if model.has_latent_space:
@@ -157,6 +173,19 @@ def explained(name, config, training, console):
             hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
             raise UserError(f"this {name} does not fit into memory{hint}") from None
         raise
+
+
+@contextlib.contextmanager
+def by_workers(chosen, folder, split, training):
+    """Where a training has workers, if any are asked for."""
+    if not chosen.workers:
+        yield
+        return
+    from models import _workers
+
+    training.workers = _workers.Workers(chosen.workers, folder.with_name(f".{folder.name}.shards"))
+    with _workers.cluster(chosen.ray), training.workers.sharded(split):
+        yield
 
 
 def tell(model, preferred, saved, console):
@@ -211,6 +240,8 @@ def main(argv=None):
         raise UserError(
             f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
         )
+    if chosen.workers and not model.shares:
+        raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
     with runs.locked(folder):
         if not chosen.resume and training.checkpoints.exists():
             console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
@@ -220,8 +251,8 @@ def main(argv=None):
             note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
             console.print(f"  {note}", style="dim", soft_wrap=True)
         start = time.perf_counter()
-        with explained(name, config, training, console):
-            history, preferred, refitted = fit(model, split, training, chosen.refit)
+        with explained(name, config, training, console), by_workers(chosen, folder, split, training):
+            history, preferred, refitted = fit(name, model, split, training, chosen.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
         runs.save(folder, model, split, data, facts, history, preferred)

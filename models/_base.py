@@ -18,6 +18,7 @@ class Recommender:
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
     blends = False  # it is made of `parts`, other models with `weights()`
     wants_users = False  # `predict` serves users that were trained on from the matrix of all of them only
+    shares = False  # several workers can train it
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
     def __init__(self, shape, config, seed=0):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models._share import drawn, shared
 from utils.biases import EPSILON
 
 
@@ -65,6 +66,17 @@ class Centre(keras.layers.Layer):
         names = ("damping", "baseline", "implicit", "normalise", "dropout", "like", "star")
         mine = {name: getattr(self, name) for name in names}
         return super().get_config() | mine
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Hide(keras.layers.Dropout):
+    """Keras's dropout, of which workers that share a batch each draw the same."""
+
+    def call(self, inputs, training=False):
+        """See Keras."""
+        if not (training and self.rate and shared()):
+            return super().call(inputs, training=training)
+        return inputs * drawn(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
 
 
 @keras.saving.register_keras_serializable("reelspace")

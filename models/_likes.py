@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
-from models._layers import dense_layers, plain_layers
+from models._layers import Hide, dense_layers, plain_layers
 from models._losses import multinomial
 from utils import batches, encoders
 from utils.evaluation import judged_users, ranking_metrics
@@ -86,7 +86,7 @@ class LikesAutoencoder(Recommender):
 
     def _hide(self, unit):
         """The input rows, a share of them hidden while training."""
-        return keras.layers.Dropout(self.config.dropout, seed=self.seed, name="hide")(unit)
+        return Hide(self.config.dropout, seed=self.seed, name="hide")(unit)
 
     def _dense(self, units, activation, name):
         l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
@@ -111,9 +111,11 @@ class LikesAutoencoder(Recommender):
         self._build()
 
         def ndcg():
-            return ranking_metrics(self.score, validation)["ndcg@100"].value
+            found = ranking_metrics(self.score, validation)["ndcg@100"]
+            total, count = training.summed([found.total.sum(), found.count.sum()])
+            return total / count
 
-        judge = Judge(ndcg, "val_ndcg", higher=True) if len(judged_users(validation)) else None
+        judge = Judge(ndcg, "val_ndcg", higher=True) if training.summed(len(judged_users(validation))) else None
         history = self._train(train_matrix, self.config, training, "train", judge)
         self.chosen = {"epochs": judge.best(history)["epoch"] if judge else len(history)}
         return history
@@ -132,11 +134,17 @@ class LikesAutoencoder(Recommender):
 
     def _train(self, matrix, config, training, phase, judge=None):
         given, judged = self._given(matrix), likes(matrix, self.like)
-        check_liked(judged.nnz, self.like)
+        check_liked(training.summed(judged.nnz), self.like)
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
-        epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
         self.network.compile(Adam(config.learning_rate), loss=self.loss, jit_compile=False)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
+        if training.worker:
+            filled = training.summed(np.diff(judged.indptr))
+            epoch = batches.shared(judged, filled, config.batch_size, self.seed, inputs)
+            step = training.worker.step(self.network, self.loss)
+        else:
+            epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
+            step = self._step()
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
 
     def _batches(self, epoch):
         """What an epoch trains on, from one pass over all rows."""
@@ -200,7 +208,7 @@ class LikesAutoencoder(Recommender):
 
     def _plain_layers(self, *passing):
         """The dense layers of the encoder; None where it is more than these."""
-        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, *passing)
+        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, Hide, *passing)
 
     def save(self, folder):
         """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from models._share import mean
+
 
 def masked_mse(ratings, predicted):
     """Mean squared error over observed cells: the data term of AutoRec (Sedhain et al., WWW 2015), divided by the
@@ -14,7 +16,7 @@ def masked_mse(ratings, predicted):
 def multinomial(likes, logits):
     """Negative log likelihood of each user's likes under the softmax over all movies, mean over users (Liang et al.,
     WWW 2018). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return -ops.mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
+    return -mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
 
 
 def logistic(likes, logits):

@@ -42,6 +42,7 @@ class Model(ClosedForm):
     two thin ones it is the product of."""
 
     predicts_ratings = False
+    shares = True
     arrays = ("inputs", "outputs", "weights", "onward", "own")
 
     def refit(self, matrix, training=None):
@@ -53,16 +54,23 @@ class Model(ClosedForm):
         check_liked(len(self.outputs), self.like)
         given, n = given[:, self.inputs], len(self.outputs)
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
-        solve = weights_by_users if given.shape[0] < given.shape[1] else weights
         try:
-            self.weights, self.onward, self.own = (
-                part.astype(np.float32, order="C")  # rows side by side: scoring picks rows
-                for part in solve(given, penalty, n)
-            )
+            if given.shape[0] < given.shape[1]:
+                found = weights_by_users(given, penalty, n)
+            elif training and training.workers:
+                found = weights(training.workers.gram(self)[np.ix_(self.inputs, self.inputs)], penalty, n)
+            else:
+                found = weights(gram(given), penalty, n)
         except LinAlgError:
             raise UserError(
                 f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
             ) from None
+        # rows side by side: scoring picks rows
+        self.weights, self.onward, self.own = (part.astype(np.float32, order="C") for part in found)
+
+    def gram(self, matrix):
+        """How often any two inputs occur together in a CSR matrix of stars, (inputs, inputs) float64."""
+        return gram(self._given(matrix))
 
     def score(self, given, users=None):
         """Sum of the weights from the movies of each row, (n, n_movies)."""
@@ -97,12 +105,16 @@ class Model(ClosedForm):
         return (signed_likes if self.config.signed else likes)(matrix, self.like)
 
 
-def weights(given, penalty, n):
-    """(inputs x n) weights to the first n inputs, from the inverse of given' given + diag(penalty), float64, by
-    Cholesky in place; and two empty arrays, since `weights_by_users` gives three."""
+def gram(given):
+    """given' given of a CSR matrix, dense float64."""
+    return (given.T @ given).astype(np.float64).toarray()
+
+
+def weights(gram, penalty, n):
+    """(inputs x n) weights to the first n inputs, from the inverse of gram + diag(penalty), float64, by Cholesky in
+    place of gram; and two empty arrays, since `weights_by_users` gives three."""
     from scipy.linalg import lapack  # a third of a second that recommending does without
 
-    gram = (given.T @ given).astype(np.float64).toarray()
     gram[np.diag_indices_from(gram)] += penalty
     factor, failed = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK has it
     if failed or factor.diagonal().min() < SINGULAR * factor.diagonal().max():

@@ -16,6 +16,8 @@ class Config(_likes.Config):
 class Model(_likes.LikesAutoencoder):
     """Dense layers down to the latent vector and, mirrored, up to the logits."""
 
+    shares = True
+
     def coders(self, unit):
         """See `LikesAutoencoder.coders`."""
         return self._down(self._hide(unit), self.config.hidden), self._up(self.config.hidden[-2::-1])

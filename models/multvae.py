@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from models import _likes
+from models._share import drawn, mean
 from utils.options import Sizes
 
 
@@ -48,13 +49,14 @@ class Sample(keras.layers.Layer):
 
     def call(self, x, training=False):
         """See the class."""
-        mean, log_variance = ops.split(x, 2, axis=-1)
+        middle, log_variance = ops.split(x, 2, axis=-1)
         if not training:
-            return mean
-        divergence = 0.5 * ops.sum(ops.exp(log_variance) + mean**2 - 1 - log_variance, axis=1)
-        self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * ops.mean(divergence))
+            return middle
+        divergence = 0.5 * ops.sum(ops.exp(log_variance) + middle**2 - 1 - log_variance, axis=1)
+        self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * mean(divergence))
         self.steps.assign(self.steps + 1)
-        return mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.noise)
+        noise = drawn(lambda shape: keras.random.normal(shape, seed=self.noise), middle)
+        return middle + ops.exp(log_variance / 2) * noise
 
     def get_config(self):
         """The arguments, for saving."""
@@ -63,6 +65,8 @@ class Sample(keras.layers.Layer):
 
 class Model(_likes.LikesAutoencoder):
     """Dense layers down to mean and variance of the latent vector, and mirrored ones up to the logits."""
+
+    shares = True
 
     def coders(self, unit):
         """See `LikesAutoencoder.coders`."""

@@ -37,13 +37,37 @@ def rows(judged, size, seed, inputs):
     """An epoch of (given, judged) batches, as a function of the epoch's number: `size` rows of the CSR matrix `judged`,
     dense, in an order that depends on (seed, epoch) alone; rows with nothing in them are left out. inputs: function of
     the index of the rows that gives what the network takes."""
-    filled = np.flatnonzero(np.diff(judged.indptr))
+    epochs = _orders(np.diff(judged.indptr), size, seed)
+
+    def epoch(number):
+        for index in epochs(number):
+            yield inputs(index), judged[index].toarray()
+
+    epoch.steps = epochs.steps
+    return epoch
+
+
+def shared(judged, filled, size, seed, inputs):
+    """The same batches where `judged` has but the rows of one worker: ((given, places of the own rows in the batch,
+    number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker."""
+    epochs, mine = _orders(filled, size, seed), np.diff(judged.indptr) > 0
+
+    def epoch(number):
+        for index in epochs(number):
+            at = np.flatnonzero(mine[index])
+            yield (inputs(index[at]), at.astype(np.int32), len(index)), judged[index[at]].toarray()
+
+    epoch.steps = epochs.steps
+    return epoch
+
+
+def _orders(filled, size, seed):
+    """The indices of the rows of each batch of an epoch, as a function of the epoch's number."""
+    filled = np.flatnonzero(filled)
 
     def epoch(number):
         order = np.random.default_rng((seed, number)).permutation(filled)
-        for start in range(0, len(order), size):
-            index = order[start : start + size]
-            yield inputs(index), judged[index].toarray()
+        return (order[start : start + size] for start in range(0, len(order), size))
 
     epoch.steps = -(-len(filled) // size)
     return epoch

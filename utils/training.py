@@ -37,6 +37,8 @@ class Training:
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
     watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
+    workers: object = None  # a `models._workers.Workers`, which do the training of models that can be shared
+    worker: object = None  # in one of them: its `models._workers.Worker`
     interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
     failed: str = field(default="", init=False)  # the reason, where that was not Ctrl-C
 
@@ -64,6 +66,10 @@ class Training:
         """Delete the checkpoints: there is nothing to go on with."""
         if self.checkpoints:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def summed(self, values):
+        """Numbers, summed over the workers where there are several."""
+        return self.worker.summed(values) if self.worker else np.asarray(values)
 
     def done(self):
         """Delete all that was kept: the training is over and saved."""
@@ -126,7 +132,7 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 history.append(row)
                 if not judge or judge.best(history) is row:
                     state["best_epoch"], weights = number + 1, network.get_weights()
-                if checkpoint:
+                if checkpoint and (not training.worker or training.worker.first):
                     _save(network, checkpoint, state, weights)
                 summary(row, network)
                 if judge and number + 1 - state["best_epoch"] >= patience:

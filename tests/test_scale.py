@@ -1,0 +1,99 @@
+"""Several workers: what they learn is what one process learns, whatever happens to one of them."""
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import write_checkerboard
+
+import train
+from models import ease
+from utils import runs, shards, splits
+from utils.errors import UserError
+from utils.ratings import likes
+
+SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory):
+    """A checkerboard with more users than movies."""
+    folder = tmp_path_factory.mktemp("board") / "board"
+    write_checkerboard(folder, 120, 60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nodes():
+    """The address of a Ray cluster of two nodes."""
+    pytest.importorskip("ray", reason="requirements-scale.txt is not installed")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def weights(folder):
+    """{name: array} of encoder and decoder of a run, or of a closed form."""
+    run = runs.Run(folder)
+    found = run.arrays("weights.npz") if run.holds("weights.npz") else run.arrays("encoder.npz")
+    if run.holds("latent.npz"):
+        found |= {f"decoder {name}": values for name, values in run.arrays("latent.npz").items() if name[-1].isdigit()}
+    return {name: values for name, values in found.items() if values.dtype.kind == "f"}
+
+
+def test_shards_hold_each_rating_once_and_a_worker_its_own_users(ratings, tmp_path):
+    split = splits.split(ratings, "random", splits.Options())
+    shards.write(tmp_path / "s", split, 5)
+    workers = [shards.own(tmp_path / "s", rank, 2)[0] for rank in range(2)]
+    seen = [set(one.ratings.user.tolist()) for one in workers]
+    assert not seen[0] & seen[1]
+    for name in ("train", "refit"):
+        whole = sum(getattr(one, name) for one in workers)
+        assert abs(whole - getattr(split, name)).nnz == 0
+    assert [one.part.tolist().count(splits.Part.TEST) for one in workers] != [0, 0]
+
+
+def test_a_shard_that_can_not_be_read_is_named(ratings, tmp_path):
+    split = splits.split(ratings, "random", splits.Options())
+    shards.write(tmp_path / "s", split, 3)
+    (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
+        shards.own(tmp_path / "s", 0, 1)
+    shutil.rmtree(tmp_path / "s" / "shard=1")
+    with pytest.raises(UserError, match="shard 1 is missing"):
+        shards.own(tmp_path / "s", 0, 1)
+
+
+def test_gram_matrices_of_shards_add_up_to_the_whole(ratings, tmp_path):
+    split = splits.split(ratings, "random", splits.Options())
+    shards.write(tmp_path / "s", split, 3)
+    model = ease.Model(ratings.shape, ease.Config())
+    found = sum(model.gram(shards.own(tmp_path / "s", k, 1 << 30)[0].train) for k in range(3))
+    x = likes(split.train).toarray()
+    np.testing.assert_array_equal(found, x.T @ x)
+
+
+def test_models_that_one_process_trains_refuse_workers(board, tmp_path):
+    with pytest.raises(UserError, match="bias is trained by one process only"):
+        train.main(["bias", "--workers", "2", "--data", str(board), "--run", str(tmp_path / "r")])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [SMALL, ("multdae", *SMALL[1:], "--l2", "0.01"), ("ease", "--l2", "5")], ids=lambda c: c[0]
+)
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+def test_two_workers_learn_what_one_process_learns(command, protocol, board, nodes, tmp_path):
+    more = ["--data", str(board), "--protocol", protocol]
+    train.main([*command, *more, "--run", str(tmp_path / "one")])
+    train.main([*command, *more, "--run", str(tmp_path / "two"), "--workers", "2", "--ray", nodes])
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=1e-5, err_msg=name)
+    found = [runs.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
+    assert found[0]["best"] == found[1]["best"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
