@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import tyro
 
+from models import _everyone
 from models._blended import saved as answering
-from utils import answers, bulk, lists, options, person, ranking, runs
+from utils import answers, lists, options, person, runs
 from utils.movies import shortened, spoken
 from utils.titles import Titles
 
-BLOCK = 512  # users of --all-users scored at a time
 SHOWN = 8  # ratings of somebody new that are repeated
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
 
@@ -55,6 +54,12 @@ class Options:
     """the same as CSV"""
     parquet: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """the same as Parquet, with --all-users"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """the same as Parquet files of some thousand users each, with --all-users; begun anew, it writes what is missing"""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """write --out with so many workers; takes requirements-scale.txt"""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
+    """the Ray cluster whose workers those are (default: one on this machine)"""
 
     def __post_init__(self):
         if self.n < 1:
@@ -66,10 +71,15 @@ class Options:
         recommends = not asked & {"like_movie", "similar_users"}
         if not recommends and (self.by != "best" or self.filters != lists.Options() or self.explain):
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
-        if self.all_users and (self.explain or self.json or bool(self.csv) == bool(self.parquet)):
-            raise ValueError("--all-users writes either --csv FILE or --parquet FILE, without --json and --explain")
-        if self.parquet and not self.all_users:
-            raise ValueError("--parquet is for --all-users")
+        targets = [target for target in (self.csv, self.parquet, self.out) if target]
+        if self.all_users and (self.explain or self.json or len(targets) != 1):
+            raise ValueError("--all-users writes one of --csv FILE, --parquet FILE, --out DIR; no --json, no --explain")
+        if (self.parquet or self.out) and not self.all_users:
+            raise ValueError("--parquet and --out are for --all-users")
+        if (self.workers or self.ray) and not self.out:
+            raise ValueError("--workers and --ray are for --all-users --out DIR")
+        if (self.workers is not None and self.workers < 1) or (self.ray and not self.workers):
+            raise ValueError("--workers must be 1 or more, and --ray takes --workers N")
         if self.json == "-" and self.csv == "-":
             raise ValueError("only one of --json and --csv can go to standard output")
 
@@ -101,20 +111,16 @@ def answer(run, chosen):
 
 
 def everyone(run, chosen):
-    """Recommend to every user of the data into a file, a block of users at a time; returns how many they are."""
-    saved, split = answering(run), run.split
-    way, fits = saved.way(chosen.by), lists.allowed(run.movies, chosen.filters, answers.known_count(split))
-    score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
-    n_users = split.ratings.shape[0]
-    with bulk.writing(chosen.csv or chosen.parquet, bool(chosen.parquet), run) as write:
-        for block in np.array_split(np.arange(n_users), -(-n_users // BLOCK)):
-            given = known[block]
-            scores = np.where(fits, score(given, block), -np.inf)
-            if not chosen.filters.include_seen:
-                ranking.hide_seen(scores, rated[block])
-            rows, top = answers.best_of_each(saved, chosen.n, chosen.filters, given, scores)
-            write(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
-    return n_users
+    """Recommend to every user of the data, into a file or a folder; returns what there is to say about it."""
+    start, asked = time.perf_counter(), _everyone.Asked(chosen.by, chosen.n, chosen.filters)
+    if chosen.out:
+        out = chosen.out.resolve()
+        users, parts, there = _everyone.write_parts(run, asked, out, chosen.workers, chosen.ray)
+        where = f"{chosen.out}, {parts} parts" + (f", of which {there} were there" if there else "")
+    else:
+        where = chosen.csv or chosen.parquet
+        users = _everyone.write(run, asked, where, bool(chosen.parquet))
+    return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
 
 
 def main(argv=None):
@@ -122,9 +128,8 @@ def main(argv=None):
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
     run = runs.find(chosen.run, chosen.verify)
     if chosen.all_users:
-        start, users = time.perf_counter(), everyone(run, chosen)
+        said = everyone(run, chosen)
         if chosen.csv != "-":
-            said = f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {chosen.csv or chosen.parquet}"
             from utils import tabular  # rich comes with it, which --json does without
 
             tabular.console().print(said, soft_wrap=True)

@@ -213,6 +213,15 @@ class Autoencoder(Recommender):
         self._known(given, None)
         return self._predict(self._rows(given), self._baseline(given), movies, users)
 
+    def exported(self, stars):
+        """See `Recommender.exported`."""
+        if not self.takes_new_users or self.rows_in != 1 or self.config.side:
+            return super().exported(stars)
+        return {"scores": self._ranked(stars), "latent": self.encoder(stars, training=False)}
+
+    def _ranked(self, stars):
+        return self.network(stars, training=False)
+
     def encode(self, given, users=None):
         """Latent vectors of users, float32 (n, latent); users: their indices, of whom side features are known."""
         if self.config.rows == "users":

@@ -54,6 +54,12 @@ class Recommender:
         """Predicted stars, float32, one a pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
 
+    def exported(self, stars):
+        """What export.py writes, in Keras operations: {"scores": (n, n_movies) as `score` gives them, "latent": (n,
+        latent) vectors where there is a latent space} of a tensor of stars, (n, n_movies), 0 = not rated."""
+        name = type(self).__module__.removeprefix("models.")
+        raise UserError(f"{name} can't be exported: it is no function of a person's ratings that is a graph")
+
     def notes(self):
         """Sentences about what was trained, for the user."""
         return []

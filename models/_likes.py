@@ -7,6 +7,7 @@ from typing import Literal
 import keras
 import numpy as np
 import scipy.sparse as sp
+from keras import ops
 
 from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
@@ -195,6 +196,18 @@ class LikesAutoencoder(Recommender):
             codes = self.encoder(self._inputs(given, users, index), training=False)
             found.append(keras.ops.convert_to_numpy(last(codes, training=False)))
         return np.concatenate(found)
+
+    def exported(self, stars):
+        """See `Recommender.exported`."""
+        liked = stars > self.like
+        blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if self.config.signed else [liked]
+        given = ops.concatenate([ops.cast(block, "float32") for block in blocks], axis=1)
+        latent = self.encoder(self._stranger(given), training=False)
+        return {"scores": self.decoder(latent, training=False), "latent": latent}
+
+    def _stranger(self, given):
+        """What the encoder takes for rows, as a tensor, of those who were not trained on."""
+        return given
 
     def remember(self, known):
         """Encode users and movies."""

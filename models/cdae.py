@@ -64,6 +64,9 @@ class Model(_likes.LikesAutoencoder):
     def _more_inputs(self):
         return [keras.Input((1,), dtype="int32", name="user")]
 
+    def _stranger(self, given):
+        return [given, ops.full((ops.shape(given)[0], 1), self.shape[0], "int32")]
+
     def _inputs(self, given, users, index):
         who = np.full(len(index), self.shape[0]) if users is None else np.asarray(users)[index]
         return [super()._inputs(given, users, index), who[:, None].astype(np.int32)]

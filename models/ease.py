@@ -101,6 +101,20 @@ class Model(ClosedForm):
         scores[:, target >= 0] = found
         return scores
 
+    def exported(self, stars):
+        """See `Recommender.exported`."""
+        from keras import ops
+
+        liked = stars > self.like
+        blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if self.config.signed else [liked]
+        given = ops.cast(ops.concatenate(blocks, axis=1), "float32")
+        rows = ops.take(given, self.inputs, axis=1)
+        found = ops.matmul(rows, self.weights)
+        if len(self.onward):
+            found = ops.matmul(found, self.onward) + rows[:, : len(self.own)] * self.own.astype(np.float32)
+        place = index_of(self.outputs, np.arange(self.shape[1]))  # -1, the last, is a column of 0
+        return {"scores": ops.take(ops.pad(found, ((0, 0), (0, 1))), place % (len(self.outputs) + 1), axis=1)}
+
     def _given(self, matrix):
         return (signed_likes if self.config.signed else likes)(matrix, self.like)
 

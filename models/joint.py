@@ -137,6 +137,13 @@ class Model(_autoencoder.Autoencoder):
         logits = self._apply(self.ranking, given, users)
         return self.linear.beside(given, logits) if self.linear else logits
 
+    def _ranked(self, stars):
+        logits = self.ranking(stars, training=False)
+        if not self.linear:
+            return logits
+        own = self.linear.exported(stars)["scores"]
+        return keras.ops.log(keras.ops.maximum(own, _linear.LEAST)) + self.linear.share * logits
+
     def save(self, folder):
         """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""
         super().save(folder)

@@ -220,7 +220,7 @@ def test_movies_with_few_ratings_are_left_out(run, capsys):
         (("--diverse", "0.5", "--calibrated"), "give one"),
         (("--min-ratings", "-1"), "min-ratings must be 0 or more"),
         (("--rate", "planted 3=5"), "more than one was given"),
-        (("--parquet", "x"), "--parquet is for --all-users"),
+        (("--parquet", "x"), "--parquet and --out are for --all-users"),
         (("--like-movie", ""), "more than one was given"),
     ],
 )
@@ -293,9 +293,9 @@ def test_an_unwritable_file_is_said_and_leaves_nothing(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--csv", "a", "--parquet", "b"), "either --csv FILE or --parquet FILE"),
-        ((), "either --csv FILE or --parquet FILE"),
-        (("--csv", "a", "--explain"), "without --json and --explain"),
+        (("--csv", "a", "--parquet", "b"), "one of --csv FILE, --parquet FILE, --out DIR"),
+        ((), "one of --csv FILE, --parquet FILE, --out DIR"),
+        (("--csv", "a", "--explain"), "no --json, no --explain"),
     ],
 )
 def test_where_everyones_go_is_said_once(arguments, said, run):

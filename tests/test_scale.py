@@ -1,13 +1,22 @@
 """Several workers: what they learn is what one process learns, whatever happens to one of them."""
 
+import contextlib
+import json
+import os
 import shutil
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import write_checkerboard
 
+import recommend
 import train
-from models import ease
+from models import _everyone, ease
 from utils import runs, shards, splits
 from utils.errors import UserError
 from utils.ratings import likes
@@ -81,6 +90,43 @@ def test_models_that_one_process_trains_refuse_workers(board, tmp_path):
         train.main(["bias", "--workers", "2", "--data", str(board), "--run", str(tmp_path / "r")])
 
 
+def listed(folder):
+    """{user: movies in their order} of all parts in a folder."""
+    table = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))])
+    return table.groupby("userId").movieId.agg(list).to_dict()
+
+
+def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, tmp_path, capsys, monkeypatch):
+    run, out = ["--run", str(run_of("itemknn"))], tmp_path / "out"
+    monkeypatch.setattr(_everyone, "PART", 7)
+    recommend.main(["--all-users", *run, "--parquet", str(tmp_path / "one.parquet"), "-n", "4"])
+    recommend.main(["--all-users", *run, "--out", str(out), "-n", "4"])
+    assert listed(out) == listed(tmp_path)
+    assert sorted(path.name for path in out.iterdir()) == ["about.json", *(f"part-{k:05d}.parquet" for k in range(6))]
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
+    (out / "part-00002.parquet").unlink()
+    (out / ".part-00002.parquet.1.part").write_bytes(b"what a kill left")
+    recommend.main(["--all-users", *run, "--out", str(out), "-n", "4"])
+    assert "6 parts, of which 5 were there" in " ".join(capsys.readouterr().out.split())
+    after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert [name for name in before if after[name] != before[name]] == ["part-00002.parquet"]
+    assert len(after) == 7
+    assert listed(out) == listed(tmp_path)
+    with pytest.raises(UserError, match="something else than these recommendations"):
+        recommend.main(["--all-users", *run, "--out", str(out), "-n", "5"])
+    with pytest.raises(UserError, match="something else than these recommendations"):
+        recommend.main(["--all-users", *run, "--out", str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_two_workers_recommend_what_one_process_does(nodes, run_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(_everyone, "PART", 7)
+    run = ["--all-users", "--run", str(run_of("itemknn"))]
+    recommend.main([*run, "--parquet", str(tmp_path / "one.parquet")])
+    recommend.main([*run, "--out", str(tmp_path / "out"), "--workers", "2", "--ray", nodes])
+    assert listed(tmp_path / "out") == listed(tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [SMALL, ("multdae", *SMALL[1:], "--l2", "0.01"), ("ease", "--l2", "5")], ids=lambda c: c[0]
@@ -97,3 +143,29 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
     found = [runs.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
     assert found[0]["best"] == found[1]["best"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def kill(rank, checkpoint, epochs):
+    """Kill a worker of the training that writes this checkpoint once it has gone through so many epochs."""
+    while True:
+        time.sleep(0.05)
+        with contextlib.suppress(OSError), np.load(checkpoint) as stored:
+            if len(json.loads(str(stored["state"]))["history"]) >= epochs:
+                break
+    found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True)
+    os.kill(int(found.stdout.split()[rank]), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, -1])
+def test_a_training_goes_on_when_a_worker_dies(rank, board, nodes, tmp_path):
+    command = ["multvae", "--hidden", "16,8", "--epochs", "120", "--patience", "120", "--batch-size", "4"]
+    command += ["--data", str(board), "--workers", "2", "--ray", nodes]
+    train.main([*command, "--run", str(tmp_path / "whole")])
+    with ThreadPoolExecutor(1) as aside:
+        killed = aside.submit(kill, rank, tmp_path / "run.checkpoint" / "train.npz", 20)
+        train.main([*command, "--run", str(tmp_path / "run")])
+        killed.result(1)
+    whole, one = weights(tmp_path / "whole"), weights(tmp_path / "run")
+    for name, values in whole.items():
+        np.testing.assert_allclose(one[name], values, atol=1e-5, err_msg=name)

@@ -1,0 +1,84 @@
+"""Write a trained run as one graph that other programs serve: python export.py --to savedmodel|onnx."""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+import models
+from utils import options, runs, tabular
+from utils.errors import UserError
+from utils.movies import cell
+from utils.replacing import take_place
+
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of export.py."""
+
+    to: Literal["savedmodel", "onnx"]
+    """savedmodel: for TensorFlow and TensorFlow Serving; onnx: for onnxruntime, takes requirements-scale.txt"""
+    run: options.Folder = None
+    """run folder (default: the one trained last)"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """folder to write (default: exports/<run>-<to>)"""
+    verify: bool = True
+    """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
+
+
+def write(run, to, folder):
+    """Write graph, movies.csv (what each column of the graph is) and about.json into an existing folder."""
+    from models import _export
+
+    _export.save(models.load(run), to, folder)
+    with open(folder / "movies.csv", "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["column", "movieId", "title"])
+        for column, (movie, title) in enumerate(zip(run.movies.ids.tolist(), run.movies.titles, strict=True)):
+            out.writerow([column, cell(movie), cell(title)])
+    ratings = run.split.ratings
+    about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": ratings.scale}
+    about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": runs.versions()}
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def check_free(folder):
+    """Refuse a folder that holds anything but an earlier export, which is replaced."""
+    if folder.exists() and not (folder.is_dir() and ((folder / ABOUT).exists() or not any(folder.iterdir()))):
+        raise UserError(f"{folder} exists and is no export; give another --out")
+
+
+def main(argv=None):
+    """Find the run, write the folder whole."""
+    chosen = options.parse(Options, argv or [], "export.py", __doc__)
+    run = runs.find(chosen.run, chosen.verify)
+    folder = (chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}").resolve()
+    check_free(folder)
+    run.verify()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            write(run, chosen.to, new)
+            new.chmod(0o755)
+            take_place(new, folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    said = f"{os.path.relpath(folder)}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
+    tabular.console().print(said, soft_wrap=True)
+    return folder
+
+
+if __name__ == "__main__":
+    options.run(main)

@@ -1,0 +1,107 @@
+"""Recommendations to every user of a run, blocks of users at a time: into one file, or into parts that several workers
+write."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from models._blended import saved as answering
+from utils import answers, bulk, lists, options, ranking, runs
+from utils.errors import UserError
+
+BLOCK = 512  # users scored at a time
+PART = 4096  # users of a part
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for each user. by: the way of recommending, as --by says it. n: how many movies."""
+
+    by: str = "best"
+    n: int = 10
+    filters: lists.Options = field(default_factory=lists.Options)
+
+
+def write(run, asked, target, parquet, users=None):
+    """Write what is recommended to users of these indices, all where None, to a file; returns how many they are."""
+    saved, split = _opened(run), run.split
+    way, fits = saved.way(asked.by), lists.allowed(run.movies, asked.filters, answers.known_count(split))
+    score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
+    users = np.arange(split.ratings.shape[0]) if users is None else users
+    with bulk.writing(target, parquet, run) as line:
+        for block in np.array_split(users, -(-len(users) // BLOCK)):
+            given = known[block]
+            scores = np.where(fits, score(given, block), -np.inf)
+            if not asked.filters.include_seen:
+                ranking.hide_seen(scores, rated[block])
+            rows, top = answers.best_of_each(saved, asked.n, asked.filters, given, scores)
+            line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
+    return len(users)
+
+
+@lru_cache(maxsize=1)
+def _opened(run):
+    return answering(run)
+
+
+def write_parts(run, asked, folder, workers=None, address=None):
+    """Write a Parquet file for every PART users into a folder, each whole or not at all; what is there already, of the
+    same run and asked for in the same way, stays. Returns (users, parts, parts that were there). workers: how many Ray
+    workers do it, and address: where; this process where None."""
+    n_users = run.split.ratings.shape[0]
+    bounds = pairwise([*range(0, n_users, PART), n_users])
+    parts = [(folder / f"part-{k:05d}.parquet", *pair) for k, pair in enumerate(bounds)]
+    _opened(run).way(asked.by)  # which refuses what this run does not have
+    _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
+    left = [part for part in parts if not part[0].exists()]
+    if workers and left:
+        _by_workers(run, asked, left, workers, address)
+    else:
+        _several(run, asked, left)
+    return n_users, len(parts), len(parts) - len(left)
+
+
+def _claim(folder, about):
+    """Make the folder that of these recommendations; refuse one that holds others."""
+    said = json.dumps(about, sort_keys=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = sorted(path.name for path in folder.iterdir())
+        if found and (ABOUT not in found or (folder / ABOUT).read_text(encoding="utf-8") != said):
+            raise UserError(f"{folder} holds something else than these recommendations; give another --out")
+        for name in found:
+            if name.startswith(".") and name.endswith(".part"):  # what a kill left
+                (folder / name).unlink()
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}") from None
+    options.write_text(folder / ABOUT, said)
+
+
+def _several(run, asked, parts):
+    for path, first, end in parts:
+        write(run, asked, path, True, np.arange(first, end))
+
+
+def _by_workers(run, asked, parts, workers, address):
+    from models import _workers
+
+    with _workers.cluster(address):
+        import ray
+
+        folder, n = run.folder.resolve(), min(workers, len(parts))
+        several = [ray.remote(_work).remote(folder, asked, parts[i::n]) for i in range(n)]
+        try:
+            ray.get(several)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise UserError(str(error.cause)) from None
+            raise
+
+
+def _work(folder, asked, parts):
+    """What a worker does."""
+    _several(runs.find(folder, verified=False), asked, parts)  # which has been verified

@@ -1,0 +1,30 @@
+"""A trained model as one graph for other programs: rows of stars in, scores of all movies and latent vectors out."""
+
+from utils.errors import UserError
+
+OPSET = 18  # of ONNX
+
+
+def save(model, to, folder):
+    """Write the graph of a trained model into a folder: 1/ for a SavedModel, a version as TensorFlow Serving wants it,
+    or model.onnx. Its input `ratings` is (n, n_movies) float32, stars and 0 where not rated; its outputs are `scores`,
+    (n, n_movies), what the model ranks by, and with a latent space `latent`, (n, latent)."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((None, model.shape[1]), tf.float32, name="ratings")
+    answer = tf.function(model.exported, input_signature=[spec], autograph=False)
+    if to == "onnx":
+        try:
+            import tf2onnx
+        except ImportError:
+            raise UserError("ONNX takes more packages: pip install -r requirements-scale.txt") from None
+        tf2onnx.convert.from_function(answer, [spec], opset=OPSET, output_path=str(folder / "model.onnx"))
+        return
+    module = tf.Module()
+    module.answer, module.kept = answer, _variables(answer)
+    tf.saved_model.save(module, str(folder / "1"), {"serving_default": answer})
+
+
+def _variables(answer):
+    """The weights that a function uses, which what holds it has to hold, too."""
+    return list(answer.get_concrete_function().graph.variables)
