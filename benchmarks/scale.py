@@ -1,8 +1,10 @@
-"""What one epoch takes on a made-up set of ML-20M's shape: seconds and peak memory of the whole training process, from
-reading the CSV to the saved run.
+"""What one epoch takes as the ratings grow, on made-up ones of MovieLens' shape: seconds and peak memory of the whole
+process, from reading the CSV to the saved run, and of its parts.
 
-python benchmarks/scale.py [FILE]    writes benchmarks/results/scale.csv; FILE keeps the generated CSV for another time
-"""
+python benchmarks/scale.py    writes benchmarks/results/scale.csv, the tables in docs/scale.md and docs/scale.png
+
+Ratings: 1 to 32 million, 145 a user as in MovieLens, of 10,000 movies throughout. Catalogue: 1 million ratings of up to
+80,000 movies."""
 
 import csv
 import os
@@ -17,33 +19,108 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 from benchmarks import tables  # noqa: E402
-from benchmarks.generate import write_csv  # noqa: E402
+from benchmarks.generate import Shape, write_csv  # noqa: E402
 
 TRAIN = ("autorec", "--hidden", "64", "--epochs", "1", "--batch-size", "256", "--no-refit")
-LIMIT_GB = 6
+A_USER, MOVIES = 145, 10_000
+CODE = """
+import resource, sys, time
+from utils import datasets
+import train
+start = time.perf_counter()
+load = datasets.load
+def timed(*a, **k):
+    start = time.perf_counter()
+    found = load(*a, **k)
+    print('read', time.perf_counter() - start)
+    return found
+datasets.load = timed
+train.main(sys.argv[1:])
+print('peak', resource.getrusage(0).ru_maxrss)
+"""
 
 
-def main():
-    """Generate, train one epoch in a process of its own, write what it took."""
+def measure(million, movies=MOVIES):
+    """The line of so many million ratings: trains one epoch in a process of its own."""
+    ratings = int(million * 1e6)
+    shape = Shape(users=ratings // A_USER, movies=movies, ratings=ratings)
     with tempfile.TemporaryDirectory() as folder:
-        table = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(folder) / "generated.csv"
-        if not table.exists():
-            write_csv(table)
-        run = Path(folder) / "run"
-        code = "import resource, sys, train; train.main(sys.argv[1:]); print('peak', resource.getrusage(0).ru_maxrss)"
-        command = [sys.executable, "-c", code, *TRAIN, "--data", str(table), "--run", str(run)]
+        table, run = Path(folder) / "generated.csv", Path(folder) / "run"
+        write_csv(table, shape)
+        command = [sys.executable, "-c", CODE, *TRAIN, "--data", str(table), "--run", str(run)]
         start = time.perf_counter()
         done = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603
         seconds = time.perf_counter() - start
         with open(run / "history.csv", encoding="utf-8") as file:
-            epoch = next(csv.DictReader(file))
-        size = sum(path.stat().st_size for path in run.iterdir()) / 1e6
-    row = {"command": " ".join(TRAIN), "data": "138,000 users x 26,700 movies, 20,000,000 ratings"}
-    row |= {"epoch_seconds": round(float(epoch["seconds"]), 1), "process_seconds": round(seconds, 1)}
-    row |= {"peak_gb": round(int(re.search(r"peak (\d+)", done.stdout)[1]) / 1e6, 2), "limit_gb": LIMIT_GB}
-    row |= {"run_mb": round(size), "cores": os.cpu_count(), "python": platform.python_version()}
-    tables.write("scale.csv", [row])
-    print(row)
+            epoch = float(next(csv.DictReader(file))["seconds"])
+    found = {"ratings": ratings, "users": shape.users, "movies": movies}
+    found |= {"read_seconds": round(float(re.search(r"read ([\d.]+)", done.stdout)[1]), 2)}
+    found |= {"epoch_seconds": round(epoch, 2), "process_seconds": round(seconds, 1)}
+    found |= {"peak_gb": round(int(re.search(r"peak (\d+)", done.stdout)[1]) / 1e6, 2)}
+    return found | {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
+
+
+def rows(grows):
+    """The lines in which the ratings or the catalogue grow."""
+    found = tables.read("scale.csv")
+    fixed = {"ratings": ("movies", str(MOVIES)), "catalogue": ("ratings", "1000000")}[grows]
+    return [row for row in found if row[fixed[0]] == fixed[1]]
+
+
+def growth(name):
+    """[(ratings, how many times as much as for the fewest, over how many times the ratings)] of a column."""
+    first, *others = rows("ratings")
+    times = [int(row["ratings"]) / int(first["ratings"]) for row in others]
+    return [
+        (int(row["ratings"]), float(row[name]) / float(first[name]) / n) for row, n in zip(others, times, strict=True)
+    ]
+
+
+def plot(path):
+    """Seconds and memory over ratings, with what grows linearly from the first."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    found = rows("ratings")
+    millions = [int(row["ratings"]) / 1e6 for row in found]
+    for axes, names, unit in zip(
+        figure.subplots(1, 2),
+        (("process_seconds", "epoch_seconds", "read_seconds"), ("peak_gb",)),
+        ("seconds", "GB, most memory of the process"),
+        strict=True,
+    ):
+        for name, colour in zip(names, ("#0b63a8", "#c1440e", "#4a7a2c"), strict=False):
+            values = [float(row[name]) for row in found]
+            label = {"process_seconds": "all", "epoch_seconds": "one epoch", "read_seconds": "reading the CSV"}
+            axes.plot(millions, values, "o-", color=colour, label=label.get(name))
+            axes.plot(millions, [values[0] * m / millions[0] for m in millions], ":", color=colour, linewidth=1)
+        axes.set(xscale="log", yscale="log", xlabel="million ratings", ylabel=unit)
+        axes.set_xticks(millions, [f"{m:g}" for m in millions])
+        axes.minorticks_off()
+    figure.axes[0].legend(frameon=False)
+    figure.suptitle("Dotted: growing as the ratings do", fontsize=10)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def table(grows):
+    """The table in docs/scale.md."""
+    columns = {"ratings": "ratings", "users": "users", "movies": "movies", "read_seconds": "reading, s"}
+    columns |= {"epoch_seconds": "one epoch, s", "process_seconds": "whole process, s", "peak_gb": "peak, GB"}
+    lines = [row | {name: f"{int(row[name]):,}" for name in ("ratings", "users", "movies")} for row in rows(grows)]
+    return tables.markdown(lines, columns, 0)
+
+
+def main():
+    """Measure, write each line as it comes, then tables and plot."""
+    cases = [*((million, MOVIES) for million in (1, 2, 4, 8, 16, 32)), *((1, n) for n in (20_000, 40_000, 80_000))]
+    found = []
+    for case in cases:
+        found.append(measure(*case))
+        print(found[-1], flush=True)
+        tables.write("scale.csv", found)
+    for grows in ("ratings", "catalogue"):
+        tables.replace(f"scale-{grows}", table(grows), REPOSITORY / "docs" / "scale.md")
+    plot(REPOSITORY / "docs" / "scale.png")
 
 
 if __name__ == "__main__":

@@ -49,15 +49,22 @@ class Config:
     """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
-        check_like(self.like)
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if min(self.batch_size, self.epochs, self.patience) < 1:
-            raise ValueError("batch-size, epochs and patience must be 1 or more")
-        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
-            raise ValueError("learning-rate must be above 0 and l2 must not be negative")
+        check(self)
+        if not 0 <= self.l2 < np.inf:
+            raise ValueError("l2 must not be negative")
+
+
+def check(config):
+    """Refuse values that no autoencoder of likes can be trained with."""
+    check_like(config.like)
+    if not config.hidden or min(config.hidden) < 1:
+        raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1), got {config.dropout}")
+    if min(config.batch_size, config.epochs, config.patience) < 1:
+        raise ValueError("batch-size, epochs and patience must be 1 or more")
+    if not 0 < config.learning_rate < np.inf:
+        raise ValueError("learning-rate must be above 0")
 
 
 class LikesAutoencoder(Recommender):
@@ -137,7 +144,7 @@ class LikesAutoencoder(Recommender):
         given, judged = self._given(matrix), likes(matrix, self.like)
         check_liked(training.summed(judged.nnz), self.like)
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
-        self.network.compile(Adam(config.learning_rate), loss=self.loss, jit_compile=False)
+        self.network.compile(self._optimizer(config), loss=self.loss, jit_compile=False)
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
             epoch = batches.shared(judged, filled, config.batch_size, self.seed, inputs)
@@ -146,6 +153,9 @@ class LikesAutoencoder(Recommender):
             epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
             step = self._step()
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
+
+    def _optimizer(self, config):
+        return Adam(config.learning_rate)
 
     def _batches(self, epoch):
         """What an epoch trains on, from one pass over all rows."""

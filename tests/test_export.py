@@ -12,6 +12,7 @@ import models
 from utils import runs
 from utils.errors import UserError
 
+# as they are by default
 UNABLE = {
     "bayesfm",
     "bias",
@@ -21,7 +22,7 @@ UNABLE = {
     "itemknn",
     "popularity",
     "sparsefc",
-}  # as they are by default
+}
 ABLE = sorted(set(models.names()) - UNABLE)
 
 

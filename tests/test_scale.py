@@ -129,7 +129,9 @@ def test_two_workers_recommend_what_one_process_does(nodes, run_of, tmp_path, mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [SMALL, ("multdae", *SMALL[1:], "--l2", "0.01"), ("ease", "--l2", "5")], ids=lambda c: c[0]
+    "command",
+    [SMALL, ("elsa", "--hidden", "8", *SMALL[3:]), ("multdae", *SMALL[1:], "--l2", "0.01"), ("ease", "--l2", "5")],
+    ids=lambda c: c[0],
 )
 @pytest.mark.parametrize("protocol", ["random", "strong"])
 def test_two_workers_learn_what_one_process_learns(command, protocol, board, nodes, tmp_path):

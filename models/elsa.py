@@ -1,0 +1,138 @@
+"""ELSA: the linear autoencoder of likes with a low-rank matrix of weights (Vancura et al., RecSys 2022).
+
+A user x of likes scores x A A' - x, row i of A, of length 1, being the vector of movie i: so no movie predicts itself,
+as in EASE, but the weights take movies times `--hidden` numbers instead of movies squared. The loss of a user is the
+squared distance of scores and likes, each divided by their length: 2 - 2 cos. As in the paper the optimizer is NAdam.
+With `--signed`, which is not in the paper, movies rated without being liked have vectors of their own, that are inputs
+only."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from models import _likes
+from models._share import mean
+from utils.options import Sizes
+
+EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of `elsa`."""
+
+    hidden: Sizes = (256,)
+    """size of the latent vectors"""
+    dropout: float = 0.0
+    """share of the input hidden while training, 0 <= p < 1; the paper has none"""
+    signed: bool = False
+    """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
+    learning_rate: float = 0.1
+    """step size of NAdam"""
+    batch_size: int = 500
+    """users in a training step"""
+    epochs: int = 200
+    """most epochs"""
+    patience: int = 20
+    """epochs without a better validation NDCG@100 before training stops"""
+    like: float | None = None
+    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
+
+    def __post_init__(self):
+        _likes.check(self)
+        if len(self.hidden) != 1:
+            raise ValueError(f"hidden of elsa is one number, got {self.hidden}")
+
+
+def cosine_loss(likes, scores):
+    """2 - 2 cos of each user's scores and likes, mean over users. likes: (batch, n) of 0 and 1; scores: (batch, n)."""
+    length = ops.sqrt(ops.sum(likes**2, axis=1) * ops.sum(scores**2, axis=1))
+    return mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class UnitVectors(keras.layers.Layer):
+    """x A, (batch, units), of rows x, (batch, n), where the n rows of A are learned directions of length 1."""
+
+    activation = staticmethod(keras.activations.linear)
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        """Create the vectors, of any length."""
+        self.vectors = self.add_weight((input_shape[-1], self.units), "glorot_uniform", name="vectors")
+
+    def unit(self):
+        """A."""
+        return ops.normalize(self.vectors, axis=1, epsilon=EPSILON)
+
+    def call(self, x):
+        """See the class."""
+        return ops.matmul(x, self.unit())
+
+    def dense(self):
+        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+        return ops.convert_to_numpy(self.unit()), np.zeros(self.units, np.float32)
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"units": self.units}
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Back(keras.layers.Layer):
+    """x A', (batch, n), of latent vectors x, with the first n rows of the A of `UnitVectors`."""
+
+    activation = staticmethod(keras.activations.linear)
+
+    def __init__(self, vectors, n, **kwargs):
+        super().__init__(**kwargs)
+        self.vectors, self.n = vectors, n
+
+    def call(self, codes):
+        """See the class."""
+        return ops.matmul(codes, ops.transpose(self.vectors.unit()[: self.n]))
+
+    def dense(self):
+        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+        return self.vectors.dense()[0][: self.n].T, np.zeros(self.n, np.float32)
+
+    def get_config(self):
+        """The arguments, for saving."""
+        inputs = self.vectors.vectors.shape[0]
+        return super().get_config() | {"units": self.vectors.units, "n": self.n, "inputs": inputs}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the vectors anew; the weights are read into them."""
+        vectors = UnitVectors(config.pop("units"), name="vectors")
+        vectors.build((None, config.pop("inputs")))
+        return cls(vectors, **config)
+
+
+class Model(_likes.LikesAutoencoder):
+    """One matrix, there and back."""
+
+    shares = True
+    loss = staticmethod(cosine_loss)
+
+    def coders(self, unit):
+        """See `LikesAutoencoder.coders`."""
+        (latent,) = self.config.hidden
+        self.hidden_input = self._hide(unit)
+        vectors = UnitVectors(latent, name="vectors")
+        codes = vectors(self.hidden_input)
+        decoder = keras.Sequential([keras.Input((latent,), name="latent"), Back(vectors, self.shape[1], name="scores")])
+        return codes, decoder
+
+    def _build(self):
+        super()._build()
+        own = self.hidden_input[:, : self.shape[1]]
+        self.network = keras.Model(self.encoder.input, self.decoder(self.encoder.output) - own, name="autoencoder")
+
+    def _optimizer(self, config):
+        return keras.optimizers.Nadam(config.learning_rate)
