@@ -13,7 +13,7 @@ import tyro
 from rich.table import Table
 
 import models
-from utils import datasets, folds, methods, options, runs, splits, tabular
+from utils import cluster, datasets, folds, methods, options, runs, splits, tabular
 from utils.errors import UserError, out_of_memory
 from utils.report import projector
 from utils.training import DivergedError, Training
@@ -184,7 +184,7 @@ def by_workers(chosen, folder, split, training):
     from models import _workers
 
     training.workers = _workers.Workers(chosen.workers, folder.with_name(f".{folder.name}.shards"))
-    with _workers.cluster(chosen.ray), training.workers.sharded(split):
+    with cluster.connected(chosen.ray), training.workers.sharded(split):
         yield
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from models._blended import saved as answering
-from utils import answers, bulk, lists, options, ranking, runs
+from utils import answers, bulk, cluster, lists, options, ranking, runs
 from utils.errors import UserError
 
 BLOCK = 512  # users scored at a time
@@ -87,9 +87,7 @@ def _several(run, asked, parts):
 
 
 def _by_workers(run, asked, parts, workers, address):
-    from models import _workers
-
-    with _workers.cluster(address):
+    with cluster.connected(address):
         import ray
 
         folder, n = run.folder.resolve(), min(workers, len(parts))
@@ -97,8 +95,8 @@ def _by_workers(run, asked, parts, workers, address):
         try:
             ray.get(several)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise UserError(str(error.cause)) from None
+            if isinstance(found := cluster.cause(error), UserError):
+                raise UserError(str(found)) from None
             raise
 
 

@@ -8,7 +8,6 @@ shards lie beside the run folder, on storage that all machines see."""
 
 import contextlib
 import json
-import os
 import shutil
 import traceback
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -18,35 +17,13 @@ from pathlib import Path
 import numpy as np
 
 import models
-from utils import shards
+from utils import cluster, shards
 from utils.errors import UserError
 from utils.splits import Part
 from utils.training import Training, bar
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SHARDS_A_WORKER = 4
 FAULTS = 10  # after so many deaths of workers the training ends
-LEFT = ["data", "runs", ".git", ".venv", "docs", "tests", "benchmarks"]  # of the repository, what no worker needs
-
-
-@contextlib.contextmanager
-def cluster(address):
-    """Ray: the cluster at this address, or one on this machine alone where that is None."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError("several workers take Ray: pip install -r requirements-scale.txt") from None
-    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    code = {"working_dir": str(REPOSITORY), "excludes": LEFT, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
-    try:
-        ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    except ConnectionError as error:
-        raise UserError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class Workers:
@@ -105,7 +82,7 @@ class Workers:
         try:
             return ray.get(left[0]).copy()  # Ray's own can't be written to
         except ray.exceptions.RayTaskError as error:
-            raise UserError(str(error.cause)) from None
+            raise UserError(str(cluster.cause(error))) from None
 
 
 def _show(done, training, epochs):

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_checkerboard
+from conftest import BUNDLED, real, write_checkerboard
 
+import evaluate
 import recommend
 import train
 from models import _everyone, ease
-from utils import runs, shards, splits
+from utils import datasets, runs, shards, splits
 from utils.errors import UserError
 from utils.ratings import likes
 
@@ -162,12 +163,62 @@ def kill(rank, checkpoint, epochs):
 @pytest.mark.parametrize("rank", [0, -1])
 def test_a_training_goes_on_when_a_worker_dies(rank, board, nodes, tmp_path):
     command = ["multvae", "--hidden", "16,8", "--epochs", "120", "--patience", "120", "--batch-size", "4"]
-    command += ["--data", str(board), "--workers", "2", "--ray", nodes]
+    command += ["--data", str(board)]
     train.main([*command, "--run", str(tmp_path / "whole")])
-    with ThreadPoolExecutor(1) as aside:
-        killed = aside.submit(kill, rank, tmp_path / "run.checkpoint" / "train.npz", 20)
-        train.main([*command, "--run", str(tmp_path / "run")])
-        killed.result(1)
+    trained_though_killed([*command, "--workers", "2", "--ray", nodes], tmp_path / "run", rank, 20)
     whole, one = weights(tmp_path / "whole"), weights(tmp_path / "run")
     for name, values in whole.items():
         np.testing.assert_allclose(one[name], values, atol=1e-5, err_msg=name)
+
+
+def trained_though_killed(command, run, rank, epochs):
+    """Train, and meanwhile kill a worker."""
+    with ThreadPoolExecutor(1) as aside:
+        killed = aside.submit(kill, rank, run.with_name(f"{run.name}.checkpoint") / "train.npz", epochs)
+        train.main([*command, "--run", str(run)])
+        killed.result(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [BUNDLED.name, pytest.param("ml-1m", marks=pytest.mark.realdata)])
+def test_two_nodes_train_survive_a_death_and_recommend_to_all(name, nodes, tmp_path, capsys):
+    data = BUNDLED if name == BUNDLED.name else real(name)
+    common, two = ["--data", str(data), "--protocol", "strong", "--held-out", "60"], ["--workers", "2", "--ray", nodes]
+    command = ["multvae", "--hidden", "100", "--epochs", "6", *common]
+    train.main([*command, "--run", str(tmp_path / "one")])
+    trained_though_killed([*command, *two], tmp_path / "two", -1, 3)
+    for kind in ("one", "two"):
+        train.main(["ease", *common, *(two if kind == "two" else []), "--run", str(tmp_path / f"ease {kind}")])
+    for kind in ("", "ease "):
+        evaluate.main(["--run", *(str(tmp_path / f"{kind}{n}") for n in ("one", "two")), "--json", str(tmp_path / "j")])
+        one, other = (run["metrics"] for run in json.loads((tmp_path / "j").read_text())["runs"])
+        for metric, found in one.items():
+            assert other[metric]["value"] == pytest.approx(found["value"], abs=1e-3), metric
+    run = ["--all-users", "--run", str(tmp_path / "two")]
+    recommend.main([*run, "--parquet", str(tmp_path / "all.parquet")])
+    recommend.main([*run, "--out", str(tmp_path / "all"), *two])
+    assert listed(tmp_path / "all") == listed(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_log_becomes_shards_that_are_read_as_it_is(nodes, tmp_path):
+    (tmp_path / "log").mkdir()
+    lines = (BUNDLED / "ratings.csv").read_text().splitlines()
+    for name, part in (("a.csv", lines[1:40_000]), ("b.csv", lines[40_000:])):
+        (tmp_path / "log" / name).write_text("\n".join([lines[0], *part]))
+    command = [str(tmp_path / "log"), str(tmp_path / "shards"), "--files", "5", "--ray", nodes]
+    shards.main(command)
+    ratings, whole = datasets.load(tmp_path / "shards").ratings, datasets.load(BUNDLED).ratings
+    assert ratings.fingerprint() == whole.fingerprint()
+    np.testing.assert_array_equal(ratings.timestamp, whole.timestamp)
+    with pytest.raises(UserError, match="exists"):
+        shards.main(command)
+    shutil.rmtree(tmp_path / "shards" / "shard=3")
+    with pytest.raises(UserError, match="make the shards anew"):
+        datasets.load(tmp_path / "shards")
+    shutil.rmtree(tmp_path / "shards")
+    for wrong, said in (("1,31,,1260759144", "rating is empty"), ("1,31,five,1260759144", "b.csv")):
+        (tmp_path / "log" / "b.csv").write_text("\n".join([lines[0], *lines[40_000:], wrong]))
+        with pytest.raises(UserError, match=said):
+            shards.main(command)
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]

@@ -19,7 +19,8 @@ from utils.reading.tables import read_text
 from utils.reading.textfiles import PARQUET, head
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet")
+SHARDS = "shards.json"  # of `utils.shards`
+RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ def load(source, data_dir=Path("data"), scale=None):
 
 def read_ratings(path):
     """The `Table` of a rating file, text or Parquet, told apart by content; its scale and duplicates are not judged."""
+    if path.name == SHARDS:
+        from utils.shards import table  # which takes Arrow
+
+        return table(path.parent)
     if head(path).startswith(PARQUET):
         from utils.reading.parquet import read_parquet  # text files need not pay for importing it
 

@@ -7,16 +7,43 @@ which are indices, rating, and timestamp where the log has them; of a split also
 was read from: the ids, ids.npz."""
 
 import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+import tyro
 from pyarrow import parquet
 
+from utils import cluster, options
 from utils.errors import UserError
 from utils.ratings import Ratings
+from utils.reading.tables import NEEDED, SPELLINGS, Table
+from utils.reading.textfiles import PARQUET, find_columns, head, shown
 from utils.splits import Split
 
-ABOUT, IDS = "shards.json", "ids.npz"
+ABOUT, IDS, MOVIES = "shards.json", "ids.npz", "movies.csv"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of python -m utils.shards."""
+
+    log: tyro.conf.Positional[Path]
+    """CSV or Parquet file, or a folder of such files: userId, movieId, rating[, timestamp]"""
+    folder: tyro.conf.Positional[Path]
+    """new folder for the shards, which `train.py --data FOLDER` takes"""
+    files: int = 64
+    """number of shards"""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
+    """the Ray cluster that does it (default: one on this machine)"""
+
+    def __post_init__(self):
+        if self.files < 1:
+            raise ValueError(f"files must be 1 or more, got {self.files}")
 
 
 def write(folder, split, files):
@@ -62,3 +89,125 @@ def of_shard(folder, k):
         raise UserError(f"{folder}: shard {k} is missing; make the shards anew")
     table = pa.concat_tables(found)
     return {name: table[name].to_numpy() for name in table.column_names}
+
+
+# -- a log of any size -------------------------------------------------------------------------------------------------
+
+
+def of_log(log, folder, files):
+    """Write the shards of a log of ratings, which never is in memory as a whole; Ray has to be `connected`. Returns
+    (ratings, users, movies)."""
+    import ray
+
+    if folder.exists():
+        raise UserError(f"{folder} exists; give a folder that is to be made")
+    ratings = _opened(log)
+    names = [name for name in ratings.columns() if name != "path"]
+    found = find_columns(log, names, SPELLINGS)
+    if missing := [column for column in NEEDED if column not in found]:
+        raise UserError(f"{log}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
+    columns = {column: names[place] for column, place in found.items()}
+    checked = ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
+    ids = [np.array(sorted(checked.unique(column))) for column in ("userId", "movieId")]
+    indexed = checked.map_batches(_indexed, fn_args=([ray.put(one) for one in ids], files), batch_format="numpy")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        indexed.write_parquet(str(new), partition_cols=["shard"])
+        np.savez(new / IDS, users=ids[0], movies=ids[1])
+        about = {"files": files, "shape": [len(one) for one in ids], "ratings": checked.count(), "log": log.name}
+        (new / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        if (log.parent / MOVIES).is_file():
+            shutil.copy(log.parent / MOVIES, new)
+        new.chmod(0o755)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return about["ratings"], *about["shape"]
+
+
+def _opened(log):
+    """The Ray dataset of a file or a folder of them, with the path of each row's file."""
+    import ray
+
+    paths = sorted(path for path in log.iterdir() if path.is_file()) if log.is_dir() else [log]
+    if not paths or not all(path.exists() for path in paths):
+        raise UserError(f"{log}: there is no such file, or nothing in the folder")
+    packed = head(paths[0]).startswith(PARQUET)
+    read = ray.data.read_parquet if packed else ray.data.read_csv
+    return read([str(path.resolve()) for path in paths], include_paths=True)
+
+
+def _checked(table, columns):
+    """The columns of a block that are needed, by their own names; a `UserError` where a value can't be used."""
+    found = {}
+    for column, name in columns.items():
+        values, kind = table[name], pa.types
+        able = kind.is_integer(values.type)
+        if column == "rating":
+            able |= kind.is_floating(values.type)
+        elif column != "timestamp":
+            able |= kind.is_string(values.type) or kind.is_large_string(values.type)
+        path = table["path"][0].as_py()
+        if values.null_count or not able:
+            why = "is empty in some rows" if values.null_count else f"holds {values.type}"
+            raise UserError(f"{path}: the column {name} {why}")
+        found[column] = values
+    rating = found["rating"].to_numpy()
+    if not np.isfinite(rating).all():
+        raise UserError(f"{path}: a rating is {rating[~np.isfinite(rating)][0]}")
+    return pa.table(found | {"rating": pa.array(rating, pa.float32())})
+
+
+def _indexed(block, ids, files):
+    """A block with indices in the place of ids, and the shard of each rating. ids: where Ray keeps those of users and
+    of movies."""
+    import ray
+
+    users, movies = (ray.get(one) for one in ids)
+    user = np.searchsorted(users, block["userId"]).astype(np.int32)
+    found = {"user": user, "movie": np.searchsorted(movies, block["movieId"]).astype(np.int32)}
+    found |= {name: block[name] for name in ("rating", "timestamp") if name in block}
+    return found | {"shard": user % files}
+
+
+def table(folder):
+    """The `Table` of the shards of a log, by user and movie."""
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    read = [of_shard(folder, k) for k in range(about["files"]) if (folder / f"shard={k}").is_dir()]
+    columns = {name: np.concatenate([one[name] for one in read]) for name in read[0]}
+    if len(columns["user"]) != about["ratings"]:
+        raise UserError(
+            f"{folder}: {len(columns['user']):,} ratings of {about['ratings']:,} are there; make the shards anew"
+        )
+    order = np.lexsort((columns["movie"], columns["user"]))
+    columns = {name: values[order] for name, values in columns.items()}
+    with np.load(folder / IDS, allow_pickle=False) as ids:
+        users, movies = ids["users"], ids["movies"]
+    if users.dtype.kind == "U":
+        users, movies = (one.astype(str) for one in (users, movies))
+
+    def where(row):
+        return f"{folder}: the rating numbered {int(row) + 1} by user and movie"
+
+    return Table(
+        columns["user"], users, columns["movie"], movies, columns["rating"], columns.get("timestamp"), where
+    )  # fmt: skip
+
+
+def main(argv=None):
+    """Make the shards of a log."""
+    chosen = options.parse(Options, argv or [], "python -m utils.shards", __doc__.splitlines()[0])
+    import ray
+
+    with cluster.connected(chosen.ray):
+        try:
+            ratings, users, movies = of_log(chosen.log, chosen.folder, chosen.files)
+        except (ray.exceptions.RayError, pa.ArrowException, OSError) as error:
+            found = cluster.cause(error)
+            raise UserError(str(found) if isinstance(found, UserError) else f"{chosen.log}: {found}") from None
+    print(f"{ratings:,} ratings of {movies:,} movies by {users:,} users in {chosen.files} shards: {chosen.folder}")
+
+
+if __name__ == "__main__":
+    options.run(main)
