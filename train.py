@@ -242,6 +242,8 @@ def main(argv=None):
         )
     if chosen.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
+    if chosen.workers and getattr(config, "sample", 0):
+        raise UserError("--sample is for a training by one process, without --workers")
     with runs.locked(folder):
         if not chosen.resume and training.checkpoints.exists():
             console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from keras import ops
 
+from models import _columns
 from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
 from models._layers import Hide, dense_layers, plain_layers
@@ -54,6 +55,20 @@ class Config:
             raise ValueError("l2 must not be negative")
 
 
+@dataclass(frozen=True)
+class Sampled(Config):
+    """Options of those whose loss can be estimated from a sample of the movies."""
+
+    sample: int = 0
+    """movies computed with in a training step beside those that occur in it, for catalogues of 50,000 movies and more;
+    0: all of them"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.sample < 0:
+            raise ValueError(f"sample must not be negative, got {self.sample}")
+
+
 def check(config):
     """Refuse values that no autoencoder of likes can be trained with."""
     check_like(config.like)
@@ -96,20 +111,21 @@ class LikesAutoencoder(Recommender):
         """The input rows, a share of them hidden while training."""
         return Hide(self.config.dropout, seed=self.seed, name="hide")(unit)
 
-    def _dense(self, units, activation, name):
+    def _dense(self, units, activation, name, kind=keras.layers.Dense):
         l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
-        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
+        return kind(units, activation, kernel_regularizer=l2, name=name)
 
     def _down(self, features, sizes):
         for i, units in enumerate(sizes):
-            features = self._dense(units, self.config.activation, f"encoder_{i}")(features)
+            kind = _columns.FromMovies if i == 0 else keras.layers.Dense
+            features = self._dense(units, self.config.activation, f"encoder_{i}", kind)(features)
         return features
 
     def _up(self, sizes):
         decoder = keras.Sequential([keras.Input((self.config.hidden[-1],), name="latent")], name="decoder")
         for i, units in enumerate(sizes):
             decoder.add(self._dense(units, self.config.activation, f"decoder_{i}"))
-        decoder.add(self._dense(self.shape[1], "linear", "logits"))
+        decoder.add(self._dense(self.shape[1], "linear", "logits", _columns.ToMovies))
         return decoder
 
     # -- training ------------------------------------------------------------------------------------------------
@@ -152,6 +168,8 @@ class LikesAutoencoder(Recommender):
         else:
             epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
             step = self._step()
+            if getattr(config, "sample", 0):
+                epoch, step = _columns.sampling(epoch, config.sample, self.seed), _columns.step(self.network)
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
 
     def _optimizer(self, config):

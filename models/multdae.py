@@ -6,7 +6,7 @@ from models import _likes
 
 
 @dataclass(frozen=True)
-class Config(_likes.Config):
+class Config(_likes.Sampled):
     """Options of `multdae`."""
 
     l2: float = 1e-5

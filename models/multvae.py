@@ -12,12 +12,13 @@ import numpy as np
 from keras import ops
 
 from models import _likes
+from models._columns import FromMovies
 from models._share import drawn, mean
 from utils.options import Sizes
 
 
 @dataclass(frozen=True)
-class Config(_likes.Config):
+class Config(_likes.Sampled):
     """Options of `multvae`."""
 
     hidden: Sizes = (600, 200)
@@ -72,7 +73,8 @@ class Model(_likes.LikesAutoencoder):
         """See `LikesAutoencoder.coders`."""
         config = self.config
         *sizes, latent = config.hidden
-        both = self._dense(2 * latent, "linear", "mean_and_log_variance")(self._down(self._hide(unit), sizes))
+        kind = keras.layers.Dense if sizes else FromMovies
+        both = self._dense(2 * latent, "linear", "mean_and_log_variance", kind)(self._down(self._hide(unit), sizes))
         return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
 
     def _plain_layers(self, *passing):

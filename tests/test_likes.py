@@ -8,7 +8,7 @@ from conftest import eagerly
 from trained import TABLE, trained
 
 import models
-from models import _losses
+from models import _columns, _losses
 from models.multvae import Sample
 from models.recvae import CompositeSample
 from utils.ranking import hide_seen, top_k
@@ -81,6 +81,42 @@ def test_elsa_is_one_matrix_of_unit_rows_there_and_back_that_predicts_no_movie_b
     who = np.flatnonzero(own.any(axis=1) & found.any(axis=1))
     cosines = [found[u] @ own[u] / np.linalg.norm(found[u]) / np.linalg.norm(own[u]) for u in who]
     assert float(model.loss(own[who], found[who])) == pytest.approx(2 - 2 * np.mean(cosines), rel=1e-4)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("name", ["multdae", "multvae"])
+def test_a_sample_of_all_movies_trains_the_weights_that_no_sample_does(name, signed):
+    options = {"hidden": (7,), "signed": signed, "dropout": 0.0, "l2": 0.01}
+    whole, sampled = trained(name, **options)[0], trained(name, **options, sample=1000)[0]
+    for one, other in zip(whole.network.get_weights(), sampled.network.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5)
+
+
+def test_the_sampled_loss_is_the_literal_one_and_that_of_all_movies_on_average():
+    rng = np.random.default_rng(0)
+    logits, likes_ = rng.normal(size=(5, 40)).astype(np.float32), np.zeros((5, 40), np.float32)
+    likes_[np.arange(5), np.arange(5) * 2] = 1
+
+    def epoch(number):
+        yield likes_, likes_
+
+    epoch.steps, sums = 1, []
+    for number in range(2000):
+        (((_, index, stands), _),) = _columns.sampling(epoch, 6, 0)(number)
+        assert set(np.flatnonzero(likes_.any(axis=0))) <= set(index)
+        assert len(np.unique(index)) == len(index) == 5 + 6
+        assert stands.sum() == pytest.approx(40)
+        sums.append((np.exp(logits[:, index]) * stands).sum(axis=1))
+    np.testing.assert_allclose(np.mean(sums, axis=0), np.exp(logits).sum(axis=1), rtol=0.02)
+    inputs = keras.Input((40,))
+    network = keras.Model(inputs, _columns.ToMovies(40, use_bias=True, name="out")(_columns.FromMovies(3)(inputs)))
+    network.compile(keras.optimizers.SGD(0.0))
+    (first, bias), (last, offset) = network.layers[1].get_weights(), network.layers[2].get_weights()
+    found = (likes_ @ first + bias) @ last[:, index] + offset[index]
+    expected = -np.mean(
+        [row[list(index).index(2 * u)] - np.log((np.exp(row) * stands).sum()) for u, row in enumerate(found)]
+    )
+    assert float(_columns.step(network)((likes_, index, stands), likes_)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_losses_are_the_literal_sums():
@@ -191,8 +227,8 @@ SHARED = {
 OWN = {
     "cdae": {"hidden": (4,)},
     "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True},
-    "multdae": {"hidden": (4,)},
-    "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},
+    "multdae": {"hidden": (4,), "sample": 2},
+    "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1, "sample": 2},
     "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 1},
 }
 CASES = [("multdae", option, value) for option, value in (SHARED | {"seed": 1}).items()]
