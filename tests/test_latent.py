@@ -83,3 +83,26 @@ def test_a_query_that_is_nobodys_is_seen_as_the_vectors_are(vectors):
     np.testing.assert_allclose(view.cosines(vectors, query), cosine_similarity(see(query), see(vectors)), atol=1e-5)
     index, _ = latent.near(vectors, query, 3, pool, [-1], view)
     assert index[0].tolist() == sorted(pool, key=lambda i: -cosine_similarity(see(query), see(vectors[[i]]))[0, 0])[:3]
+
+
+def test_faiss_finds_nearly_all_that_count(monkeypatch):
+    pytest.importorskip("faiss", reason="requirements-scale.txt is not installed")
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(60, 16))[rng.integers(0, 60, 4000)] + rng.normal(size=(4000, 16))).astype(np.float32)
+    pool, hood, likes = np.arange(0, 4000, 2), latent.Neighbourhood(size=30, shrink=3.0), rng.integers(1, 50, 4000)
+    arguments = vectors, vectors, hood, likes, pool, np.arange(4000)
+    index, weight = latent.vouching(*arguments)
+    monkeypatch.setattr(latent, "MANY", 1000)
+    found, same = latent.vouching(*arguments)
+    assert not (found == np.arange(4000)[:, None]).any()
+    assert set(found.ravel()) <= set(pool)
+    assert (np.diff(same) <= 0).all()
+    assert np.mean([len({*one} & {*other}) / 30 for one, other in zip(index, found, strict=True)]) > 0.95
+    together = {(q, i): w for q, row in enumerate(index) for i, w in zip(row, weight[q], strict=True)}
+    values = [
+        (together[q, i], w)
+        for q, row in enumerate(found)
+        for i, w in zip(row, same[q], strict=True)
+        if (q, i) in together
+    ]
+    np.testing.assert_allclose(*zip(*values, strict=True), atol=1e-4)

@@ -5,12 +5,15 @@ tests, says the same; it is not imported here because that takes seconds).
 """
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import numpy as np
 
 from utils.biases import Biases
 from utils.ranking import top_k
 
+MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
+CANDIDATES = 2  # times as many as asked for that faiss finds: the weights order them anew
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
 FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
 
@@ -83,15 +86,20 @@ def near(vectors, queries, k, pool, own, view, weigh=None):
 
     pool: indices of those who can be neighbours. own: for each query the one who can't, because the query is theirs, or
     -1. Places at the end are filled with -inf where there are not `k` others. view: the `View`, or a power to whiten
-    by. With `weigh`, a function from a block of cosines to weights of 0 or more, the largest weights count, and they
-    are returned, with 0 where there are no others."""
+    by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0 or more, the
+    largest weights count, and they are returned, with 0 where there are no others.
+
+    For more than MANY queries among more than MANY faiss, where it is installed, searches a graph of neighbours
+    instead, which finds nearly all of them (HNSW, Malkov and Yashunin 2018)."""
     if not isinstance(view, View):
         view = View.of(vectors, pool, view)
+    if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
+        return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), view, weigh)
     outside, found = np.ones(len(vectors), bool), []
     outside[pool] = False
     for start in range(0, max(len(queries), 1), BLOCK):
         block = view.cosines(vectors, queries[start : start + BLOCK])
-        block = block if weigh is None else weigh(block)
+        block = block if weigh is None else weigh(block, slice(None))
         block[:, outside] = -np.inf
         mine = np.asarray(own[start : start + BLOCK])
         block[np.flatnonzero(mine >= 0), mine[mine >= 0]] = -np.inf
@@ -101,12 +109,36 @@ def near(vectors, queries, k, pool, own, view, weigh=None):
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
+def _near_by_faiss(vectors, queries, k, pool, own, view, weigh):
+    """The same as `near`, but for a few that it may miss."""
+    import faiss
+
+    seen = unit((vectors[pool] - view.centre) @ view.turn)
+    index, found = faiss.index_factory(seen.shape[1], "HNSW32", faiss.METRIC_INNER_PRODUCT), []
+    index.hnsw.efConstruction, index.hnsw.efSearch = 100, max(CANDIDATES * k + 1, 400)
+    index.add(seen)
+    for start in range(0, len(queries), BLOCK):
+        asked = unit((queries[start : start + BLOCK] - view.centre) @ view.turn)
+        cosines, place = index.search(asked, min(CANDIDATES * k + 1, len(pool)))
+        who = np.where(place < 0, -1, pool[place])
+        value = cosines if weigh is None else weigh(cosines, who)
+        value[(who < 0) | (who == own[start : start + BLOCK, None])] = -np.inf
+        best = top_k(value, k)
+        value = np.take_along_axis(value, best, axis=1)
+        found.append((np.take_along_axis(who, best, axis=1), value if weigh is None else np.maximum(value, 0)))
+    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+
 def vouching(vectors, queries, neighbourhood, likes, pool, own, view=None):
     """(indices, weights), both (len(queries), size), of those of `pool` who weigh most for each query, as the
     `Neighbourhood` says; weights are 0 where there are fewer. likes: (n,) number of likes of each of the vectors'
     owners. The others: as in `near`."""
     view = neighbourhood.whiten if view is None else view
-    return near(vectors, queries, neighbourhood.size, pool, own, view, lambda block: neighbourhood.weigh(block, likes))
+
+    def weigh(cosines, index):
+        return neighbourhood.weigh(cosines, likes[index])
+
+    return near(vectors, queries, neighbourhood.size, pool, own, view, weigh)
 
 
 def votes(index, weight, n):
