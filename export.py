@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -60,7 +59,8 @@ def main(argv=None):
     """Find the run, write the folder whole."""
     chosen = options.parse(Options, argv or [], "export.py", __doc__)
     run = runs.find(chosen.run, chosen.verify)
-    folder = (chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}").resolve()
+    out = chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}"
+    folder = out.resolve()
     check_free(folder)
     run.verify()
     try:
@@ -75,7 +75,7 @@ def main(argv=None):
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    said = f"{os.path.relpath(folder)}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
+    said = f"{out}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
     tabular.console().print(said, soft_wrap=True)
     return folder
 
