@@ -1,7 +1,8 @@
 """What one epoch takes as the ratings grow, on made-up ones of MovieLens' shape: seconds and peak memory of the whole
 process, from reading the CSV to the saved run, and of its parts.
 
-python benchmarks/scale.py    writes benchmarks/results/scale.csv, the tables in docs/scale.md and docs/scale.png
+python benchmarks/scale.py            writes results/scale.csv, and the tables and the plot of docs/scale.md
+python benchmarks/scale.py --table    the tables and the plot only, of what was measured
 
 Ratings: 1 to 32 million, 145 a user as in MovieLens, of 10,000 movies throughout. Catalogue: 1 million ratings of up to
 80,000 movies."""
@@ -97,6 +98,7 @@ def plot(path):
         axes.set(xscale="log", yscale="log", xlabel="million ratings", ylabel=unit)
         axes.set_xticks(millions, [f"{m:g}" for m in millions])
         axes.minorticks_off()
+    figure.axes[1].set_yticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     figure.axes[0].legend(frameon=False)
     figure.suptitle("Dotted: growing as the ratings do", fontsize=10)
     figure.savefig(path, dpi=110, format="png")
@@ -110,17 +112,54 @@ def table(grows):
     return tables.markdown(lines, columns, 0)
 
 
+HIDDEN, STEP = (600, 200), 500  # of the multvae that is computed with, and users of a step of it
+BUDGETS = ((10**6, 10_000), (10**8, 60_000), (10**10, 1_000_000))  # ratings and movies
+
+
+def budget():
+    """The table of what an epoch takes by arithmetic."""
+    lines = []
+    for ratings, movies in BUDGETS:
+        users = ratings // A_USER
+        weights = 2 * movies * HIDDEN[0] + 3 * HIDDEN[0] * HIDDEN[1]
+        found = {"ratings": f"{ratings:,}", "users": f"{users:,}", "movies": f"{movies:,}"}
+        found |= {"table": _size(12 * ratings), "matrix": _size(8 * ratings + 8 * users)}
+        found |= {"model": _size(12 * weights), "ease": _size(8 * movies**2)}
+        found |= {"work": f"{6 * weights * users:.0e}", "steps": f"{-(-users // STEP):,}"}
+        lines.append(found | {"traffic": _size(2 * 4 * weights * -(-users // STEP))})
+    columns = {"ratings": "ratings", "users": "users", "movies": "movies", "table": "table", "matrix": "sparse matrix"}
+    columns |= {"model": "weights and moments", "ease": "EASE's matrix", "work": "operations an epoch"}
+    return tables.markdown(lines, columns | {"steps": "steps", "traffic": "sent by a worker an epoch"}, 0)
+
+
+def _size(count):
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} EB"
+
+
+def show():
+    """Tables and plot of what was measured."""
+    notes = REPOSITORY / "docs" / "scale.md"
+    for grows in ("ratings", "catalogue"):
+        tables.replace(f"scale-{grows}", table(grows), notes)
+    tables.replace("scale-budget", budget(), notes)
+    plot(REPOSITORY / "docs" / "scale.png")
+
+
 def main():
     """Measure, write each line as it comes, then tables and plot."""
+    if sys.argv[1:] == ["--table"]:
+        return show()
     cases = [*((million, MOVIES) for million in (1, 2, 4, 8, 16, 32)), *((1, n) for n in (20_000, 40_000, 80_000))]
     found = []
     for case in cases:
         found.append(measure(*case))
         print(found[-1], flush=True)
         tables.write("scale.csv", found)
-    for grows in ("ratings", "catalogue"):
-        tables.replace(f"scale-{grows}", table(grows), REPOSITORY / "docs" / "scale.md")
-    plot(REPOSITORY / "docs" / "scale.png")
+    show()
 
 
 if __name__ == "__main__":
