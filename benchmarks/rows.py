@@ -60,6 +60,7 @@ RANKING = {
     "strong/elsa": ("elsa --patience 10", STRONG, "strong/ease"),
     "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
+    "strong/multdae-sample": ("multdae --sample 500", STRONG, "strong/multdae"),
     "strong/multvae": ("multvae --hidden 200 --anneal 5000", STRONG, "strong/edlae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
