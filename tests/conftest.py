@@ -91,7 +91,19 @@ def painted(unpainted, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", unpainted)
 
 
-LONG = ("app", "report", "autoencoders", "blend", "reliability", "recommend", "likes", "scripts", "odd_data", "models")
+LONG = (
+    "app",
+    "report",
+    "export",
+    "autoencoders",
+    "blend",
+    "reliability",
+    "recommend",
+    "likes",
+    "scripts",
+    "odd_data",
+    "models",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -6,21 +6,28 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import BUNDLED, real, write_checkerboard
 
 import evaluate
+import models
 import recommend
 import train
-from models import _everyone, ease
+from models import _everyone, _workers, ease
 from utils import datasets, runs, shards, splits
 from utils.errors import UserError
 from utils.ratings import likes
+from utils.training import Training
 
 SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
 
@@ -117,6 +124,105 @@ def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, t
         recommend.main(["--all-users", *run, "--out", str(out), "-n", "5"])
     with pytest.raises(UserError, match="something else than these recommendations"):
         recommend.main(["--all-users", *run, "--out", str(tmp_path)])
+
+
+def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
+    """The step that several workers take, by one of them in this process."""
+    split = train.read(train.parse(["multvae", "--data", str(board)])[1])[1]
+    shards.write(tmp_path / "s", split, 3)
+    options = {"hidden": (8, 4), "epochs": 3, "batch_size": 20, "l2": 0.01}
+    config = models.module("multvae").Config(**options)
+    one = models.build("multvae", split.ratings.shape, config)
+    one.fit(split.train, split.validation, Training())
+    context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(train=SimpleNamespace(get_context=lambda: context)))
+    monkeypatch.setitem(sys.modules, "ray.train", sys.modules["ray"].train)
+    job = {"model": "multvae", "options": asdict(config), "seed": 0, "refit": True, "signature": ""}
+    job |= {"shards": str(tmp_path / "s"), "checkpoints": str(tmp_path / "c")}
+    _workers.work(job)
+    two = models.build("multvae", split.ratings.shape, config)
+    history = two.fit(split.train, split.validation, Training(checkpoints=tmp_path / "c"))
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for mine, theirs in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
+        np.testing.assert_allclose(theirs, mine, atol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["refit.npz", "train.npz"]
+    (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
+        _workers.work(job)
+    assert "shard=1" in (tmp_path / "s" / "failed").read_text()
+    _workers.work(job)  # started again, it does nothing: it would fail again
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """A Ray that does at once, in this process, what it is asked to."""
+    ray = ModuleType("ray")
+    ray.remote = lambda function: SimpleNamespace(remote=function)
+    ray.get = ray.put = lambda found: found
+    ray.init = lambda address, **_: None
+    ray.shutdown = lambda: None
+    ray.exceptions = SimpleNamespace(RayTaskError=RuntimeError, RayError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    return ray
+
+
+def test_ease_of_summed_gram_matrices_is_ease(board, inline, tmp_path):
+    command = ["ease", "--l2", "5", "--data", str(board), "--run"]
+    train.main([*command, str(tmp_path / "one")])
+    train.main([*command, str(tmp_path / "two"), "--workers", "2"])
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, atol=1e-6, err_msg=name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_workers_write_the_parts_of_one_process(inline, run_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(_everyone, "PART", 7)
+    run = ["--all-users", "--run", str(run_of("itemknn"))]
+    recommend.main([*run, "--parquet", str(tmp_path / "one.parquet")])
+    recommend.main([*run, "--out", str(tmp_path / "out"), "--workers", "2"])
+    assert listed(tmp_path / "out") == listed(tmp_path)
+
+
+def test_where_no_cluster_answers_it_is_said(inline, board, tmp_path):
+    def refused(address, **_):
+        raise ConnectionError("no GCS\nat all")
+
+    inline.init = refused
+    with pytest.raises(UserError, match=r"no Ray cluster answers at there:1: no GCS"):
+        train.main(["ease", "--data", str(board), "--run", str(tmp_path / "r"), "--workers", "2", "--ray", "there:1"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_of_a_log_are_data(ratings, tmp_path):
+    for k in range(2):
+        own = np.flatnonzero(ratings.user % 2 == k)
+        columns = {"user": ratings.user[own], "movie": ratings.movie[own], "rating": ratings.rating[own]}
+        (tmp_path / "s" / f"shard={k}").mkdir(parents=True)
+        pq.write_table(pa.table(columns), tmp_path / "s" / f"shard={k}" / "a.parquet")
+    np.savez(tmp_path / "s" / "ids.npz", users=ratings.user_ids, movies=ratings.movie_ids)
+    about = {"files": 2, "shape": ratings.shape, "ratings": len(ratings)}
+    (tmp_path / "s" / "shards.json").write_text(json.dumps(about))
+    assert datasets.load(tmp_path / "s").ratings.fingerprint() == ratings.fingerprint()
+    (tmp_path / "s" / "shards.json").write_text(json.dumps(about | {"ratings": 1}))
+    with pytest.raises(UserError, match="make the shards anew"):
+        datasets.load(tmp_path / "s")
+
+
+def test_what_a_block_of_a_log_may_hold():
+    columns = {"userId": "user", "movieId": "item", "rating": "stars"}
+    good = {"user": [3, 1], "item": ["b", "a"], "stars": [5, 4], "path": ["f.csv"] * 2}
+    found = shards._checked(pa.table(good), columns)
+    assert found.column_names == ["userId", "movieId", "rating"]
+    assert found["rating"].type == pa.float32()
+    for wrong, said in (
+        ({"stars": [5.0, None]}, "f.csv: the column stars is empty"),
+        ({"stars": ["5", "x"]}, "f.csv: the column stars holds string"),
+        ({"stars": [5.0, np.inf]}, "f.csv: a rating is inf"),
+        ({"user": [1.5, 2.0]}, "f.csv: the column user holds double"),
+    ):
+        with pytest.raises(UserError, match=said):
+            shards._checked(pa.table(good | wrong), columns)
 
 
 @pytest.mark.slow

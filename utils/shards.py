@@ -32,9 +32,9 @@ ABOUT, IDS, MOVIES = "shards.json", "ids.npz", "movies.csv"
 class Options:
     """Options of python -m utils.shards."""
 
-    log: tyro.conf.Positional[Path]
+    log: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LOG")]
     """CSV or Parquet file, or a folder of such files: userId, movieId, rating[, timestamp]"""
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
     """new folder for the shards, which `train.py --data FOLDER` takes"""
     files: int = 64
     """number of shards"""
