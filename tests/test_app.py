@@ -110,6 +110,19 @@ def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
     assert listed(run(page))[:2] == [first, second]
 
 
+def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(house, run_of):
+    run_ = house(run_of("autorec", *QUICK))
+    (run_ / findings.NAME).unlink(missing_ok=True)
+    assert "python evaluate.py" in said(opened(page="About"))
+    evaluate.main(["--run", str(run_)])
+    about, facts = said(opened(page="About")), findings.read(runs.Run(run_))
+    for sentence in facts["said"]["headlines"]:
+        assert sentence in about.replace("&#39;", "'")
+    shown_map = opened(page="Map")
+    assert f"Each of the {len(runs.Run(run_).movies.titles)} points is a movie" in said(shown_map)
+    assert len(shown_map.get("plotly_chart")) == 1
+
+
 def test_not_seen_and_other_movies_bring_others(house, run_of):
     house(run_of("autorec", *QUICK))
     page = opened()
