@@ -58,6 +58,8 @@ class Options:
             raise ValueError(f"workers must be 1 or more, got {self.workers}")
         if self.ray and not self.workers:
             raise ValueError("--ray takes --workers N, too")
+        if self.workers and self.tensorboard:
+            raise ValueError("--tensorboard is for a training by one process, without --workers")
 
 
 def parse(argv):
@@ -126,10 +128,10 @@ def signature(facts, split, data):
     return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, runs.versions()], sort_keys=True)
 
 
-def fit(name, model, split, training, refit):
+def fit(model, split, training, refit):
     """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
     if training.workers and model.has_latent_space:
-        training.workers.train(name, model, training, refit and not split.holds_users_out)
+        training.workers.train(model, training, refit and not split.holds_users_out)
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.remember(split.validation.given)
     try:
@@ -176,14 +178,14 @@ def explained(name, config, training, console):
 
 
 @contextlib.contextmanager
-def by_workers(chosen, folder, split, training):
+def by_workers(name, chosen, folder, split, training):
     """Where a training has workers, if any are asked for."""
     if not chosen.workers:
         yield
         return
     from models import _workers
 
-    training.workers = _workers.Workers(chosen.workers, folder.with_name(f".{folder.name}.shards"))
+    training.workers = _workers.Workers(name, chosen.workers, folder.with_name(f".{folder.name}.shards"))
     with cluster.connected(chosen.ray), training.workers.sharded(split):
         yield
 
@@ -253,8 +255,8 @@ def main(argv=None):
             note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
             console.print(f"  {note}", style="dim", soft_wrap=True)
         start = time.perf_counter()
-        with explained(name, config, training, console), by_workers(chosen, folder, split, training):
-            history, preferred, refitted = fit(name, model, split, training, chosen.refit)
+        with explained(name, config, training, console), by_workers(name, chosen, folder, split, training):
+            history, preferred, refitted = fit(model, split, training, chosen.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
         runs.save(folder, model, split, data, facts, history, preferred)

@@ -27,10 +27,10 @@ FAULTS = 10  # after so many deaths of workers the training ends
 
 
 class Workers:
-    """What asks for a training by `n` workers. folder: where shards lie while it lasts."""
+    """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts."""
 
-    def __init__(self, n, folder):
-        self.n, self.folder, self.parts = n, folder, (Part.TRAIN,)
+    def __init__(self, name, n, folder):
+        self.name, self.n, self.folder, self.parts = name, n, folder, (Part.TRAIN,)
 
     @contextlib.contextmanager
     def sharded(self, split):
@@ -42,13 +42,13 @@ class Workers:
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def train(self, name, model, training, refit):
+    def train(self, model, training, refit):
         """Let them train; `model.fit` and `model.refit` then find the checkpoints of a training that is over."""
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.tensorflow import TensorflowTrainer
 
         (self.folder / "failed").unlink(missing_ok=True)
-        job = {"model": name, "options": asdict(model.config), "seed": model.seed, "refit": refit}
+        job = {"model": self.name, "options": asdict(model.config), "seed": model.seed, "refit": refit}
         job |= {"shards": str(self.folder.resolve()), "checkpoints": str(training.checkpoints.resolve())}
         trainer = TensorflowTrainer(
             work,

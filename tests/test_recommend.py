@@ -21,7 +21,15 @@ from utils.splits import KNOWN
 QUICK = ("--hidden", "8", "--epochs", "3")
 ALL = ("--protocol", "all")  # nothing is held out, so that a user's known ratings are all they have
 LATENT = [name for name in models.names() if models.module(name).Model.has_latent_space]
-PLAIN = {"autorec", "deeprec", "joint", "multdae", "multvae", "sparsefc"}  # dense layers, so that Keras is not needed
+PLAIN = {
+    "autorec",
+    "deeprec",
+    "elsa",
+    "joint",
+    "multdae",
+    "multvae",
+    "sparsefc",
+}  # dense layers, so that Keras is not needed
 
 
 @pytest.fixture
