@@ -17,6 +17,7 @@ from utils.movies import cell
 from utils.replacing import take_place
 
 ABOUT = "about.json"
+FILES = {"1", "model.onnx", "movies.csv", ABOUT}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def write(run, to, folder):
 
 def check_free(folder):
     """Refuse a folder that holds anything but an earlier export, which is replaced."""
-    if folder.exists() and not (folder.is_dir() and ((folder / ABOUT).exists() or not any(folder.iterdir()))):
+    if not folder.exists():
+        return
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if found and not (ABOUT in found and found <= FILES and "exported" in (folder / ABOUT).read_text(encoding="utf-8")):
         raise UserError(f"{folder} exists and is no export; give another --out")
 
 
@@ -65,13 +69,14 @@ def main(argv=None):
     run.verify()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            write(run, chosen.to, new)
-            new.chmod(0o755)
-            take_place(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+        with runs.locked(folder, "written", "--out"):
+            new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            try:
+                write(run, chosen.to, new)
+                new.chmod(0o755)
+                take_place(new, folder)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -186,7 +186,7 @@ def by_workers(name, chosen, folder, split, training):
     from models import _workers
 
     training.workers = _workers.Workers(name, chosen.workers, folder.with_name(f".{folder.name}.shards"))
-    with cluster.connected(chosen.ray), training.workers.sharded(split):
+    with cluster.connected(chosen.ray, chosen.workers), training.workers.sharded(split):
         yield
 
 

@@ -14,7 +14,7 @@ from utils.errors import UserError
 
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part
-ABOUT = "about.json"
+ABOUT = "recommendations.json"
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,29 @@ def write_parts(run, asked, folder, workers=None, address=None):
     bounds = pairwise([*range(0, n_users, PART), n_users])
     parts = [(folder / f"part-{k:05d}.parquet", *pair) for k, pair in enumerate(bounds)]
     _opened(run).way(asked.by)  # which refuses what this run does not have
-    _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
-    left = [part for part in parts if not part[0].exists()]
-    if workers and left:
-        _by_workers(run, asked, left, workers, address)
-    else:
-        _several(run, asked, left)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}") from None
+    with runs.locked(folder, "written", "--out"):
+        _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
+        left = [part for part in parts if not part[0].exists()]
+        if workers and left:
+            _by_workers(run, asked, left, min(workers, len(left)), address)
+        else:
+            _several(run, asked, left)
     return n_users, len(parts), len(parts) - len(left)
 
 
 def _claim(folder, about):
     """Make the folder that of these recommendations; refuse one that holds others."""
     said = json.dumps(about, sort_keys=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        found = sorted(path.name for path in folder.iterdir())
-        if found and (ABOUT not in found or (folder / ABOUT).read_text(encoding="utf-8") != said):
-            raise UserError(f"{folder} holds something else than these recommendations; give another --out")
-        for name in found:
-            if name.startswith(".") and name.endswith(".part"):  # what a kill left
-                (folder / name).unlink()
-    except OSError as error:
-        raise UserError(f"{folder} can't be written: {error.strerror}") from None
+    found = sorted(path.name for path in folder.iterdir())
+    if found and (ABOUT not in found or (folder / ABOUT).read_text(encoding="utf-8") != said):
+        raise UserError(f"{folder} holds something else than these recommendations; give another --out")
+    for name in found:
+        if name.startswith(".") and name.endswith(".part"):  # what a kill left
+            (folder / name).unlink()
     options.write_text(folder / ABOUT, said)
 
 
@@ -87,17 +88,13 @@ def _several(run, asked, parts):
 
 
 def _by_workers(run, asked, parts, workers, address):
-    with cluster.connected(address):
+    with cluster.connected(address, workers):
         import ray
 
-        folder, n = run.folder.resolve(), min(workers, len(parts))
-        several = [ray.remote(_work).remote(folder, asked, parts[i::n]) for i in range(n)]
-        try:
+        folder = run.folder.resolve()
+        several = [ray.remote(_work).remote(folder, asked, parts[i::workers]) for i in range(workers)]
+        with cluster.told():
             ray.get(several)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(found := cluster.cause(error), UserError):
-                raise UserError(str(found)) from None
-            raise
 
 
 def _work(folder, asked, parts):

@@ -3,6 +3,7 @@
 from utils.errors import UserError
 
 OPSET = 18  # of ONNX
+MOST = 1_900_000_000  # bytes of constants in a graph, as Protocol Buffers have it
 
 
 def save(model, to, folder):
@@ -11,6 +12,8 @@ def save(model, to, folder):
     (n, n_movies), what the model ranks by, and with a latent space `latent`, (n, latent)."""
     import tensorflow as tf
 
+    if (held := getattr(model, "held", 0)) > MOST:
+        raise UserError(f"{held / 1e9:.1f} GB of weights are more than a graph holds; an autoencoder can be exported")
     spec = tf.TensorSpec((None, model.shape[1]), tf.float32, name="ratings")
     answer = tf.function(model.exported, input_signature=[spec], autograph=False)
     if to == "onnx":

@@ -10,9 +10,10 @@ import contextlib
 import json
 import shutil
 import traceback
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -59,10 +60,9 @@ class Workers:
             ),
         )
         try:
-            with ThreadPoolExecutor(1) as aside:
-                done = aside.submit(trainer.fit)
-                _show(done, training, model.config.epochs)
-                done.result()
+            done = _aside(trainer.fit)
+            _show(done, training, model.config.epochs)
+            done.result()
         except Exception as error:  # what Ray makes of whatever ended the last worker
             raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
         training.show = False  # what is left is to read what they have learned
@@ -70,19 +70,26 @@ class Workers:
             raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
 
     def gram(self, model):
-        """The sum of `model.gram` over the shards."""
+        """The sum of `model.gram` over the shards, of which each worker adds up its own."""
         import ray
 
-        gram = ray.remote(_gram)
-        add = ray.remote(lambda one, other: one + other)
-        folder = str(self.folder.resolve())
-        left = [gram.remote(folder, k, self.parts, model) for k in range(SHARDS_A_WORKER * self.n)]
-        while len(left) > 1:
-            left = [*left[2:], add.remote(*left[:2])]
+        gram, folder = ray.remote(_gram), str(self.folder.resolve())
+        with cluster.told():
+            return sum(ray.get(gram.remote(folder, rank, self.n, self.parts, model)) for rank in range(self.n))
+
+
+def _aside(function):
+    """The future of a function that is called in a thread of its own, which nothing waits for: Ctrl-C ends both."""
+    done = Future()
+
+    def call():
         try:
-            return ray.get(left[0]).copy()  # Ray's own can't be written to
-        except ray.exceptions.RayTaskError as error:
-            raise UserError(str(cluster.cause(error))) from None
+            done.set_result(function())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=call, daemon=True).start()
+    return done
 
 
 def _show(done, training, epochs):
@@ -103,9 +110,9 @@ def _reason(folder):
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _gram(folder, shard, parts, model):
-    """The gram matrix of the ratings of these parts in a shard."""
-    split, _ = shards.own(Path(folder), shard, 1 << 30)
+def _gram(folder, rank, n, parts, model):
+    """The gram matrix of the ratings of these parts in the shards of a worker."""
+    split, _ = shards.own(Path(folder), rank, n)
     return model.gram(split.ratings.matrix(np.isin(split.part, parts)))
 
 
@@ -136,7 +143,8 @@ def _of_another(error):
     """Whether an error is that another worker is gone, after which all start again."""
     import tensorflow as tf
 
-    return isinstance(error, tf.errors.OpError) and not isinstance(error, tf.errors.ResourceExhaustedError)
+    gone = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
+    return isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in gone))
 
 
 class Worker:

@@ -101,6 +101,11 @@ class Model(ClosedForm):
         scores[:, target >= 0] = found
         return scores
 
+    @property
+    def held(self):
+        """Bytes that an export holds as constants."""
+        return self.weights.nbytes + self.onward.nbytes
+
     def exported(self, stars):
         """See `Recommender.exported`."""
         from keras import ops

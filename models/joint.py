@@ -137,6 +137,11 @@ class Model(_autoencoder.Autoencoder):
         logits = self._apply(self.ranking, given, users)
         return self.linear.beside(given, logits) if self.linear else logits
 
+    @property
+    def held(self):
+        """Bytes that an export holds as constants."""
+        return self.linear.held if self.linear else 0
+
     def _ranked(self, stars):
         logits = self.ranking(stars, training=False)
         if not self.linear:

@@ -9,6 +9,7 @@ from test_odd_data import quick
 
 import export
 import models
+import recommend
 from utils import runs
 from utils.errors import UserError
 
@@ -87,4 +88,7 @@ def test_nothing_but_an_earlier_export_is_replaced(run_of, tmp_path):
     (tmp_path / "y" / "thesis.txt").touch()
     with pytest.raises(UserError, match="is no export"):
         export.main([*command, str(tmp_path / "y")])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+    recommend.main(["--all-users", *command[2:4], "--out", str(tmp_path / "z")])
+    with pytest.raises(UserError, match="is no export"):
+        export.main([*command, str(tmp_path / "z")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y", "z"]

@@ -4,38 +4,66 @@ import contextlib
 import logging
 import os
 import re
+import socket
 from pathlib import Path
 
 from utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-LEFT = ["data", "runs", "exports", ".git", ".venv", "docs", "tests", "benchmarks"]  # what no worker needs
+SENT = ("models", "utils")  # of the repository, what workers need
+WAIT = 5  # seconds for an address to answer
 
 
 @contextlib.contextmanager
-def connected(address):
-    """Ray: the cluster at this address, or one on this machine alone where that is None."""
+def connected(address, n=1):
+    """Ray: the cluster at this address, or one on this machine alone where that is None. A `UserError` where it has no
+    processor for each of `n` workers, which would be waited for without end."""
     try:
         import ray
     except ImportError:
         raise UserError("several workers take Ray: pip install -r requirements-scale.txt") from None
+    if address:
+        _reach(address)
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    code = {"working_dir": str(REPOSITORY), "excludes": LEFT, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
-    try:
+    left = [path.name for path in REPOSITORY.iterdir() if path.name not in SENT]
+    code = {"working_dir": str(REPOSITORY), "excludes": left, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
+    with told():
         ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    except ConnectionError as error:
-        raise UserError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None
     logging.disable(logging.ERROR)  # what goes wrong is said in a sentence
     try:
+        cores = int(ray.cluster_resources().get("CPU", 0))
+        if cores < n:
+            raise UserError(f"{n} workers take a processor each, and Ray has {cores} here; ask for {cores} at most")
         yield
     finally:
         logging.disable(logging.NOTSET)
         ray.shutdown()
 
 
-def cause(error):
-    """What went wrong in a worker: the `UserError` that Ray's own error tells of, or the beginning of that."""
-    if said := re.findall(r"UserError: (.+)", str(error)):
-        return UserError(said[-1])
-    return str(getattr(error, "cause", None) or error).split("Please check")[0].splitlines()[0]
+def _reach(address):
+    """Refuse an address where nobody listens: Ray itself would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray takes HOST:PORT, such as 10.0.0.1:6379; got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=WAIT).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray cluster answers at {address}: {error}") from None
+
+
+@contextlib.contextmanager
+def told():
+    """Where what Ray reports becomes a `UserError`; an error in our own code, which is a bug, stays what it is."""
+    import ray
+
+    try:
+        yield
+    except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
+        said = str(error)
+        if ours := re.findall(r"UserError: (.+)", said):
+            raise UserError(ours[-1]) from None
+        if isinstance(error, ray.exceptions.RayTaskError) and not re.search(r"CSV |Parquet|Arrow", said):
+            raise
+        reason = re.findall(r"CSV (?:parse|conversion) error.*", said) or [said.splitlines()[0]]
+        raise UserError(f"Ray: {reason[-1]}") from None

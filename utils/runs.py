@@ -178,14 +178,14 @@ def check_free(folder):
 
 
 @contextlib.contextmanager
-def locked(folder):
-    """Hold the right to train into a folder; a `UserError` where another training has it. The lock is the system's own
-    on a file beside the folder, so that it ends with the process, however that ends."""
+def locked(folder, doing="trained into", option="--run"):
+    """Hold the right to write a folder; a `UserError` where another process has it. The lock is the system's own on a
+    file beside the folder, so that it ends with the process, however that ends."""
     folder = Path(folder).resolve()
     path = folder.with_name(f".{folder.name}.lock")
     with open(path, "w", encoding="utf-8") as file:
         if not _lock(file):
-            raise UserError(f"{folder} is being trained into by another process; wait for it, or give another --run")
+            raise UserError(f"{folder} is being {doing} by another process; wait for it, or give another {option}")
         try:
             tidy(folder)
             yield

@@ -18,11 +18,11 @@ import pyarrow as pa
 import tyro
 from pyarrow import parquet
 
-from utils import cluster, options
+from utils import cluster, options, replacing
 from utils.errors import UserError
 from utils.ratings import Ratings
 from utils.reading.tables import NEEDED, SPELLINGS, Table
-from utils.reading.textfiles import PARQUET, find_columns, head, shown
+from utils.reading.textfiles import PARQUET, find_columns, first_line, head, shown
 from utils.splits import Split
 
 ABOUT, IDS, MOVIES = "shards.json", "ids.npz", "movies.csv"
@@ -101,16 +101,16 @@ def of_log(log, folder, files):
 
     if folder.exists():
         raise UserError(f"{folder} exists; give a folder that is to be made")
-    ratings = _opened(log)
-    names = [name for name in ratings.columns() if name != "path"]
-    found = find_columns(log, names, SPELLINGS)
-    if missing := [column for column in NEEDED if column not in found]:
-        raise UserError(f"{log}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
-    columns = {column: names[place] for column, place in found.items()}
-    checked = ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
+    try:
+        checked = _read(log, pa.int64())
+    except (ray.exceptions.RayError, pa.ArrowException) as error:
+        if "conversion error to int64" not in str(error):
+            raise
+        checked = _read(log, pa.string())  # ids that are no numbers
     ids = [np.array(sorted(checked.unique(column))) for column in ("userId", "movieId")]
     indexed = checked.map_batches(_indexed, fn_args=([ray.put(one) for one in ids], files), batch_format="numpy")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    replacing.tidy(folder.resolve())
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         indexed.write_parquet(str(new), partition_cols=["shard"])
@@ -126,16 +126,28 @@ def of_log(log, folder, files):
     return about["ratings"], *about["shape"]
 
 
-def _opened(log):
-    """The Ray dataset of a file or a folder of them, with the path of each row's file."""
+def _read(log, ids):
+    """The Ray dataset of what is needed of a file or a folder of them, checked. ids: type of ids in text files."""
     import ray
+    from pyarrow.csv import ConvertOptions
 
     paths = sorted(path for path in log.iterdir() if path.is_file()) if log.is_dir() else [log]
     if not paths or not all(path.exists() for path in paths):
         raise UserError(f"{log}: there is no such file, or nothing in the folder")
     packed = head(paths[0]).startswith(PARQUET)
-    read = ray.data.read_parquet if packed else ray.data.read_csv
-    return read([str(path.resolve()) for path in paths], include_paths=True)
+    names = parquet.read_schema(paths[0]).names if packed else first_line(paths[0]).strip().split(",")
+    found = find_columns(log, names, SPELLINGS)
+    if missing := [column for column in NEEDED if column not in found]:
+        raise UserError(f"{log}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
+    columns = {column: names[place].strip('"') for column, place in found.items()}
+    files = [str(path.resolve()) for path in paths]
+    if packed:
+        ratings = ray.data.read_parquet(files, include_paths=True)
+    else:
+        types = {"userId": ids, "movieId": ids, "rating": pa.float64(), "timestamp": pa.int64()}
+        types = {name: types[column] for column, name in columns.items()}
+        ratings = ray.data.read_csv(files, include_paths=True, convert_options=ConvertOptions(column_types=types))
+    return ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
 
 
 def _checked(table, columns):
@@ -198,14 +210,8 @@ def table(folder):
 def main(argv=None):
     """Make the shards of a log."""
     chosen = options.parse(Options, argv or [], "python -m utils.shards", __doc__.splitlines()[0])
-    import ray
-
-    with cluster.connected(chosen.ray):
-        try:
-            ratings, users, movies = of_log(chosen.log, chosen.folder, chosen.files)
-        except (ray.exceptions.RayError, pa.ArrowException, OSError) as error:
-            found = cluster.cause(error)
-            raise UserError(str(found) if isinstance(found, UserError) else f"{chosen.log}: {found}") from None
+    with cluster.connected(chosen.ray), cluster.told():
+        ratings, users, movies = of_log(chosen.log, chosen.folder, chosen.files)
     print(f"{ratings:,} ratings of {movies:,} movies by {users:,} users in {chosen.files} shards: {chosen.folder}")
 
 
