@@ -92,11 +92,14 @@ def _by_workers(run, asked, parts, workers, address):
         import ray
 
         folder = run.folder.resolve()
-        several = [ray.remote(_work).remote(folder, asked, parts[i::workers]) for i in range(workers)]
+        several = [ray.remote(_work).remote(folder, run.sha256, asked, parts[i::workers]) for i in range(workers)]
         with cluster.told():
             ray.get(several)
 
 
-def _work(folder, asked, parts):
+def _work(folder, sha256, asked, parts):
     """What a worker does."""
-    _several(runs.find(folder, verified=False), asked, parts)  # which has been verified
+    run = runs.find(folder, verified=False)  # which has been verified
+    if run.sha256 != sha256:
+        raise UserError(f"{folder} was replaced by another run meanwhile; ask again")
+    _several(run, asked, parts)

@@ -28,8 +28,10 @@ def connected(address, n=1):
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     left = [path.name for path in REPOSITORY.iterdir() if path.name not in SENT]
     code = {"working_dir": str(REPOSITORY), "excludes": left, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
-    with told():
+    try:
         ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"Ray could not be had: {str(error).splitlines()[0]}") from None
     logging.disable(logging.ERROR)  # what goes wrong is said in a sentence
     try:
         cores = int(ray.cluster_resources().get("CPU", 0))
@@ -59,11 +61,12 @@ def told():
 
     try:
         yield
-    except (ray.exceptions.RayError, ConnectionError, ValueError, RuntimeError) as error:
+    except (ray.exceptions.RayError, ConnectionError) as error:
         said = str(error)
         if ours := re.findall(r"UserError: (.+)", said):
             raise UserError(ours[-1]) from None
-        if isinstance(error, ray.exceptions.RayTaskError) and not re.search(r"CSV |Parquet|Arrow", said):
+        if isinstance(error, ray.exceptions.RayTaskError) and not re.search(r"CSV |Parquet|Arrow|OSError", said):
             raise
-        reason = re.findall(r"CSV (?:parse|conversion) error.*", said) or [said.splitlines()[0]]
-        raise UserError(f"Ray: {reason[-1]}") from None
+        file = re.findall(r"Failed to read CSV file: (.+?)\. Please", said) or ["Ray"]
+        reason = re.findall(r"CSV (?:parse|conversion) error.*|OSError: .*", said) or [said.splitlines()[0]]
+        raise UserError(f"{file[-1]}: {reason[-1]}") from None

@@ -6,6 +6,7 @@ A folder of shards holds shard=K/*.parquet with the ratings of the users u with 
 which are indices, rating, and timestamp where the log has them; of a split also its part), shards.json, and what a log
 was read from: the ids, ids.npz."""
 
+import csv
 import json
 import shutil
 import tempfile
@@ -135,11 +136,11 @@ def _read(log, ids):
     if not paths or not all(path.exists() for path in paths):
         raise UserError(f"{log}: there is no such file, or nothing in the folder")
     packed = head(paths[0]).startswith(PARQUET)
-    names = parquet.read_schema(paths[0]).names if packed else first_line(paths[0]).strip().split(",")
+    names = parquet.read_schema(paths[0]).names if packed else next(csv.reader([first_line(paths[0])[1]]))
     found = find_columns(log, names, SPELLINGS)
     if missing := [column for column in NEEDED if column not in found]:
         raise UserError(f"{log}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
-    columns = {column: names[place].strip('"') for column, place in found.items()}
+    columns = {column: names[place] for column, place in found.items()}
     files = [str(path.resolve()) for path in paths]
     if packed:
         ratings = ray.data.read_parquet(files, include_paths=True)
