@@ -121,6 +121,19 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     shown_map = opened(page="Map")
     assert f"Each of the {len(runs.Run(run_).movies.titles)} points is a movie" in said(shown_map)
     assert len(shown_map.get("plotly_chart")) == 1
+    titles = runs.Run(run_).movies.titles
+    shown_map.selectbox(key="picked").set_value(shown(titles[3]))
+    near = said(run(shown_map)).split("Near ")[1]
+    for item in answers.movies_like(answering(runs.Run(run_)), 3, 5)["items"]:
+        assert brief(item["title"], item["year"]) in near
+
+
+def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page, titles = opened(), runs.find().movies.titles
+    page.selectbox(key="search").set_value(shown(titles[5]))
+    cards = said(run(page)).split('class="title">')
+    assert shown(titles[5]).split(" (")[0] in cards[1]
 
 
 def test_not_seen_and_other_movies_bring_others(house, run_of):
