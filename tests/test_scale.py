@@ -216,19 +216,36 @@ def test_shards_of_a_log_are_data(ratings, tmp_path):
 
 
 def test_what_a_block_of_a_log_may_hold():
-    columns = {"userId": "user", "movieId": "item", "rating": "stars"}
-    good = {"user": [3, 1], "item": ["b", "a"], "stars": [5, 4], "path": ["f.csv"] * 2}
+    columns = {"userId": "user", "movieId": "item", "rating": "stars", "timestamp": "at"}
+    good = {"user": [3, 1], "item": ["b", "a"], "stars": ["5", "4.5"], "at": ["9", "8"], "path": ["f.csv"] * 2}
     found = shards._checked(pa.table(good), columns)
-    assert found.column_names == ["userId", "movieId", "rating"]
+    assert found.to_pydict() == {"userId": [3, 1], "movieId": ["b", "a"], "rating": [5.0, 4.5], "timestamp": [9, 8]}
     assert found["rating"].type == pa.float32()
     for wrong, said in (
-        ({"stars": [5.0, None]}, "f.csv: the column stars is empty"),
-        ({"stars": ["5", "x"]}, "f.csv: the column stars holds string"),
-        ({"stars": [5.0, np.inf]}, "f.csv: a rating is inf"),
+        ({"stars": [5.0, None]}, "f.csv: the rating is empty"),
+        ({"stars": ["5", "x"]}, "f.csv: the rating is no number.*'x'"),
+        ({"stars": ["5", ""]}, "f.csv: the rating is no number"),
+        ({"stars": [5.0, np.inf]}, "f.csv: the rating is inf"),
         ({"user": [1.5, 2.0]}, "f.csv: the column user holds double"),
+        ({"item": ["b", ""]}, "f.csv: the movieId is empty"),
+        ({"at": ["9", "soon"]}, "f.csv: the timestamp is no number.*'soon'"),
     ):
         with pytest.raises(UserError, match=said):
             shards._checked(pa.table(good | wrong), columns)
+
+
+@pytest.mark.parametrize(
+    ("ids", "kept"), [(["10", "9", "-1"], [-1, 9, 10]), (["7", "007"], ["007", "7"]), ([4, 2], [2, 4])]
+)
+def test_ids_of_a_log_are_numbers_where_all_are(ids, kept, inline):
+    found, keys, index = shards._numbered(sorted(ids))
+    assert found.tolist() == kept
+    block = {"userId": np.array(ids, object), "movieId": np.array(ids, object), "rating": np.ones(len(ids))}
+    indexed = shards._indexed(block, [(keys, index)] * 2, 2)
+    assert found[indexed["user"]].tolist() == [
+        type(kept[0])(one) if not isinstance(kept[0], str) else one for one in ids
+    ]
+    assert indexed["shard"].tolist() == (indexed["user"] % 2).tolist()
 
 
 @pytest.mark.slow
@@ -336,7 +353,10 @@ def test_a_log_becomes_shards_that_are_read_as_it_is(nodes, tmp_path):
     with pytest.raises(UserError, match="make the shards anew"):
         datasets.load(tmp_path / "shards")
     shutil.rmtree(tmp_path / "shards")
-    for stars, said in (("", "rating is empty"), ("five", r"b\.csv: CSV conversion error to double: .*'five'")):
+    for stars, said in (
+        ("", r"b\.csv: the rating is no number.*''"),
+        ("five", r"b\.csv: the rating is no number.*'five'"),
+    ):
         wrong = f"1,31,{stars},1260759144"
         (tmp_path / "log" / "b.csv").write_text("\n".join([lines[0], *lines[40_000:], wrong]))
         with pytest.raises(UserError, match=said):

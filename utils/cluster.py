@@ -65,8 +65,8 @@ def told():
         said = str(error)
         if ours := re.findall(r"UserError: (.+)", said):
             raise UserError(ours[-1]) from None
-        if isinstance(error, ray.exceptions.RayTaskError) and not re.search(r"CSV |Parquet|Arrow|OSError", said):
+        unread = re.findall(r"Failed to read CSV file: (.+?)\. Please", said)
+        if isinstance(error, ray.exceptions.RayTaskError) and not unread and "OSError" not in said:
             raise
-        file = re.findall(r"Failed to read CSV file: (.+?)\. Please", said) or ["Ray"]
-        reason = re.findall(r"CSV (?:parse|conversion) error.*|OSError: .*", said) or [said.splitlines()[0]]
-        raise UserError(f"{file[-1]}: {reason[-1]}") from None
+        reason = re.findall(r"OSError: .*", said) or [said.splitlines()[0]]
+        raise UserError(f"{unread[-1]}: its lines are not all alike" if unread else f"Ray: {reason[-1]}") from None

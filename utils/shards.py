@@ -8,6 +8,7 @@ was read from: the ids, ids.npz."""
 
 import csv
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tyro
 from pyarrow import parquet
 
@@ -102,14 +104,11 @@ def of_log(log, folder, files):
 
     if folder.exists():
         raise UserError(f"{folder} exists; give a folder that is to be made")
-    try:
-        checked = _read(log, pa.int64())
-    except (ray.exceptions.RayError, pa.ArrowException) as error:
-        if "conversion error to int64" not in str(error):
-            raise
-        checked = _read(log, pa.string())  # ids that are no numbers
-    ids = [np.array(sorted(checked.unique(column))) for column in ("userId", "movieId")]
-    indexed = checked.map_batches(_indexed, fn_args=([ray.put(one) for one in ids], files), batch_format="numpy")
+    checked = _read(log)
+    known = [_numbered(sorted(checked.unique(column))) for column in ("userId", "movieId")]
+    ids = [ids for ids, _, _ in known]
+    places = [ray.put(pair) for _, *pair in known]
+    indexed = checked.map_batches(_indexed, fn_args=(places, files), batch_format="numpy")
     folder.parent.mkdir(parents=True, exist_ok=True)
     replacing.tidy(folder.resolve())
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -127,8 +126,8 @@ def of_log(log, folder, files):
     return about["ratings"], *about["shape"]
 
 
-def _read(log, ids):
-    """The Ray dataset of what is needed of a file or a folder of them, checked. ids: type of ids in text files."""
+def _read(log):
+    """The Ray dataset of what is needed of a file or a folder of them, checked."""
     import ray
     from pyarrow.csv import ConvertOptions
 
@@ -144,42 +143,63 @@ def _read(log, ids):
     files = [str(path.resolve()) for path in paths]
     if packed:
         ratings = ray.data.read_parquet(files, include_paths=True)
-    else:
-        types = {"userId": ids, "movieId": ids, "rating": pa.float64(), "timestamp": pa.int64()}
-        types = {name: types[column] for column, name in columns.items()}
-        ratings = ray.data.read_csv(files, include_paths=True, convert_options=ConvertOptions(column_types=types))
+    else:  # as text, so that it is we who say what is wrong
+        text = ConvertOptions(column_types=dict.fromkeys(columns.values(), pa.string()))
+        ratings = ray.data.read_csv(files, include_paths=True, convert_options=text)
     return ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
 
 
 def _checked(table, columns):
     """The columns of a block that are needed, by their own names; a `UserError` where a value can't be used."""
-    found = {}
+    path, found = table["path"][0].as_py(), {}
     for column, name in columns.items():
-        values, kind = table[name], pa.types
-        able = kind.is_integer(values.type)
-        if column == "rating":
-            able |= kind.is_floating(values.type)
-        elif column != "timestamp":
-            able |= kind.is_string(values.type) or kind.is_large_string(values.type)
-        path = table["path"][0].as_py()
-        if values.null_count or not able:
-            why = "is empty in some rows" if values.null_count else f"holds {values.type}"
-            raise UserError(f"{path}: the column {name} {why}")
+        values = table[name].combine_chunks()
+        number = {"rating": pa.float64(), "timestamp": pa.int64()}.get(column)
+        if number and pa.types.is_string(values.type):
+            values = _numbers(values, number, f"{path}: the {column}")
+        able = pa.types.is_integer(values.type) or (column == "rating" and pa.types.is_floating(values.type))
+        able |= number is None and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
+        if not able:
+            raise UserError(f"{path}: the column {name} holds {values.type}")
+        if values.null_count or (number is None and pc.any(pc.equal(pc.cast(values, pa.string()), "")).as_py()):
+            raise UserError(f"{path}: the {column} is empty in some rows")
         found[column] = values
-    rating = found["rating"].to_numpy()
+    rating = found["rating"].to_numpy(zero_copy_only=False).astype(np.float32)
     if not np.isfinite(rating).all():
-        raise UserError(f"{path}: a rating is {rating[~np.isfinite(rating)][0]}")
-    return pa.table(found | {"rating": pa.array(rating, pa.float32())})
+        raise UserError(f"{path}: the rating is {rating[~np.isfinite(rating)][0]} in some rows")
+    return pa.table(found | {"rating": pa.array(rating)})
 
 
-def _indexed(block, ids, files):
-    """A block with indices in the place of ids, and the shard of each rating. ids: where Ray keeps those of users and
-    of movies."""
+def _numbers(texts, kind, what):
+    """Texts as numbers; the `UserError` names the first that is none."""
+    try:
+        return pc.cast(texts, kind)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{what} is no number: {str(error).splitlines()[0]}") from None
+
+
+def _numbered(ids):
+    """(ids in the order of their indices, the same ids as they are sorted in the log, the index of each of these): as
+    numbers where all are."""
+    keys = np.array(ids)
+    if keys.dtype.kind != "U" or not all(re.fullmatch(r"-?\d{1,18}", one) for one in ids):
+        return keys, keys, np.arange(len(keys))
+    numbers = np.array(ids, np.int64)
+    order = np.argsort(numbers)
+    if (np.diff(numbers[order]) == 0).any():  # 7 and 007
+        return keys, keys, np.arange(len(keys))
+    return numbers[order], keys, np.argsort(order)
+
+
+def _indexed(block, places, files):
+    """A block with indices in the place of ids, and the shard of each rating. places: where Ray keeps the keys of users
+    and of movies, and the index of each."""
     import ray
 
-    users, movies = (ray.get(one) for one in ids)
-    user = np.searchsorted(users, block["userId"]).astype(np.int32)
-    found = {"user": user, "movie": np.searchsorted(movies, block["movieId"]).astype(np.int32)}
+    (users, user_at), (movies, movie_at) = (ray.get(one) for one in places)
+    user = user_at[np.searchsorted(users, block["userId"].astype(users.dtype))].astype(np.int32)
+    movie = movie_at[np.searchsorted(movies, block["movieId"].astype(movies.dtype))].astype(np.int32)
+    found = {"user": user, "movie": movie}
     found |= {name: block[name] for name in ("rating", "timestamp") if name in block}
     return found | {"shard": user % files}
 
