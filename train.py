@@ -217,6 +217,8 @@ def main(argv=None):
     name, chosen, config = parse(argv or [])
     if chosen.describe:
         return tabular.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
+    if chosen.workers:
+        cluster.check(chosen.ray)
     seed = chosen.holding.seed
     data, split = read(chosen)
     folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"

@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -54,6 +55,21 @@ def nodes():
     cluster.shutdown()
 
 
+@pytest.fixture
+def inline(monkeypatch):
+    """A Ray that does at once, in this process, what it is asked to."""
+    ray = ModuleType("ray")
+    ray.__spec__ = ModuleSpec("ray", None)
+    ray.remote = lambda function: SimpleNamespace(remote=function)
+    ray.get = ray.put = lambda found: found
+    ray.init = lambda address, **_: None
+    ray.shutdown = lambda: None
+    ray.cluster_resources = lambda: {"CPU": 2.0}
+    ray.exceptions = SimpleNamespace(RayTaskError=RuntimeError, RayError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    return ray
+
+
 def weights(folder):
     """{name: array} of encoder and decoder of a run, or of a closed form."""
     run = runs.Run(folder)
@@ -95,7 +111,7 @@ def test_gram_matrices_of_shards_add_up_to_the_whole(ratings, tmp_path):
     np.testing.assert_array_equal(found, x.T @ x)
 
 
-def test_models_that_one_process_trains_refuse_workers(board, tmp_path):
+def test_models_that_one_process_trains_refuse_workers(inline, board, tmp_path):
     with pytest.raises(UserError, match="bias is trained by one process only"):
         train.main(["bias", "--workers", "2", "--data", str(board), "--run", str(tmp_path / "r")])
 
@@ -154,20 +170,6 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
         _workers.work(job)
     assert "shard=1" in (tmp_path / "s" / "failed").read_text()
     _workers.work(job)  # started again, it does nothing: it would fail again
-
-
-@pytest.fixture
-def inline(monkeypatch):
-    """A Ray that does at once, in this process, what it is asked to."""
-    ray = ModuleType("ray")
-    ray.remote = lambda function: SimpleNamespace(remote=function)
-    ray.get = ray.put = lambda found: found
-    ray.init = lambda address, **_: None
-    ray.shutdown = lambda: None
-    ray.cluster_resources = lambda: {"CPU": 2.0}
-    ray.exceptions = SimpleNamespace(RayTaskError=RuntimeError, RayError=RuntimeError)
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    return ray
 
 
 def test_ease_of_summed_gram_matrices_is_ease(board, inline, tmp_path):

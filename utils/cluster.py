@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 from utils.errors import UserError
@@ -18,12 +19,9 @@ WAIT = 5  # seconds for an address to answer
 def connected(address, n=1):
     """Ray: the cluster at this address, or one on this machine alone where that is None. A `UserError` where it has no
     processor for each of `n` workers, which would be waited for without end."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError("several workers take Ray: pip install -r requirements-scale.txt") from None
-    if address:
-        _reach(address)
+    check(address)
+    import ray
+
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     left = [path.name for path in REPOSITORY.iterdir() if path.name not in SENT]
@@ -43,8 +41,12 @@ def connected(address, n=1):
         ray.shutdown()
 
 
-def _reach(address):
-    """Refuse an address where nobody listens: Ray itself would ask for minutes."""
+def check(address):
+    """Refuse to go on without Ray, or with an address where nobody listens: Ray itself would ask for minutes."""
+    if not find_spec("ray"):
+        raise UserError("several workers take Ray: pip install -r requirements-scale.txt")
+    if not address:
+        return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"--ray takes HOST:PORT, such as 10.0.0.1:6379; got {address!r}")
