@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import evaluate
+import export
 import models
 import recommend
 import train
-from utils import options
+from utils import options, shards
 from utils.errors import UserError
 from utils.splits import PROTOCOLS
 
@@ -21,6 +22,7 @@ NASTY = ["", "-", "--", "=", "nan", "inf", "-1", "0", "1e999", "9" * 30, "٣", "
 NASTY += ["5,", ","]
 NASTY += ["[red]", "$(id)", "{}", "%s", "\n", "'", '"', "1-2-3", "true", "None"]
 KINDS = {"train.py": train.Options, "evaluate.py": evaluate.Options, "recommend.py": recommend.Options}
+KINDS |= {"export.py": export.Options, "shards": shards.Options}
 
 
 def ended(call, *arguments):
