@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +12,7 @@ import models
 from utils import options, runs, tabular
 from utils.errors import UserError
 from utils.movies import cell
-from utils.replacing import take_place
+from utils.replacing import anew
 
 ABOUT = "about.json"
 FILES = {"1", "model.onnx", "movies.csv", ABOUT}
@@ -69,14 +67,8 @@ def main(argv=None):
     run.verify()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with runs.locked(folder, "written", "--out"):
-            new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            try:
-                write(run, chosen.to, new)
-                new.chmod(0o755)
-                take_place(new, folder)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
+        with runs.locked(folder, "written", "--out"), anew(folder) as new:
+            write(run, chosen.to, new)
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from models._blended import saved as answering
-from utils import answers, bulk, cluster, lists, options, ranking, runs
+from utils import answers, bulk, lists, options, ranking, runs
 from utils.errors import UserError
 
 BLOCK = 512  # users scored at a time
@@ -88,6 +88,8 @@ def _several(run, asked, parts):
 
 
 def _by_workers(run, asked, parts, workers, address):
+    from utils import cluster  # sockets and logging come with it, which one process does without
+
     with cluster.connected(address, workers):
         import ray
 

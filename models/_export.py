@@ -28,6 +28,16 @@ def save(model, to, folder):
     tf.saved_model.save(module, str(folder / "1"), {"serving_default": answer})
 
 
+def inputs(stars, like, signed):
+    """What `utils.ratings.likes`, or `signed_likes`, makes of stars, (n, n_movies) with 0 = not rated, in Keras
+    operations: float32."""
+    from keras import ops
+
+    liked = stars > like
+    blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if signed else [liked]
+    return ops.cast(ops.concatenate(blocks, axis=1), "float32")
+
+
 def _variables(answer):
     """The weights that a function uses, which what holds it has to hold, too."""
     return list(answer.get_concrete_function().graph.variables)

@@ -7,9 +7,8 @@ from typing import Literal
 import keras
 import numpy as np
 import scipy.sparse as sp
-from keras import ops
 
-from models import _columns
+from models import _columns, _export
 from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
 from models._layers import Hide, dense_layers, plain_layers
@@ -227,9 +226,7 @@ class LikesAutoencoder(Recommender):
 
     def exported(self, stars):
         """See `Recommender.exported`."""
-        liked = stars > self.like
-        blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if self.config.signed else [liked]
-        given = ops.concatenate([ops.cast(block, "float32") for block in blocks], axis=1)
+        given = _export.inputs(stars, self.like, self.config.signed)
         latent = self.encoder(self._stranger(given), training=False)
         return {"scores": self.decoder(latent, training=False), "latent": latent}
 

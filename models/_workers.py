@@ -74,8 +74,9 @@ class Workers:
         import ray
 
         gram, folder = ray.remote(_gram), str(self.folder.resolve())
+        begun = [gram.remote(folder, rank, self.n, self.parts, model) for rank in range(self.n)]
         with cluster.told():
-            return sum(ray.get(gram.remote(folder, rank, self.n, self.parts, model)) for rank in range(self.n))
+            return sum(ray.get(one) for one in begun)
 
 
 def _aside(function):

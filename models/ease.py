@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.linalg import LinAlgError
 
+from models import _export
 from models._base import ClosedForm, check_like, check_liked
 from utils.errors import UserError
 from utils.ratings import index_of, likes, signed_likes
@@ -110,10 +111,7 @@ class Model(ClosedForm):
         """See `Recommender.exported`."""
         from keras import ops
 
-        liked = stars > self.like
-        blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if self.config.signed else [liked]
-        given = ops.cast(ops.concatenate(blocks, axis=1), "float32")
-        rows = ops.take(given, self.inputs, axis=1)
+        rows = ops.take(_export.inputs(stars, self.like, self.config.signed), self.inputs, axis=1)
         found = ops.matmul(rows, self.weights)
         if len(self.onward):
             found = ops.matmul(found, self.onward) + rows[:, : len(self.own)] * self.own.astype(np.float32)

@@ -1,11 +1,27 @@
 """A folder takes the place of another, so that whatever happens in between, one of them has the name."""
 
+import contextlib
 import ctypes
 import os
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 OLD = ".old"  # what the hidden name of a folder ends with that is being replaced
+
+
+@contextlib.contextmanager
+def anew(folder):
+    """A new folder beside `folder`, to be written; it takes its place when all is written, and goes otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield new
+        new.chmod(0o755)
+        take_place(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def take_place(new, folder):

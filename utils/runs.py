@@ -18,7 +18,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -34,7 +33,7 @@ from utils.errors import UserError
 from utils.movies import Movies
 from utils.options import flush_folder
 from utils.ratings import Ratings
-from utils.replacing import take_place, tidy
+from utils.replacing import anew, tidy
 from utils.splits import Split
 
 RUNS = Path("runs")
@@ -268,31 +267,24 @@ def save_model(folder, model, config, chosen, **arrays):
 
 @contextlib.contextmanager
 def _replacing(folder):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield new
-        lines = []
-        for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in ADDED):
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
+        with anew(folder) as new:
+            yield new
+            lines = []
+            for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in ADDED):
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
+                    os.fsync(file.fileno())
+            with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
+                file.write("".join(lines))
+                file.flush()
                 os.fsync(file.fileno())
-        with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
-            file.write("".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
-        new.chmod(0o755)
-        for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
-            flush_folder(place)
-        take_place(new, folder)
+            for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
+                flush_folder(place)
         flush_folder(folder.parent)
     except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
         raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
 
 
 def find(folder=None, verified=True):

@@ -22,13 +22,14 @@ import tyro
 from pyarrow import parquet
 
 from utils import cluster, options, replacing
+from utils.datasets import SHARDS
 from utils.errors import UserError
 from utils.ratings import Ratings
 from utils.reading.tables import NEEDED, SPELLINGS, Table
 from utils.reading.textfiles import PARQUET, find_columns, first_line, head, shown
 from utils.splits import Split
 
-ABOUT, IDS, MOVIES = "shards.json", "ids.npz", "movies.csv"
+IDS, MOVIES = "ids.npz", "movies.csv"
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ def write(folder, split, files):
     candidates = split.candidates
     about = {"files": files, "shape": ratings.shape, "scale": ratings.scale}
     about["candidates"] = None if candidates is None else np.flatnonzero(candidates).tolist()
-    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    (folder / SHARDS).write_text(json.dumps(about), encoding="utf-8")
 
 
 def own(folder, rank, n):
     """(`Split` of the users of every n-th shard from the one numbered `rank`, candidates of the whole split): all users
     and movies have their index, and those of other workers no ratings."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     read = [of_shard(folder, k) for k in range(rank, about["files"], n)]
     columns = {name: np.concatenate([one[name] for one in read]) for name in ("user", "movie", "rating", "part")}
     ids = (np.arange(length) for length in about["shape"])
@@ -116,7 +117,7 @@ def of_log(log, folder, files):
         indexed.write_parquet(str(new), partition_cols=["shard"])
         np.savez(new / IDS, users=ids[0], movies=ids[1])
         about = {"files": files, "shape": [len(one) for one in ids], "ratings": checked.count(), "log": log.name}
-        (new / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        (new / SHARDS).write_text(json.dumps(about), encoding="utf-8")
         if (log.parent / MOVIES).is_file():
             shutil.copy(log.parent / MOVIES, new)
         new.chmod(0o755)
@@ -206,7 +207,7 @@ def _indexed(block, places, files):
 
 def table(folder):
     """The `Table` of the shards of a log, by user and movie."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     read = [of_shard(folder, k) for k in range(about["files"]) if (folder / f"shard={k}").is_dir()]
     columns = {name: np.concatenate([one[name] for one in read]) for name in read[0]}
     if len(columns["user"]) != about["ratings"]:
