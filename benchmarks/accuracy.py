@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from rows import RANKING, ROWS, SIDE
+from rows import EXPERIMENTS, RANKING, ROWS, SIDE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
@@ -36,8 +36,13 @@ JUDGED = {  # figures of a kind of rows, the first with its interval; the metric
 
 
 def kind(row):
+    """Whether a row's figures are those of rating or of ranking."""
+    return "ranking" if row in RANKING or row.startswith("likes/") else "rating"
+
+
+def file(row):
     """The name that the row's result files begin with."""
-    return "ranking" if row in RANKING else "rating"
+    return f"experiments_{kind(row)}" if row in EXPERIMENTS else kind(row)
 
 
 def measure(row, seed):
@@ -63,7 +68,7 @@ def measure(row, seed):
         model = Irspack(command, data.ratings.like)
 
     def judge(model=model):
-        if row in RANKING:
+        if kind(row) == "ranking":
             return evaluation.ranking_metrics(model.score, split.test)
         return evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)
 
@@ -77,7 +82,8 @@ def measure(row, seed):
         watching.append(time.perf_counter() - begin)
         return rmse
 
-    training.watch = None if row in RANKING or model.blends else watch  # a blend has no epochs
+    watched = kind(row) == "rating" and not model.blends and row not in EXPERIMENTS  # a blend has no epochs
+    training.watch = watch if watched else None
     if not split.holds_users_out:
         history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
@@ -91,8 +97,8 @@ def measure(row, seed):
     line = {"row": row, "command": f"{command} {ROWS[row][1]}", "seed": seed}
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
-    if row not in RANKING:
-        epochs = [] if model.blends else [line["watched"] for line in history]
+    if kind(row) == "rating":
+        epochs = [line["watched"] for line in history] if watched else []
         line["test_selected_rmse"] = round(min(epochs), 5) if epochs else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     line |= {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}
@@ -126,7 +132,7 @@ def differences(row, less, seeds):
     def pooled(name):
         stored = [np.load(_kept(name, seed)) for seed in seeds]
         sums = (sum(part[key] for part in stored) for key in ("total", "count"))
-        return bootstrap.Metric(*sums, root=row not in RANKING)
+        return bootstrap.Metric(*sums, root=kind(row) == "rating")
 
     found = bootstrap.difference(pooled(row), pooled(less))
     rounded = {"difference": found["value"], "low": found["low"], "high": found["high"]}
@@ -164,14 +170,14 @@ def main(rows, seeds):
             lines.append(json.loads(found) | {"commit": commit})
             parts += lines[-1].pop("parts")
             print(lines[-1], flush=True)
-            update(f"{kind(row)}.csv", lines)
+            update(f"{file(row)}.csv", lines)
             if parts:
                 said, so_far = dict.fromkeys(of["part"] for of in parts), range(seed + 1)
                 update("parts.csv", parts)
                 update("parts_differences.csv", [differences(row, f"{row} {part}", so_far) for part in said])
         if less := ROWS[row][2]:
             if all(_kept(less, seed).exists() for seed in range(seeds)):
-                update(f"{kind(row)}_differences.csv", [differences(row, less, range(seeds))])
+                update(f"{file(row)}_differences.csv", [differences(row, less, range(seeds))])
             else:
                 print(f"{row}: no difference to {less}, which has not been measured here with these seeds")
 

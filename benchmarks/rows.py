@@ -80,4 +80,38 @@ RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace(EDLAE, '--l2 500 --dropout 0.5')}'", MIXED, None),
 }
-ROWS = RATING | RANKING
+
+# What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
+STARS_ON, LIKES_ON = "--data ml-100k --protocol random", STRONG
+SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
+VARIED = {
+    "stars": {  # autorec, RMSE on ML-100K, three splits
+        "rows": ("--rows movies",),
+        "latent size": tuple(f"--hidden {n}" for n in SIZES if n != 128),
+        "depth": ("--hidden 256,128", "--hidden 512,256,128"),
+        "activation": tuple(f"--activation {name}" for name in ("sigmoid", "relu", "selu", "linear")),
+        "dropout": tuple(f"--dropout {share}" for share in (0, 0.4, 0.6, 0.8)),
+        "loss": ("--target hidden", "--target hidden --dropout 0.5"),
+        "input": ("--no-baseline", "--no-implicit", "--no-normalise"),
+        "penalty": ("--l2 0", "--l2 0.02", "--l2 0.2"),
+        "optimiser": ("--optimizer sgd --learning-rate 0.1", "--optimizer sgd --learning-rate 1", "--optimizer lbfgs"),
+        "side features": ("--side genres,year", "--side age,gender,occupation", ALL),
+    },
+    "likes": {  # multdae, NDCG@100 on ML-1M's held-out users, one split
+        "latent size": tuple(f"--hidden {n}" for n in SIZES),
+        "depth": ("--hidden 600,200", "--hidden 600,400,200"),
+        "activation": tuple(f"--activation {name}" for name in ("sigmoid", "relu", "linear")),
+        "dropout": tuple(f"--dropout {share}" for share in (0, 0.25, 0.75)),
+        "loss": ("--loss logistic", "--loss squared"),
+        "penalty": ("--l2 0", "--l2 1e-4"),
+        "batch size": ("--batch-size 25", "--batch-size 500"),
+    },
+}
+BASES = {"stars": ("autorec", STARS_ON), "likes": ("multdae", LIKES_ON)}
+EXPERIMENTS = {f"{kind}/as it is": (*BASES[kind], None) for kind in VARIED} | {
+    f"{kind}/{options}": (f"{BASES[kind][0]} {options}", BASES[kind][1], f"{kind}/as it is")
+    for kind, varied in VARIED.items()
+    for values in varied.values()
+    for options in values
+}
+ROWS = RATING | RANKING | EXPERIMENTS

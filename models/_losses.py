@@ -22,7 +22,12 @@ def multinomial(likes, logits):
 def logistic(likes, logits):
     """Cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over users (CDAE,
     Wu et al., WSDM 2016). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return ops.mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+    return mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+
+
+def squared(likes, scores):
+    """Squared error of each cell: sum over movies, mean over users. likes, scores: (batch, n), likes being 0 or 1."""
+    return mean(ops.sum(ops.square(likes - scores), axis=-1))
 
 
 def multinomial_by_user(likes, logits):

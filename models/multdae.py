@@ -1,8 +1,12 @@
 """Mult-DAE: a denoising autoencoder of likes with a multinomial loss (Liang et al., WWW 2018)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from models import _likes
+from models._losses import logistic, multinomial, squared
+
+LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 
 
 @dataclass(frozen=True)
@@ -11,12 +15,24 @@ class Config(_likes.Sampled):
 
     l2: float = 1e-5
     """weight of the sum of the squared kernels in the loss; the paper's code has .01 / 500"""
+    loss: Literal[tuple(LOSSES)] = "multinomial"
+    """multinomial: which movies the user's likes fall on; logistic: each movie liked or not; squared: the error of 1
+    for what is liked and 0 for all else"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.sample and self.loss != "multinomial":
+            raise ValueError("sample is for the multinomial loss")
 
 
 class Model(_likes.LikesAutoencoder):
     """Dense layers down to the latent vector and, mirrored, up to the logits."""
 
     shares = True
+
+    def __init__(self, shape, config, seed=0):
+        super().__init__(shape, config, seed)
+        self.loss = LOSSES[config.loss]
 
     def coders(self, unit):
         """See `LikesAutoencoder.coders`."""
