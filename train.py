@@ -5,15 +5,16 @@ import hashlib
 import json
 import shlex
 import time
-from dataclasses import asdict, dataclass, field, make_dataclass
-from itertools import pairwise
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import tyro
 from rich.table import Table
 
 import models
-from utils import cluster, datasets, folds, methods, options, runs, splits, tabular
+from models import _command
+from models._command import Source, build, read
+from utils import cluster, datasets, methods, options, runs, splits, tabular
 from utils.errors import UserError, out_of_memory
 from utils.report import projector
 from utils.training import DivergedError, Training
@@ -22,20 +23,9 @@ DEFAULT = "joint"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Source):
     """What every model takes."""
 
-    data: str = "ml-latest-small-2016"
-    """a known set's name, a folder in a MovieLens layout, or a file with userId, movieId, rating[, timestamp]"""
-    scale: options.Pair = None
-    """lowest and highest stars a rating can have (default: found from the ratings)"""
-    protocol: Literal[tuple(splits.PROTOCOLS)] = "random"
-    """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; cold: the same, and a tenth
-    of users and of movies keep 0 to 99 ratings; temporal: each user's latest 10%; leave-one-out: each user's last;
-    strong: users, of whose likes 80% are given (Liang et al. 2018); strong-ratings: the same with all other ratings
-    given too; u1..u5, ua, ub: ml-100k's published folds; fixed: the ratings of --test FILE; all: nothing, for using
-    rather than measuring"""
-    holding: splits.Options = field(default_factory=splits.Options)
     describe: bool = False
     """print what the data looks like, and train nothing"""
     run: options.Folder = None
@@ -63,45 +53,8 @@ class Options:
 
 
 def parse(argv):
-    """(model name, `Options`, the model's Config). Only the named model is imported, and none for general help."""
-    named = bool(argv) and not argv[0].startswith("-")
-    name, rest = (argv[0], argv[1:]) if named else (DEFAULT, argv)
-    about = __doc__ + "\nModels: " + ", ".join(models.names()) + f" (default: {DEFAULT}; --list says what each is)."
-    if not named and {"-h", "--help"} & set(argv):
-        about += " `train.py MODEL --help` adds the model's own options."
-        options.parse(Options, argv, "train.py [MODEL]", about)
-    for before, word in zip(["", *rest], rest, strict=False):
-        if word in models.names() and before.endswith(","):
-            raise UserError(f'what has spaces wants quotes: "... {before} {word} ..."')
-        if word in models.names() and not before.startswith("--"):
-            raise UserError(f"the model comes first: python train.py {word} ...")
-    config = models.module(name).Config
-    kinds = [("options", Options, field(default_factory=Options))]
-    kinds += [("config", config, field(default_factory=lambda: default(config, rest)))]
-    command = options.parse(make_dataclass("Command", kinds), rest, f"train.py {name}", models.paper(name))
-    return name, command.options, command.config
-
-
-def default(config, argv):
-    """The model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
-    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--protocol=") else [word])]
-    strong = ("--protocol", "strong-ratings") in pairwise(words)
-    signed = strong and "signed" in config.__dataclass_fields__
-    return config(signed=True) if signed else config()
-
-
-def read(chosen):
-    """(`Dataset`, `Split`) of what the options ask for."""
-    data = datasets.load(chosen.data, scale=chosen.scale)
-    data, test = folds.test_ratings(data, chosen.protocol, chosen.holding.test)
-    return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
-
-
-def build(name, config, data, seed):
-    """The untrained model, which knows what its config asks for beside ratings."""
-    model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings), seed)
-    model.know(data)
-    return model
+    """(model name, `Options`, the model's Config); see `models._command.parse`."""
+    return _command.parse(argv, Options, "train.py", __doc__, DEFAULT)
 
 
 def say(data, split, console):
@@ -240,10 +193,7 @@ def main(argv=None):
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
-    if split.holds_users_out and not model.takes_new_users:
-        raise UserError(
-            f"protocol {chosen.protocol} holds users out, and this {name} knows only those it is trained on"
-        )
+    _command.check(model, name, split, chosen.protocol)
     if chosen.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
     if chosen.workers and getattr(config, "sample", 0):

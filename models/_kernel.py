@@ -8,6 +8,7 @@ from keras import ops
 
 from models import _autoencoder, _options
 from utils.options import Sizes
+from utils.tuned import Among, Between, tuned
 
 
 @keras.saving.register_keras_serializable("reelspace")
@@ -65,11 +66,11 @@ class Config(_options.Config):
 
     rows: Literal["users", "movies"] = "movies"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
-    hidden: Sizes = (500,)
+    hidden: Sizes = tuned((500,), Among((128,), (256,), (500,)))
     """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
     dimensions: int = 5
     """dimensions of the space in which the kernel compares inputs and units"""
-    sparsity: float = 1.5e-5
+    sparsity: float = tuned(1.5e-5, Between(1e-7, 1e-4, log=True))
     """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
 
     def __post_init__(self):

@@ -19,6 +19,7 @@ from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
 from utils.ratings import LIKE, likes, signed_likes
 from utils.training import DivergedError, Judge, train
+from utils.tuned import Among, Between, tuned
 
 BLOCK = 512  # rows made dense at a time outside training
 
@@ -27,19 +28,19 @@ BLOCK = 512  # rows made dense at a time outside training
 class Config:
     """Options that all autoencoders of likes have."""
 
-    hidden: Sizes = (200,)
+    hidden: Sizes = tuned((200,), Among((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = "tanh"
+    activation: Literal[ACTIVATIONS] = tuned("tanh", Among("tanh", "relu", "linear"))
     """of the hidden layers"""
-    dropout: float = 0.5
+    dropout: float = tuned(0.5, Between(0.1, 0.8))
     """share of the input hidden while training, 0 <= p < 1"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     l2: float = 0.0
     """weight of the sum of the squared kernels in the loss"""
-    learning_rate: float = 1e-3
+    learning_rate: float = tuned(1e-3, Between(2e-4, 5e-3, log=True))
     """step size of Adam"""
-    batch_size: int = 100
+    batch_size: int = tuned(100, Among(50, 100, 200, 500))
     """users in a training step"""
     epochs: int = 200
     """most epochs"""

@@ -9,6 +9,7 @@ from utils import biases
 from utils.latent import ACTIVATIONS
 from utils.options import Names, Sizes
 from utils.side import NAMES
+from utils.tuned import Among, Between, tuned
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Config:
 
     rows: Literal["users", "movies"] = "users"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
-    hidden: Sizes = (128,)
+    hidden: Sizes = tuned((128,), Among((64,), (128,), (256,), (500,), (256, 128)))
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = "tanh"
+    activation: Literal[ACTIVATIONS] = tuned("tanh", Among("tanh", "sigmoid", "selu"))
     """of the hidden layers; the output is linear"""
     baseline: bool = True
     """reconstruct the rating less the bias baseline; without it, the stars themselves"""
@@ -27,11 +28,11 @@ class Config:
     """give the encoder a second block of inputs: which movies were rated, whatever the stars"""
     normalise: bool = True
     """divide the encoder's input by the root of the number of ratings in the row"""
-    dropout: float = 0.2
+    dropout: float = tuned(0.2, Between(0.0, 0.8))
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    target: Literal["all", "hidden"] = "all"
+    target: Literal["all", "hidden"] = tuned("all", Among("all", "hidden"))
     """the loss of the stars counts all of a row's ratings, or only those hidden from the encoder"""
-    l2: float = 0.06
+    l2: float = tuned(0.06, Between(0.005, 0.5, log=True))
     """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
     side: Names = ()
     """side features, of genres,year,age,gender,occupation, where the data tells them: those of the rows go into the
@@ -43,13 +44,13 @@ class Config:
     decay and batch size do not apply)"""
     iterations: int = 10
     """iterations of L-BFGS in an epoch"""
-    learning_rate: float = 1e-3
+    learning_rate: float = tuned(1e-3, Between(2e-4, 5e-3, log=True))
     """step size of the optimiser in the first epoch"""
-    decay: float = 1.0
+    decay: float = tuned(1.0, Between(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    batch_size: int = 64
+    batch_size: int = tuned(64, Among(32, 64, 128, 256))
     """rows in a training step"""
     epochs: int = 200
     """most epochs"""

@@ -21,6 +21,7 @@ from utils import side
 from utils.dates import Dates
 from utils.options import Names
 from utils.training import bar
+from utils.tuned import Among, Between, tuned
 
 OF = ("user", "movie", "day")
 BLOCK = 2048  # pairs predicted at a time
@@ -30,15 +31,15 @@ BLOCK = 2048  # pairs predicted at a time
 class Config:
     """Options of `bayesfm`."""
 
-    rank: int = 10
+    rank: int = tuned(10, Between(4, 24))
     """length of the vector of each feature"""
     samples: int = 300
     """Gibbs steps"""
     burn_in: int = 5
     """first steps that do not count"""
-    implicit: bool = True
+    implicit: bool = tuned(True, Among(True, False))
     """the SVD++ terms: which movies the user rated, which users rated the movie"""
-    ordinal: bool = False
+    ordinal: bool = tuned(False, Among(True, False))
     """learn which of the stars, not how many (ordered probit)"""
     dates: bool = False
     """the day of a rating, of the judged ones too: for benchmarks that allow it, since nobody knows the day of a rating

@@ -6,15 +6,16 @@ import numpy as np
 
 from models._base import ClosedForm
 from utils import biases
+from utils.tuned import Between, tuned
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of `bias`."""
 
-    user_damping: float = 5.0
+    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
     """imaginary ratings that deviate by 0, added to each user's own"""
-    movie_damping: float = 4.0
+    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for each movie"""
 
     def __post_init__(self):

@@ -12,13 +12,14 @@ from keras import ops
 
 from models import _likes
 from models._losses import logistic
+from utils.tuned import Between, tuned
 
 
 @dataclass(frozen=True)
 class Config(_likes.Config):
     """Options of `cdae`."""
 
-    l2: float = 1e-5
+    l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
     """weight of the sum of the squared kernels and user vectors in the loss"""
 
 

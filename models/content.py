@@ -14,23 +14,24 @@ from models._base import ClosedForm, check_like
 from utils import biases
 from utils.errors import UserError
 from utils.ratings import likes
+from utils.tuned import Between, tuned
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of `content`."""
 
-    l2: float = 10.0
+    l2: float = tuned(10.0, Between(1.0, 100.0, log=True))
     """penalty of each user's regression, in ratings"""
-    movie_l2: float = 30.0
+    movie_l2: float = tuned(30.0, Between(3.0, 300.0, log=True))
     """penalty of the regression of movies' deviations, in ratings"""
     tags: bool = True
     """use tags, where the data has some"""
     like: float | None = None
     """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
-    user_damping: float = 5.0
+    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
-    movie_damping: float = 4.0
+    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self):

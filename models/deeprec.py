@@ -15,23 +15,24 @@ import numpy as np
 from models import _autoencoder, _options
 from utils.latent import ACTIVATIONS
 from utils.options import Sizes
+from utils.tuned import Among, Between, tuned
 
 
 @dataclass(frozen=True)
 class Config(_options.Config):
     """Options of `deeprec`."""
 
-    hidden: Sizes = (512, 512, 1024)
+    hidden: Sizes = tuned((512, 512, 1024), Among((128, 128, 256), (256, 256, 512), (512, 512, 1024)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = "selu"
+    activation: Literal[ACTIVATIONS] = tuned("selu", Among("selu", "tanh", "relu"))
     """of the hidden layers"""
     last_activation: Literal[ACTIVATIONS] = "linear"
     """of the output; the paper's is selu"""
-    learning_rate: float = 1e-4
+    learning_rate: float = tuned(1e-4, Between(2e-5, 2e-3, log=True))
     """step size of the optimiser in the first epoch"""
-    code_dropout: float = 0.5
+    code_dropout: float = tuned(0.5, Between(0.0, 0.8))
     """share of the latent vector set to 0 in training, 0 <= p < 1"""
-    refeed: int = 1
+    refeed: int = tuned(1, Among(0, 1, 2))
     """training steps on each batch's own output, after the step on its ratings (dense re-feeding)"""
 
     def __post_init__(self):

@@ -15,6 +15,7 @@ from models import _export
 from models._base import ClosedForm, check_like, check_liked
 from utils.errors import UserError
 from utils.ratings import index_of, likes, signed_likes
+from utils.tuned import Between, tuned
 
 SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
 
@@ -23,9 +24,9 @@ SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but roun
 class Config:
     """Options of `ease`."""
 
-    l2: float = 300.0
+    l2: float = tuned(300.0, Between(20.0, 3000.0, log=True))
     """penalty on the weights; more users want a higher one"""
-    dropout: float = 0.0
+    dropout: float = tuned(0.0, Between(0.0, 0.8))
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""

@@ -15,6 +15,7 @@ from keras import ops
 from models import _likes
 from models._share import mean
 from utils.options import Sizes
+from utils.tuned import Among, Between, tuned
 
 EPSILON = 1e-12
 
@@ -23,15 +24,15 @@ EPSILON = 1e-12
 class Config:
     """Options of `elsa`."""
 
-    hidden: Sizes = (256,)
+    hidden: Sizes = tuned((256,), Among((128,), (256,), (512,)))
     """size of the latent vectors"""
-    dropout: float = 0.0
+    dropout: float = tuned(0.0, Between(0.0, 0.6))
     """share of the input hidden while training, 0 <= p < 1; the paper has none"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
-    learning_rate: float = 0.1
+    learning_rate: float = tuned(0.1, Between(0.005, 0.3, log=True))
     """step size of NAdam"""
-    batch_size: int = 500
+    batch_size: int = tuned(500, Among(100, 200, 500, 1000))
     """users in a training step"""
     epochs: int = 200
     """most epochs"""

@@ -20,6 +20,7 @@ import numpy as np
 from models import _kernel
 from models._layers import GlobalKernel
 from utils.training import DivergedError
+from utils.tuned import Between, tuned
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Config(_kernel.Config):
     """what a row of the input is: a movie's ratings (so it takes no new users)"""
     global_epochs: int = 50
     """most epochs of the second stage; 0 leaves it out"""
-    global_rate: float = 3e-4
+    global_rate: float = tuned(3e-4, Between(1e-4, 1e-3, log=True))
     """step size of the optimiser in the first epoch of the second stage"""
 
     def __post_init__(self):

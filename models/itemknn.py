@@ -9,6 +9,7 @@ from models._base import ClosedForm, check_like
 from utils import biases
 from utils.ranking import top_k
 from utils.ratings import likes
+from utils.tuned import Between, tuned
 
 BLOCK = 512  # rows made dense at a time
 
@@ -17,16 +18,16 @@ BLOCK = 512  # rows made dense at a time
 class Config:
     """Options of `itemknn`."""
 
-    neighbours: int = 100
+    neighbours: int = tuned(100, Between(20, 500, log=True))
     """most similar movies kept for each movie"""
-    shrink: float = 20.0
+    shrink: float = tuned(20.0, Between(1.0, 300.0, log=True))
     """similarities resting on few common users are shrunk: for likes it is added to the product of the norms, for stars
     n / (n + shrink) multiplies the cosine over n common users"""
     like: float | None = None
     """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
-    user_damping: float = 5.0
+    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
-    movie_damping: float = 4.0
+    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self):

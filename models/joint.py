@@ -21,25 +21,26 @@ from models._losses import masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
 from utils.ratings import LIKE
 from utils.training import Judge
+from utils.tuned import Among, Between, tuned
 
 
 @dataclass(frozen=True)
 class Config(_options.Config):
     """Options of `joint`."""
 
-    hidden: _options.Sizes = (200,)
+    hidden: _options.Sizes = tuned((200,), Among((100,), (200,), (400,)))
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoders mirror them"""
-    dropout: float = 0.3
+    dropout: float = tuned(0.3, Between(0.0, 0.8))
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    weight: float = 0.3
+    weight: float = tuned(0.3, Between(0.03, 3.0, log=True))
     """weight of the likes in the loss"""
-    likes_l2: float = 0.0
+    likes_l2: float = tuned(0.0, Among(0.0, 0.003, 0.01, 0.03))
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
     linear: bool = True
     """EASE beside the decoder of likes"""
-    linear_l2: float = 200.0
+    linear_l2: float = tuned(200.0, Between(20.0, 2000.0, log=True))
     """--l2 of that EASE"""
-    linear_dropout: float = 0.5
+    linear_dropout: float = tuned(0.5, Between(0.0, 0.8))
     """--dropout of that EASE"""
     signed: bool = False
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""

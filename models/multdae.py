@@ -5,6 +5,7 @@ from typing import Literal
 
 from models import _likes
 from models._losses import logistic, multinomial, squared
+from utils.tuned import Between, tuned
 
 LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 
@@ -13,7 +14,7 @@ LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 class Config(_likes.Sampled):
     """Options of `multdae`."""
 
-    l2: float = 1e-5
+    l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
     """weight of the sum of the squared kernels in the loss; the paper's code has .01 / 500"""
     loss: Literal[tuple(LOSSES)] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not; squared: the error of 1

@@ -15,17 +15,18 @@ from models import _likes
 from models._columns import FromMovies
 from models._share import drawn, mean
 from utils.options import Sizes
+from utils.tuned import Among, Between, tuned
 
 
 @dataclass(frozen=True)
 class Config(_likes.Sampled):
     """Options of `multvae`."""
 
-    hidden: Sizes = (600, 200)
+    hidden: Sizes = tuned((600, 200), Among((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    beta: float = 0.2
+    beta: float = tuned(0.2, Between(0.02, 1.0, log=True))
     """weight of the KL divergence once it is annealed"""
-    anneal: int = 2000
+    anneal: int = tuned(2000, Between(500, 20000, log=True))
     """training steps until the weight of the KL divergence has grown to beta"""
 
     def __post_init__(self):

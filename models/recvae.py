@@ -17,6 +17,7 @@ from keras import ops
 from models import _likes
 from models._losses import multinomial
 from utils.options import Sizes
+from utils.tuned import Among, Between, tuned
 
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
 LOG_WIDE = 10.0  # logarithm of a variance
@@ -27,13 +28,13 @@ LAYERS = 5
 class Config(_likes.Config):
     """Options of `recvae`."""
 
-    hidden: Sizes = (600, 200)
+    hidden: Sizes = tuned((600, 200), Among((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
     """width of the five densely connected layers of the encoder, and size of the latent vector"""
-    gamma: float = 0.005
+    gamma: float = tuned(0.005, Between(0.0005, 0.05, log=True))
     """weight of the KL divergence for each like of a user"""
-    encoder_epochs: int = 3
+    encoder_epochs: int = tuned(3, Between(1, 4))
     """passes that train the encoder, before each one that trains the decoder"""
-    learning_rate: float = 5e-4
+    learning_rate: float = tuned(5e-4, Between(1e-4, 3e-3, log=True))
     """step size of Adam"""
 
     def __post_init__(self):

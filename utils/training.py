@@ -37,6 +37,9 @@ class Training:
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
     watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
+    judged: Callable[[float], None] | None = (
+        None  # called with the figure of each epoch; what it raises ends the training
+    )
     workers: object = None  # a `models._workers.Workers`, which do the training of models that can be shared
     worker: object = None  # in one of them: its `models._workers.Worker`
     interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
@@ -135,6 +138,8 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 if checkpoint and (not training.worker or training.worker.first):
                     _save(network, checkpoint, state, weights)
                 summary(row, network)
+                if training.judged and judge:
+                    training.judged(row[judge.name])
                 if judge and number + 1 - state["best_epoch"] >= patience:
                     break
     except (KeyboardInterrupt, DivergedError) as error:

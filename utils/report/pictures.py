@@ -32,6 +32,36 @@ def learning_curve(path, history):
     figure.savefig(path, dpi=110, format="png")
 
 
+def search(path, lines, facts):
+    """Write a PNG of a search for options: the figure of each trial beside the best until then, and how much each
+    option mattered. lines: from `utils.study.lines`; facts: what best.json says it found."""
+    from matplotlib.figure import Figure
+
+    mattered = dict(reversed(facts["importance"].items()))
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    history, bars = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    done = sorted((line for line in lines if line["state"] == "complete"), key=lambda line: line["trial"])
+    trials, values = [line["trial"] for line in done], np.array([line["figure"] for line in done])
+    best = (np.minimum if facts["figure"] == "rmse" else np.maximum).accumulate(values)
+    history.step(trials, best, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
+    history.plot(trials, values, "o", color=BLUE, markersize=4, label="trained to its end")
+    given_up = [line["trial"] for line in lines if line["state"] == "pruned"]
+    low = history.get_ylim()[0]
+    history.plot(given_up, [low] * len(given_up), "|", color="0.5", markersize=9, label="given up early")
+    if facts.get("defaults"):
+        history.axhline(facts["defaults"], color="0.4", linestyle="--", linewidth=1, label="defaults")
+    history.set(xlabel="trial", title=f"validation: {facts['figure']}")
+    history.legend(frameon=False, fontsize=9)
+    bars.barh([name.replace("_", "-") for name in mattered], list(mattered.values()), color=BLUE)
+    bars.set(title="share of the differences", xlim=(0, 1))
+    if not mattered:
+        bars.text(0.5, 0.5, "too few trials to tell", ha="center", transform=bars.transAxes, color="0.4")
+    for axis in (history, bars):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, format="png")
+
+
 def reconstruction(path, block, predicted, actual, scale):
     """Write a PNG that lets the reconstruction be judged by eye.
 

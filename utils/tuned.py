@@ -1,0 +1,77 @@
+"""Options that are worth searching for: each says beside its default where tune.py may look. The values that a search
+tries and the text that stands for them on the command line are one, so that what was found can be typed."""
+
+from dataclasses import dataclass, field, fields
+
+DIGITS = 3  # of a number that a search draws: more would be noise
+
+
+@dataclass(frozen=True)
+class Between:
+    """Numbers from low to high, whole where these are; log: small ones are searched as closely as large ones."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def draw(self, trial, name):
+        """A value that the Optuna trial suggests."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(name, self.low, self.high, log=self.log)
+        return float(f"{trial.suggest_float(name, self.low, self.high, log=self.log):.{DIGITS}g}")
+
+    def stored(self, value):
+        """What Optuna knows the value by."""
+        return value
+
+    def holds(self, value):
+        """Whether a search can come upon the value."""
+        return self.low <= value <= self.high
+
+
+class Among:
+    """One of the values."""
+
+    def __init__(self, *values):
+        self.values = {as_text(value): value for value in values}
+
+    def draw(self, trial, name):
+        """A value that the Optuna trial suggests."""
+        return self.values[trial.suggest_categorical(name, tuple(self.values))]
+
+    def stored(self, value):
+        """What Optuna knows the value by."""
+        return as_text(value)
+
+    def holds(self, value):
+        """Whether a search can come upon the value."""
+        return as_text(value) in self.values
+
+
+def tuned(default, space):
+    """The field of a Config whose option has that default, and that space to be searched."""
+    return field(default=default, metadata={"space": space})
+
+
+def spaces(config):
+    """{name: space} of the options of a Config, or of its class, that can be searched for."""
+    return {one.name: one.metadata["space"] for one in fields(config) if "space" in one.metadata}
+
+
+def as_text(value):
+    """The value of an option as it is typed."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(as_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def typed(values):
+    """The arguments of a command line that say {option: value}; those that are None say nothing."""
+    argv = []
+    for name, value in values.items():
+        dashed = name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(f"--{dashed}" if value else f"--no-{dashed}")
+        elif value is not None:
+            argv += [f"--{dashed}", as_text(value)]
+    return argv
