@@ -74,30 +74,33 @@ def search(study, objective, chosen, say):
     return False
 
 
-def trial_line(study, trial, objective, defaults):
+def differing(line, defaults):
+    """The options of a trial that are not the defaults, as text."""
+    said = (f"{one.replace('_', '-')} {line[one]}" for one in defaults if line[one] != defaults[one])
+    return ", ".join(said) or "the defaults"
+
+
+def trial_line(study, trial, figure, defaults):
     """What is said of a trial that is over."""
     noted = trial.user_attrs
-    chosen = {name: value for name, value in noted.get("options", {}).items() if value != defaults[name]}
-    said = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in chosen.items()) or "the defaults"
     if trial.state.name == "COMPLETE":
-        found = f"{objective.figure} {trial.value:.4f}" + (" (best so far)" * (study.best_trial.number == trial.number))
+        found = f"{figure} {noted['figure']:.4f}" + " (best so far)" * (study.best_trial.number == trial.number)
     else:
-        found = {"PRUNED": "given up, ", "FAIL": "no time left for its end"}[trial.state.name] + noted.get("why", "")
-    return f"trial {trial.number}, {noted.get('seconds', 0):.0f} s: {found}: {said}"
+        found = f"given up, {noted['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
+    return f"trial {trial.number}, {noted['seconds']:.0f} s: {found}: {differing(noted['options'], defaults)}"
 
 
-def table(found, spaces, figure):
+def table(found, defaults, figure):
     """The table of the best trials, with the defaults (trial 0)."""
     shown = [line for line in found if line["state"] == "complete"][:SHOWN]
     shown += [line for line in found if line["trial"] == 0 and line not in shown]
     out = Table(**tabular.STYLE)
-    for name in ("", "trial", figure, "epochs", "seconds", *(name.replace("_", "-") for name in spaces)):
-        out.add_column(name, justify="right", overflow="fold")
+    for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
+        out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
     for line in shown:
-        rank = "defaults" if line["trial"] == 0 else str(found.index(line) + 1)
         value = "" if line["figure"] == "" else f"{line['figure']:.4f}"
-        cells = [rank, str(line["trial"]), value, str(line["epochs"] or ""), str(line["seconds"])]
-        out.add_row(*cells, *(str(line[name]) for name in spaces))
+        cells = (found.index(line) + 1, line["trial"], value, line["epochs"] or "", line["seconds"])
+        out.add_row(*map(str, cells), differing(line, defaults))
     return out
 
 
@@ -107,30 +110,27 @@ def tell(study, found, folder, asked, objective, console):
     from utils import study as studies
 
     name, chosen, config, spaces = asked
+    defaults = {one: tuned.as_text(getattr(config, one)) for one in spaces}
     best = {one: space.draw(study.best_trial, one) for one, space in spaces.items()}
     facts = {"figure": objective.figure, "value": found[0]["figure"]}
-    facts |= {"defaults": line["figure"] for line in found if line["trial"] == 0}
+    facts["defaults"] = next((line["figure"] for line in found if line["trial"] == 0), "")
     facts |= {"trials": len(found), "data": chosen.data, "protocol": chosen.protocol, "seed": chosen.holding.seed}
     facts |= {"importance": {one: round(share, 3) for one, share in studies.importance(study).items()}}
     studies.write(folder, found, _search.options_of(name, config, best), facts)
-    console.print(table(found, spaces, objective.figure))
+    console.print(table(found, defaults, objective.figure))
     if facts["importance"]:
         said = ", ".join(f"{one.replace('_', '-')} {share:.0%}" for one, share in facts["importance"].items())
         console.print(f"what the differences come from: {said}", style="dim", soft_wrap=True)
     if len(found) > 1:
         note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
         console.print(note, style="dim", soft_wrap=True)
-    same = tuned.typed({one: getattr(chosen, one) for one in ("data", "protocol", "scale")} | asdict(chosen.holding))
-    usual = tuned.typed(asdict(Options().holding))
-    pairs = [
-        pair
-        for pair in zip(same[::2], same[1::2], strict=True)
-        if pair not in zip(usual[::2], usual[1::2], strict=True)
-    ]
-    words = [word for pair in pairs for word in pair]
-    console.print(
-        f"saved in {folder}; next: python train.py --config {folder}/best.json {shlex.join(words)}", soft_wrap=True
+    said, usual = (
+        asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale}
+        for one in (chosen, Options())
     )
+    words = tuned.typed({one: value for one, value in said.items() if value != usual[one]})
+    again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *words])
+    console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
 
 
 def main(argv=None):
@@ -160,14 +160,14 @@ def main(argv=None):
         console.print(f"  going on after {earlier} trials", style="dim")
 
     def say(study, trial):
-        console.print(trial_line(study, trial, objective, defaults), style="dim", soft_wrap=True)
+        console.print(trial_line(study, trial, objective.figure, defaults), style="dim", soft_wrap=True)
 
     stopped = search(study, objective, chosen, say)
     found = studies.lines(study, defaults)
     if not found or found[0]["state"] != "complete":
         if stopped:
             raise KeyboardInterrupt
-        raise UserError(f"the time was over before any trial was; the same command with more --minutes goes on")
+        raise UserError("the time was over before any trial was; the same command with more --minutes goes on")
     tell(study, found, folder, asked, objective, console)
     if stopped:
         console.print("stopped early; the same command goes on")

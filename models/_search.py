@@ -22,7 +22,7 @@ class Objective:
     """A function from an Optuna trial to its figure, by which `higher` is better or not:
 
     - rmse, of the validation ratings, where a model predicts stars and ranks by them
-    - ndcg@100, of the validation likes, where it learns only likes, and where the held-out users' likes are all there is
+    - ndcg@100, of the validation likes, where it learns only likes, and where only likes of held-out users are hidden
     - ndcg@100 - rmse, in stars of five, where it does both: what `joint` chooses its epochs by
 
     all of the model as `train.py` would use it, with the weights of its best epoch, before it is trained again on

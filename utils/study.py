@@ -18,7 +18,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 ALIVE = 30  # seconds between a process' signs of life; after four times as long without one its trial counts as failed
 FIRST = 5  # trials that are trained to their end before any is given up early, and epochs before one is
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
