@@ -54,7 +54,7 @@ def search(study, objective, chosen, say):
     import optuna
 
     from models._search import OutOfTimeError
-    from utils.study import FINISHED
+    from utils.study import FINISHED, numbered
 
     most = chosen.trials or (None if chosen.minutes else TRIALS)
     seconds = chosen.minutes and 60 * chosen.minutes
@@ -66,7 +66,8 @@ def search(study, objective, chosen, say):
 
     try:
         if not most or len(study.get_trials(deepcopy=False, states=FINISHED)) < most:
-            study.optimize(objective, timeout=seconds, callbacks=[say, enough], catch=(OutOfTimeError,))
+            drawing = numbered(study, chosen.holding.seed, objective)
+            study.optimize(drawing, timeout=seconds, callbacks=[say, enough], catch=(OutOfTimeError,))
     except KeyboardInterrupt:
         return True
     except optuna.exceptions.StorageInternalError as error:
@@ -153,7 +154,7 @@ def main(argv=None):
     signature = {"model": name, "split": split.fingerprint(), "options": kept, "spaces": [*spaces]}
     folder = chosen.out or runs.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     start = {one: space.stored(getattr(config, one)) for one, space in spaces.items()}
-    study = studies.opened(folder, signature, objective.higher, seed, start)
+    study = studies.opened(folder, signature, objective.higher, start)
     said = ", ".join(one.replace("_", "-") for one in spaces)
     console.print(f"{name} on {data.name}, protocol {chosen.protocol}: searching {said}", soft_wrap=True)
     if earlier := len(studies.lines(study, defaults)):

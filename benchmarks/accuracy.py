@@ -63,7 +63,7 @@ def measure(row, seed):
     if ours:
         model = train.build(name, config, data, seed)
     else:
-        from peers import Irspack  # a development requirement, which our own rows do without
+        from irspack_rows import Irspack  # a development requirement, which our own rows do without
 
         model = Irspack(command, data.ratings.like)
 

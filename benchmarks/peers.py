@@ -1,44 +1,273 @@
-"""Models of other libraries under our contract, as far as the benchmarks need it."""
+"""Every peer beside us: the same split of ML-1M, the same machine, one run; accuracy, time and memory.
 
+python benchmarks/peers.py                  all rows: results/peers.csv, peers.png, and the README's tables
+python benchmarks/peers.py ROW [ROW ...]    some rows, as "surprise SVD"; the others stay as they are
+python benchmarks/peers.py --list           the rows, with their options
+python benchmarks/peers.py --table          tables and plot from the result file
+
+Every library gets a virtual environment of its own under .venv-peers/, made when it is first needed, and every row a
+process of its own (`libraries/run.py`) with all cores. The split is ours, protocol random, seed 0: a tenth of the
+ratings is the test. Stars are learned from all other ratings, likes (above 3.5 stars) from those among them; the
+5% that are validation choose epochs for us (before we train again on all) and for RecBole (which then goes without
+them). Cornac, implicit, LensKit and Surprise choose nothing. Stars and scores come back and are judged by our metrics.
+Seconds to answer: of stars, to predict the test; of likes, to rank the best 100 unseen movies for all users in the
+library's own quickest way, the best of three. Run it on a machine that does nothing else."""
+
+import argparse
 import json
+import os
+import subprocess
 import sys
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import irspack
 import numpy as np
-import scipy.sparse as sp
+import tables
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from utils.evaluation import judged_users
-from utils.ranking import hide_seen
-from utils.ratings import likes
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+sys.path.insert(0, str(REPOSITORY))
+ENVIRONMENTS = REPOSITORY / ".venv-peers"
+DATA = "--data ml-1m --protocol random --seed 0"
+NEEDS = {
+    "surprise": "scikit-surprise==1.1.5 numpy<2",
+    "irspack": "irspack==0.5.2",
+    "implicit": "implicit==0.7.3",
+    "cornac": "cornac==3.0.1 torch<3",
+    "lenskit": "lenskit==2025.8.1",
+    "recbole": "recbole==1.2.1 torch<3 numpy<2 pandas<2.3 scipy<1.14 setuptools<80",
+}
 
 
-class Irspack:
-    """A model of irspack; command: irspack CLASS and its options, name=value."""
+@dataclass(frozen=True)
+class Row:
+    """A model of a library. what: stars or likes."""
 
-    blends = False
+    what: str
+    library: str
+    model: str
+    options: dict = field(default_factory=dict)
 
-    def __init__(self, command, like):
-        _, self.name, *options = command.split()
-        self.options = {name: json.loads(value) for name, value in (option.split("=") for option in options)}
-        self.like = like
 
-    def fit(self, matrix, _validation, _training):
-        """Train it on the likes; nothing is chosen, the options are given."""
-        self.model = getattr(irspack, self.name)(sp.csr_matrix(likes(matrix, self.like)), **self.options).learn()
+def ours(what, model, command=""):
+    """A row of our own: what is behind `python train.py MODEL`."""
+    return Row(what, "reelspace", model, {"command": command})
 
-    def score(self, given, _users):
-        """See `Recommender.score`."""
-        return self.model.get_score_cold_user(sp.csr_matrix(likes(given, self.like))).astype(np.float32)
 
-    def check(self, test, found):
-        """Stop where irspack's evaluator finds another NDCG@100 for the same scores."""
-        users = judged_users(test)
-        scores = hide_seen(self.score(test.given[users], users), test.given[users])
-        if test.candidates is not None:
-            scores[:, ~test.candidates] = -np.inf
-        evaluator = irspack.Evaluator(sp.csr_matrix(likes(test.hidden, test.like)[users]), cutoff=100)
-        theirs = evaluator.get_score_from_score_matrix(scores)["ndcg"]
-        if abs(theirs - found["ndcg@100"].value) > 1e-4:  # iALS solves for a user by iteration, each time anew
-            raise SystemExit(f"irspack finds NDCG@100 {theirs}, we {found['ndcg@100'].value}")
+VAE = {"epochs": 60, "stopping_step": 10, "learning_rate": 0.001}
+ROWS = {
+    "surprise SVD": Row("stars", "surprise", "SVD"),
+    "surprise SVD++": Row("stars", "surprise", "SVDpp", {"cache_ratings": True}),
+    "lenskit ALS": Row("stars", "lenskit", "BiasedMFScorer", {"embedding_size": 64}),
+    "lenskit item-kNN": Row("stars", "lenskit", "ItemKNNScorer", {"max_nbrs": 20}),
+    "ours autorec": ours("stars", "autorec", "--rows movies --hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"),
+    "ours autorec quick": ours("stars", "autorec", "--rows movies --hidden 64 --batch-size 512 --epochs 12"),
+    "ours bayesfm": ours("stars", "bayesfm"),
+    "ours itemknn": ours("stars", "itemknn"),
+    "irspack EASE": Row("likes", "irspack", "DenseSLIMRecommender", {"reg": 600}),
+    "irspack EDLAE": Row("likes", "irspack", "EDLAERecommender", {"reg": 200, "dropout_p": 0.5}),
+    "irspack iALS": Row(
+        "likes", "irspack", "IALSRecommender", {"n_components": 128, "alpha0": 0.1, "reg": 0.003, "train_epochs": 16}
+    ),
+    "implicit ALS": Row("likes", "implicit", "AlternatingLeastSquares", {"factors": 128, "regularization": 10.0}),
+    "cornac VAECF": Row(
+        "likes", "cornac", "VAECF",
+        {"k": 200, "autoencoder_structure": [600], "batch_size": 500, "beta": 0.2, "n_epochs": 100},
+    ),
+    "cornac RecVAE": Row("likes", "cornac", "RecVAE", {"batch_size": 500, "n_epochs": 50}),
+    "lenskit implicit ALS": Row("likes", "lenskit", "ImplicitMFScorer", {"embedding_size": 128}),
+    "lenskit item-kNN of likes": Row("likes", "lenskit", "ItemKNNScorer", {"max_nbrs": 100, "feedback": "implicit"}),
+    "recbole MultiVAE": Row(
+        "likes", "recbole", "MultiVAE",
+        {"train_batch_size": 500, "latent_dimension": 400, "total_anneal_steps": 2000, **VAE, "epochs": 100},
+    ),
+    "recbole RecVAE": Row("likes", "recbole", "RecVAE", {**VAE, "train_batch_size": 500, "learning_rate": 0.0005}),
+    "ours ease": ours("likes", "ease", "--l2 600"),
+    "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5"),
+    "ours elsa": ours("likes", "elsa", "--patience 10"),
+    "ours multdae": ours("likes", "multdae"),
+    "ours multvae": ours("likes", "multvae", "--batch-size 500"),
+    "ours recvae": ours("likes", "recvae", "--batch-size 500 --patience 6"),
+    "ours joint": ours("likes", "joint", "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"),
+}  # fmt: skip
+
+
+def python_of(library):
+    """The Python of a library's environment, made and filled where there is none yet."""
+    if library == "reelspace":
+        return sys.executable
+    folder = ENVIRONMENTS / library
+    python, done = folder / "bin" / "python", folder / NEEDS[library].replace(" ", ",").replace("/", "")
+    if not done.exists():
+        print(f"installing {NEEDS[library]} in {folder.relative_to(REPOSITORY)}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)  # noqa: S603
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *NEEDS[library].split()], check=True)  # noqa: S603
+        done.touch()
+    return python
+
+
+def exchanged(folder):
+    """(`Dataset`, `Split`) of the benchmark; data.npz in the folder tells the libraries all but the stars of the test."""
+    import train
+    from utils.splits import Part
+
+    data, split = train.read(train.parse(["popularity", *DATA.split()])[1])
+    table, part = data.ratings, split.part
+    known, test = part != Part.TEST, part == Part.TEST
+    np.savez(
+        folder / "data.npz",
+        user=table.user[known], movie=table.movie[known], rating=table.rating[known],
+        validation=part[known] == Part.VALIDATION, test_user=table.user[test], test_movie=table.movie[test],
+        shape=table.shape, scale=table.scale, like=table.like,
+    )  # fmt: skip
+    return data, split
+
+
+def judged(row, found, data, split):
+    """What our metrics say of the stars or scores that came back."""
+    from utils import bootstrap, evaluation
+    from utils.splits import Part
+
+    if row.what == "likes":
+        metrics = evaluation.ranking_metrics(lambda _, users: found[users].copy(), split.test)
+        names, first = ("ndcg@100", "recall@20", "recall@50"), "ndcg@100"
+    else:
+        test = split.part == Part.TEST
+        table, pairs = data.ratings, {}
+        pairs = dict(zip(zip(table.user[test], table.movie[test], strict=True), found, strict=True))
+        stars = lambda _, users, movies: np.array([pairs[pair] for pair in zip(users, movies, strict=True)])  # noqa: E731
+        metrics = evaluation.rating_metrics(stars, split.test, table.scale)
+        names, first = ("rmse", "mae"), "rmse"
+    estimates = bootstrap.estimates(metrics)
+    figures = {"rmse": "", "mae": "", "ndcg@100": "", "recall@20": "", "recall@50": ""}
+    figures |= {name: round(estimates[name]["value"], 5) for name in names}
+    return figures | {end: round(estimates[first][end], 5) for end in ("low", "high")}
+
+
+def measure(name, folder, data, split):
+    """One row: a line of the results, or None where the library fails, with its reason on the terminal."""
+    from utils import runs
+
+    row, out = ROWS[name], folder / "found.npy"
+    script = HERE / "libraries" / "run.py"
+    options = row.options
+    if row.library == "reelspace":
+        options = {"command": f"{row.options['command']} {DATA}"}
+    command = [
+        python_of(row.library),
+        script,
+        row.what,
+        row.library,
+        row.model,
+        json.dumps(options),
+        folder / "data.npz",
+        out,
+    ]
+    alone = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(command, cwd=REPOSITORY, env=alone, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    if done.returncode:
+        print(f"{name}: failed with {done.returncode}; its reason is above")
+        return None
+    times = json.loads(done.stdout.strip().splitlines()[-1])
+    said = (
+        options.get("command")
+        if row.library == "reelspace"
+        else " ".join(f"{k}={json.dumps(v)}" for k, v in options.items())
+    )
+    line = {"row": name, "what": row.what, "library": row.library, "model": row.model, "options": said}
+    line |= judged(row, np.load(out), data, split) | times
+    return line | {"cores": len(os.sched_getaffinity(0)), "commit": runs.commit()}
+
+
+def table():
+    """The README's tables: stars, and likes."""
+    lines, parts = tables.read("peers.csv"), []
+    for what, columns in {
+        "stars": {"rmse": "RMSE", "mae": "MAE"},
+        "likes": {"ndcg@100": "NDCG@100", "recall@20": "Recall@20", "recall@50": "Recall@50"},
+    }.items():
+        first, shown = next(iter(columns)), []
+        for line in sorted(
+            (line for line in lines if line["what"] == what),
+            key=lambda line: float(line[first]) * (-1 if what == "likes" else 1),
+        ):
+            model = f"`{line['model']} {line['options'].replace(DATA, '').strip()}`".replace(" `", "`")
+            cells = {"row": f"**{line['row']}**" if line["library"] == "reelspace" else line["row"], "model": model}
+            cells |= {name: f"{float(line[name]):.4f}" for name in columns}
+            cells[first] += f" ({float(line['low']):.4f} to {float(line['high']):.4f})"
+            cells |= {name: f"{float(line[name]):.1f}" for name in ("fit_seconds", "answer_seconds")}
+            cells["epoch_seconds"] = line["epoch_seconds"] and f"{float(line['epoch_seconds']):.2f}"
+            shown.append(cells | {"peak_mb": line["peak_mb"], "version": line["version"]})
+        names = {
+            "row": "row",
+            "model": "model and options",
+            **columns,
+            "fit_seconds": "s to fit",
+            "epoch_seconds": "s an epoch",
+        }
+        names |= {"answer_seconds": "s to answer", "peak_mb": "peak MB", "version": "version"}
+        if not any(cells["epoch_seconds"] for cells in shown):
+            names.pop("epoch_seconds")
+        parts.append(tables.markdown(shown, names, left=2))
+    return "\n\n".join(parts)
+
+
+def plot():
+    """Draw accuracy against the time to fit: what is better is further up, what is quicker further left."""
+    from matplotlib.figure import Figure
+
+    lines = tables.read("peers.csv")
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    for axis, (what, name) in zip(figure.subplots(1, 2), (("stars", "rmse"), ("likes", "ndcg@100")), strict=True):
+        own = [line for line in lines if line["what"] == what]
+        for line in own:
+            mine = line["library"] == "reelspace"
+            x, y = float(line["fit_seconds"]), float(line[name])
+            axis.errorbar(
+                x, y, [[y - float(line["low"])], [float(line["high"]) - y]],
+                fmt="o" if mine else "s", color="#d55e00" if mine else "#0072b2", markersize=6, elinewidth=0.6,
+            )  # fmt: skip
+            axis.annotate(line["row"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8.5)
+        axis.set_xscale("log")
+        if what == "stars":
+            axis.invert_yaxis()
+        axis.margins(x=0.18)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set(xlabel="seconds to fit", ylabel="RMSE" if what == "stars" else "NDCG@100")
+        axis.set_title(f"{what}, ML-1M: better is up, quicker is left")
+    figure.savefig(tables.RESULTS / "peers.png", dpi=100)
+
+
+def main(rows):
+    """Measure rows; what a library can't do is said and left out."""
+    (REPOSITORY / "runs").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=REPOSITORY / "runs", prefix="peers.") as folder:
+        data, split = exchanged(Path(folder))
+        for name in rows:
+            line = measure(name, Path(folder), data, split)
+            if line:
+                print(line, flush=True)
+                kept = [other for other in tables.read("peers.csv") if other["row"] != name]
+                order = list(ROWS)
+                tables.write("peers.csv", sorted([*kept, line], key=lambda line: order.index(line["row"])))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW")
+    parser.add_argument("--list", action="store_true", help="print the rows")
+    parser.add_argument("--table", action="store_true", help="write tables and plot from the result file")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.rows) - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; --list prints them")
+    if chosen.list:
+        for name, row in ROWS.items():
+            print(f"{name:26} {row.library} {row.model} {row.options}")
+    else:
+        if not chosen.table:
+            main(chosen.rows or ROWS)
+        tables.replace("peers", table())
+        plot()

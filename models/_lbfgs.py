@@ -2,8 +2,9 @@
 
 import numpy as np
 import scipy.optimize
-import tensorflow as tf
+from keras import ops, tree
 
+from models._gradients import differentiate
 from models._losses import masked_mse
 
 
@@ -18,21 +19,15 @@ def step(network, iterations):
         for weight, part in zip(weights, np.split(flat, cuts), strict=True):
             weight.assign(part.reshape(weight.shape).astype(np.float32))
 
-    @tf.function
-    def differentiate(given, judged):
-        with tf.GradientTape() as tape:
-            loss = masked_mse(judged, network(given, training=True))
-            loss = tf.add_n([loss, *network.losses])
-        gradients = tape.gradient(loss, [w.value for w in weights])
-        return loss, tf.concat([tf.reshape(g, [-1]) for g in gradients], axis=0)
+    differentiated = differentiate(network, weights, masked_mse)
 
     def minimise(given, judged):
-        given, judged = tf.nest.map_structure(tf.constant, (given, judged))
+        given, judged = tree.map_structure(ops.convert_to_tensor, (given, judged))
 
         def objective(flat):
             assign(flat)
-            loss, gradient = differentiate(given, judged)
-            return float(loss), gradient.numpy().astype(np.float64)
+            loss, gradients = differentiated(given, judged)
+            return float(loss), np.concatenate([np.ravel(one) for one in gradients]).astype(np.float64)
 
         start = np.concatenate([np.ravel(w) for w in weights]).astype(np.float64)
         options = {"maxiter": iterations, "maxcor": 10, "ftol": 0, "gtol": 0}

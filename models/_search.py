@@ -77,21 +77,23 @@ class Objective:
             raise KeyboardInterrupt
         if training.failed:
             self._give_up(trial, training.failed)
-        return self._judge(model, trial)
+        value = self.value(model)
+        trial.set_user_attr("figure", round(value, 5))
+        return value
 
     def _give_up(self, trial, why):
         trial.set_user_attr("why", why)
         raise optuna.TrialPruned(why)
 
-    def _judge(self, model, trial):
-        validation, scale, value = self.split.validation, self.data.ratings.scale, 0.0
-        if "ndcg@100" in self.figure:
-            value = evaluation.ranking_metrics(model.score, validation)["ndcg@100"].value
-        if "rmse" in self.figure:
-            rmse = evaluation.rating_metrics(model.predict, validation, scale)["rmse"].value
-            value = value - rmse / (self.data.ratings.like / LIKE) if self.higher else rmse
-        trial.set_user_attr("figure", round(float(value), 5))
-        return float(value)
+    def value(self, model):
+        """The figure of a trained model."""
+        validation, scale, ndcg = self.split.validation, self.data.ratings.scale, 0.0
+        if self.higher:
+            ndcg = evaluation.ranking_metrics(model.score, validation)["ndcg@100"].value
+        if "rmse" not in self.figure:
+            return float(ndcg)
+        rmse = float(evaluation.rating_metrics(model.predict, validation, scale)["rmse"].value)
+        return float(ndcg) - rmse / (self.data.ratings.like / LIKE) if self.higher else rmse
 
 
 def options_of(name, config, values):

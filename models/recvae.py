@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from models import _likes
+from models._gradients import compiled, differentiate
 from models._losses import multinomial
 from utils.options import Sizes
 from utils.tuned import Among, Between, tuned
@@ -140,21 +141,18 @@ class Model(_likes.LikesAutoencoder):
         return alternating
 
     def _step(self):
-        import tensorflow as tf
-
         optimizer = self.network.optimizer
         optimizer.build(self.network.trainable_variables)
-        rows, likes = (tf.TensorSpec((None, n)) for n in (self.network.input_shape[1], self.shape[1]))
 
         def updating(weights, network):
-            @tf.function(input_signature=[rows, likes])
+            differentiated = differentiate(network, weights, multinomial)
+
             def update(given, judged):
-                with tf.GradientTape() as tape:
-                    loss = tf.add_n([multinomial(judged, network(given, training=True)), *network.losses])
-                optimizer.apply(tape.gradient(loss, [w.value for w in weights]), weights)
+                loss, gradients = differentiated(given, judged)
+                optimizer.apply(gradients, weights)
                 return loss
 
-            return update
+            return compiled(update)
 
         updates = {
             "encoder": updating(self.posterior.trainable_variables, self.network),

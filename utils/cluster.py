@@ -43,6 +43,8 @@ def connected(address, n=1):
 
 def check(address):
     """Refuse to go on without Ray, or with an address where nobody listens: Ray itself would ask for minutes."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        raise UserError("several workers train by TensorFlow only: leave out --workers, or KERAS_BACKEND")
     if not find_spec("ray"):
         raise UserError("several workers take Ray: pip install -r requirements-scale.txt")
     if not address:

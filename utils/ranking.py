@@ -18,12 +18,11 @@ def top_k(scores, k):
     k = min(k, scores.shape[1])
     if k == 0:
         return np.empty((len(scores), 0), np.intp)
-    # what reaches the k-th best score is a candidate; where ties reach it too, there may be more than k of them
-    threshold = np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
-    ties = (scores >= threshold).sum(axis=1) > k
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    top.sort(axis=1)  # by index first, so that the stable sort below leaves ties in that order
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable"), 1)
-    for row in np.flatnonzero(ties):
-        top[row] = np.argsort(-scores[row], kind="stable")[:k]
-    return top
+    # what reaches the k-th best score; where ties reach it, too, or scores are no numbers, these are not k
+    reaches = scores >= np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
+    unlike = np.count_nonzero(reaches, axis=1) != k
+    reaches[unlike] = False
+    top = np.empty((len(scores), k), np.intp)
+    top[~unlike] = (np.flatnonzero(reaches) % scores.shape[1]).reshape(-1, k)  # by index: the sort leaves ties so
+    top[unlike] = np.argsort(-scores[unlike], axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable"), 1)

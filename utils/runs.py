@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -308,7 +309,7 @@ def every():
 
 
 def versions():
-    """{library: version} of what figures may depend on."""
+    """{library: version} of what figures may depend on, with Keras's backend where it is in use."""
     found = {}
     for name in (
         "tensorflow",
@@ -324,6 +325,8 @@ def versions():
     ):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
+    if "keras" in sys.modules:
+        found["backend"] = sys.modules["keras"].backend.backend()
     return found
 
 

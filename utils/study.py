@@ -1,6 +1,7 @@
 """A search for options as Optuna keeps it: an SQLite file that any number of processes add trials to, and what is
 written of it for people: trials.csv, search.png, best.json, which `train.py --config` takes."""
 
+import contextlib
 import csv
 import json
 import logging
@@ -20,10 +21,29 @@ FIRST = 5  # trials that are trained to their end before any is given up early, 
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def opened(folder, signature, higher, seed, start):
+@contextlib.contextmanager
+def _experimental():
+    """Where Optuna does not say which of its parts may still change: requirements.txt holds its version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def numbered(study, seed, objective):
+    """The objective with draws that depend on the trial's number and what is known by then: processes that share a
+    study, and those that go on with one, draw what none has drawn."""
+
+    def drawing(trial):
+        with _experimental():
+            study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+        return objective(trial)
+
+    return drawing
+
+
+def opened(folder, signature, higher, start):
     """The study kept in `folder`, or a new one there that begins with the options `start`.
 
     signature: what is searched for what, plain values; a study of anything else is refused. higher: whether a higher
@@ -34,12 +54,13 @@ def opened(folder, signature, higher, seed, start):
         raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path.resolve()}",
-            engine_kwargs={"connect_args": {"timeout": 100}},  # while another process writes
-            heartbeat_interval=ALIVE,
-            grace_period=4 * ALIVE,
-        )
+        with _experimental():
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{path.resolve()}",
+                engine_kwargs={"connect_args": {"timeout": 100}},  # while another process writes
+                heartbeat_interval=ALIVE,
+                grace_period=4 * ALIVE,
+            )
         study = optuna.create_study(
             storage=storage,
             study_name=NAME,
@@ -50,8 +71,6 @@ def opened(folder, signature, higher, seed, start):
         if not study.trials:
             study.set_user_attr("signature", signature)
             study.enqueue_trial(start)
-        # processes that share a study, and those that go on with one, must not draw what was drawn before
-        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), multivariate=True, constant_liar=True)
         kept = study.user_attrs.get("signature")
     except (OSError, sqlalchemy.exc.SQLAlchemyError, AssertionError) as error:
         why = getattr(error, "strerror", None) or str(getattr(error, "orig", "")) or "it is damaged"

@@ -1,0 +1,38 @@
+"""Cornac: VAECF and RecVAE, variational autoencoders of likes, on torch."""
+
+import time
+
+import cornac
+import numpy as np
+
+
+def fit(model, options, data):
+    """See `run.py`. Cornac's RecVAE judges all users on what it is trained on after each epoch, which is no part of
+    training and is left out."""
+    from cornac import eval_methods
+
+    eval_methods.ranking_eval = lambda **_: ([0.0], None)
+    liked = data.likes.tocoo()
+    rows = list(zip(liked.row.tolist(), liked.col.tolist(), liked.data.tolist(), strict=True))
+    known = cornac.data.Dataset.from_uir(rows, seed=0)
+    fitted = getattr(cornac.models, model)(seed=0, use_gpu=False, **options)
+    start = time.perf_counter()
+    fitted.fit(known)
+    return (fitted, known), (time.perf_counter() - start) / fitted.n_epochs
+
+
+def rank(fitted, data, k):
+    """See `run.py`."""
+    model, known = fitted
+    users = [user for user in range(data.shape[0]) if user in known.uid_map]  # who liked nothing is no user of Cornac's
+    return [model.recommend(user, k=k, remove_seen=True, train_set=known) for user in users]
+
+
+def score(fitted, data):
+    """See `run.py`."""
+    model, known = fitted
+    found = np.full(data.shape, -np.inf, np.float32)
+    columns = np.fromiter(known.iid_map, int)  # in the order of Cornac's own indices
+    for user, index in known.uid_map.items():
+        found[user, columns] = model.score(index)
+    return found

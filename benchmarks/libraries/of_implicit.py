@@ -1,0 +1,21 @@
+"""implicit: alternating least squares for likes."""
+
+import implicit.als
+import numpy as np
+
+
+def fit(model, options, data):
+    """See `run.py`."""
+    fitted = getattr(implicit.als, model)(random_state=0, use_gpu=False, **options)
+    fitted.fit(data.likes, show_progress=False)
+    return fitted, None
+
+
+def rank(fitted, data, k):
+    """See `run.py`."""
+    return fitted.recommend(np.arange(data.shape[0]), data.likes, N=k, filter_already_liked_items=True)[0]
+
+
+def score(fitted, _data):
+    """See `run.py`."""
+    return fitted.user_factors @ fitted.item_factors.T

@@ -1,0 +1,50 @@
+"""Reelspace itself, as train.py trains: epochs chosen on the validation ratings, and again on all that is known."""
+
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+BLOCK = 512
+
+
+def fit(model, options, data):
+    """See `run.py`. options: {"command": the words behind the model}."""
+    import train
+    from utils.training import Training
+
+    name, chosen, config = train.parse([model, *options["command"].split()])
+    dataset, split = train.read(chosen)
+    fitted = train.build(name, config, dataset, chosen.holding.seed)
+    fitted.fit(split.train, split.validation, Training())
+    history = fitted.refit(split.refit, Training()) or []
+    fitted.remember(split.known)
+    epoch = statistics.median(row["seconds"] for row in history) if history else None
+    return (fitted, split.known), epoch
+
+
+def rate(fitted, _data, users, movies):
+    """See `run.py`."""
+    model, known = fitted
+    return model.predict(known, users, movies)
+
+
+def _blocks(fitted):
+    model, known = fitted
+    for start in range(0, known.shape[0], BLOCK):
+        users = np.arange(start, min(start + BLOCK, known.shape[0]))
+        yield known[users], model.score(known[users], users)
+
+
+def rank(fitted, _data, k):
+    """See `run.py`."""
+    from utils import ranking
+
+    return [ranking.top_k(ranking.hide_seen(scores, given), k) for given, scores in _blocks(fitted)]
+
+
+def score(fitted, _data):
+    """See `run.py`."""
+    return np.concatenate([scores for _, scores in _blocks(fitted)])

@@ -1,0 +1,71 @@
+"""Train one model of one library on a split from `peers.py`, in the library's own environment, and time it.
+
+python run.py stars|likes LIBRARY MODEL OPTIONS DATA.npz OUT.npy      prints its line as JSON, last on standard output
+
+Only numpy and scipy are needed beside the library. A library is a module of_LIBRARY here with
+
+    fit(model, options, data) -> (fitted, seconds of an epoch or None); options are keyword arguments
+    rate(fitted, data, users, movies) -> stars of the pairs                     for the task stars
+    rank(fitted, data, k) -> the k best unseen movies of every user, in the library's own quickest way; it is timed
+    score(fitted, data) -> float32 (users, movies), by which it is judged       both for the task likes
+
+`data` holds what is known: user, movie, rating and validation (whether a rating is one), parallel arrays; shape; scale;
+`likes`, a CSR matrix of 1 for what is known and liked; and the pairs of the test, without their stars."""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import numpy as np
+import scipy.sparse as sp
+
+PACKAGES = {"surprise": "scikit-surprise", "reelspace": "tensorflow"}
+K = 100
+
+
+def loaded(path):
+    """The split that `peers.py` wrote."""
+    with np.load(path) as file:
+        data = SimpleNamespace(**{name: file[name] for name in file.files})
+    data.shape, data.scale, data.path = tuple(map(int, data.shape)), tuple(map(float, data.scale)), path
+    liked = data.rating > data.like
+    cells = (data.user[liked], data.movie[liked])
+    data.likes = sp.csr_matrix((np.ones(liked.sum(), np.float32), cells), shape=data.shape)
+    return data
+
+
+def timed(call, *arguments):
+    """(what a call returns, seconds)."""
+    start = time.perf_counter()
+    found = call(*arguments)
+    return found, round(time.perf_counter() - start, 2)
+
+
+def main(task, name, model, options, path, out):
+    """See the module."""
+    library, data = importlib.import_module(f"of_{name}"), loaded(path)
+    np.random.seed(0)
+    (fitted, epoch), seconds = timed(library.fit, model, json.loads(options), data)
+    if task == "stars":
+        found, answering = timed(library.rate, fitted, data, data.test_user, data.test_movie)
+    else:
+        times = [timed(library.rank, fitted, data, K)[1] for _ in range(3 if seconds < 600 else 1)]
+        answering = min(times)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before all scores are kept
+    if task == "likes":
+        found = library.score(fitted, data)
+    np.save(out, np.asarray(found, np.float32))
+    line = {"fit_seconds": seconds, "epoch_seconds": "" if epoch is None else round(epoch, 3)}
+    line |= {"answer_seconds": answering, "peak_mb": peak, "version": version(PACKAGES.get(name, name))}
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # RecBole reads these, too
+    main(*arguments)

@@ -1,0 +1,276 @@
+"""A search for options: what is tried, what is found, that it goes on, and that the test is not read."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import optuna
+import pytest
+from conftest import REPOSITORY, eagerly, write_checkerboard
+
+import models
+import train
+import tune
+from models import _command
+from models._search import Objective, OutOfTimeError
+from utils import splits, tuned
+from utils.errors import UserError
+from utils.ratings import likes
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "board"
+    write_checkerboard(folder)
+    return folder
+
+
+def trials(folder):
+    """The lines of trials.csv in the order of the trials."""
+    with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
+        return sorted(csv.DictReader(file), key=lambda line: int(line["trial"]))
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_what_is_searched_holds_the_default_and_can_be_typed(name):
+    config = models.module(name).Config
+    for option, space in tuned.spaces(config).items():
+        default = getattr(config(), option)
+        assert space.holds(default), f"{option} {default}"
+        values = space.values.values() if isinstance(space, tuned.Among) else (space.low, space.high)
+        for value in values:
+            if (option, value) == ("dropout", 0.0) or (option, value) == ("target", "hidden"):
+                continue  # which do not go together, and are given up
+            typed = tuned.typed({option: value})
+            assert getattr(train.parse([name, *typed])[2], option) == value, typed
+
+
+def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
+    study = optuna.create_study()
+    spaces = {
+        "whole": tuned.Between(2, 9),
+        "log": tuned.Between(1e-6, 1e-2, log=True),
+        "sizes": tuned.Among((5,), (7, 3)),
+        "on": tuned.Among(True, False),
+    }
+    seen = []
+
+    def drawn(trial):
+        seen.append({name: space.draw(trial, name) for name, space in spaces.items()})
+        return 0
+
+    study.optimize(drawn, n_trials=40)
+    assert {one["whole"] for one in seen} <= set(range(2, 10))
+    assert len({one["whole"] for one in seen}) > 4
+    assert {one["sizes"] for one in seen} == {(5,), (7, 3)}
+    assert {one["on"] for one in seen} == {True, False}
+    assert all(1e-6 <= one["log"] <= 1e-2 and one["log"] == float(f"{one['log']:.3g}") for one in seen)
+    assert np.median([one["log"] for one in seen]) < 1e-3  # small ones as often as large ones
+    again = {name: space.draw(study.trials[7], name) for name, space in spaces.items()}
+    assert again == seen[7]
+
+
+def test_the_best_options_have_the_best_figure_and_train_takes_them(board, tmp_path, capsys, monkeypatch, painted):
+    monkeypatch.chdir(tmp_path)
+    folder = tune.main(["ease", "--data", str(board), "--trials", "7", "--validation-share", "0.2"])
+    said, lines = capsys.readouterr().out, trials(folder)
+    assert folder == tmp_path.__class__("runs/tune/board-random-ease-s0")
+    assert (folder / "search.png").stat().st_size > 9999
+    assert len(lines) == 7
+    assert (lines[0]["l2"], lines[0]["dropout"]) == tuned_defaults("ease", "l2", "dropout")
+    best = json.loads((folder / "best.json").read_text())
+    assert best["found"]["value"] == max(float(line["figure"]) for line in lines)
+    assert best["found"]["defaults"] == float(lines[0]["figure"])
+    assert str(folder / "best.json") in said
+
+    run = train.main(["--config", str(folder / "best.json"), "--data", str(board), "--validation-share", "0.2"])
+    options = json.loads((run / "config.json").read_text())["options"]
+    assert options["l2"] == best["options"].get("l2", float(lines[0]["l2"]))
+    assert best["found"]["value"] == pytest.approx(literal_ndcg(board, best["options"]), abs=1e-5)
+
+
+def tuned_defaults(name, *options):
+    return tuple(tuned.as_text(getattr(models.module(name).Config(), option)) for option in options)
+
+
+def literal_ndcg(board, options):
+    """NDCG@100 of EASE on the validation likes, user by user."""
+    words = ["ease", "--data", str(board), "--validation-share", "0.2", *tuned.typed(options)]
+    name, chosen, config = train.parse(words)
+    data, split = train.read(chosen)
+    model = train.build(name, config, data, 0)
+    model.refit(split.train)
+    found, given, hidden = [], split.validation.given.toarray(), likes(split.validation.hidden, 3.5).toarray()
+    scores = model.score(split.validation.given)
+    for user in range(len(hidden)):
+        if hidden[user].any():
+            open_ = [movie for movie in range(hidden.shape[1]) if not given[user, movie]]
+            order = sorted(open_, key=lambda movie: (-scores[user, movie], movie))[:100]
+            gain = sum(1 / np.log2(place + 2) for place, movie in enumerate(order) if hidden[user, movie])
+            found.append(gain / sum(1 / np.log2(place + 2) for place in range(int(hidden[user].sum()))))
+    return np.mean(found)
+
+
+def test_a_search_goes_on_where_it_was(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one")]
+    tune.main([*command, "--trials", "3"])
+    first = trials(tmp_path / "one")
+    tune.main([*command, "--trials", "5"])
+    lines = trials(tmp_path / "one")
+    assert lines[:3] == first
+    assert len(lines) == 5
+    assert len({(line["user_damping"], line["movie_damping"]) for line in lines}) == 5  # nothing is drawn again
+    tune.main([*command, "--trials", "5"])
+    assert trials(tmp_path / "one") == lines
+
+
+def test_processes_share_a_search(board, tmp_path):
+    script = [
+        sys.executable,
+        REPOSITORY / "tune.py",
+        "bias",
+        "--data",
+        board,
+        "--out",
+        tmp_path / "one",
+        "--trials",
+        "12",
+    ]
+    at_once = [subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in at_once]
+    assert [process.returncode for process in at_once] == [0, 0], said
+    lines = trials(tmp_path / "one")
+    assert 12 <= len(lines) <= 13  # both may have begun the last
+    assert len({(line["user_damping"], line["movie_damping"]) for line in lines[:10]}) == 10
+
+
+def test_the_test_is_never_read(board, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits.Split, "test", property(lambda _: pytest.fail("the test was read")))
+    monkeypatch.setattr(splits.Split, "refit", property(lambda _: pytest.fail("validation was trained on")))
+    with eagerly():
+        tune.main(["autorec", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "2", "--epochs", "2"])
+    assert len(trials(tmp_path / "one")) == 2
+
+
+class Told:
+    """An Optuna trial that takes the defaults and is given up after some epochs."""
+
+    number = 1
+
+    def __init__(self, epochs):
+        self.epochs, self.reported, self.noted = epochs, [], {}
+
+    def report(self, value, step):
+        self.reported.append((step, value))
+
+    def should_prune(self):
+        return len(self.reported) >= self.epochs
+
+    def set_user_attr(self, name, value):
+        self.noted[name] = value
+
+
+def objective(board, *words):
+    name, chosen, config = train.parse([*words, "--data", str(board), "--validation-share", "0.2"])
+    data, split = train.read(chosen)
+    return Objective(name, config, {}, data, split, 0)
+
+
+def test_a_trial_is_given_up_between_epochs_and_not_beyond_the_time(board):
+    search = objective(board, "multdae", "--epochs", "9", "--hidden", "4")
+    assert (search.figure, search.higher) == ("ndcg@100", True)
+    trial = Told(epochs=3)
+    with eagerly(), pytest.raises(optuna.TrialPruned):
+        search(trial)
+    assert [step for step, _ in trial.reported] == [1, 2, 3]
+    assert trial.noted["epochs"] == 3
+    assert trial.noted["why"] == "behind the median at epoch 3"
+    search.deadline = time.perf_counter()
+    with eagerly(), pytest.raises(OutOfTimeError):
+        search(Told(epochs=99))
+
+
+@pytest.mark.parametrize(
+    ("words", "figure"),
+    [("bias", "rmse"), ("ease", "ndcg@100"), ("joint", "ndcg@100 - rmse"), ("joint --protocol strong", "ndcg@100")],
+)
+def test_a_model_is_judged_by_what_it_is_for(board, words, figure):
+    assert objective(board, *words.split()).figure == figure
+
+
+def test_options_that_do_not_go_together_are_given_up(board):
+    search = objective(board, "autorec")
+    search.spaces = {"dropout": tuned.Among(0.0), "target": tuned.Among("hidden")}
+    trial = optuna.trial.FixedTrial({"dropout": "0", "target": "hidden"}, number=1)
+    with pytest.raises(optuna.TrialPruned, match="nothing would be hidden"):
+        search(trial)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("popularity", "popularity has no options to search for: there is nothing"),
+        ("ease --l2 3 --dropout=0.5", "ease has no options to search for: all of them are given"),
+        ("", "which model?"),
+        ("ease --trials 0", "trials must be 1 or more"),
+        ("ease --minutes nan", "minutes must be above 0"),
+        ("autorec --rows movies --protocol strong", "knows only those it is trained on"),
+        ("bias --protocol leave-one-out --data BOARD2 --out OTHER", "holds no search; give another --out"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(board, tmp_path, words, said):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("mine")
+    argv = [word.replace("OTHER", str(tmp_path / "other")).replace("BOARD2", str(board)) for word in words.split()]
+    argv += ["--data", str(board)] if words and "--data" not in argv else []
+    with pytest.raises(UserError, match=said):
+        tune.main(argv)
+    assert (tmp_path / "other" / "mine.txt").read_text() == "mine"
+
+
+def test_another_search_or_a_damaged_one_is_not_gone_on_with(board, tmp_path):
+    out = ["--out", str(tmp_path / "one"), "--trials", "1"]
+    tune.main(["bias", "--data", str(board), *out])
+    with pytest.raises(UserError, match="with other split; give another --out"):
+        tune.main(["bias", "--data", str(board), "--seed", "1", *out])
+    with pytest.raises(UserError, match="other model"):
+        tune.main(["itemknn", "--data", str(board), *out])
+    (tmp_path / "one" / "study.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="give another --out"):
+        tune.main(["bias", "--data", str(board), *out])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "not what tune.py writes"),
+        ('{"model": "ease"}', "not what tune.py writes"),
+        ('{"model": "eas", "options": {}}', "did you mean ease"),
+        ('{"model": "ease", "options": {"l3": 1}}', "ease has no option l3"),
+        ('{"model": "ease", "options": {"l2": "much"}}', "l2"),
+        ('{"model": "ease", "options": {"l2": [[]]}}', "l2"),
+        ('{"model": "ease", "options": {"l2": -1}}', "l2 above 0"),
+    ],
+)
+def test_a_config_that_is_none_is_refused(tmp_path, content, said):
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(UserError, match=said):
+        train.parse(["--config", str(tmp_path / "c.json")])
+
+
+def test_what_is_said_beside_a_config_comes_first(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"model": "multdae", "options": {"hidden": [30, 20], "signed": True, "l2": 1e-5}}))
+    name, _, config = train.parse([f"--config={path}"])
+    assert (name, config.hidden, config.signed) == ("multdae", (30, 20), True)
+    _, _, config = train.parse(["multdae", "--no-signed", "--hidden=7", "--config", str(path)])
+    assert (config.hidden, config.signed, config.l2) == ((7,), False, 1e-5)
+    with pytest.raises(UserError, match="--config is of multdae, not of ease"):
+        train.parse(["ease", "--config", str(path)])
+    with pytest.raises(UserError, match="can't be read"):
+        train.parse(["--config", str(tmp_path / "none.json")])
+    assert _command.given("batch_size", ["--batch-size=3"])
+    assert not _command.given("batch_size", ["--batch"])
