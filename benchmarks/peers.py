@@ -55,14 +55,15 @@ def ours(what, model, command=""):
     return Row(what, "reelspace", model, {"command": command})
 
 
-VAE = {"epochs": 60, "stopping_step": 10, "learning_rate": 0.001}
+QUICK = "--rows movies --hidden 100 --batch-size 256 --learning-rate 0.003 --l2 0.03 --dropout 0.3 --epochs 6"
+VAE = {"train_batch_size": 500, "stopping_step": 5}
 ROWS = {
     "surprise SVD": Row("stars", "surprise", "SVD"),
     "surprise SVD++": Row("stars", "surprise", "SVDpp", {"cache_ratings": True}),
     "lenskit ALS": Row("stars", "lenskit", "BiasedMFScorer", {"embedding_size": 64}),
     "lenskit item-kNN": Row("stars", "lenskit", "ItemKNNScorer", {"max_nbrs": 20}),
     "ours autorec": ours("stars", "autorec", "--rows movies --hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"),
-    "ours autorec quick": ours("stars", "autorec", "--rows movies --hidden 64 --batch-size 512 --epochs 12"),
+    "ours autorec quick": ours("stars", "autorec", QUICK),
     "ours bayesfm": ours("stars", "bayesfm"),
     "ours itemknn": ours("stars", "itemknn"),
     "irspack EASE": Row("likes", "irspack", "DenseSLIMRecommender", {"reg": 600}),
@@ -73,16 +74,16 @@ ROWS = {
     "implicit ALS": Row("likes", "implicit", "AlternatingLeastSquares", {"factors": 128, "regularization": 10.0}),
     "cornac VAECF": Row(
         "likes", "cornac", "VAECF",
-        {"k": 200, "autoencoder_structure": [600], "batch_size": 500, "beta": 0.2, "n_epochs": 100},
+        {"k": 200, "autoencoder_structure": [600], "batch_size": 500, "beta": 0.2, "n_epochs": 50},
     ),
-    "cornac RecVAE": Row("likes", "cornac", "RecVAE", {"batch_size": 500, "n_epochs": 50}),
+    "cornac RecVAE": Row("likes", "cornac", "RecVAE", {"batch_size": 500, "n_epochs": 15}),
     "lenskit implicit ALS": Row("likes", "lenskit", "ImplicitMFScorer", {"embedding_size": 128}),
     "lenskit item-kNN of likes": Row("likes", "lenskit", "ItemKNNScorer", {"max_nbrs": 100, "feedback": "implicit"}),
     "recbole MultiVAE": Row(
         "likes", "recbole", "MultiVAE",
-        {"train_batch_size": 500, "latent_dimension": 400, "total_anneal_steps": 2000, **VAE, "epochs": 100},
+        {**VAE, "latent_dimension": 400, "total_anneal_steps": 2000, "learning_rate": 0.001, "epochs": 60},
     ),
-    "recbole RecVAE": Row("likes", "recbole", "RecVAE", {**VAE, "train_batch_size": 500, "learning_rate": 0.0005}),
+    "recbole RecVAE": Row("likes", "recbole", "RecVAE", {**VAE, "learning_rate": 0.0005, "epochs": 15}),
     "ours ease": ours("likes", "ease", "--l2 600"),
     "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5"),
     "ours elsa": ours("likes", "elsa", "--patience 10"),
@@ -109,7 +110,7 @@ def python_of(library):
 
 
 def exchanged(folder):
-    """(`Dataset`, `Split`) of the benchmark; data.npz in the folder tells the libraries all but the stars of the test."""
+    """(`Dataset`, `Split`) of the benchmark. Libraries get data.npz in the folder: all but the stars of the test."""
     import train
     from utils.splits import Part
 

@@ -1,12 +1,16 @@
-"""How much of the machine's own speed an epoch of autorec gets: results/speed.csv.
+"""How much of the machine's own speed an epoch of autorec gets, results/speed.csv, and EASE, results/speed_ease.csv.
 
 python benchmarks/speed.py            a line for each batch size; bfloat16 where the processor has it
+python benchmarks/speed.py --ease     EASE alone
 
 The machine's rate is that of a 4000 x 4000 float32 product in TensorFlow. An epoch on ML-1M, movies as rows, 500
 hidden, does 10 x rows x columns x hidden operations: 4 forward and 6 back, since the input needs no gradient; nothing
 else (the centring, the loss, Adam, making the batches) counts as work, though it takes time. The second block of inputs
 would double the encoder's work, so it is left out; movies without a training rating are counted, though no batch holds
 them (ML-1M: 1 in 250). Both are the best of several, taken in turn in one process.
+
+EASE inverts a matrix of movies x movies by Cholesky: n**3 operations, beside the n**3 / 3 of a factorization alone,
+whose rate is the machine's. Counting which movies were liked together, a sparse product, does not count as work either.
 """
 
 import sys
@@ -62,7 +66,45 @@ def measure(batch_size, precision):
     }
 
 
+def ease():
+    """Take EASE, its two parts and the factorization in turn, the best of each; returns a line of the results."""
+    import numpy as np
+    from scipy.linalg import lapack
+
+    import train
+    from models.ease import gram, weights
+    from utils import runs
+
+    name, chosen, config = train.parse(["ease", "--l2", "600", "--dropout", "0", "--data", "ml-1m"])
+    data, split = train.read(chosen)
+    model, best = train.build(name, config, data, 0), {}
+
+    def timed(what, call, *arguments):
+        start = time.perf_counter()
+        found = call(*arguments)
+        best[what] = min(time.perf_counter() - start, best.get(what, np.inf))
+        return found
+
+    for _ in range(TIMES):
+        timed("fit", model.refit, split.refit)
+        n = len(model.inputs)
+        counts = timed("count", gram, model._given(split.refit)[:, model.inputs])
+        counted, penalty = counts.copy(), np.full(n, 600.0)
+        timed("solve", weights, counts, penalty, n)
+        counted[np.diag_indices(n)] += penalty
+        timed("factor", lambda: lapack.dpotrf(counted.T, lower=True, overwrite_a=True))  # noqa: B023
+    rate = {what: n**3 / (3 if what == "factor" else 1) / seconds / 1e9 for what, seconds in best.items()}
+    line = {"movies": n} | {f"{what}_seconds": round(seconds, 3) for what, seconds in best.items()}
+    line |= {"cholesky_gflops": round(rate["factor"]), "fit_ratio": round(rate["fit"] / rate["factor"], 3)}
+    return line | {"solve_ratio": round(rate["solve"] / rate["factor"], 3), "commit": runs.commit()}
+
+
 if __name__ == "__main__":
+    line = ease()
+    tables.write("speed_ease.csv", [line])
+    print(line)
+    if "--ease" in sys.argv:
+        sys.exit()
     rows = [measure(size, "float32") for size in (64, 256, 1024)]
     if has_bfloat16():
         rows.append(measure(1024, "bfloat16"))

@@ -1,30 +1,36 @@
 """The benchmarks: every row can be run, and the README's tables are those of the result files."""
 
 import shlex
+import sys
 
 import accuracy
 import bundled
 import coldstart
 import commands
 import elicitation
+import irspack_rows
 import lists
+import numpy as np
 import page
 import peers
 import published
 import pytest
 import tables
 import vectors
+from conftest import write_checkerboard
 
 import train
-from utils import runs, splits
+from utils import evaluation, runs, splits
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
 def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
     command, data, less = accuracy.ROWS[row]
     if command.startswith("irspack "):
-        name = peers.Irspack(command, 3.5).name
-        assert hasattr(peers.irspack, name) or name == "MultVAERecommender"  # which is there once JAX is installed
+        name = irspack_rows.Irspack(command, 3.5).name
+        assert (
+            hasattr(irspack_rows.irspack, name) or name == "MultVAERecommender"
+        )  # which is there once JAX is installed
         command = "popularity"
     name, chosen, _ = train.parse([*shlex.split(command), *data.split()])
     assert name == shlex.split(command)[0]
@@ -40,6 +46,7 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
         ("side", accuracy.side_table),
         ("ranking", accuracy.ranking_table),
         ("blends", accuracy.blend_table),
+        ("peers", peers.table),
     ],
 )
 def test_the_readme_shows_the_results_as_they_are(marker, table):
@@ -61,3 +68,35 @@ def test_ranges_of_cold_start_hold_each_rating_once(run_of):
     for model in ("blend", "bias", "itemknn"):
         for of in ("user", "movie"):
             assert sum(line["n"] for line in lines if (line["model"], line["of"]) == (model, of)) == n_test
+
+
+def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys):
+    write_checkerboard(tmp_path / "board")
+    monkeypatch.setattr(peers, "DATA", f"--data {tmp_path / 'board'} --protocol random --seed 0")
+    monkeypatch.setattr(peers, "python_of", lambda _: sys.executable)  # irspack is installed for the tests
+    data, split = peers.exchanged(tmp_path)
+    with np.load(tmp_path / "data.npz") as file:
+        assert not {"test_rating", "stars"} & set(file.files)
+        assert len(file["rating"]) == (split.part != splits.Part.TEST).sum()
+        assert len(file["test_user"]) == (split.part == splits.Part.TEST).sum()
+    found = {name: peers.measure(name, tmp_path, data, split) for name in ("irspack EASE", "ours ease", "ours itemknn")}
+    assert found["irspack EASE"]["ndcg@100"] == found["ours ease"]["ndcg@100"] > 0.2
+    assert found["ours ease"]["answer_seconds"] < 5
+    assert found["ours ease"]["peak_mb"] > 50
+
+    name, _, config = train.parse(["itemknn", *peers.DATA.split()])
+    model = train.build(name, config, data, 0)
+    model.refit(split.refit)
+    own = evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)["rmse"].value
+    assert found["ours itemknn"]["rmse"] == pytest.approx(own, abs=1e-5)
+    monkeypatch.setitem(peers.ROWS, "ours none", peers.ours("stars", "nothing"))
+    assert peers.measure("ours none", tmp_path, data, split) is None
+    assert "ours none: failed" in capsys.readouterr().out
+
+
+def test_every_row_beside_peers_can_be_run():
+    for name, row in peers.ROWS.items():
+        assert (peers.HERE / "libraries" / f"of_{row.library}.py").exists()
+        assert row.library == "reelspace" or row.library in peers.NEEDS
+        if row.library == "reelspace":
+            assert train.parse([row.model, *row.options["command"].split()])[0] == row.model, name

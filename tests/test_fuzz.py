@@ -13,6 +13,7 @@ import export
 import models
 import recommend
 import train
+import tune
 from utils import options, shards
 from utils.errors import UserError
 from utils.splits import PROTOCOLS
@@ -22,7 +23,7 @@ NASTY = ["", "-", "--", "=", "nan", "inf", "-1", "0", "1e999", "9" * 30, "٣", "
 NASTY += ["5,", ","]
 NASTY += ["[red]", "$(id)", "{}", "%s", "\n", "'", '"', "1-2-3", "true", "None"]
 KINDS = {"train.py": train.Options, "evaluate.py": evaluate.Options, "recommend.py": recommend.Options}
-KINDS |= {"export.py": export.Options, "shards": shards.Options}
+KINDS |= {"tune.py": tune.Options, "export.py": export.Options, "shards": shards.Options}
 
 
 def ended(call, *arguments):

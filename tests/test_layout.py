@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-SCRIPTS = {"train", "evaluate", "recommend", "export", "app"}
+SCRIPTS = {"train", "evaluate", "recommend", "tune", "export", "app"}
 FILES = sorted(p for place in ("*.py", "models/*.py", "utils/**/*.py") for p in REPOSITORY.glob(place))
 HEAVY = {"keras", "tensorflow", "sklearn"}
 

@@ -4,9 +4,10 @@ import time
 
 import cornac
 import numpy as np
+import torch  # noqa: F401  which Cornac imports when it trains
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`. Cornac's RecVAE judges all users on what it is trained on after each epoch, which is no part of
     training and is left out."""
     from cornac import eval_methods
@@ -15,10 +16,14 @@ def fit(model, options, data):
     liked = data.likes.tocoo()
     rows = list(zip(liked.row.tolist(), liked.col.tolist(), liked.data.tolist(), strict=True))
     known = cornac.data.Dataset.from_uir(rows, seed=0)
-    fitted = getattr(cornac.models, model)(seed=0, use_gpu=False, **options)
-    start = time.perf_counter()
-    fitted.fit(known)
-    return (fitted, known), (time.perf_counter() - start) / fitted.n_epochs
+    return getattr(cornac.models, model)(seed=0, use_gpu=False, **options), known
+
+
+def fit(prepared):
+    """See `run.py`."""
+    (model, known), start = prepared, time.perf_counter()
+    model.fit(known)
+    return (model, known), (time.perf_counter() - start) / model.n_epochs
 
 
 def rank(fitted, data, k):

@@ -4,11 +4,16 @@ import implicit.als
 import numpy as np
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`."""
-    fitted = getattr(implicit.als, model)(random_state=0, use_gpu=False, **options)
-    fitted.fit(data.likes, show_progress=False)
-    return fitted, None
+    return getattr(implicit.als, model)(random_state=0, use_gpu=False, **options), data.likes
+
+
+def fit(prepared):
+    """See `run.py`."""
+    model, likes = prepared
+    model.fit(likes, show_progress=False)
+    return model, None
 
 
 def rank(fitted, data, k):

@@ -5,9 +5,14 @@ import numpy as np
 from irspack.utils import IDMapper
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`."""
-    return getattr(irspack, model)(data.likes.astype(np.float64), **options).learn(), None
+    return getattr(irspack, model)(data.likes.astype(np.float64), **options)
+
+
+def fit(prepared):
+    """See `run.py`."""
+    return prepared.learn(), None
 
 
 def rank(fitted, data, k):

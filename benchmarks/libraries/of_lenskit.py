@@ -11,7 +11,7 @@ from lenskit.pipeline import predict_pipeline, topn_pipeline
 MODELS = {scorer.__name__: scorer for scorer in (BiasedMFScorer, ImplicitMFScorer, ItemKNNScorer)}
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`."""
     scorer = MODELS[model](**options)
     stars = model == "BiasedMFScorer" or (model == "ItemKNNScorer" and scorer.config.explicit)
@@ -22,8 +22,14 @@ def fit(model, options, data):
         table = {"user_id": liked.row, "item_id": liked.col}
     known = from_interactions_df(pd.DataFrame(table))
     fitted = predict_pipeline(scorer) if stars else topn_pipeline(scorer, n=100)
-    fitted.train(known)
-    return (fitted, known), None
+    return fitted, known
+
+
+def fit(prepared):
+    """See `run.py`."""
+    model, known = prepared
+    model.train(known)
+    return (model, known), None
 
 
 def rate(fitted, _data, users, movies):

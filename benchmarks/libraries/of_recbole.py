@@ -30,7 +30,7 @@ FIXED = {
 }
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`."""
     logging.disable(logging.WARNING)
     folder = Path(tempfile.mkdtemp())
@@ -48,6 +48,12 @@ def fit(model, options, data):
     train, valid, _ = data_preparation(config, known)
     network = get_model(model)(config, train.dataset).to("cpu")
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
+    return network, trainer, train, valid
+
+
+def fit(prepared):
+    """See `run.py`."""
+    network, trainer, train, valid = prepared
     times, epoch = [], trainer._train_epoch
 
     def timed(*arguments, **named):

@@ -10,14 +10,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 BLOCK = 512
 
 
-def fit(model, options, data):
+def prepare(model, options, _data):
     """See `run.py`. options: {"command": the words behind the model}."""
     import train
-    from utils.training import Training
 
     name, chosen, config = train.parse([model, *options["command"].split()])
     dataset, split = train.read(chosen)
-    fitted = train.build(name, config, dataset, chosen.holding.seed)
+    return train.build(name, config, dataset, chosen.holding.seed), split
+
+
+def fit(prepared):
+    """See `run.py`."""
+    from utils.training import Training
+
+    fitted, split = prepared
     fitted.fit(split.train, split.validation, Training())
     history = fitted.refit(split.refit, Training()) or []
     fitted.remember(split.known)

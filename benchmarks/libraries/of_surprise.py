@@ -4,13 +4,19 @@ import numpy as np
 import surprise
 
 
-def fit(model, options, data):
+def prepare(model, options, data):
     """See `run.py`."""
     rows = list(
         zip(data.user.tolist(), data.movie.tolist(), data.rating.tolist(), [None] * len(data.user), strict=True)
     )
     known = surprise.Dataset(surprise.Reader(rating_scale=data.scale)).construct_trainset(rows)
-    return getattr(surprise, model)(random_state=0, **options).fit(known), None
+    return getattr(surprise, model)(random_state=0, **options), known
+
+
+def fit(prepared):
+    """See `run.py`."""
+    model, known = prepared
+    return model.fit(known), None
 
 
 def rate(fitted, _data, users, movies):

@@ -4,7 +4,8 @@ python run.py stars|likes LIBRARY MODEL OPTIONS DATA.npz OUT.npy      prints its
 
 Only numpy and scipy are needed beside the library. A library is a module of_LIBRARY here with
 
-    fit(model, options, data) -> (fitted, seconds of an epoch or None); options are keyword arguments
+    prepare(model, options, data) -> prepared: imports, the library's own kind of data; options are keyword arguments
+    fit(prepared) -> (fitted, seconds of an epoch or None); it is timed
     rate(fitted, data, users, movies) -> stars of the pairs                     for the task stars
     rank(fitted, data, k) -> the k best unseen movies of every user, in the library's own quickest way; it is timed
     score(fitted, data) -> float32 (users, movies), by which it is judged       both for the task likes
@@ -50,7 +51,8 @@ def main(task, name, model, options, path, out):
     """See the module."""
     library, data = importlib.import_module(f"of_{name}"), loaded(path)
     np.random.seed(0)
-    (fitted, epoch), seconds = timed(library.fit, model, json.loads(options), data)
+    prepared = library.prepare(model, json.loads(options), data)
+    (fitted, epoch), seconds = timed(library.fit, prepared)
     if task == "stars":
         found, answering = timed(library.rate, fitted, data, data.test_user, data.test_movie)
     else:

@@ -1,0 +1,148 @@
+"""What tune.py finds for each model on the bundled data and on ML-1M, and whether it holds on other splits.
+
+python benchmarks/searches.py                        lists the searches and the command of each
+python benchmarks/searches.py SEARCH [SEARCH ...]    searches (or goes on): results/searches/*.csv, searches.csv
+python benchmarks/searches.py --again MODEL [...]    the defaults beside what was found, on the validation ratings of
+                                                     two other splits: searches_again.csv
+python benchmarks/searches.py --record SEARCH [...]  writes down searches that tune.py did into the folders of the list
+
+No test rating is read by any of it. One thread each (OMP_NUM_THREADS=1, TF_NUM_INTRAOP_THREADS=1), so that two can run
+side by side."""
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import tables
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+RECORDS = tables.RESULTS / "searches"
+FOLDERS = REPOSITORY / "runs" / "tune"
+BUNDLED, STARS = "--data ml-latest-small-2016", "--data ml-1m"
+LIKES = "--data ml-1m --protocol strong --held-out 600"
+TRIALS, SEEDS = 40, (1, 2)
+MINUTES = {  # of each model's searches on the bundled data and on ML-1M
+    "bias": (1, 1), "itemknn": (2, 2), "content": (2, 3), "ease": (1, 2), "elsa": (3, 4), "multdae": (4, 6),
+    "multvae": (4, 6), "cdae": (4, 5), "autorec": (4, 9), "joint": (7, 8), "recvae": (5, 8), "sparsefc": (5, 0),
+    "bayesfm": (5, 0), "deeprec": (5, 0), "glocalk": (6, 0),
+}  # fmt: skip
+OF_LIKES = ("ease", "elsa", "multdae", "multvae", "cdae", "joint", "recvae")  # judged by ranking for new users of ML-1M
+SEARCHES = {f"bundled/{model}": (model, BUNDLED, minutes) for model, (minutes, _) in MINUTES.items()} | {
+    f"ml-1m/{model}": (model, LIKES if model in OF_LIKES else STARS, minutes)
+    for model, (_, minutes) in MINUTES.items()
+    if minutes
+}
+
+
+def folder(search):
+    """Where a search is kept."""
+    return FOLDERS / search.replace("/", "-")
+
+
+def run(search):
+    """Search, or go on with it."""
+    import tune
+
+    model, data, minutes = SEARCHES[search]
+    tune.main([model, *data.split(), "--trials", str(TRIALS), "--minutes", str(minutes), "--out", str(folder(search))])
+
+
+def record(search):
+    """Keep the trials of a search, and a line of what it found."""
+    from utils import runs
+
+    model, data, minutes = SEARCHES[search]
+    found = json.loads((folder(search) / "best.json").read_text(encoding="utf-8"))
+    RECORDS.mkdir(exist_ok=True)
+    shutil.copyfile(folder(search) / "trials.csv", RECORDS / f"{search.replace('/', '-')}.csv")
+    facts, options = found["found"], found["options"]
+    line = {"search": search, "command": f"{model} {data} --trials {TRIALS} --minutes {minutes}"}
+    line |= {name: facts[name] for name in ("figure", "trials", "defaults", "value")}
+    line |= {"options": json.dumps(options), "importance": json.dumps(facts["importance"]), "commit": runs.commit()}
+    tables.update("searches.csv", [line], key="search")
+
+
+def again(model):
+    """Defaults and findings on splits that no search saw, by the same figure."""
+    import train
+    from models._search import Objective
+    from utils import runs, tuned
+    from utils.training import Training
+
+    found = {line["search"]: json.loads(line["options"]) for line in tables.read("searches.csv")}
+    asked = {"defaults": {}} | {search: options for search, options in found.items() if search.endswith(f"/{model}")}
+    lines = []
+    for on in asked:
+        if on == "defaults":
+            continue
+        for seed in SEEDS:
+            for name, options in asked.items():
+                if name != "defaults" and not options:
+                    continue  # the defaults are what was found
+                words = [model, *tuned.typed(options), *SEARCHES[on][1].split(), "--seed", str(seed)]
+                _, chosen, config = train.parse(words)
+                data, split = train.read(chosen)
+                objective = Objective(model, config, {}, data, split, seed)
+                objective.model.fit(split.train, split.validation, Training())
+                line = {
+                    "model": model,
+                    "options": name,
+                    "on": on.split("/")[0],
+                    "seed": seed,
+                    "figure": objective.figure,
+                }
+                lines.append(line | {"value": round(objective.value(objective.model), 5), "commit": runs.commit()})
+                print(lines[-1], flush=True)
+    tables.update("searches_again.csv", lines, key="model")
+
+
+def table():
+    """The table of docs/experiments.md: what was found, and what it is worth on other splits."""
+    elsewhere, shown = tables.read("searches_again.csv"), []
+    for line in tables.read("searches.csv"):
+        data, model = line["search"].split("/")
+        options = shlex.join(_typed(json.loads(line["options"])))
+        mattered = json.loads(line["importance"])
+        own = [of for of in elsewhere if (of["model"], of["on"]) == (model, data)]
+        gains = []
+        for seed in {of["seed"] for of in own}:
+            value = {of["options"]: float(of["value"]) for of in own if of["seed"] == seed}
+            if line["search"] in value:
+                gains.append(value[line["search"]] - value["defaults"])
+        gain = f"{sum(gains) / len(gains):+.4f} ({min(gains):+.4f}, {max(gains):+.4f})" if gains else ""
+        most = ", ".join(f"{name} {share:.0%}" for name, share in list(mattered.items())[:2])
+        row = {"model": f"`{model}`", "data": data, "figure": line["figure"], "trials": line["trials"]}
+        row |= {"defaults": f"{float(line['defaults']):.4f}", "best": f"{float(line['value']):.4f}", "gain": gain}
+        shown.append(row | {"options": f"`{options}`" if options else "the defaults", "most": most.replace("_", "-")})
+    columns = {"model": "model", "data": "data", "figure": "figure", "options": "best options", "most": "what mattered"}
+    columns |= {"trials": "trials", "defaults": "defaults", "best": "best", "gain": "best less defaults, elsewhere"}
+    return tables.markdown(sorted(shown, key=lambda row: row["model"]), columns, left=5)
+
+
+def _typed(options):
+    from utils import tuned
+
+    return tuned.typed(options)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("searches", nargs="*", metavar="SEARCH")
+    parser.add_argument("--again", nargs="+", choices=list(MINUTES), metavar="MODEL")
+    parser.add_argument("--record", action="store_true", help="write down what is in the folders of the searches")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.searches) - set(SEARCHES):
+        parser.error(f"no such search: {', '.join(sorted(unknown))}")
+    for model in chosen.again or ():
+        again(model)
+    for search in chosen.searches:
+        if not chosen.record:
+            run(search)
+        record(search)
+    if not chosen.searches and not chosen.again:
+        for search, (model, data, minutes) in SEARCHES.items():
+            print(f"{search:18} python tune.py {model} {data} --trials {TRIALS} --minutes {minutes}")
