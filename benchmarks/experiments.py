@@ -1,6 +1,6 @@
 """The tables and the picture of docs/experiments.md, from the result files.
 
-python benchmarks/experiments.py        after the rows were measured, as python benchmarks/accuracy.py "stars/--hidden 8"
+python benchmarks/experiments.py        after rows were measured, as python benchmarks/accuracy.py "stars/--hidden 8"
 """
 
 import statistics

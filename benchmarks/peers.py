@@ -84,7 +84,7 @@ ROWS = {
         {**VAE, "latent_dimension": 400, "total_anneal_steps": 2000, "learning_rate": 0.001, "epochs": 60},
     ),
     "recbole RecVAE": Row("likes", "recbole", "RecVAE", {**VAE, "learning_rate": 0.0005, "epochs": 15}),
-    "ours ease": ours("likes", "ease", "--l2 600"),
+    "ours ease": ours("likes", "ease", "--l2 600 --dropout 0"),
     "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5"),
     "ours elsa": ours("likes", "elsa", "--patience 10"),
     "ours multdae": ours("likes", "multdae"),

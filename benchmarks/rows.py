@@ -56,7 +56,7 @@ VAE = "dim_z=200 enc_hidden_dims=600 train_epochs=60"
 RANKING = {
     "strong/popularity": ("popularity", STRONG, None),
     "strong/itemknn": ("itemknn", STRONG, None),
-    "strong/ease": ("ease --l2 600", STRONG, None),
+    "strong/ease": ("ease --l2 600 --dropout 0", STRONG, None),
     "strong/elsa": ("elsa --patience 10", STRONG, "strong/ease"),
     "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
@@ -69,7 +69,7 @@ RANKING = {
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
     "strong/irspack-multvae": (f"irspack MultVAERecommender {VAE}", STRONG, "strong/multvae"),
     "strong-ratings/edlae": (f"ease {EDLAE} --no-signed", MIXED, None),
-    "strong-ratings/ease-signed": ("ease --signed --l2 1000", MIXED, None),
+    "strong-ratings/ease-signed": ("ease --signed --l2 1000 --dropout 0", MIXED, None),
     "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
     "strong-ratings/elsa": ("elsa --patience 10", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),

@@ -25,9 +25,9 @@ SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but roun
 class Config:
     """Options of `ease`."""
 
-    l2: float = tuned(300.0, Between(20.0, 3000.0, log=True))
+    l2: float = tuned(80.0, Between(20.0, 3000.0, log=True))
     """penalty on the weights; more users want a higher one"""
-    dropout: float = tuned(0.0, Between(0.0, 0.8))
+    dropout: float = tuned(0.52, Between(0.0, 0.8))
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""

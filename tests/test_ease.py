@@ -57,7 +57,7 @@ def test_impossible_options_are_refused(options):
 def test_a_penalty_too_small_to_tell_movies_apart_is_refused(users):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
     matrix = sp.hstack([matrix, matrix], format="csr")
-    model = models.build("ease", matrix.shape, ease.Config(l2=1e-300))
+    model = models.build("ease", matrix.shape, ease.Config(l2=1e-300, dropout=0.0))
     with pytest.raises(UserError, match="l2 1e-300 is too small"):
         model.refit(matrix)
 

@@ -5,6 +5,8 @@ import contextlib
 import csv
 import json
 import logging
+import random
+import time
 import warnings
 
 import optuna
@@ -31,6 +33,25 @@ def _experimental():
         yield
 
 
+def _storage(path):
+    """The SQLite file, made where there is none. Processes that begin at once make it at once: one of them fails."""
+    for _ in range(9):
+        with contextlib.suppress(sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
+            return _connected(path)
+        time.sleep(random.uniform(0.2, 1))
+    return _connected(path)
+
+
+def _connected(path):
+    with _experimental():
+        return optuna.storages.RDBStorage(
+            f"sqlite:///{path.resolve()}",
+            engine_kwargs={"connect_args": {"timeout": 100}},  # while another process writes
+            heartbeat_interval=ALIVE,
+            grace_period=4 * ALIVE,
+        )
+
+
 def numbered(study, seed, objective):
     """The objective with draws that depend on the trial's number and what is known by then: processes that share a
     study, and those that go on with one, draw what none has drawn."""
@@ -54,13 +75,7 @@ def opened(folder, signature, higher, start):
         raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _experimental():
-            storage = optuna.storages.RDBStorage(
-                f"sqlite:///{path.resolve()}",
-                engine_kwargs={"connect_args": {"timeout": 100}},  # while another process writes
-                heartbeat_interval=ALIVE,
-                grace_period=4 * ALIVE,
-            )
+        storage = _storage(path)
         study = optuna.create_study(
             storage=storage,
             study_name=NAME,
@@ -70,7 +85,7 @@ def opened(folder, signature, higher, start):
         )
         if not study.trials:
             study.set_user_attr("signature", signature)
-            study.enqueue_trial(start)
+            study.enqueue_trial(start, skip_if_exists=True)
         kept = study.user_attrs.get("signature")
     except (OSError, sqlalchemy.exc.SQLAlchemyError, AssertionError) as error:
         why = getattr(error, "strerror", None) or str(getattr(error, "orig", "")) or "it is damaged"
