@@ -1,5 +1,6 @@
 """The benchmarks: every row can be run, and the README's tables are those of the result files."""
 
+import json
 import shlex
 import sys
 
@@ -8,6 +9,7 @@ import bundled
 import coldstart
 import commands
 import elicitation
+import experiments
 import irspack_rows
 import lists
 import numpy as np
@@ -15,12 +17,13 @@ import page
 import peers
 import published
 import pytest
+import searches
 import tables
 import vectors
 from conftest import write_checkerboard
 
 import train
-from utils import evaluation, runs, splits
+from utils import evaluation, runs, splits, tuned
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
@@ -56,6 +59,21 @@ def test_the_readme_shows_the_results_as_they_are(marker, table):
 @pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page], ids=lambda script: script.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
+
+
+@pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])
+def test_the_page_of_experiments_shows_them_as_they_are(marker):
+    assert tables.shown(marker, experiments.PAGE) == experiments.parts()[marker]
+
+
+def test_every_search_kept_all_its_trials():
+    for line in tables.read("searches.csv"):
+        trials = tables.read(f"searches/{line['search'].replace('/', '-')}.csv")
+        complete = [float(trial["figure"]) for trial in trials if trial["state"] == "complete"]
+        best = min(complete) if line["figure"] == "rmse" else max(complete)
+        assert (len(trials), best) == (int(line["trials"]), float(line["value"])), line["search"]
+        model, *_ = searches.SEARCHES[line["search"]]
+        assert train.parse([model, *tuned.typed(json.loads(line["options"]))])[0] == model
 
 
 def test_the_page_of_published_figures_is_the_one_of_the_files():
