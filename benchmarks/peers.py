@@ -171,7 +171,7 @@ def measure(name, folder, data, split):
     if done.returncode:
         print(f"{name}: failed with {done.returncode}; its reason is above")
         return None
-    times = json.loads(done.stdout.strip().splitlines()[-1])
+    times = json.loads(done.stdout[done.stdout.rindex('{"fit_seconds"') :])  # behind some progress bar
     said = (
         options.get("command")
         if row.library == "reelspace"

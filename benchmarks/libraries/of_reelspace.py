@@ -12,6 +12,8 @@ BLOCK = 512
 
 def prepare(model, options, _data):
     """See `run.py`. options: {"command": the words behind the model}."""
+    import scipy.linalg  # noqa: F401  which is no part of fitting
+
     import train
 
     name, chosen, config = train.parse([model, *options["command"].split()])
@@ -21,10 +23,12 @@ def prepare(model, options, _data):
 
 def fit(prepared):
     """See `run.py`."""
+    from models._base import ClosedForm
     from utils.training import Training
 
     fitted, split = prepared
-    fitted.fit(split.train, split.validation, Training())
+    if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation
+        fitted.fit(split.train, split.validation, Training())
     history = fitted.refit(split.refit, Training()) or []
     fitted.remember(split.known)
     epoch = statistics.median(row["seconds"] for row in history) if history else None
