@@ -25,7 +25,19 @@ ARCHITECTURES = {
     ),
     "ranking": tuple(
         f"strong/{name}"
-        for name in ("popularity", "itemknn", "multvae", "multdae", "ease", "edlae", "recvae", "elsa", "joint")
+        for name in (
+            "popularity",
+            "itemknn",
+            "multvae",
+            "multvae-tuned",
+            "multdae",
+            "multdae-logistic",
+            "ease",
+            "edlae",
+            "recvae",
+            "elsa",
+            "joint",
+        )
     ),
 }
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import tables
+from rows import LIANG
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
@@ -88,7 +89,8 @@ ROWS = {
     "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5"),
     "ours elsa": ours("likes", "elsa", "--patience 10"),
     "ours multdae": ours("likes", "multdae"),
-    "ours multvae": ours("likes", "multvae", "--batch-size 500"),
+    "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
+    "ours multvae tuned": ours("likes", "multvae"),
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --patience 6"),
     "ours joint": ours("likes", "joint", "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"),
 }  # fmt: skip

@@ -51,6 +51,7 @@ RATING |= {
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
 FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
 EDLAE = "--l2 200 --dropout 0.5"
+LIANG = "--dropout 0.5 --learning-rate 0.001 --beta 0.2"  # of the paper
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
 VAE = "dim_z=200 enc_hidden_dims=600 train_epochs=60"
 RANKING = {
@@ -61,7 +62,9 @@ RANKING = {
     "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
     "strong/multdae-sample": ("multdae --sample 500", STRONG, "strong/multdae"),
-    "strong/multvae": ("multvae --hidden 200 --anneal 5000", STRONG, "strong/edlae"),
+    "strong/multvae": (f"multvae --hidden 200 --anneal 5000 {LIANG}", STRONG, "strong/edlae"),
+    "strong/multvae-tuned": ("multvae", STRONG, "strong/multvae"),
+    "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),

@@ -6,8 +6,6 @@ being liked, which is not in the papers; that movie itself, rated low, may weigh
 same for all, is EASE. With `--dropout p` it is l2 + p / (1 - p) times how often input i occurs: what training on rows
 of which a share p is hidden comes to (EDLAE, full rank)."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +13,12 @@ from numpy.linalg import LinAlgError
 
 from models import _export
 from models._base import ClosedForm, check_like, check_liked
+from utils.cores import each
 from utils.errors import UserError
 from utils.ratings import index_of, likes, signed_likes
 from utils.tuned import Between, tuned
 
+ROWS = 128  # scored at a time
 TILE = 512  # rows and columns that are mirrored at a time, which stay in the cache
 SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
 
@@ -80,11 +80,15 @@ class Model(ClosedForm):
     def score(self, given, users=None):
         """Sum of the weights from the movies of each row, (n, n_movies)."""
         scores = np.zeros((given.shape[0], self.shape[1]), np.float32)
-        rows = self._given(given)[:, self.inputs]
-        found = rows @ self.weights
-        if len(self.onward):
-            found = found @ self.onward + rows[:, : len(self.own)].multiply(self.own).toarray()
-        scores[:, self.outputs] = found
+        given = self._given(given)[:, self.inputs]
+
+        def score(rows):
+            found = given[rows] @ self.weights
+            if len(self.onward):
+                found = found @ self.onward + given[rows, : len(self.own)].multiply(self.own).toarray()
+            scores[rows, self.outputs] = found
+
+        each(score, len(scores), ROWS)
         return scores
 
     def score_rows(self, rows, movies):
@@ -131,12 +135,10 @@ def gram(given):
     given = given.astype(np.float32)  # which counts exactly up to 16 million, in half the time
     transposed, found = given.T.tocsr(), np.empty((given.shape[1], given.shape[1]))
 
-    def count(start):
-        rows = slice(start, start + TILE)
+    def count(rows):
         found[rows] = (transposed[rows] @ given).toarray()
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # SciPy's products let other threads run
-        list(pool.map(count, range(0, len(found), TILE)))
+    each(count, len(found), TILE)
     return found
 
 

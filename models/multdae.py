@@ -23,7 +23,7 @@ class Config(_likes.Sampled):
     def __post_init__(self):
         super().__post_init__()
         if self.sample and self.loss != "multinomial":
-            raise ValueError("sample is for the multinomial loss")
+            raise ValueError(f"sample must be 0 with the {self.loss} loss")
 
 
 class Model(_likes.LikesAutoencoder):

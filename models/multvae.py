@@ -3,7 +3,8 @@
 Training draws the latent vector from N(mean, deviation**2) with standard normal noise; recommending takes the mean. The
 loss of a user is the multinomial one plus beta times the KL divergence to N(0, 1), summed over the latent dimensions;
 beta grows linearly to `--beta` over the first `--anneal` steps, which small data never gets to. In the paper's code it
-grows by 1 in 200,000 steps up to .2, so for 40,000 steps of a larger data set."""
+grows by 1 in 200,000 steps up to .2, so for 40,000 steps of a larger data set; the paper's network is `--hidden 600,200
+--dropout 0.5 --learning-rate 0.001 --beta 0.2`."""
 
 from dataclasses import dataclass
 
@@ -22,11 +23,15 @@ from utils.tuned import Among, Between, tuned
 class Config(_likes.Sampled):
     """Options of `multvae`."""
 
-    hidden: Sizes = tuned((600, 200), Among((100,), (200,), (400,), (600, 200)))
+    hidden: Sizes = tuned((100,), Among((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    beta: float = tuned(0.2, Between(0.02, 1.0, log=True))
+    dropout: float = tuned(0.32, Between(0.1, 0.8))
+    """share of the input hidden while training, 0 <= p < 1"""
+    learning_rate: float = tuned(1.9e-3, Between(2e-4, 5e-3, log=True))
+    """step size of Adam"""
+    beta: float = tuned(0.04, Between(0.02, 1.0, log=True))
     """weight of the KL divergence once it is annealed"""
-    anneal: int = tuned(2000, Between(500, 20000, log=True))
+    anneal: int = tuned(13000, Between(500, 20000, log=True))
     """training steps until the weight of the KL divergence has grown to beta"""
 
     def __post_init__(self):

@@ -9,6 +9,7 @@ larger."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from keras import ops
 from models import _likes
 from models._gradients import compiled, differentiate
 from models._losses import multinomial
+from utils.latent import ACTIVATIONS
 from utils.options import Sizes
 from utils.tuned import Among, Between, tuned
 
@@ -31,6 +33,8 @@ class Config(_likes.Config):
 
     hidden: Sizes = tuned((600, 200), Among((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
     """width of the five densely connected layers of the encoder, and size of the latent vector"""
+    activation: Literal[ACTIVATIONS] = "tanh"
+    """has no effect: the layers of RecVAE are swish"""
     gamma: float = tuned(0.005, Between(0.0005, 0.05, log=True))
     """weight of the KL divergence for each like of a user"""
     encoder_epochs: int = tuned(3, Between(1, 4))

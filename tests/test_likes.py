@@ -45,7 +45,7 @@ def literal_recvae(encoder, x):
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "elsa"])
 def test_the_forward_pass_is_that_of_the_paper_written_out(name, signed):
-    options = {} if name == "recvae" else {"hidden": (7, 5)}
+    options = {} if name == "recvae" else {"hidden": (7, 5), "activation": "tanh"}
     model, split = trained(name, signed=signed, **options)
     x = unit_rows((signed_likes if signed else likes)(split.train))
     encoder, decoder = model.encoder, model.decoder
@@ -128,6 +128,8 @@ def test_the_losses_are_the_literal_sums():
     sigmoid = 1 / (1 + np.exp(-logits))
     expected = -np.where(liked, np.log(sigmoid), np.log(1 - sigmoid)).sum() / 4
     assert float(_losses.logistic(liked, logits)) == pytest.approx(expected, rel=1e-5)
+    expected = np.mean([sum((liked[u, i] - logits[u, i]) ** 2 for i in range(7)) for u in range(len(liked))])
+    assert float(_losses.squared(liked, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["multvae", "recvae"])
@@ -227,7 +229,7 @@ SHARED = {
 OWN = {
     "cdae": {"hidden": (4,)},
     "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True},
-    "multdae": {"hidden": (4,), "sample": 2},
+    "multdae": {"hidden": (4,), "sample": 2, "loss": "logistic"},
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1, "sample": 2},
     "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 1},
 }
@@ -257,6 +259,7 @@ def test_the_epoch_of_the_highest_ndcg_is_kept():
 
 IMPOSSIBLE = [("multdae", {"hidden": ()}), ("multdae", {"dropout": 1.0}), ("multdae", {"epochs": 0})]
 IMPOSSIBLE += [("multdae", {"l2": -1.0}), ("multvae", {"beta": -1.0}), ("multvae", {"anneal": 0})]
+IMPOSSIBLE += [("multdae", {"loss": "squared", "sample": 5})]
 IMPOSSIBLE += [("recvae", {"hidden": (5,)}), ("recvae", {"gamma": -1.0})]
 
 

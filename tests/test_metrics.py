@@ -23,6 +23,14 @@ def test_top_k_is_the_full_sort_by_score_then_index(scores, k):
     assert ranking.top_k(scores, k).tolist() == expected
 
 
+def test_top_k_of_many_rows_is_that_of_each():
+    rng = np.random.default_rng(0)
+    scores = np.round(rng.normal(size=(2 * ranking.ROWS + 5, 40)).astype(np.float32), 1)
+    scores[7, 3] = scores[200] = np.nan  # which no model scores, and which must not make the others wrong
+    expected = [np.argsort(-row, kind="stable")[:9].tolist() for row in scores]
+    assert ranking.top_k(scores, 9).tolist() == expected
+
+
 def test_top_k_treats_seen_movies_as_worst_of_all():
     scores = np.array([[-5.0, -7.0, 9.0, -6.0]], np.float32)
     seen = sp.csr_array(np.array([[0, 0, 4.0, 0]]))

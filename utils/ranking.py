@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from utils.cores import each
+
+ROWS = 128  # ranked at a time
+
 
 def hide_seen(scores, seen):
     """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, whose
@@ -16,8 +20,16 @@ def top_k(scores, k):
     """Movie indices of the `k` best scores of each row: (n, min(k, n_movies)) intp, best first, equal scores by
     index. A row with fewer finite scores than that ends in movies scored -inf: callers that print must drop those."""
     k = min(k, scores.shape[1])
-    if k == 0:
-        return np.empty((len(scores), 0), np.intp)
+    found = np.empty((len(scores), k), np.intp)
+
+    def rank(rows):
+        found[rows] = _top_k(scores[rows], k)
+
+    each(rank, len(scores) if k else 0, ROWS)
+    return found
+
+
+def _top_k(scores, k):
     # what reaches the k-th best score; where ties reach it, too, or scores are no numbers, these are not k
     reaches = scores >= np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
     unlike = np.count_nonzero(reaches, axis=1) != k
