@@ -91,7 +91,7 @@ ROWS = {
     "ours multdae": ours("likes", "multdae"),
     "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
     "ours multvae tuned": ours("likes", "multvae"),
-    "ours recvae": ours("likes", "recvae", "--batch-size 500 --patience 6"),
+    "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),
     "ours joint": ours("likes", "joint", "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"),
 }  # fmt: skip
 
