@@ -27,7 +27,7 @@ class Options(_command.Source):
     """the search is over after so many trials, with those of earlier and of other processes (default: 30, or as many as
     there is time for)"""
     minutes: float | None = None
-    """this process ends after so many minutes"""
+    """this process ends after so many minutes, a trial without epochs (closed form, sampling) with its end"""
     out: options.Folder = None
     """folder of the search (default: runs/tune/<data>-<protocol>-<model>-s<seed>)"""
 
@@ -39,14 +39,16 @@ class Options(_command.Source):
 
 
 def parse(argv):
-    """(model name, `Options`, the model's Config, {option: space} of those to search)."""
+    """(model name, `Options`, the model's Config, {option: space} of those to search, names of these and of the options
+    that were said)."""
     name, chosen, config = _command.parse(argv, Options, "tune.py", __doc__)
     spaces = {one: space for one, space in tuned.spaces(config).items() if not _command.given(one, argv)}
     spaces = {one: space for one, space in spaces.items() if space.holds(getattr(config, one))}
     if not spaces:
         why = "all of them are given" if tuned.spaces(config) else "there is nothing that could be chosen better"
         raise UserError(f"{name} has no options to search for: {why}")
-    return name, chosen, config, spaces
+    known = {**_command.configured(argv)[1], **{one: None for one in asdict(config) if _command.given(one, argv)}}
+    return name, chosen, config, spaces, [one for one in asdict(config) if one in known or one in spaces]
 
 
 def search(study, objective, chosen, say):
@@ -91,85 +93,92 @@ def trial_line(study, trial, figure, defaults):
     return f"trial {trial.number}, {noted['seconds']:.0f} s: {found}: {differing(noted['options'], defaults)}"
 
 
+def as_begun(found, defaults):
+    """The line of the trial that had the options that the search began with; None where it did not come to its end."""
+    same = (line for line in found if line["state"] == "complete" and not any(line[o] != defaults[o] for o in defaults))
+    return next(same, None)
+
+
 def table(found, defaults, figure):
-    """The table of the best trials, with the defaults (trial 0)."""
-    shown = [line for line in found if line["state"] == "complete"][:SHOWN]
-    shown += [line for line in found if line["trial"] == 0 and line not in shown]
+    """The table of the best trials, with the one that the search began with."""
+    complete, begun = [line for line in found if line["state"] == "complete"], as_begun(found, defaults)
+    shown = complete[:SHOWN] + [begun] * (begun is not None and begun not in complete[:SHOWN])
     out = Table(**tabular.STYLE)
     for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
         out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
     for line in shown:
-        value = "" if line["figure"] == "" else f"{line['figure']:.4f}"
-        cells = (found.index(line) + 1, line["trial"], value, line["epochs"] or "", line["seconds"])
+        cells = (found.index(line) + 1, line["trial"], f"{line['figure']:.4f}", line["epochs"] or "", line["seconds"])
         out.add_row(*map(str, cells), differing(line, defaults))
     return out
 
 
-def tell(study, found, folder, asked, objective, console):
+def tell(study, found, trials, folder, asked, objective, console):
     """Print the table of the trials, which options mattered and what to do next; write the files."""
-    from models import _search
     from utils import study as studies
 
-    name, chosen, config, spaces = asked
+    name, chosen, config, spaces, said = asked
     defaults = {one: tuned.as_text(getattr(config, one)) for one in spaces}
-    best = {one: space.draw(study.best_trial, one) for one, space in spaces.items()}
+    first = next(trial for trial in trials if trial.number == found[0]["trial"])
+    best = asdict(config) | {one: space.draw(first, one) for one, space in spaces.items()}
     facts = {"figure": objective.figure, "value": found[0]["figure"]}
-    facts["defaults"] = next((line["figure"] for line in found if line["trial"] == 0), "")
+    facts["defaults"] = (as_begun(found, defaults) or {"figure": ""})["figure"]
     facts |= {"trials": len(found), "data": chosen.data, "protocol": chosen.protocol, "seed": chosen.holding.seed}
     facts |= {"importance": {one: round(share, 3) for one, share in studies.importance(study).items()}}
-    studies.write(folder, found, _search.options_of(name, config, best), facts)
+    studies.write(folder, found, {"model": name, "options": {one: best[one] for one in said}}, facts)
     console.print(table(found, defaults, objective.figure))
     if facts["importance"]:
-        said = ", ".join(f"{one.replace('_', '-')} {share:.0%}" for one, share in facts["importance"].items())
-        console.print(f"what the differences come from: {said}", style="dim", soft_wrap=True)
+        mattered = ", ".join(f"{one.replace('_', '-')} {share:.0%}" for one, share in facts["importance"].items())
+        console.print(f"what the differences come from: {mattered}", style="dim", soft_wrap=True)
     if len(found) > 1:
         note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
         console.print(note, style="dim", soft_wrap=True)
-    said, usual = (
+    own, usual = (
         asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale}
         for one in (chosen, Options())
     )
-    words = tuned.typed({one: value for one, value in said.items() if value != usual[one]})
+    words = tuned.typed({one: value for one, value in own.items() if value != usual[one]})
     again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *words])
     console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
 
 
 def main(argv=None):
     """Search, print, write. Returns the folder."""
-    name, chosen, config, spaces = asked = parse(argv or [])
+    name, chosen, config, spaces, _ = asked = parse(argv or [])
     console = tabular.console()
     data, split = _command.read(chosen)
-    if not split.validation.hidden.nnz:
-        raise UserError(
-            "there are no validation ratings to judge options by; a higher --validation-share sets aside some"
-        )
     from models._search import Objective
     from utils import study as studies
 
     seed = chosen.holding.seed
     objective = Objective(name, config, spaces, data, split, seed)
     _command.check(objective.model, name, split, chosen.protocol)
+    objective.check()
     defaults = {one: tuned.as_text(getattr(config, one)) for one in spaces}
-    kept = {one: value for one, value in asdict(config).items() if one not in spaces}
-    signature = {"model": name, "split": split.fingerprint(), "options": kept, "spaces": [*spaces]}
-    folder = chosen.out or runs.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     start = {one: space.stored(getattr(config, one)) for one, space in spaces.items()}
+    kept = {one: value for one, value in asdict(config).items() if one not in spaces}
+    signature = {"model": name, "split": split.fingerprint(), "options": kept, "start": start}
+    signature["spaces"] = {one: repr(space) for one, space in spaces.items()}
+    folder = chosen.out or runs.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     study = studies.opened(folder, signature, objective.higher, start)
-    said = ", ".join(one.replace("_", "-") for one in spaces)
-    console.print(f"{name} on {data.name}, protocol {chosen.protocol}: searching {said}", soft_wrap=True)
-    if earlier := len(studies.lines(study, defaults)):
-        console.print(f"  going on after {earlier} trials", style="dim")
+    searched = ", ".join(one.replace("_", "-") for one in spaces)
+    console.print(f"{name} on {data.name}, protocol {chosen.protocol}: searching {searched}", soft_wrap=True)
+    earlier = studies.lines(folder, studies.trials(folder, study), study.direction)
+    objective.succeeded = any(line["state"] == "complete" for line in earlier)
+    if earlier:
+        console.print(f"  going on after {len(earlier)} trials", style="dim")
 
     def say(study, trial):
         console.print(trial_line(study, trial, objective.figure, defaults), style="dim", soft_wrap=True)
 
     stopped = search(study, objective, chosen, say)
-    found = studies.lines(study, defaults)
+    trials = studies.trials(folder, study)
+    found = studies.lines(folder, trials, study.direction)
     if not found or found[0]["state"] != "complete":
         if stopped:
             raise KeyboardInterrupt
-        raise UserError("the time was over before any trial was; the same command with more --minutes goes on")
-    tell(study, found, folder, asked, objective, console)
+        why = next((f"they were given up, {line['why']}" for line in found if line["why"]), "the time was over before")
+        raise UserError(f"no trial came to its end: {why}; the same command, with more time, goes on")
+    tell(study, found, trials, folder, asked, objective, console)
     if stopped:
         console.print("stopped early; the same command goes on")
     return folder

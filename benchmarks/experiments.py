@@ -148,4 +148,7 @@ if __name__ == "__main__":
         tables.replace(marker, text, PAGE)
     plot()
     unmeasured = set(EXPERIMENTS) - {row for kind in KINDS for row in measured(kind)[0]}
+    unmeasured |= {row for name, rows in ARCHITECTURES.items() for row in rows} - {
+        line["row"] for name in ARCHITECTURES for line in tables.read(f"{name}.csv")
+    }
     print(f"not measured: {', '.join(sorted(unmeasured))}" if unmeasured else PAGE)

@@ -151,15 +151,18 @@ def judged(row, found, data, split):
 
 def measure(name, folder, data, split):
     """One row: a line of the results, or None where the library fails, with its reason on the terminal."""
-    from utils import runs
-
     row, out = ROWS[name], folder / "found.npy"
     script = HERE / "libraries" / "run.py"
     options = row.options
     if row.library == "reelspace":
         options = {"command": f"{row.options['command']} {DATA}"}
+    try:
+        python = python_of(row.library)
+    except subprocess.CalledProcessError:
+        print(f"{name}: {row.library} can't be installed here; its reason is above")
+        return None
     command = [
-        python_of(row.library),
+        python,
         script,
         row.what,
         row.library,
@@ -168,8 +171,9 @@ def measure(name, folder, data, split):
         folder / "data.npz",
         out,
     ]
+    place = REPOSITORY if row.library == "reelspace" else folder  # RecBole leaves logs where it is
     alone = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    done = subprocess.run(command, cwd=REPOSITORY, env=alone, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    done = subprocess.run(command, cwd=place, env=alone, stdout=subprocess.PIPE, text=True)  # noqa: S603
     if done.returncode:
         print(f"{name}: failed with {done.returncode}; its reason is above")
         return None
@@ -181,7 +185,7 @@ def measure(name, folder, data, split):
     )
     line = {"row": name, "what": row.what, "library": row.library, "model": row.model, "options": said}
     line |= judged(row, np.load(out), data, split) | times
-    return line | {"cores": len(os.sched_getaffinity(0)), "commit": runs.commit()}
+    return line | {"cores": len(os.sched_getaffinity(0))}
 
 
 def table():
@@ -246,16 +250,20 @@ def plot():
 
 def main(rows):
     """Measure rows; what a library can't do is said and left out."""
+    from utils import runs
+
     (REPOSITORY / "runs").mkdir(exist_ok=True)
+    commit = runs.commit()  # before the results change
     with tempfile.TemporaryDirectory(dir=REPOSITORY / "runs", prefix="peers.") as folder:
         data, split = exchanged(Path(folder))
         for name in rows:
             line = measure(name, Path(folder), data, split)
+            others = [other for other in tables.read("peers.csv") if other["row"] in set(ROWS) - {name}]
             if line:
                 print(line, flush=True)
-                kept = [other for other in tables.read("peers.csv") if other["row"] != name]
-                order = list(ROWS)
-                tables.write("peers.csv", sorted([*kept, line], key=lambda line: order.index(line["row"])))
+                others.append(line | {"commit": commit})
+            if others:
+                tables.write("peers.csv", sorted(others, key=lambda other: list(ROWS).index(other["row"])))
 
 
 if __name__ == "__main__":
@@ -264,6 +272,8 @@ if __name__ == "__main__":
     parser.add_argument("--list", action="store_true", help="print the rows")
     parser.add_argument("--table", action="store_true", help="write tables and plot from the result file")
     chosen = parser.parse_args()
+    if chosen.table and not tables.read("peers.csv"):
+        parser.error("there is no result yet")
     if unknown := set(chosen.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; --list prints them")
     if chosen.list:

@@ -100,7 +100,7 @@ VARIED = {
         "optimiser": ("--optimizer sgd --learning-rate 0.1", "--optimizer sgd --learning-rate 1", "--optimizer lbfgs"),
         "side features": ("--side genres,year", "--side age,gender,occupation", ALL),
     },
-    "likes": {  # multdae, NDCG@100 on ML-1M's held-out users, one split
+    "likes": {  # multdae, NDCG@100 on ML-1M's held-out users, two splits
         "latent size": tuple(f"--hidden {n}" for n in SIZES),
         "depth": ("--hidden 600,200", "--hidden 600,400,200"),
         "activation": tuple(f"--activation {name}" for name in ("sigmoid", "relu", "linear")),

@@ -107,19 +107,25 @@ def table():
         data, model = line["search"].split("/")
         options = shlex.join(_typed(json.loads(line["options"])))
         mattered = json.loads(line["importance"])
-        own = [of for of in elsewhere if (of["model"], of["on"]) == (model, data)]
-        gains = []
-        for seed in {of["seed"] for of in own}:
-            value = {of["options"]: float(of["value"]) for of in own if of["seed"] == seed}
-            if line["search"] in value:
-                gains.append(value[line["search"]] - value["defaults"])
-        gain = f"{sum(gains) / len(gains):+.4f} ({min(gains):+.4f}, {max(gains):+.4f})" if gains else ""
+        gains = {}
+        for on in ("bundled", "ml-1m"):
+            values = {}
+            for of in (of for of in elsewhere if (of["model"], of["on"]) == (model, on)):
+                values.setdefault(of["seed"], {})[of["options"]] = float(of["value"])
+            found = [of[line["search"]] - of["defaults"] for of in values.values() if line["search"] in of]
+            gains[on] = f"{sum(found) / len(found):+.4f} ({min(found):+.4f}, {max(found):+.4f})" if found else ""
         most = ", ".join(f"{name} {share:.0%}" for name, share in list(mattered.items())[:2])
         row = {"model": f"`{model}`", "data": data, "figure": line["figure"], "trials": line["trials"]}
-        row |= {"defaults": f"{float(line['defaults']):.4f}", "best": f"{float(line['value']):.4f}", "gain": gain}
+        row |= {"defaults": f"{float(line['defaults']):.4f}", "best": f"{float(line['value']):.4f}"} | gains
         shown.append(row | {"options": f"`{options}`" if options else "the defaults", "most": most.replace("_", "-")})
     columns = {"model": "model", "data": "data", "figure": "figure", "options": "best options", "most": "what mattered"}
-    columns |= {"trials": "trials", "defaults": "defaults", "best": "best", "gain": "best less defaults, elsewhere"}
+    columns |= {
+        "trials": "trials",
+        "defaults": "defaults",
+        "best": "best",
+        "bundled": "again, bundled",
+        "ml-1m": "again, ML-1M",
+    }
     return tables.markdown(sorted(shown, key=lambda row: row["model"]), columns, left=5)
 
 

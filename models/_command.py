@@ -77,6 +77,10 @@ def configured(argv):
     except (ValueError, KeyError, TypeError):
         raise UserError(f'{path} is not what tune.py writes: {{"model": ..., "options": {{...}}}} in JSON') from None
     models.check(name)
+    usual = models.module(name).Config()
+    for one, value in known.items():
+        if value is None or isinstance(value, bool) != isinstance(getattr(usual, one, value), bool):
+            raise UserError(f"{path}: {one} can't be {json.dumps(value)}")
     if unknown := set(known) - set(models.module(name).Config.__dataclass_fields__):
         raise UserError(f"{path}: {name} has no option {sorted(unknown)[0]}")
     return name, known

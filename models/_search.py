@@ -2,12 +2,12 @@
 
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import optuna
 
-import models
+from models import _command
 from utils import evaluation, tuned
 from utils.errors import UserError, out_of_memory
 from utils.ratings import LIKE
@@ -31,6 +31,7 @@ class Objective:
     def __init__(self, name, config, spaces, data, split, seed):
         self.name, self.config, self.spaces, self.data, self.split, self.seed = name, config, spaces, data, split, seed
         self.deadline = np.inf
+        self.succeeded = False  # whether any trial has come to its end: before, what goes wrong is the data's fault
         self.model = model = self._build(config)  # untrained
         ranks = hasattr(config, "like")  # learns what is liked
         stars = model.predicts_ratings and not (ranks and split.holds_users_out)
@@ -38,9 +39,16 @@ class Objective:
         self.higher = ranks
 
     def _build(self, config):
-        model = models.build(self.name, self.data.ratings.shape, models.resolved(config, self.data.ratings), self.seed)
-        model.know(self.data)
-        return model
+        return _command.build(self.name, config, self.data, self.seed)
+
+    def check(self):
+        """Refuse data without anything to judge options by."""
+        validation = self.split.validation
+        likes = not self.higher or len(evaluation.judged_users(validation))
+        if not validation.hidden.nnz or not likes:
+            what = "likes" if validation.hidden.nnz else "ratings"
+            more = "a higher --validation-share (--held-out, of users) sets aside some"
+            raise UserError(f"there are no validation {what} to judge options by; {more}")
 
     def __call__(self, trial):
         start = time.perf_counter()
@@ -56,14 +64,20 @@ class Objective:
             if trial.should_prune():
                 self._give_up(trial, f"behind the median at epoch {len(epochs)}")
 
+        training = Training(judged=judged)
         try:
-            model = self._build(replace(self.config, **drawn))
-            training = Training(judged=judged)
+            try:
+                asked = replace(self.config, **drawn)
+            except ValueError as error:  # options that do not go together
+                self._give_up(trial, str(error))
+            model = self._build(asked)
             model.fit(self.split.train, self.split.validation, training)
-        except (UserError, ValueError) as error:  # options that do not go together; a loss that is no number
-            if trial.number == 0 and not isinstance(error, DivergedError):
-                raise  # the defaults: it is the data
+        except UserError as error:
+            if not self.succeeded and not isinstance(error, DivergedError):
+                raise
             self._give_up(trial, str(error))
+        except optuna.TrialPruned:
+            raise
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -78,6 +92,9 @@ class Objective:
         if training.failed:
             self._give_up(trial, training.failed)
         value = self.value(model)
+        if not np.isfinite(value):
+            self._give_up(trial, f"its figure is {value}")
+        self.succeeded = True
         trial.set_user_attr("figure", round(value, 5))
         return value
 
@@ -94,9 +111,3 @@ class Objective:
             return float(ndcg)
         rmse = float(evaluation.rating_metrics(model.predict, validation, scale)["rmse"].value)
         return float(ndcg) - rmse / (self.data.ratings.like / LIKE) if self.higher else rmse
-
-
-def options_of(name, config, values):
-    """{"model", "options"} as `train.py --config` takes them: what differs from the model's defaults."""
-    usual, chosen = asdict(models.module(name).Config()), asdict(config) | values
-    return {"model": name, "options": {key: value for key, value in chosen.items() if value != usual[key]}}

@@ -20,6 +20,7 @@ from utils.tuned import Between, tuned
 
 ROWS = 128  # scored at a time
 TILE = 512  # rows and columns that are mirrored at a time, which stay in the cache
+LARGE, TRUSTED = 1000, 1e-3  # inputs from which float32 is worth it, and the bound on its error where it is taken
 SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
 
 
@@ -143,15 +144,20 @@ def gram(given):
 
 
 def weights(gram, penalty, n):
-    """(inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), float64, by
-    Cholesky in place of gram; and two empty arrays, since `weights_by_users` gives three."""
+    """(inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), by Cholesky: of
+    float32 where that is exact enough, otherwise of float64 in place of gram. Two empty arrays beside it, since
+    `weights_by_users` gives three."""
     from scipy.linalg import lapack  # a third of a second that recommending does without
 
     gram[np.diag_indices_from(gram)] += penalty
-    factor, failed = lapack.dpotrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK has it
+    potrf, potri = lapack.dpotrf, lapack.dpotri
+    # the largest eigenvalue is below the largest sum of a row, the smallest above the smallest penalty
+    if len(gram) >= LARGE and gram.sum(axis=1).max() / penalty.min() < TRUSTED / np.finfo(np.float32).eps:
+        gram, potrf, potri = gram.astype(np.float32), lapack.spotrf, lapack.spotri
+    factor, failed = potrf(gram.T, lower=True, overwrite_a=True)  # symmetric: gram.T is gram as LAPACK has it
     if failed or factor.diagonal().min() < SINGULAR * factor.diagonal().max():
         raise LinAlgError
-    inverse = lapack.dpotri(factor, lower=True, overwrite_c=True)[0].T  # the upper triangle, rows side by side
+    inverse = potri(factor, lower=True, overwrite_c=True)[0].T  # the upper triangle, rows side by side
     for start in range(0, len(inverse), TILE):
         rows = slice(start, start + TILE)
         inverse[start + TILE :, rows] = inverse[rows, start + TILE :].T

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -253,6 +254,8 @@ def test_another_search_or_a_damaged_one_is_not_gone_on_with(board, tmp_path):
         ('{"model": "ease", "options": {"l2": "much"}}', "l2"),
         ('{"model": "ease", "options": {"l2": [[]]}}', "l2"),
         ('{"model": "ease", "options": {"l2": -1}}', "l2 above 0"),
+        ('{"model": "ease", "options": {"l2": null}}', "c.json: l2 can't be null"),
+        ('{"model": "ease", "options": {"signed": "yes"}}', "c.json: signed can't be"),
     ],
 )
 def test_a_config_that_is_none_is_refused(tmp_path, content, said):
@@ -270,7 +273,57 @@ def test_what_is_said_beside_a_config_comes_first(tmp_path):
     assert (config.hidden, config.signed, config.l2) == ((7,), False, 1e-5)
     with pytest.raises(UserError, match="--config is of multdae, not of ease"):
         train.parse(["ease", "--config", str(path)])
+    with pytest.raises(UserError, match="--config is given twice"):
+        train.parse([f"--config={path}", f"--config={path}"])
     with pytest.raises(UserError, match="can't be read"):
         train.parse(["--config", str(tmp_path / "none.json")])
     assert _command.given("batch_size", ["--batch-size=3"])
     assert not _command.given("batch_size", ["--batch"])
+
+
+def test_the_start_is_tried_again_where_it_did_not_come_to_its_end(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "what?mode=memory#x {}")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Objective, "value", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tune.main([*command, "--trials", "1"])
+    tune.main([*command, "--trials", "1"])
+    folder = tmp_path / "what?mode=memory#x {}"
+    complete = [line for line in trials(folder) if line["state"] == "complete"]
+    assert [line["user_damping"] for line in complete] == list(tuned_defaults("bias", "user_damping"))
+    assert json.loads((folder / "best.json").read_text())["found"]["defaults"] == float(complete[0]["figure"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
+
+
+def test_data_that_nothing_can_be_judged_on_is_refused_each_time(tmp_path, board):
+    lines = [f"{user},{movie},{1 + (user + movie) % 3}" for user in range(30) for movie in range(20)]
+    (tmp_path / "few.csv").write_text("\n".join(["userId,movieId,rating", "1,99,5", *lines]) + "\n")
+    with pytest.raises(UserError, match="no validation likes"):
+        tune.main(["ease", "--data", str(tmp_path / "few.csv"), "--out", str(tmp_path / "one")])
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"no rating is above 5|no validation likes"):
+            tune.main(["ease", "--like", "5", "--data", str(board), "--trials", "2", "--out", str(tmp_path / "two")])
+
+
+def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp_path):
+    common = ["--data", str(board), "--protocol", "strong-ratings", "--held-out", "5", "--trials", "1", "--out"]
+    folder = tune.main(["ease", "--no-signed", *common, str(tmp_path / "one")])
+    assert json.loads((folder / "best.json").read_text())["options"] == {"l2": 80.0, "dropout": 0.52, "signed": False}
+    _, _, config = train.parse(["--config", str(folder / "best.json"), "--protocol", "strong-ratings"])
+    assert not config.signed
+    (tmp_path / "c.json").write_text(json.dumps({"model": "ease", "options": {"l2": 30, "signed": False}}))
+    with pytest.raises(UserError, match="with other start"):
+        tune.main(["--config", str(tmp_path / "c.json"), *common, str(tmp_path / "one")])
+
+
+def test_a_study_with_damage_inside_is_refused(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1"]
+    tune.main(command)
+    for change in (
+        "update trial_user_attributes set value_json = '{oops'",
+        "update alembic_version set version_num = 'zzz'",
+    ):
+        with sqlite3.connect(tmp_path / "one" / "study.db") as base:
+            base.execute(change)
+        with pytest.raises(UserError, match="give another --out"):
+            tune.main(command)

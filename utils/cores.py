@@ -2,6 +2,8 @@
 
 import os
 
+MOST = 8  # at once: each holds its own part of the result
+
 
 def each(call, n, size):
     """[call(rows), ...] for the slices of `size` that n rows fall into, several at once where there are several."""
@@ -10,5 +12,5 @@ def each(call, n, size):
         return [call(rows) for rows in parts]
     from concurrent.futures import ThreadPoolExecutor  # which few rows do without
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST)) as pool:
         return list(pool.map(call, parts))

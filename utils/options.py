@@ -58,7 +58,8 @@ def parse(kind, argv, prog, description, default=None):
         if name.startswith("--") and name not in names:
             raise UserError(_unknown(name, names))
     argv = _gathered(argv, _several(kind))
-    if repeated := [name for name in names if argv.count(name) > 1]:
+    said = [argument.split("=")[0] for argument in argv if isinstance(argument, str)]
+    if repeated := [name for name in names if said.count(name) > 1]:
         raise UserError(f"{repeated[0]} is given twice")
     said = io.StringIO()
     try:

@@ -6,11 +6,13 @@ import csv
 import json
 import logging
 import random
+import sqlite3
 import time
 import warnings
+from functools import partial
 
 import optuna
-import sqlalchemy.exc
+import sqlalchemy
 from optuna.trial import TrialState
 
 from utils import options
@@ -18,6 +20,7 @@ from utils.errors import UserError
 
 FILE, NAME = "study.db", "search"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+DAMAGED = (AssertionError, RuntimeError, LookupError, ValueError, optuna.exceptions.StorageInternalError)
 ALIVE = 30  # seconds between a process' signs of life; after four times as long without one its trial counts as failed
 FIRST = 5  # trials that are trained to their end before any is given up early, and epochs before one is
 
@@ -44,12 +47,26 @@ def _storage(path):
 
 def _connected(path):
     with _experimental():
+        # not as a URL, in which a path may mean anything
+        connect = partial(sqlite3.connect, path.resolve(), timeout=100, check_same_thread=False)
         return optuna.storages.RDBStorage(
-            f"sqlite:///{path.resolve()}",
-            engine_kwargs={"connect_args": {"timeout": 100}},  # while another process writes
+            "sqlite:///study",
+            engine_kwargs={"creator": connect},
             heartbeat_interval=ALIVE,
             grace_period=4 * ALIVE,
         )
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """Where a file that can't be read or written, or is not what was kept there, becomes a sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, sqlalchemy.exc.SQLAlchemyError, *DAMAGED) as error:
+        why = getattr(error, "strerror", None) or str(getattr(error, "orig", "")) or "it is damaged"
+        raise UserError(f"{path} can't be used ({why}); give another --out") from None
 
 
 def numbered(study, seed, objective):
@@ -73,11 +90,10 @@ def opened(folder, signature, higher, start):
     path, signature = folder / FILE, json.loads(json.dumps(signature))
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not path.exists())):
         raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
-    try:
+    with _reading(path):
         folder.mkdir(parents=True, exist_ok=True)
-        storage = _storage(path)
         study = optuna.create_study(
-            storage=storage,
+            storage=_storage(path),
             study_name=NAME,
             direction="maximize" if higher else "minimize",
             load_if_exists=True,
@@ -85,35 +101,40 @@ def opened(folder, signature, higher, start):
         )
         if not study.trials:
             study.set_user_attr("signature", signature)
-            study.enqueue_trial(start, skip_if_exists=True)
         kept = study.user_attrs.get("signature")
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, AssertionError) as error:
-        why = getattr(error, "strerror", None) or str(getattr(error, "orig", "")) or "it is damaged"
-        raise UserError(f"{path} can't be used ({why}); give another --out") from None
-    if kept != signature:
-        other = [name for name in signature if not kept or kept.get(name) != signature[name]]
-        raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+        if kept != signature:
+            other = [name for name in signature if not kept or kept.get(name) != signature[name]]
+            raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+        tried = [trial for trial in study.trials if trial.state != TrialState.FAIL]
+        if not any(start in (trial.params, trial.system_attrs.get("fixed_params")) for trial in tried):
+            study.enqueue_trial(start)  # at first, and where it did not come to its end
+        if tried:
+            lines(folder, tried, study.direction)  # or it is damaged
     return study
 
 
-def lines(study, defaults):
-    """One dict a trial, the best first, then those given up, the best of them first: trial, state, figure, what else
-    was noted of it, and its options (those it did not get to are as in `defaults`)."""
-    higher = study.direction == optuna.study.StudyDirection.MAXIMIZE
+def trials(folder, study):
+    """All trials so far."""
+    with _reading(folder / FILE):
+        return study.get_trials(deepcopy=False)
+
+
+def lines(folder, found, direction):
+    """One dict a trial that has begun, the best first, then those given up: trial, state, figure, what else was noted
+    of it, and its options as text."""
+    higher = direction == optuna.study.StudyDirection.MAXIMIZE
 
     def rank(trial):
-        value = trial.value if trial.state in FINISHED else None
-        missing = value is None or value != value
-        return trial.state != TrialState.COMPLETE, missing, 0 if missing else -value if higher else value, trial.number
+        complete = trial.state == TrialState.COMPLETE
+        return not complete, (-trial.value if higher else trial.value) if complete else 0, trial.number
 
-    found = []
-    for trial in sorted(study.get_trials(deepcopy=False), key=rank):
-        if trial.state == TrialState.WAITING:
-            continue
-        noted = {name: trial.user_attrs.get(name, "") for name in ("figure", "epochs", "seconds", "why")}
-        chosen = trial.user_attrs.get("options", {})
-        found.append({"trial": trial.number, "state": trial.state.name.lower(), **noted, **(chosen or defaults)})
-    return found
+    made = []
+    with _reading(folder / FILE):
+        for trial in sorted(found, key=rank):
+            noted = {name: trial.user_attrs.get(name, "") for name in ("figure", "epochs", "seconds", "why")}
+            if chosen := trial.user_attrs.get("options"):
+                made.append({"trial": trial.number, "state": trial.state.name.lower(), **noted, **chosen})
+    return made
 
 
 def importance(study):

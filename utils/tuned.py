@@ -35,6 +35,9 @@ class Among:
     def __init__(self, *values):
         self.values = {as_text(value): value for value in values}
 
+    def __repr__(self):
+        return f"Among({', '.join(self.values)})"
+
     def draw(self, trial, name):
         """A value that the Optuna trial suggests."""
         return self.values[trial.suggest_categorical(name, tuple(self.values))]
@@ -62,7 +65,10 @@ def as_text(value):
     """The value of an option as it is typed."""
     if isinstance(value, tuple | list):
         return ",".join(map(as_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def typed(values):

@@ -23,6 +23,8 @@ def fit(prepared):
     """See `run.py`."""
     (model, known), start = prepared, time.perf_counter()
     model.fit(known)
+    if hasattr(model, "recvae_model"):
+        model.recvae_model.eval()  # Cornac itself scores with dropout on, and with a latent vector that is drawn
     return (model, known), (time.perf_counter() - start) / model.n_epochs
 
 

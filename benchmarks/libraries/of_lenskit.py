@@ -36,14 +36,14 @@ def rate(fitted, _data, users, movies):
     """See `run.py`."""
     pairs = pd.DataFrame({"user_id": users, "item_id": movies})
     asked = ItemListCollection.from_df(pairs, UserIDKey)
-    found = predict(fitted[0], asked, n_jobs=1).to_df()
+    found = predict(fitted[0], asked).to_df()
     return pairs.merge(found, on=["user_id", "item_id"], how="left")["score"].to_numpy()
 
 
 def rank(fitted, _data, k):
     """See `run.py`."""
     model, known = fitted
-    return recommend(model, known.users.ids(), n=k, n_jobs=1)
+    return recommend(model, known.users.ids(), n=k)
 
 
 def score(fitted, data):

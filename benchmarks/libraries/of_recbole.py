@@ -46,14 +46,14 @@ def prepare(model, options, data):
     init_seed(0, True)
     known = create_dataset(config)
     train, valid, _ = data_preparation(config, known)
-    network = get_model(model)(config, train.dataset).to("cpu")
-    trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
-    return network, trainer, train, valid
+    return model, config, train, valid
 
 
 def fit(prepared):
     """See `run.py`."""
-    network, trainer, train, valid = prepared
+    model, config, train, valid = prepared
+    network = get_model(model)(config, train.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], model)(config, network)
     times, epoch = [], trainer._train_epoch
 
     def timed(*arguments, **named):

@@ -20,6 +20,7 @@ import resource
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,6 +41,14 @@ def loaded(path):
     return data
 
 
+def peak_memory():
+    """The most memory this process has held, in MB; `ru_maxrss` of a child is at least what its parent held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def timed(call, *arguments):
     """(what a call returns, seconds)."""
     start = time.perf_counter()
@@ -58,7 +67,7 @@ def main(task, name, model, options, path, out):
     else:
         times = [timed(library.rank, fitted, data, K)[1] for _ in range(3 if seconds < 600 else 1)]
         answering = min(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # before all scores are kept
+    peak = peak_memory()  # before all scores are kept
     if task == "likes":
         found = library.score(fitted, data)
     np.save(out, np.asarray(found, np.float32))
