@@ -9,7 +9,7 @@ from pathlib import Path
 import searches
 import tables
 from accuracy import _less
-from rows import BASES, EXPERIMENTS, VARIED
+from rows import BASES, EXPERIMENTS, SIZES, VARIED
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "experiments.md"
 KINDS = {"stars": ("rating", "rmse", "RMSE"), "likes": ("ranking", "ndcg@100", "NDCG@100")}
@@ -122,7 +122,7 @@ def plot():
         axis.plot(sizes, middle, "o-", color="#0072b2", markersize=5)
         axis.axhline(0, color="0.4", linestyle="--", linewidth=1)
         axis.set_xscale("log", base=2)
-        axis.set_xticks(sizes, [f"{size}" for size in sizes], fontsize=8.5)
+        axis.set_xticks(SIZES, [f"{size}" for size in SIZES], fontsize=8.5)
         axis.minorticks_off()
         if kind == "stars":
             axis.invert_yaxis()

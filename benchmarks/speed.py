@@ -1,7 +1,7 @@
 """How much of the machine's own speed an epoch of autorec gets, results/speed.csv, and EASE, results/speed_ease.csv.
 
 python benchmarks/speed.py            a line for each batch size; bfloat16 where the processor has it
-python benchmarks/speed.py --ease     EASE alone
+python benchmarks/speed.py --ease     EASE, and a Mult-VAE's epoch beside its matrix products alone (speed_vae.csv)
 
 The machine's rate is that of a 4000 x 4000 float32 product in TensorFlow. An epoch on ML-1M, movies as rows, 500
 hidden, does 10 x rows x columns x hidden operations: 4 forward and 6 back, since the input needs no gradient; nothing
@@ -99,7 +99,50 @@ def ease():
     return line | {"solve_ratio": round(rate["solve"] / rate["factor"], 3), "commit": runs.commit()}
 
 
+def vae():
+    """An epoch of Mult-VAE (600 and 200 units, batches of 500 users of ML-1M) and its eleven matrix products alone, in
+    turn, the best of each; returns a line of the results."""
+    import tensorflow as tf
+
+    import train
+    from utils import runs
+    from utils.training import Training
+
+    words = ["multvae", "--hidden", "600,200", "--batch-size", "500", "--data", "ml-1m", "--epochs", str(TIMES)]
+    name, chosen, config = train.parse(words)
+    data, split = train.read(chosen)
+    model = train.build(name, config, data, 0)
+    users, movies = data.ratings.shape
+    layers = [(movies, 600), (600, 400), (200, 600), (600, movies)]
+    batch = min(config.batch_size, users)
+    arrays = [[tf.random.normal(shape) for shape in ((batch, n), (n, m), (batch, m))] for n, m in layers]
+
+    @tf.function
+    def multiply():
+        found = []
+        for i, (x, kernel, y) in enumerate(arrays):
+            found += [tf.matmul(x, kernel), tf.matmul(x, y, transpose_a=True)]
+            if i:  # the input needs no gradient
+                found.append(tf.matmul(y, kernel, transpose_b=True))
+        return [tf.reduce_max(one) for one in found]
+
+    def products():
+        start = time.perf_counter()
+        for _ in range(-(-users // batch)):
+            multiply()
+        return time.perf_counter() - start
+
+    model.chosen = {"epochs": TIMES}
+    history = model.refit(split.refit, Training(watch=products))
+    seconds, alone = min(row["seconds"] for row in history), min(row["watched"] for row in history)
+    work = 2 * users * (3 * sum(n * m for n, m in layers) - movies * 600)
+    line = {"epoch_seconds": round(seconds, 3), "products_seconds": round(alone, 3), "ratio": round(alone / seconds, 3)}
+    return line | {"products_gflops": round(work / alone / 1e9), "commit": runs.commit()}
+
+
 if __name__ == "__main__":
+    tables.write("speed_vae.csv", [vae()])
+    print(tables.read("speed_vae.csv"))
     line = ease()
     tables.write("speed_ease.csv", [line])
     print(line)
