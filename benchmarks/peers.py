@@ -65,7 +65,6 @@ ROWS = {
     "lenskit item-kNN": Row("stars", "lenskit", "ItemKNNScorer", {"max_nbrs": 20}),
     "ours autorec": ours("stars", "autorec", "--rows movies --hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"),
     "ours autorec quick": ours("stars", "autorec", QUICK),
-    "ours bayesfm": ours("stars", "bayesfm"),
     "ours itemknn": ours("stars", "itemknn"),
     "irspack EASE": Row("likes", "irspack", "DenseSLIMRecommender", {"reg": 600}),
     "irspack EDLAE": Row("likes", "irspack", "EDLAERecommender", {"reg": 200, "dropout_p": 0.5}),
@@ -92,7 +91,6 @@ ROWS = {
     "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
     "ours multvae tuned": ours("likes", "multvae"),
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),
-    "ours joint": ours("likes", "joint", "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"),
 }  # fmt: skip
 
 
