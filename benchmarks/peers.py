@@ -15,6 +15,7 @@ library's own quickest way, the best of three. Run it on a machine that does not
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -226,19 +227,25 @@ def plot():
     lines = tables.read("peers.csv")
     figure = Figure(figsize=(13, 6), layout="constrained")
     for axis, (what, name) in zip(figure.subplots(1, 2), (("stars", "rmse"), ("likes", "ndcg@100")), strict=True):
-        own = [line for line in lines if line["what"] == what]
-        for line in own:
+        own, said = [line for line in lines if line["what"] == what], []
+        for line in sorted(own, key=lambda line: -float(line["fit_seconds"])):
             mine = line["library"] == "reelspace"
             x, y = float(line["fit_seconds"]), float(line[name])
             axis.errorbar(
                 x, y, [[y - float(line["low"])], [float(line["high"]) - y]],
                 fmt="o" if mine else "s", color="#d55e00" if mine else "#0072b2", markersize=6, elinewidth=0.6,
             )  # fmt: skip
-            axis.annotate(line["row"], (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8.5)
+            near = sum(abs(math.log10(x / other)) < 0.4 and abs(y - at) < 0.004 for other, at in said)
+            said.append((x, y))
+            place = (10, 4) if not near else (14, 4 + 14 * near)  # above the labels of its neighbours
+            axis.annotate(
+                line["row"], (x, y), xytext=place, textcoords="offset points", fontsize=8.5,
+                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "0.5"} if near else None,
+            )  # fmt: skip
         axis.set_xscale("log")
         if what == "stars":
             axis.invert_yaxis()
-        axis.margins(x=0.18)
+        axis.margins(x=0.18, y=0.12)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
         axis.set(xlabel="seconds to fit", ylabel="RMSE" if what == "stars" else "NDCG@100")
