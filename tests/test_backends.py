@@ -88,8 +88,8 @@ def test_a_model_trained_on_jax_is_as_good_and_serves_on_tensorflow(words, figur
 
 def test_what_only_tensorflow_can_is_refused_with_a_sentence(tmp_path):
     env = os.environ | {"KERAS_BACKEND": "jax"}
-    for words in ("multdae --sample 100", "multdae --workers 2"):
-        command = [sys.executable, "train.py", *words.split(), "--run", str(tmp_path / "one")]
+    for words in ("train.py multdae --sample 100", "train.py multdae --workers 2", "export.py --to onnx"):
+        command = [sys.executable, *words.split(), "--run", str(tmp_path / "one")]
         done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
         assert done.returncode == 2
         assert "TensorFlow" in done.stderr.strip().splitlines()[-1]

@@ -68,3 +68,18 @@ def test_low_ratings_are_inputs_by_default_where_the_protocol_gives_them(argumen
     assert not train.parse(["ease", *argument.split(), "--no-signed"])[2].signed
     assert not train.parse(["ease", "--protocol", "strong"])[2].signed
     assert not train.parse(["ease", "--run", "runs/strong-ratings"])[2].signed
+
+
+def test_float32_is_taken_where_it_is_exact_enough(monkeypatch):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")
+
+    def solved(l2, large):
+        monkeypatch.setattr(ease, "LARGE", large)
+        model = models.build("ease", matrix.shape, ease.Config(l2=l2))
+        model.refit(matrix)
+        return model.weights
+
+    single, double = solved(20.0, 1), solved(20.0, 10**9)
+    assert not np.array_equal(single, double)
+    np.testing.assert_allclose(single, double, atol=1e-6)
+    assert np.array_equal(solved(1e-3, 1), solved(1e-3, 10**9))  # too near to singular for float32
