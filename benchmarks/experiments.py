@@ -18,7 +18,6 @@ ARCHITECTURES = {
         "u1/bias",
         "u1/autorec-users",
         "u1/autorec-movies",
-        "u1/deeprec",
         "u1/sparsefc",
         "u1/glocalk",
         "u1/bayesfm",
