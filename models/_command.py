@@ -39,10 +39,8 @@ def parse(argv, kind, script, about, usual=None):
     named = bool(argv) and not argv[0].startswith("-")
     name, rest = (argv[0], argv[1:]) if named else (found or usual, argv)
     if not named and {"-h", "--help"} & set(argv):
-        about += (
-            "\nModels: " + ", ".join(models.names()) + (f" (default: {usual}; --list says what each is)." * bool(usual))
-        )
-        about += f" `{script} MODEL --help` adds the model's own options."
+        which = f" (default: {usual}; --list says what each is)" if usual else ""
+        about += f"\nModels: {', '.join(models.names())}{which}. `{script} MODEL --help` adds the model's own options."
         options.parse(kind, argv, f"{script} [MODEL]" if usual else f"{script} MODEL", about)
     for before, word in zip(["", *rest], rest, strict=False):
         if word in models.names() and before.endswith(","):

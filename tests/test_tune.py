@@ -295,6 +295,18 @@ def test_the_start_is_tried_again_where_it_did_not_come_to_its_end(board, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
 
 
+def test_a_trial_whose_process_was_killed_is_tried_again(board, tmp_path):
+    code = (
+        "import os, sys, tune; from models._search import Objective;"
+        "Objective.value = lambda *_: os.kill(os.getpid(), 9); tune.main(sys.argv[1:])"
+    )
+    command = ["bias", "--data", str(board), "--trials", "2", "--out", str(tmp_path / "one")]
+    assert subprocess.run([sys.executable, "-c", code, *command], cwd=REPOSITORY).returncode == -9
+    tune.main(command)
+    complete = [line for line in trials(tmp_path / "one") if line["state"] == "complete"]
+    assert (complete[0]["user_damping"], len(complete)) == (*tuned_defaults("bias", "user_damping"), 2)
+
+
 def test_data_that_nothing_can_be_judged_on_is_refused_each_time(tmp_path, board):
     lines = [f"{user},{movie},{1 + (user + movie) % 3}" for user in range(30) for movie in range(20)]
     (tmp_path / "few.csv").write_text("\n".join(["userId,movieId,rating", "1,99,5", *lines]) + "\n")

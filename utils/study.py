@@ -5,6 +5,7 @@ import contextlib
 import csv
 import json
 import logging
+import os
 import random
 import sqlite3
 import time
@@ -69,11 +70,25 @@ def _reading(path):
         raise UserError(f"{path} can't be used ({why}); give another --out") from None
 
 
+def _alive(process):
+    """Whether a process of this machine may still be there; elsewhere than on POSIX its heartbeat has to tell."""
+    if process is None or os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def numbered(study, seed, objective):
     """The objective with draws that depend on the trial's number and what is known by then: processes that share a
     study, and those that go on with one, draw what none has drawn."""
 
     def drawing(trial):
+        trial.set_user_attr("process", os.getpid())
         with _experimental():
             study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
         return objective(trial)
@@ -105,6 +120,9 @@ def opened(folder, signature, higher, start):
         if kept != signature:
             other = [name for name in signature if not kept or kept.get(name) != signature[name]]
             raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+        for trial in study.trials:
+            if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get("process")):
+                study.tell(trial.number, state=TrialState.FAIL)
         tried = [trial for trial in study.trials if trial.state != TrialState.FAIL]
         if not any(start in (trial.params, trial.system_attrs.get("fixed_params")) for trial in tried):
             study.enqueue_trial(start)  # at first, and where it did not come to its end
