@@ -105,7 +105,8 @@ def table():
     elsewhere, shown = tables.read("searches_again.csv"), []
     for line in tables.read("searches.csv"):
         data, model = line["search"].split("/")
-        options = shlex.join(_typed(json.loads(line["options"])))
+        better = line["value"] != line["defaults"]
+        options = shlex.join(_typed(json.loads(line["options"]))) if better else ""
         mattered = json.loads(line["importance"])
         gains = {}
         for on in ("bundled", "ml-1m"):
