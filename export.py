@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +10,7 @@ import tyro
 
 import models
 from utils import options, runs, tabular
-from utils.errors import UserError
+from utils.errors import UserError, only_tensorflow
 from utils.movies import cell
 from utils.replacing import anew
 
@@ -60,10 +59,7 @@ def check_free(folder):
 
 def main(argv=None):
     """Find the run, write the folder whole."""
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise UserError(
-            "exports are made by TensorFlow only: leave out KERAS_BACKEND; runs of any backend can be exported"
-        )
+    only_tensorflow("exports are made", "leave out KERAS_BACKEND; runs of any backend can be exported")
     chosen = options.parse(Options, argv or [], "export.py", __doc__)
     run = runs.find(chosen.run, chosen.verify)
     out = chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}"

@@ -62,14 +62,17 @@ def search(study, objective, chosen, say):
     seconds = chosen.minutes and 60 * chosen.minutes
     objective.deadline = time.perf_counter() + (seconds or np.inf)
 
-    def enough(study, _=None):
-        if most and len(study.get_trials(deepcopy=False, states=FINISHED)) >= most:
+    def enough():
+        return most and len(study.get_trials(deepcopy=False, states=FINISHED)) >= most
+
+    def stop(study, _):
+        if enough():
             study.stop()
 
     try:
-        if not most or len(study.get_trials(deepcopy=False, states=FINISHED)) < most:
+        if not enough():
             drawing = numbered(study, chosen.holding.seed, objective)
-            study.optimize(drawing, timeout=seconds, callbacks=[say, enough], catch=(OutOfTimeError,))
+            study.optimize(drawing, timeout=seconds, callbacks=[say, stop], catch=(OutOfTimeError,))
     except KeyboardInterrupt:
         return True
     except optuna.exceptions.StorageInternalError as error:

@@ -137,7 +137,7 @@ def judged(row, found, data, split):
         names, first = ("ndcg@100", "recall@20", "recall@50"), "ndcg@100"
     else:
         test = split.part == Part.TEST
-        table, pairs = data.ratings, {}
+        table = data.ratings
         pairs = dict(zip(zip(table.user[test], table.movie[test], strict=True), found, strict=True))
         stars = lambda _, users, movies: np.array([pairs[pair] for pair in zip(users, movies, strict=True)])  # noqa: E731
         metrics = evaluation.rating_metrics(stars, split.test, table.scale)

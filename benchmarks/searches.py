@@ -102,11 +102,13 @@ def again(model):
 
 def table():
     """The table of docs/experiments.md: what was found, and what it is worth on other splits."""
+    from utils import tuned
+
     elsewhere, shown = tables.read("searches_again.csv"), []
     for line in tables.read("searches.csv"):
         data, model = line["search"].split("/")
         better = line["value"] != line["defaults"]
-        options = shlex.join(_typed(json.loads(line["options"]))) if better else ""
+        options = shlex.join(tuned.typed(json.loads(line["options"]))) if better else ""
         mattered = json.loads(line["importance"])
         gains = {}
         for on in ("bundled", "ml-1m"):
@@ -128,12 +130,6 @@ def table():
         "ml-1m": "again, ML-1M",
     }
     return tables.markdown(sorted(shown, key=lambda row: row["model"]), columns, left=5)
-
-
-def _typed(options):
-    from utils import tuned
-
-    return tuned.typed(options)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.errors import UserError
+from utils.errors import only_tensorflow
 
 _columns = []
 
@@ -73,8 +73,7 @@ def step(network):
     """The function ((given, movies, what each stands for), judged) -> loss that trains a compiled network on a batch:
     the multinomial loss, with a softmax whose sum over all movies is estimated without bias from those at hand
     (importance sampling, Bengio and Senecal 2008; uniform, since popular movies occur in most batches anyway)."""
-    if keras.backend.backend() != "tensorflow":
-        raise UserError("--sample is computed by TensorFlow only: leave it out, or KERAS_BACKEND")
+    only_tensorflow("--sample is computed", "leave it out, or KERAS_BACKEND")
     import tensorflow as tf
 
     weights = network.trainable_variables

@@ -61,8 +61,7 @@ def parse(argv, kind, script, about, usual=None):
 
 def configured(argv):
     """(model, {option: value}) of the file behind `--config`; (None, {}) where there is none."""
-    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
-    path = next((after for before, after in pairwise(words) if before == "--config"), None)
+    path = value("--config", argv)
     if path is None or path.startswith("--"):
         return None, {}
     try:
@@ -76,12 +75,18 @@ def configured(argv):
         raise UserError(f'{path} is not what tune.py writes: {{"model": ..., "options": {{...}}}} in JSON') from None
     models.check(name)
     usual = models.module(name).Config()
-    for one, value in known.items():
-        if value is None or isinstance(value, bool) != isinstance(getattr(usual, one, value), bool):
-            raise UserError(f"{path}: {one} can't be {json.dumps(value)}")
+    for one, found in known.items():
+        if found is None or isinstance(found, bool) != isinstance(getattr(usual, one, found), bool):
+            raise UserError(f"{path}: {one} can't be {json.dumps(found)}")
     if unknown := set(known) - set(models.module(name).Config.__dataclass_fields__):
         raise UserError(f"{path}: {name} has no option {sorted(unknown)[0]}")
     return name, known
+
+
+def value(option, argv):
+    """What stands behind the option in the arguments, None where it is not said."""
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
+    return next((after for before, after in pairwise(words) if before == option), None)
 
 
 def given(name, argv):
@@ -93,8 +98,7 @@ def given(name, argv):
 
 def default(config, argv):
     """The model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
-    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--protocol=") else [word])]
-    strong = ("--protocol", "strong-ratings") in pairwise(words)
+    strong = value("--protocol", argv) == "strong-ratings"
     signed = strong and "signed" in config.__dataclass_fields__
     return config(signed=True) if signed else config()
 

@@ -68,6 +68,7 @@ def test_onnx_says_what_the_run_says(name, run_of, tmp_path):
     ratings, scores, latent = ours(run)
     found = dict(zip([one.name for one in session.get_outputs()], session.run(None, {"ratings": ratings}), strict=True))
     agree(found["scores"], scores)
+    assert ("latent" in found) == (latent is not None)
     if latent is not None:
         agree(found["latent"], latent)
 

@@ -8,7 +8,7 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import UserError, only_tensorflow
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SENT = ("models", "utils")  # of the repository, what workers need
@@ -43,8 +43,7 @@ def connected(address, n=1):
 
 def check(address):
     """Refuse to go on without Ray, or with an address where nobody listens: Ray itself would ask for minutes."""
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise UserError("several workers train by TensorFlow only: leave out --workers, or KERAS_BACKEND")
+    only_tensorflow("several workers train", "leave out --workers, or KERAS_BACKEND")
     if not find_spec("ray"):
         raise UserError("several workers take Ray: pip install -r requirements-scale.txt")
     if not address:

@@ -1,5 +1,8 @@
 """What the user's input can do wrong, said in a sentence."""
 
+import os
+import sys
+
 
 class UserError(ValueError):
     """The user's input can't be used. The message says what was found, where, and what would do; the scripts print it
@@ -9,6 +12,13 @@ class UserError(ValueError):
 
     def __init__(self, text):
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+
+
+def only_tensorflow(what, instead="leave out KERAS_BACKEND"):
+    """Refuse, where another Keras backend is in use or asked for, what TensorFlow alone can do."""
+    keras = sys.modules.get("keras")
+    if (keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        raise UserError(f"{what} by TensorFlow only: {instead}")
 
 
 def out_of_memory(error):
