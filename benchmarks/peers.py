@@ -90,8 +90,14 @@ ROWS = {
     "ours elsa": ours("likes", "elsa", "--patience 10"),
     "ours multdae": ours("likes", "multdae"),
     "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
+    "ours multvae bfloat16": ours(
+        "likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG} --precision bfloat16"
+    ),
     "ours multvae tuned": ours("likes", "multvae"),
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),
+    "ours recvae bfloat16": ours("likes", "recvae", "--batch-size 500 --epochs 15 --precision bfloat16"),
+    "ours multdae logistic": ours("likes", "multdae", "--loss logistic"),
+    "ours joint": ours("likes", "joint"),
 }  # fmt: skip
 
 

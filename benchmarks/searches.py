@@ -27,14 +27,17 @@ LIKES = "--data ml-1m --protocol strong --held-out 600"
 TRIALS, SEEDS = 40, (1, 2)
 MINUTES = {  # of each model's searches on the bundled data and on ML-1M
     "bias": (1, 1), "itemknn": (2, 1.5), "content": (2, 2), "ease": (1, 2), "elsa": (3, 4), "multdae": (4, 6),
-    "multvae": (4, 6), "cdae": (4, 3), "autorec": (4, 9), "joint": (7, 0), "recvae": (5, 0), "sparsefc": (5, 4),
-    "bayesfm": (4, 0), "deeprec": (3, 0), "glocalk": (4, 0),
+    "multvae": (4, 6), "cdae": (4, 6), "autorec": (4, 9), "joint": (7, 16), "recvae": (5, 20), "sparsefc": (5, 18),
+    "bayesfm": (4, 14), "deeprec": (3, 10), "glocalk": (4, 18),
+}  # fmt: skip
+SHORTER = {  # on ML-1M, where a trial of these would take too much of the time; what was found is trained to its end
+    "joint": "--epochs 30", "recvae": "--epochs 12", "deeprec": "--epochs 15", "bayesfm": "--samples 100",
+    "sparsefc": "--epochs 12 --batch-size 256", "glocalk": "--epochs 12 --batch-size 256",
 }  # fmt: skip
 OF_LIKES = ("ease", "elsa", "multdae", "multvae", "cdae", "joint", "recvae")  # judged by ranking for new users of ML-1M
 SEARCHES = {f"bundled/{model}": (model, BUNDLED, minutes) for model, (minutes, _) in MINUTES.items()} | {
-    f"ml-1m/{model}": (model, LIKES if model in OF_LIKES else STARS, minutes)
+    f"ml-1m/{model}": (f"{model} {SHORTER.get(model, '')}".strip(), LIKES if model in OF_LIKES else STARS, minutes)
     for model, (_, minutes) in MINUTES.items()
-    if minutes
 }
 
 
@@ -48,7 +51,18 @@ def run(search):
     import tune
 
     model, data, minutes = SEARCHES[search]
-    tune.main([model, *data.split(), "--trials", str(TRIALS), "--minutes", str(minutes), "--out", str(folder(search))])
+    tune.main(
+        [
+            *model.split(),
+            *data.split(),
+            "--trials",
+            str(TRIALS),
+            "--minutes",
+            str(minutes),
+            "--out",
+            str(folder(search)),
+        ]
+    )
 
 
 def record(search):
@@ -59,7 +73,8 @@ def record(search):
     found = json.loads((folder(search) / "best.json").read_text(encoding="utf-8"))
     RECORDS.mkdir(exist_ok=True)
     shutil.copyfile(folder(search) / "trials.csv", RECORDS / f"{search.replace('/', '-')}.csv")
-    facts, options = found["found"], found["options"]
+    facts = found["found"]
+    options = {one: value for one, value in found["options"].items() if one not in ("epochs", "samples")}
     line = {"search": search, "command": f"{model} {data} --trials {TRIALS} --minutes {minutes}"}
     line |= {name: facts[name] for name in ("figure", "trials", "defaults", "value")}
     line |= {"options": json.dumps(options), "importance": json.dumps(facts["importance"]), "commit": runs.commit()}

@@ -99,7 +99,7 @@ def ease():
     return line | {"solve_ratio": round(rate["solve"] / rate["factor"], 3), "commit": runs.commit()}
 
 
-def vae():
+def vae(precision):
     """An epoch of Mult-VAE (600 and 200 units, batches of 500 users of ML-1M) and its eleven matrix products alone, in
     turn, the best of each; returns a line of the results."""
     import tensorflow as tf
@@ -108,14 +108,15 @@ def vae():
     from utils import runs
     from utils.training import Training
 
-    words = ["multvae", "--hidden", "600,200", "--batch-size", "500", "--data", "ml-1m", "--epochs", str(TIMES)]
-    name, chosen, config = train.parse(words)
+    command = f"multvae --hidden 600,200 --batch-size 500 --precision {precision} --data ml-1m --epochs {TIMES}"
+    name, chosen, config = train.parse(command.split())
     data, split = train.read(chosen)
     model = train.build(name, config, data, 0)
     users, movies = data.ratings.shape
     layers = [(movies, 600), (600, 400), (200, 600), (600, movies)]
     batch = min(config.batch_size, users)
-    arrays = [[tf.random.normal(shape) for shape in ((batch, n), (n, m), (batch, m))] for n, m in layers]
+    shapes = [((batch, n), (n, m), (batch, m)) for n, m in layers]
+    arrays = [[tf.cast(tf.random.normal(shape), precision) for shape in of] for of in shapes]
 
     @tf.function
     def multiply():
@@ -136,12 +137,17 @@ def vae():
     history = model.refit(split.refit, Training(watch=products))
     seconds, alone = min(row["seconds"] for row in history), min(row["watched"] for row in history)
     work = 2 * users * (3 * sum(n * m for n, m in layers) - movies * 600)
-    line = {"epoch_seconds": round(seconds, 3), "products_seconds": round(alone, 3), "ratio": round(alone / seconds, 3)}
+    line = {
+        "precision": precision,
+        "epoch_seconds": round(seconds, 3),
+        "products_seconds": round(alone, 3),
+        "ratio": round(alone / seconds, 3),
+    }
     return line | {"products_gflops": round(work / alone / 1e9), "commit": runs.commit()}
 
 
 if __name__ == "__main__":
-    tables.write("speed_vae.csv", [vae()])
+    tables.write("speed_vae.csv", [vae(precision) for precision in ("float32", *["bfloat16"] * has_bfloat16())])
     print(tables.read("speed_vae.csv"))
     line = ease()
     tables.write("speed_ease.csv", [line])

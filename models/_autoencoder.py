@@ -10,6 +10,7 @@ from models._adam import Adam
 from models._base import Recommender
 from models._layers import BySide, Centre, dense_layers, plain_layers
 from models._losses import masked_mse
+from models._precision import computed_in
 from utils import batches, biases, encoders, side
 from utils.latent import LatentSpace, activate, through
 from utils.training import DivergedError, Judge, train
@@ -73,11 +74,7 @@ class Autoencoder(Recommender):
     def _dense(self, units, activation, name, l2=None):
         """A dense layer with the penalty l2, the config's where None."""
         l2 = keras.regularizers.L2((self.config.l2 if l2 is None else l2) * self.per_rating)
-        return keras.layers.Dense(units, activation, kernel_regularizer=l2, dtype=self._dtype(), name=name)
-
-    def _dtype(self):
-        """What the dense layers compute in; their weights stay float32."""
-        return "mixed_bfloat16" if self.config.precision == "bfloat16" else "float32"
+        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -141,7 +138,8 @@ class Autoencoder(Recommender):
             "lbfgs": keras.optimizers.SGD,  # stands in: SciPy does the work and keeps nothing between two steps
         }[config.optimizer]()
         self.network.compile(optimizer, **self._losses(), jit_compile=False)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, self._step())
+        step = computed_in(config.precision, self._step(), self.network)
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
 
     def _outputs(self, judged, whole):
         """What the network is to give: the stars of a batch of rows that are judged."""
@@ -341,7 +339,7 @@ class Autoencoder(Recommender):
 def _numpy(network, batch):
     """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
     for every size of batch, which costs more than it saves."""
-    return np.asarray(keras.ops.convert_to_numpy(network(batch, training=False)), np.float32)  # never bfloat16
+    return keras.ops.convert_to_numpy(network(batch, training=False))
 
 
 def _blocks(rows):

@@ -38,15 +38,15 @@ class FromMovies(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable("reelspace")
 class ToMovies(keras.layers.Dense):
-    """A dense layer whose outputs are movies."""
+    """A dense layer whose outputs are movies, in the precision of its weights whatever it computes in."""
 
     def call(self, inputs, training=None):
         """See Keras."""
         if not _columns:
-            return super().call(inputs, training)
+            return ops.cast(super().call(inputs, training), self.variable_dtype)
         index, _ = _columns[-1]
         kernel, bias = ops.take(self.kernel, index, axis=1), ops.take(self.bias, index)
-        return self.activation(ops.matmul(inputs, kernel) + bias)
+        return ops.cast(self.activation(ops.matmul(inputs, kernel) + bias), self.variable_dtype)
 
 
 def sampling(epoch, sample, seed):

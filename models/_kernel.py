@@ -88,4 +88,4 @@ class Kernelised(_autoencoder.Autoencoder):
 
     def _dense(self, units, activation, name):
         l2, sparsity = self.config.l2 * self.per_rating, self.config.sparsity * self.per_rating
-        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, dtype=self._dtype(), name=name)
+        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, name=name)

@@ -172,12 +172,9 @@ def dense_layers(decoder):
 
 
 def plain_layers(encoder, *passing):
-    """The same of an encoder that besides has only layers of the kinds `passing`, and computes in float32; None of any
-    other."""
+    """The same of an encoder that besides has only layers of the kinds `passing`; None of any other."""
     others = [layer for layer in encoder.layers if type(layer) not in (keras.layers.InputLayer, *passing)]
     if not all(isinstance(layer, keras.layers.Dense) or hasattr(layer, "dense") for layer in others):
-        return None
-    if any(layer.compute_dtype != "float32" for layer in others):
         return None
     return [(*dense(layer), layer.activation.__name__) for layer in others]
 

@@ -13,6 +13,7 @@ from models._adam import Adam
 from models._base import Recommender, check_like, check_liked
 from models._layers import Hide, dense_layers, plain_layers
 from models._losses import multinomial
+from models._precision import PRECISIONS, computed_in
 from utils import batches, encoders
 from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
@@ -46,6 +47,8 @@ class Config:
     """most epochs"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
+    precision: PRECISIONS = "float32"
+    """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
     like: float | None = None
     """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
@@ -170,6 +173,7 @@ class LikesAutoencoder(Recommender):
             step = self._step()
             if getattr(config, "sample", 0):
                 epoch, step = _columns.sampling(epoch, config.sample, self.seed), _columns.step(self.network)
+        step = computed_in(getattr(config, "precision", "float32"), step, self.network)
         return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
 
     def _optimizer(self, config):

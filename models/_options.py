@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from models._precision import PRECISIONS
 from utils import biases
 from utils.latent import ACTIVATIONS
 from utils.options import Names, Sizes
@@ -48,7 +49,7 @@ class Config:
     """step size of the optimiser in the first epoch"""
     decay: float = tuned(1.0, Between(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
     batch_size: int = tuned(64, Among(32, 64, 128, 256))
     """rows in a training step"""

@@ -1,0 +1,46 @@
+"""Training with matrix products in bfloat16, which must show in nothing but time."""
+
+import keras
+import numpy as np
+import pytest
+from trained import TABLE, train_on
+
+from models._precision import computed_in
+
+NAMES = ["autorec", "cdae", "deeprec", "glocalk", "joint", "multdae", "multvae", "recvae", "sparsefc"]
+
+
+def test_products_are_bfloat16_in_the_step_alone():
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, use_bias=False)])
+    network.layers[0].set_weights([np.full((3, 2), 1 / 3, np.float32)])
+    rows = np.eye(3, dtype=np.float32)
+    step = computed_in("bfloat16", lambda given, judged: network(given), network)
+    found = keras.ops.convert_to_numpy(keras.ops.cast(step(rows, None), "float32"))
+    assert found[0, 0] == 0.333984375  # 1/3 with 8 bits
+    assert keras.ops.convert_to_numpy(network(rows))[0, 0] == np.float32(1 / 3)
+    assert computed_in("float32", step, network) is step
+
+
+def test_a_step_that_fails_leaves_the_network_as_it_was():
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ZeroDivisionError):
+        computed_in("bfloat16", lambda given, judged: 1 / 0, network)(None, None)
+    assert network.layers[0].compute_dtype == "float32"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_trained_so_answers_in_float32_and_hardly_differs(name):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        model, split = train_on(TABLE, name, compiled=True, precision=precision)
+        assert {layer.compute_dtype for layer in model.network._flatten_layers()} == {"float32"}
+        found[precision] = model.score(split.train, np.arange(TABLE.shape[0]))
+        assert found[precision].dtype == np.float32
+    difference = np.abs(found["bfloat16"] - found["float32"]).max()
+    assert 0 < difference < 0.05 * np.ptp(found["float32"])
+
+
+@pytest.mark.parametrize("options", [{"loss": "logistic"}, {"loss": "squared"}, {"sample": 5}], ids=str)
+def test_every_loss_takes_it(options):
+    model, split = train_on(TABLE, "multdae", compiled=True, precision="bfloat16", **options)
+    assert np.isfinite(model.score(split.train)).all()
