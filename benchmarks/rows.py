@@ -67,6 +67,7 @@ RANKING = {
     "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
+    "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),

@@ -32,6 +32,19 @@ def squared(likes, scores):
 
 def multinomial_by_user(likes, logits):
     """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
-    weight = likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
+    weight = _by_user(likes)
     logits = ops.cast(logits, weight.dtype)
     return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)
+
+
+def logistic_by_user(likes, logits):
+    """`logistic`, but what a user's cells add up to, over the root of the user's number of likes, is divided by what
+    `multinomial_by_user` is divided by: so both are a figure for each like."""
+    logits, weight = ops.cast(logits, likes.dtype), _by_user(likes)
+    cells = ops.softplus(logits) * ops.max(weight, axis=1, keepdims=True) - weight * logits
+    return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)
+
+
+def _by_user(likes):
+    """The weight of each like, (batch, n): one over the root of its user's number of likes."""
+    return likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))

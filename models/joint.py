@@ -3,25 +3,28 @@
 Predicting stars well is not the same as recommending well: which movies people choose says most about what they will
 choose, how they rate them most about how they will rate. The encoder sees both: the rating less the bias baseline,
 which movies were rated, which were liked. From the latent vector one decoder gives stars (`decoder`, masked MSE, as in
-`autorec`), the other which movies are liked (`ranker`, multinomial, as in `multdae`). The loss is the first plus
-`--weight` times the second, each a mean over what it counts, ratings or likes. A like weighs one over the root of its
-user's number of likes: NDCG counts every user alike, a plain sum would listen to those who rate most.
+`autorec`), the other which movies are liked (`ranker`, multinomial or logistic, as in `multdae`). The loss is the first
+plus `--weight` times the second, each a mean over what it counts, ratings or likes. A like weighs one over the root of
+its user's number of likes: NDCG counts every user alike, a plain sum would listen to those who rate most.
 
 Movies are ranked by the logits and, beside them, by EASE in closed form (`--linear`, `_linear.py`): what a narrow
 latent vector forgets about single pairs of movies, it knows. Both are trained on their own; the share is chosen on
 validation."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
 
 from models import _autoencoder, _linear, _options
-from models._losses import masked_mse, multinomial_by_user
+from models._losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
 from utils.ratings import LIKE
 from utils.training import Judge
 from utils.tuned import Among, Between, tuned
+
+LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Config(_options.Config):
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
     weight: float = tuned(0.3, Between(0.03, 3.0, log=True))
     """weight of the likes in the loss"""
+    likes_loss: Literal[tuple(LOSSES)] = "multinomial"
+    """multinomial: which movies the user's likes fall on; logistic: each movie liked or not"""
     likes_l2: float = tuned(0.0, Among(0.0, 0.003, 0.01, 0.03))
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
     linear: bool = True
@@ -117,7 +122,10 @@ class Model(_autoencoder.Autoencoder):
         return [judged, (whole > self.like).astype(np.float32)]
 
     def _losses(self):
-        return {"loss": [masked_mse, multinomial_by_user], "loss_weights": [self.star**-2, self.config.weight]}
+        return {
+            "loss": [masked_mse, LOSSES[self.config.likes_loss]],
+            "loss_weights": [self.star**-2, self.config.weight],
+        }
 
     def _step(self):
         train_on_batch = super()._step()

@@ -173,6 +173,7 @@ def test_refit_trains_the_epochs_that_were_best():
     "option",
     [
         {"weight": 5.0},
+        {"likes_loss": "logistic"},
         {"likes_l2": 50.0},
         {"like": 2.5},
         {"hidden": (4,)},

@@ -132,6 +132,24 @@ def test_the_losses_are_the_literal_sums():
     assert float(_losses.squared(liked, logits)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_losses_by_user_are_the_literal_sums():
+    rng = np.random.default_rng(0)
+    liked, logits = (rng.random((5, 7)) < 0.4).astype(np.float32), rng.normal(size=(5, 7)).astype(np.float32)
+    liked[2] = 0  # who likes nothing counts for nothing
+    among, each, total = 0.0, 0.0, 0.0
+    for own, scores in zip(liked, logits, strict=True):
+        n = max(own.sum(), 1)
+        total += own.sum() / np.sqrt(n)
+        among -= (own * (scores - np.log(np.exp(scores).sum()))).sum() / np.sqrt(n)
+        each += (
+            sum(np.log(1 + np.exp(-x if like else x)) for x, like in zip(scores, own, strict=True))
+            / np.sqrt(n)
+            * own.any()
+        )
+    assert float(_losses.multinomial_by_user(liked, logits)) == pytest.approx(among / total, rel=1e-5)
+    assert float(_losses.logistic_by_user(liked, logits)) == pytest.approx(each / total, rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["multvae", "recvae"])
 def test_the_noise_is_standard_normal_and_there_is_none_when_recommending(kind):
     both = np.concatenate([np.full((4000, 50), 3.0), np.zeros((4000, 50))], axis=1).astype(np.float32)
