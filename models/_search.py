@@ -30,7 +30,7 @@ class Objective:
 
     def __init__(self, name, config, spaces, data, split, seed):
         self.name, self.config, self.spaces, self.data, self.split, self.seed = name, config, spaces, data, split, seed
-        self.deadline = np.inf
+        self.deadline, self.trained = np.inf, None
         self.succeeded = False  # whether any trial has come to its end: before, what goes wrong is the data's fault
         self.model = model = self._build(config)  # untrained
         ranks = hasattr(config, "like")  # learns what is liked
@@ -51,6 +51,12 @@ class Objective:
             raise UserError(f"there are no validation {what} to judge options by; {more}")
 
     def __call__(self, trial):
+        try:
+            return self._tried(trial)
+        finally:
+            self._release()
+
+    def _tried(self, trial):
         start = time.perf_counter()
         drawn = {name: space.draw(trial, name) for name, space in self.spaces.items()}
         trial.set_user_attr("options", {name: tuned.as_text(value) for name, value in drawn.items()})
@@ -70,7 +76,7 @@ class Objective:
                 asked = replace(self.config, **drawn)
             except ValueError as error:  # options that do not go together
                 self._give_up(trial, str(error))
-            model = self._build(asked)
+            model = self.trained = self._build(asked)
             model.fit(self.split.train, self.split.validation, training)
         except UserError as error:
             if not self.succeeded and not isinstance(error, DivergedError):
@@ -85,8 +91,6 @@ class Objective:
         finally:
             trial.set_user_attr("epochs", len(epochs))
             trial.set_user_attr("seconds", round(time.perf_counter() - start, 1))
-            if "keras" in sys.modules:
-                sys.modules["keras"].backend.clear_session()  # or each trial's graphs stay in memory
         if training.interrupted and not training.failed:
             raise KeyboardInterrupt
         if training.failed:
@@ -97,6 +101,25 @@ class Objective:
         self.succeeded = True
         trial.set_user_attr("figure", round(value, 5))
         return value
+
+    def _release(self):
+        """Give the memory of the trial's networks back, which with TensorFlow stays in use as long as the process runs:
+        what a compiled function computes with is never freed (github.com/tensorflow/tensorflow/issues/61791)."""
+        model, self.trained = self.trained, None
+        if model is None or "keras" not in sys.modules:
+            return
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            networks = [one for one in vars(model).values() if isinstance(one, keras.Model)]
+            optimizers = [getattr(one, "optimizer", None) for one in networks]
+            for part in networks + [one for one in optimizers if one]:
+                for weight in part.variables:
+                    handle, nothing = weight.value.handle, tf.zeros((), weight.dtype)
+                    tf.raw_ops.AssignVariableOp(resource=handle, value=nothing, validate_shape=False)
+        keras.backend.clear_session()
 
     def _give_up(self, trial, why):
         trial.set_user_attr("why", why)

@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import optuna
 import pytest
+import tensorflow as tf
 from conftest import REPOSITORY, eagerly, write_checkerboard
 
 import models
@@ -192,6 +194,26 @@ def test_a_trial_is_given_up_between_epochs_and_not_beyond_the_time(board):
     search.deadline = time.perf_counter()
     with eagerly(), pytest.raises(OutOfTimeError):
         search(Told(epochs=99))
+
+
+@pytest.mark.parametrize("end", [None, ZeroDivisionError])
+def test_the_networks_of_a_trial_leave_nothing_in_memory(board, monkeypatch, end):
+    search, kept = objective(board, "autorec", "--epochs", "1", "--hidden", "4"), []
+
+    def value(model):
+        kept.append(model)
+        if end:
+            raise end
+        return 1.0
+
+    monkeypatch.setattr(search, "value", value)
+    with pytest.raises(end) if end else nullcontext():
+        search(Told(epochs=99))
+    (network,) = (model.network for model in kept)
+    weights = [*network.variables, *network.optimizer.variables]
+    assert len(weights) > 8
+    for weight in weights:
+        assert tf.raw_ops.ReadVariableOp(resource=weight.value.handle, dtype=weight.dtype).shape == ()
 
 
 @pytest.mark.parametrize(
