@@ -51,18 +51,8 @@ def run(search):
     import tune
 
     model, data, minutes = SEARCHES[search]
-    tune.main(
-        [
-            *model.split(),
-            *data.split(),
-            "--trials",
-            str(TRIALS),
-            "--minutes",
-            str(minutes),
-            "--out",
-            str(folder(search)),
-        ]
-    )
+    words = f"{model} {data} --trials {TRIALS} --minutes {minutes}".split()
+    tune.main([*words, "--out", str(folder(search))])
 
 
 def record(search):
@@ -75,6 +65,8 @@ def record(search):
     shutil.copyfile(folder(search) / "trials.csv", RECORDS / f"{search.replace('/', '-')}.csv")
     facts = found["found"]
     options = {one: value for one, value in found["options"].items() if one not in ("epochs", "samples")}
+    if facts["value"] == facts["defaults"]:
+        options = {}
     line = {"search": search, "command": f"{model} {data} --trials {TRIALS} --minutes {minutes}"}
     line |= {name: facts[name] for name in ("figure", "trials", "defaults", "value")}
     line |= {"options": json.dumps(options), "importance": json.dumps(facts["importance"]), "commit": runs.commit()}
@@ -90,7 +82,7 @@ def again(model):
 
     found = {line["search"]: json.loads(line["options"]) for line in tables.read("searches.csv")}
     asked = {"defaults": {}} | {search: options for search, options in found.items() if search.endswith(f"/{model}")}
-    lines = []
+    lines, known = [], {}
     for on in asked:
         if on == "defaults":
             continue
@@ -100,17 +92,14 @@ def again(model):
                     continue  # the defaults are what was found
                 words = [model, *tuned.typed(options), *SEARCHES[on][1].split(), "--seed", str(seed)]
                 _, chosen, config = train.parse(words)
-                data, split = train.read(chosen)
-                objective = Objective(model, config, {}, data, split, seed)
-                objective.model.fit(split.train, split.validation, Training())
-                line = {
-                    "model": model,
-                    "options": name,
-                    "on": on.split("/")[0],
-                    "seed": seed,
-                    "figure": objective.figure,
-                }
-                lines.append(line | {"value": round(objective.value(objective.model), 5), "commit": runs.commit()})
+                if tuple(words) not in known:  # the same may have been found on both sets
+                    data, split = train.read(chosen)
+                    objective = Objective(model, config, {}, data, split, seed)
+                    objective.model.fit(split.train, split.validation, Training())
+                    value = round(objective.value(objective.model), 5)
+                    known[tuple(words)] = {"figure": objective.figure, "value": value, "commit": runs.commit()}
+                lines.append({"model": model, "options": name, "on": on.split("/")[0], "seed": seed})
+                lines[-1] |= known[tuple(words)]
                 print(lines[-1], flush=True)
     tables.update("searches_again.csv", lines, key="model")
 
