@@ -76,7 +76,7 @@ def record(search):
 def again(model):
     """Defaults and findings on splits that no search saw, by the same figure."""
     import train
-    from models._search import Objective
+    from models._search import Objective, release
     from utils import runs, tuned
     from utils.training import Training
 
@@ -95,13 +95,17 @@ def again(model):
                 if tuple(words) not in known:  # the same may have been found on both sets
                     data, split = train.read(chosen)
                     objective = Objective(model, config, {}, data, split, seed)
-                    objective.model.fit(split.train, split.validation, Training())
+                    training = Training()
+                    objective.model.fit(split.train, split.validation, training)
+                    if training.interrupted:
+                        sys.exit(training.failed or "interrupted")
                     value = round(objective.value(objective.model), 5)
+                    release(objective.model)
                     known[tuple(words)] = {"figure": objective.figure, "value": value, "commit": runs.commit()}
                 lines.append({"model": model, "options": name, "on": on.split("/")[0], "seed": seed})
                 lines[-1] |= known[tuple(words)]
                 print(lines[-1], flush=True)
-    tables.update("searches_again.csv", lines, key="model")
+                tables.update("searches_again.csv", lines, key="model")
 
 
 def table():
@@ -122,13 +126,14 @@ def table():
             found = [of[line["search"]] - of["defaults"] for of in values.values() if line["search"] in of]
             gains[on] = f"{sum(found) / len(found):+.4f} ({min(found):+.4f}, {max(found):+.4f})" if found else ""
         most = ", ".join(f"{name} {share:.0%}" for name, share in list(mattered.items())[:2])
-        row = {"model": f"`{model}`", "data": data, "figure": line["figure"], "trials": line["trials"]}
+        held = f", `{SHORTER[model]}`" if data == "ml-1m" and model in SHORTER else ""
+        row = {"model": f"`{model}`", "data": data + held, "figure": line["figure"], "trials": line["trials"]}
         row |= {"defaults": f"{float(line['defaults']):.4f}", "best": f"{float(line['value']):.4f}"} | gains
         shown.append(row | {"options": f"`{options}`" if options else "the defaults", "most": most.replace("_", "-")})
     columns = {"model": "model", "data": "data", "figure": "figure", "options": "best options", "most": "what mattered"}
     columns |= {
         "trials": "trials",
-        "defaults": "defaults",
+        "defaults": "begun with",
         "best": "best",
         "bundled": "again, bundled",
         "ml-1m": "again, ML-1M",
@@ -152,4 +157,5 @@ if __name__ == "__main__":
         record(search)
     if not chosen.searches and not chosen.again:
         for search, (model, data, minutes) in SEARCHES.items():
-            print(f"{search:18} python tune.py {model} {data} --trials {TRIALS} --minutes {minutes}")
+            out = folder(search).relative_to(REPOSITORY)
+            print(f"{search:18} python tune.py {model} {data} --trials {TRIALS} --minutes {minutes} --out {out}")

@@ -339,7 +339,8 @@ class Autoencoder(Recommender):
 def _numpy(network, batch):
     """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
     for every size of batch, which costs more than it saves."""
-    return keras.ops.convert_to_numpy(network(batch, training=False))
+    found = keras.ops.convert_to_numpy(network(batch, training=False))
+    return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it
 
 
 def _blocks(rows):

@@ -38,7 +38,7 @@ class FromMovies(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable("reelspace")
 class ToMovies(keras.layers.Dense):
-    """A dense layer whose outputs are movies, in the precision of its weights whatever it computes in."""
+    """A dense layer whose outputs are movies, of the dtype of its weights whatever it computes in."""
 
     def call(self, inputs, training=None):
         """See Keras."""

@@ -61,7 +61,7 @@ def parse(argv, kind, script, about, usual=None):
 
 def configured(argv):
     """(model, {option: value}) of the file behind `--config`; (None, {}) where there is none."""
-    path = value("--config", argv)
+    path = behind("--config", argv)
     if path is None or path.startswith("--"):
         return None, {}
     try:
@@ -83,7 +83,7 @@ def configured(argv):
     return name, known
 
 
-def value(option, argv):
+def behind(option, argv):
     """What stands behind the option in the arguments, None where it is not said."""
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
     return next((after for before, after in pairwise(words) if before == option), None)
@@ -98,7 +98,7 @@ def given(name, argv):
 
 def default(config, argv):
     """The model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
-    strong = value("--protocol", argv) == "strong-ratings"
+    strong = behind("--protocol", argv) == "strong-ratings"
     signed = strong and "signed" in config.__dataclass_fields__
     return config(signed=True) if signed else config()
 

@@ -1,4 +1,4 @@
-"""Losses over observed cells."""
+"""The losses that the autoencoders are trained with."""
 
 from keras import ops
 
@@ -33,14 +33,13 @@ def squared(likes, scores):
 def multinomial_by_user(likes, logits):
     """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
     weight = _by_user(likes)
-    logits = ops.cast(logits, weight.dtype)
     return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)
 
 
 def logistic_by_user(likes, logits):
     """`logistic`, but what a user's cells add up to, over the root of the user's number of likes, is divided by what
-    `multinomial_by_user` is divided by: so both are a figure for each like."""
-    logits, weight = ops.cast(logits, likes.dtype), _by_user(likes)
+    `multinomial_by_user` is divided by: so both are a figure for each like. Who likes nothing counts for nothing."""
+    weight = _by_user(likes)
     cells = ops.softplus(logits) * ops.max(weight, axis=1, keepdims=True) - weight * logits
     return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)
 

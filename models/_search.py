@@ -54,7 +54,9 @@ class Objective:
         try:
             return self._tried(trial)
         finally:
-            self._release()
+            if self.trained:
+                release(self.trained)
+            self.trained = None
 
     def _tried(self, trial):
         start = time.perf_counter()
@@ -102,25 +104,6 @@ class Objective:
         trial.set_user_attr("figure", round(value, 5))
         return value
 
-    def _release(self):
-        """Give the memory of the trial's networks back, which with TensorFlow stays in use as long as the process runs:
-        what a compiled function computes with is never freed (github.com/tensorflow/tensorflow/issues/61791)."""
-        model, self.trained = self.trained, None
-        if model is None or "keras" not in sys.modules:
-            return
-        import keras
-
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            networks = [one for one in vars(model).values() if isinstance(one, keras.Model)]
-            optimizers = [getattr(one, "optimizer", None) for one in networks]
-            for part in networks + [one for one in optimizers if one]:
-                for weight in part.variables:
-                    handle, nothing = weight.value.handle, tf.zeros((), weight.dtype)
-                    tf.raw_ops.AssignVariableOp(resource=handle, value=nothing, validate_shape=False)
-        keras.backend.clear_session()
-
     def _give_up(self, trial, why):
         trial.set_user_attr("why", why)
         raise optuna.TrialPruned(why)
@@ -134,3 +117,22 @@ class Objective:
             return float(ndcg)
         rmse = float(evaluation.rating_metrics(model.predict, validation, scale)["rmse"].value)
         return float(ndcg) - rmse / (self.data.ratings.like / LIKE) if self.higher else rmse
+
+
+def release(model):
+    """Give the memory of the networks that a model is made of back, after which it can't be used: TensorFlow keeps what
+    a compiled function computes with as long as the process runs (github.com/tensorflow/tensorflow/issues/62854)."""
+    if "keras" not in sys.modules:
+        return
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        networks = [one for one in vars(model).values() if isinstance(one, keras.Model)]
+        optimizers = [getattr(one, "optimizer", None) for one in networks]
+        for part in networks + [one for one in optimizers if one]:
+            for weight in part.variables:
+                handle, nothing = weight.value.handle, tf.zeros((), weight.dtype)
+                tf.raw_ops.AssignVariableOp(resource=handle, value=nothing, validate_shape=False)
+    keras.backend.clear_session()

@@ -1,4 +1,4 @@
-"""Training with matrix products in bfloat16, which must show in nothing but time."""
+"""Training with matrix products in bfloat16, which must hardly show in anything but time."""
 
 import keras
 import numpy as np
@@ -26,6 +26,15 @@ def test_a_step_that_fails_leaves_the_network_as_it_was():
     with pytest.raises(ZeroDivisionError):
         computed_in("bfloat16", lambda given, judged: 1 / 0, network)(None, None)
     assert network.layers[0].compute_dtype == "float32"
+
+
+def test_ratings_are_centred_in_float32():
+    network = train_on(TABLE, "glocalk")[0].network
+    within = computed_in(
+        "bfloat16", lambda *_: [(one.name, one.compute_dtype) for one in network._flatten_layers()], network
+    )
+    lower = {name for name, dtype in within(None, None) if dtype == "bfloat16"}
+    assert lower == {"encoder_0", "residual"}
 
 
 @pytest.mark.parametrize("name", NAMES)

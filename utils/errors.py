@@ -14,7 +14,7 @@ class UserError(ValueError):
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
-def only_tensorflow(what, instead="leave out KERAS_BACKEND"):
+def only_tensorflow(what, instead):
     """Refuse, where another Keras backend is in use or asked for, what TensorFlow alone can do."""
     keras = sys.modules.get("keras")
     if (keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
