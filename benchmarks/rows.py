@@ -4,14 +4,17 @@ What options were tried, on validation, is in results/README.md."""
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
 SMALL = "--target hidden --dropout 0.5 --decay 0.95"
 BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
+KERNEL = "--l2 0.06 --learning-rate 0.001 --batch-size 64 --sparsity 1.5e-5"
+BIG_KERNEL = f"{BIG} --learning-rate 0.001 --decay 1 --sparsity 1e-6"
 STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
 PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
 RATING = {
     "ml-1m/bias": ("bias", ML1M, None),
     "ml-1m/autorec-movies": (f"autorec --rows movies {BIG}", ML1M, None),
     "ml-1m/autorec-users": ("autorec", ML1M, None),
-    "ml-1m/sparsefc": (f"sparsefc {BIG} --sparsity 1e-6", ML1M, "ml-1m/autorec-movies"),
-    "ml-1m/glocalk": (f"glocalk {BIG} --sparsity 1e-6", ML1M, "ml-1m/sparsefc"),
+    "ml-1m/sparsefc": (f"sparsefc {BIG_KERNEL}", ML1M, "ml-1m/autorec-movies"),
+    "ml-1m/glocalk": (f"glocalk {BIG_KERNEL}", ML1M, "ml-1m/sparsefc"),
+    "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, "ml-1m/sparsefc"),
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/bayesfm": ("bayesfm", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
@@ -19,12 +22,16 @@ RATING = {
     "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
     "u1/deeprec": ("deeprec --rows movies --hidden 256,256,512 --target hidden --dropout 0.5", U1, None),
     "u1/bayesfm": ("bayesfm", U1, "u1/autorec-movies"),
-    "u1/sparsefc": (f"sparsefc {SMALL}", U1, "u1/autorec-movies"),
+    "u1/sparsefc": (f"sparsefc {SMALL} {KERNEL}", U1, "u1/autorec-movies"),
     "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
-    "u1/glocalk": (f"glocalk {SMALL}", U1, "u1/sparsefc"),
-    "u1/glocalk-shuffled": (f"glocalk {SMALL}", U1, "u1/glocalk"),
-    "u1/glocalk-stars": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk"),
-    "u1/glocalk-stars-shuffled": (f"glocalk {STARS} --l2 0.045", U1, "u1/glocalk-stars"),
+    "u1/glocalk": (f"glocalk {SMALL} {KERNEL}", U1, "u1/sparsefc"),
+    "u1/glocalk-shuffled": (f"glocalk {SMALL} {KERNEL}", U1, "u1/glocalk"),
+    "u1/glocalk-stars": (f"glocalk {STARS} {KERNEL.replace('0.06', '0.045')} --decay 1", U1, "u1/glocalk"),
+    "u1/glocalk-stars-shuffled": (
+        f"glocalk {STARS} {KERNEL.replace('0.06', '0.045')} --decay 1",
+        U1,
+        "u1/glocalk-stars",
+    ),
 }
 SIDE = {}  # the same with side features, one kind at a time and all
 for data in ("ml-1m", "u1"):
@@ -34,7 +41,7 @@ for data in ("ml-1m", "u1"):
 RATING |= SIDE
 ALL = "--side genres,year,age,gender,occupation"
 FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
-KNOWING = f"{FM},sparsefc {SMALL} {ALL},autorec {ALL},content"  # what movies and users are
+KNOWING = f"{FM},sparsefc {SMALL} {KERNEL} {ALL},autorec {ALL},content"  # what movies and users are
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},autorec,joint"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
