@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -214,6 +216,18 @@ def test_the_networks_of_a_trial_leave_nothing_in_memory(board, monkeypatch, end
     assert len(weights) > 8
     for weight in weights:
         assert tf.raw_ops.ReadVariableOp(resource=weight.value.handle, dtype=weight.dtype).shape == ()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_memory_does_not_grow_with_trials(board):
+    """The weights and moments of a trial take 108 MB, more than all that the following five may add."""
+    search, megabytes = objective(board, "autorec", "--epochs", "1", "--hidden", "3000,3000"), []
+    for _ in range(7):
+        search(Told(epochs=99))
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    assert megabytes[-1] - megabytes[1] < 108
 
 
 @pytest.mark.parametrize(
