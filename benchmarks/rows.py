@@ -14,7 +14,7 @@ RATING = {
     "ml-1m/autorec-users": ("autorec", ML1M, None),
     "ml-1m/sparsefc": (f"sparsefc {BIG_KERNEL}", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/glocalk": (f"glocalk {BIG_KERNEL}", ML1M, "ml-1m/sparsefc"),
-    "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, "ml-1m/sparsefc"),
+    "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, None),
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/bayesfm": ("bayesfm", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
