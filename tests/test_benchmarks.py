@@ -113,6 +113,13 @@ def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys)
     assert "ours none: failed" in capsys.readouterr().out
 
 
+def test_what_was_measured_beside_peers_is_what_the_rows_say():
+    for line in tables.read("peers.csv"):
+        row = peers.ROWS[line["row"]]
+        assert (line["what"], line["library"], line["model"]) == (row.what, row.library, row.model)
+        assert line["options"] == peers.said(row), line["row"]
+
+
 def test_every_row_beside_peers_can_be_run():
     for name, row in peers.ROWS.items():
         assert (peers.HERE / "libraries" / f"of_{row.library}.py").exists()

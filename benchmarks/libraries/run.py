@@ -5,7 +5,7 @@ python run.py stars|likes LIBRARY MODEL OPTIONS DATA.npz OUT.npy      prints its
 Only numpy and scipy are needed beside the library. A library is a module of_LIBRARY here with
 
     prepare(model, options, data) -> prepared: imports, the library's own kind of data; options are keyword arguments
-    fit(prepared) -> (fitted, seconds of an epoch or None); it is timed
+    fit(prepared) -> (fitted, seconds of an epoch or None); it is timed, the best of three where it is quick
     rate(fitted, data, users, movies) -> stars of the pairs                     for the task stars
     rank(fitted, data, k) -> the k best unseen movies of every user, in the library's own quickest way; it is timed
     score(fitted, data) -> float32 (users, movies), by which it is judged       both for the task likes
@@ -27,7 +27,7 @@ import numpy as np
 import scipy.sparse as sp
 
 PACKAGES = {"surprise": "scikit-surprise", "reelspace": "tensorflow"}
-K = 100
+K, QUICK = 100, 10  # movies in a list; seconds of a fit that is timed three times
 
 
 def loaded(path):
@@ -58,10 +58,15 @@ def timed(call, *arguments):
 
 def main(task, name, model, options, path, out):
     """See the module."""
-    library, data = importlib.import_module(f"of_{name}"), loaded(path)
-    np.random.seed(0)
-    prepared = library.prepare(model, json.loads(options), data)
-    (fitted, epoch), seconds = timed(library.fit, prepared)
+    library, data, seconds = importlib.import_module(f"of_{name}"), loaded(path), np.inf
+    for _ in range(3):
+        np.random.seed(0)
+        fitted = None  # the one before, if any, takes no memory
+        prepared = library.prepare(model, json.loads(options), data)
+        (fitted, epoch), took = timed(library.fit, prepared)
+        seconds = min(seconds, took)
+        if took > QUICK:
+            break
     if task == "stars":
         found, answering = timed(library.rate, fitted, data, data.test_user, data.test_movie)
     else:
