@@ -235,20 +235,24 @@ def plot():
     lines = tables.read("peers.csv")
     figure = Figure(figsize=(13, 6), layout="constrained")
     for axis, (what, name) in zip(figure.subplots(1, 2), (("stars", "rmse"), ("likes", "ndcg@100")), strict=True):
-        own, said = [line for line in lines if line["what"] == what], []
-        for line in sorted(own, key=lambda line: -float(line["fit_seconds"])):
-            mine = line["library"] == "reelspace"
-            x, y = float(line["fit_seconds"]), float(line[name])
+        own = [line for line in lines if line["what"] == what and "bfloat16" not in line["row"]]
+        up, taken = (-1 if what == "stars" else 1), []
+        points = [(math.log10(float(line["fit_seconds"])), up * float(line[name]), line) for line in own]
+        gap = 0.033 * (max(y for _, y, _ in points) - min(y for _, y, _ in points))
+        for x, y, line in sorted(points, key=lambda point: point[1]):
+            mine, value = line["library"] == "reelspace", float(line[name])
             axis.errorbar(
-                x, y, [[y - float(line["low"])], [float(line["high"]) - y]],
+                10**x, value, [[value - float(line["low"])], [float(line["high"]) - value]],
                 fmt="o" if mine else "s", color="#d55e00" if mine else "#0072b2", markersize=6, elinewidth=0.6,
             )  # fmt: skip
-            near = sum(abs(math.log10(x / other)) < 0.4 and abs(y - at) < 0.004 for other, at in said)
-            said.append((x, y))
-            place = (10, 4) if not near else (14, 4 + 14 * near)  # above the labels of its neighbours
+            left = any(x < other < x + 0.9 and abs(y - at) < 2 * gap for other, at, _ in points)
+            near = [at for other, at, side in taken if side == left and abs(x - other) < 0.9]
+            at = max([y, *(other + gap for other in near if other + gap > y - gap)])  # above the labels that are there
+            taken.append((x, at, left))
             axis.annotate(
-                line["row"], (x, y), xytext=place, textcoords="offset points", fontsize=8.5,
-                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "0.5"} if near else None,
+                line["row"], (10**x, value), xytext=(10 ** (x - 0.12 if left else x + 0.12), up * at), fontsize=8.5,
+                ha="right" if left else "left", va="center",
+                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "0.5"},
             )  # fmt: skip
         axis.set_xscale("log")
         if what == "stars":
