@@ -237,6 +237,11 @@ def run(main):
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name != os.environ.get("KERAS_BACKEND"):
+            raise
+        print(f"{name}: KERAS_BACKEND={error.name} is not installed: pip install {error.name}", file=sys.stderr)
+        sys.exit(2)
     except MemoryError:
         print(f"{name}: there is not enough memory for this", file=sys.stderr)
         sys.exit(2)
