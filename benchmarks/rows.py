@@ -4,9 +4,11 @@ What options were tried, on validation, is in results/README.md."""
 ML1M, U1 = "--data ml-1m --protocol random", "--data ml-100k --protocol u1"
 SMALL = "--target hidden --dropout 0.5 --decay 0.95"
 BIG = "--hidden 500 --batch-size 256 --l2 0.03 --dropout 0.5"
-KERNEL = "--l2 0.06 --learning-rate 0.001 --batch-size 64 --sparsity 1.5e-5"
+STEPS = "--learning-rate 0.001 --batch-size 64 --sparsity 1.5e-5"
+KERNEL = f"--l2 0.06 {STEPS}"
 BIG_KERNEL = f"{BIG} --learning-rate 0.001 --decay 1 --sparsity 1e-6"
 STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
+GLOBAL = f"glocalk {STARS} --l2 0.045 {STEPS} --decay 1"
 PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
 RATING = {
     "ml-1m/bias": ("bias", ML1M, None),
@@ -26,12 +28,8 @@ RATING = {
     "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
     "u1/glocalk": (f"glocalk {SMALL} {KERNEL}", U1, "u1/sparsefc"),
     "u1/glocalk-shuffled": (f"glocalk {SMALL} {KERNEL}", U1, "u1/glocalk"),
-    "u1/glocalk-stars": (f"glocalk {STARS} {KERNEL.replace('0.06', '0.045')} --decay 1", U1, "u1/glocalk"),
-    "u1/glocalk-stars-shuffled": (
-        f"glocalk {STARS} {KERNEL.replace('0.06', '0.045')} --decay 1",
-        U1,
-        "u1/glocalk-stars",
-    ),
+    "u1/glocalk-stars": (GLOBAL, U1, "u1/glocalk"),
+    "u1/glocalk-stars-shuffled": (GLOBAL, U1, "u1/glocalk-stars"),
 }
 SIDE = {}  # the same with side features, one kind at a time and all
 for data in ("ml-1m", "u1"):

@@ -115,8 +115,7 @@ def table():
     elsewhere, shown = tables.read("searches_again.csv"), []
     for line in tables.read("searches.csv"):
         data, model = line["search"].split("/")
-        better = line["value"] != line["defaults"]
-        options = shlex.join(tuned.typed(json.loads(line["options"]))) if better else ""
+        options = shlex.join(tuned.typed(json.loads(line["options"])))  # none where the defaults were the best
         mattered = json.loads(line["importance"])
         gains = {}
         for on in ("bundled", "ml-1m"):
