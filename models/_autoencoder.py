@@ -12,6 +12,7 @@ from models._layers import BySide, Centre, dense_layers, plain_layers
 from models._losses import masked_mse
 from models._precision import computed_in
 from utils import batches, biases, encoders, side
+from utils.evaluation import rating_metrics
 from utils.latent import LatentSpace, activate, through
 from utils.training import DivergedError, Judge, train
 
@@ -32,10 +33,10 @@ class Autoencoder(Recommender):
     encoder = decoder = network = biases = None
     ranker = None  # Keras model from the latent vector to scores, where that is not the decoder's work
 
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         self.chosen = {}  # the options that `fit` chose
-        self.takes_new_users = config.rows == "users"
+        self.takes_new_users = self.config.rows == "users"
 
     def know(self, data):
         """See `Recommender.know`: side features."""
@@ -92,15 +93,14 @@ class Autoencoder(Recommender):
         return Judge(self._validation_rmse(validation))
 
     def _validation_rmse(self, validation):
-        """A function that gives the RMSE of the hidden ratings, for a network that is still being trained."""
-        hidden, given = self._rows(validation.hidden).tocoo(), self._rows(validation.given)
-        baseline = self._baseline(validation.given)
+        """A function that gives the RMSE of the hidden ratings, as evaluate.py does, of a network in training."""
+        given, baseline = self._rows(validation.given), self._baseline(validation.given)
 
-        def rmse():
-            error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
-            return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
+        def predict(_, users, movies):
+            cells = (users, movies) if self.config.rows == "users" else (movies, users)
+            return self._predict(given, baseline, *cells)
 
-        return rmse
+        return lambda: rating_metrics(predict, validation, self.scale)["rmse"].value
 
     def _choose(self, history, judge):
         """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
@@ -139,11 +139,16 @@ class Autoencoder(Recommender):
         }[config.optimizer]()
         self.network.compile(optimizer, **self._losses(), jit_compile=False)
         step = computed_in(config.precision, self._step(), self.network)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
+        more = config.patience, step, self._judged_ratings
+        return train(self.network, epoch, config.epochs, training, phase, judge, *more)
 
     def _outputs(self, judged, whole):
         """What the network is to give: the stars of a batch of rows that are judged."""
         return judged
+
+    def _judged_ratings(self, x, y) -> int:
+        """How many ratings the masked MSE of a batch is a mean over."""
+        return np.count_nonzero(y)
 
     def _losses(self):
         """What `compile` takes of losses."""
@@ -201,7 +206,8 @@ class Autoencoder(Recommender):
         if self.config.rows == "users":
             return self._apply(self.network, given, users)
         users = self._known(given, users)
-        residual = np.concatenate([_numpy(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
+        movies = (self.latent.movies[start : start + BLOCK] for start in range(0, self.shape[1], BLOCK))
+        residual = np.concatenate([_numpy(self.decoder, block)[:, users] for block in movies])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
@@ -341,7 +347,3 @@ def _numpy(network, batch):
     for every size of batch, which costs more than it saves."""
     found = keras.ops.convert_to_numpy(network(batch, training=False))
     return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it
-
-
-def _blocks(rows):
-    return (rows[start : start + BLOCK] for start in range(0, rows.shape[0], BLOCK))

@@ -20,7 +20,6 @@ import numpy as np
 from models import _autoencoder, _linear, _options
 from models._losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
-from utils.ratings import LIKE
 from utils.training import Judge
 from utils.tuned import Among, Between, tuned
 
@@ -51,8 +50,6 @@ class Config(_options.Config):
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
-    like: float | None = None
-    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,19 +65,14 @@ class Config(_options.Config):
 class Model(_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
+    learns_likes = True
     linear = None
-
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
-        self.like = LIKE if config.like is None else config.like
-        # one star of five, in the stars of the data: what is learned does not hang on the scale
-        self.star = self.like / LIKE
 
     def fit(self, train_matrix, validation, training):
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)))
+            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)), 0, self.scale, self.like)
             linear.refit(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
         history = super().fit(train_matrix, validation, training)
@@ -120,6 +112,10 @@ class Model(_autoencoder.Autoencoder):
 
     def _outputs(self, judged, whole):
         return [judged, (whole > self.like).astype(np.float32)]
+
+    def _judged_ratings(self, x, y) -> int:
+        """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
+        return super()._judged_ratings(x, y[0])
 
     def _losses(self):
         return {
