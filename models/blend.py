@@ -207,7 +207,10 @@ class Model(Recommender):
         )
         alike = [kind for kind in ("stars", "likes") if not getattr(self.learned, kind)["all"].learned]
         few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
-        return [f"weights: {said}", *few]
+        of_parts = [
+            f"{part.said}: {note}" for part, own in zip(self.said, self.parts, strict=True) for note in own.notes()
+        ]
+        return [f"weights: {said}", *few, *of_parts]
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,10 @@ import keras
 import numpy as np
 
 from models import _autoencoder, _linear, _options
+from models._layers import dense_layers
 from models._losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
+from utils.latent import decode
 from utils.training import Judge
 from utils.tuned import Among, Between, tuned
 
@@ -128,18 +130,24 @@ class Model(_autoencoder.Autoencoder):
         return lambda given, judged: train_on_batch(given, judged)[0]
 
     def _judge(self, validation):
-        rmse = self._validation_rmse(validation)
         if not len(judged_users(validation)):
-            return Judge(rmse)
+            return super()._judge(validation)
+        encoded, rmse = self._validation(validation)
+        hidden = np.flatnonzero(np.diff(validation.hidden.indptr))  # users, as `encoded` gives them
 
         def both():
-            return ranking_metrics(self.score, validation)["ndcg@100"].value - rmse() / self.star
+            codes, layers = encoded(), dense_layers(self.ranker)
+
+            def logits(_, users):
+                return decode(layers, codes[np.searchsorted(hidden, users)])
+
+            return ranking_metrics(logits, validation)["ndcg@100"].value - rmse(codes) / self.star
 
         return Judge(both, "val_both", True)
 
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
-        logits = self._apply(self.ranking, given, users)
+        logits = decode(dense_layers(self.ranker), self._encode(given, users))
         return self.linear.beside(given, logits) if self.linear else logits
 
     @property

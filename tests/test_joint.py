@@ -201,3 +201,18 @@ def test_the_one_missing_movie_of_ones_kind_comes_first():
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=r"joint|must not"):
         joint.Config(**options)
+
+
+def test_scores_in_numpy_are_those_of_keras():
+    model, split = trained("joint", linear=False, hidden=(8, 4))
+    rows = split.train.toarray()
+    np.testing.assert_allclose(model.score(split.train), np.array(model.ranking(rows, training=False)), atol=1e-5)
+
+
+def test_epochs_are_judged_by_ndcg_less_rmse_of_what_keras_gives():
+    model, split = trained("joint", epochs=1, linear=False)
+    stars, logits = (np.array(out) for out in model.network(split.validation.given.toarray(), training=False))
+    cells = split.validation.hidden.tocoo()
+    rmse = np.sqrt(np.mean((np.clip(stars[cells.row, cells.col], 0.5, 5) - cells.data) ** 2))
+    ndcg = ranking_metrics(lambda _, users: logits[users].copy(), split.validation)["ndcg@100"].value
+    assert model.history[0]["val_both"] == pytest.approx(ndcg - rmse, rel=1e-5)
