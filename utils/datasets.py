@@ -11,6 +11,7 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies
+from utils.places import is_file, is_folder, is_there, names_in
 from utils.ratings import Ratings, nought
 from utils.reading.downloads import KNOWN, fetch
 from utils.reading.scales import check_scale, find_scale
@@ -95,12 +96,12 @@ def find(source, data_dir):
     """The existing folder or file that `source` names: a path, a known set (downloaded if need be), or what lies under
     `data_dir` or the repository's data/. UserError otherwise, with the names that are near."""
     text = str(source)
-    if os.path.exists(text):
+    if is_there(text):
         return Path(text)
     places = [data_dir, REPOSITORY / "data"]
     for place in places:
         folder = KNOWN[text].folder if text in KNOWN else text
-        if text and os.path.exists(place / folder):
+        if text and is_there(place / folder):
             return place / folder
     if text in KNOWN:
         return fetch(text, data_dir)
@@ -119,14 +120,15 @@ def _names_in(folder):
 
 def rating_file(path):
     """The rating file in a folder, or `path` itself where it is a file."""
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{path}: neither a file nor a folder")
     for name in RATING_FILES:
-        if (path / name).is_file():
+        if is_file(path / name):
             return path / name
-    inside = [entry for entry in _names_in(path) if any((path / entry / name).is_file() for name in RATING_FILES)]
+    # a hint only: what can't be read in other folders is no matter here
+    inside = [one for one in names_in(path) if any(os.path.isfile(path / one / name) for name in RATING_FILES)]
     hint = f"; {path / inside[0]} has one" if inside else ""
     raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
 

@@ -8,6 +8,7 @@ import numpy as np
 from utils import datasets
 from utils.errors import UserError
 from utils.movies import Movies
+from utils.places import is_file
 from utils.ratings import Ratings, given, index_of
 from utils.splits import FOLDS
 
@@ -17,7 +18,7 @@ def test_ratings(data, protocol, path):
     data as it is and None for a protocol without such a file. Raises UserError where the file does not fit."""
     if protocol in FOLDS:
         path = (data.folder or Path()) / f"{protocol}.test"
-        if not path.is_file():
+        if not is_file(path):
             raise UserError(
                 f"{protocol} is a fold published with ml-100k, and {path} does not exist: add --data ml-100k"
             )

@@ -1,5 +1,6 @@
 """What evaluate.py says of judged runs: tables of figures, and verdicts in sentences."""
 
+import os
 from pathlib import Path
 
 from rich.table import Table
@@ -83,7 +84,7 @@ def print_judged(facts, console):
                 console.print()
         for line in one["said"]["headlines"]:
             console.print(line, soft_wrap=True)
-        if (picture := Path(one["run"]) / "reconstruction.png").exists():
+        if os.path.exists(picture := Path(one["run"]) / "reconstruction.png"):
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
     for pair in facts.get("comparisons", []):
         if not pair["metrics"]:
