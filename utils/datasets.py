@@ -11,7 +11,7 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies
-from utils.places import is_file, is_folder, is_there, names_in
+from utils.places import is_file, is_folder, is_there, names_in, resolved
 from utils.ratings import Ratings, nought
 from utils.reading.downloads import KNOWN, fetch
 from utils.reading.scales import check_scale, find_scale
@@ -22,6 +22,7 @@ from utils.reading.textfiles import PARQUET, head
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARDS = "shards.json"  # of `utils.shards`
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
+ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base", ".test")  # .gz may follow
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,14 @@ def rating_file(path):
 
 
 def name_of(path):
-    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without endings."""
+    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without the ending
+    that says its format. Never empty, and without dots in front, which would hide the runs that are called so."""
     if path.name not in RATING_FILES:
-        return path.name.split(".")[0]
-    folder = path.resolve().parent.name
-    return next((name for name, known in KNOWN.items() if known.folder == folder), folder)
+        bare = path.name.removesuffix(".gz")
+        stem, dot, ending = bare.rpartition(".")
+        return (stem if dot + ending.lower() in ENDINGS else bare).strip(".") or "ratings"
+    folder = resolved(path).parent.name
+    return next((name for name, known in KNOWN.items() if known.folder == folder), folder.lstrip(".") or "ratings")
 
 
 def check_counts(name, ratings):

@@ -14,7 +14,7 @@ from typing import Annotated, get_args, get_origin
 import tyro
 
 from utils.errors import UserError
-from utils.places import DENIED, is_file, is_folder, is_there, resolved
+from utils.places import DENIED, is_folder, resolved
 
 
 def _listed(number, metavar, length=None):
@@ -158,10 +158,10 @@ def _unknown(argument, names):
 def check_target(target):
     """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
     place = resolved(target)
-    if str(target) == "-" or (not is_folder(place) and os.access(place.parent, os.W_OK | os.X_OK)):
+    if str(target) == "-" or (not os.path.isdir(place) and os.access(place.parent, os.W_OK | os.X_OK)):
         return
     why = "it is a folder"
-    if not is_folder(place):
+    if not os.path.isdir(place):
         there = is_folder(place.parent)
         why = f"nobody let you write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
     raise UserError(f"{target}: can't be written ({why}); give another file")
@@ -205,7 +205,7 @@ def whole(target):
     """A path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What is no
     plain file (a pipe, a device) is written to as it is."""
     path = resolved(target)
-    special = is_there(path) and not is_file(path)
+    special = os.path.exists(path) and not os.path.isfile(path)  # of what is denied writing says so
     beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
     try:
         with _said(target):
