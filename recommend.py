@@ -132,6 +132,7 @@ def main(argv=None):
         if chosen.csv != "-":
             from utils import tabular  # rich comes with it, which --json does without
 
+            tabular.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
             tabular.console().print(said, soft_wrap=True)
         return
     found = answer(run, chosen)

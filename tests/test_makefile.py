@@ -29,7 +29,7 @@ def made(tmp_path):
         pytest.skip("there is no make")
     (bin_ / "touch").symlink_to(tools["touch"])
 
-    def run(versions, *words):
+    def run(versions, *words, **more):
         for name, version in versions.items():
             bare, version = len(version) > 2, version[:2]  # a Debian without python3-venv
             text = STUB.format(
@@ -45,7 +45,7 @@ def made(tmp_path):
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
         command = [tools["make"], f"VENV={venv}", f"{venv}/.requirements", *words]
         done = subprocess.run(
-            command, cwd=REPOSITORY, env=environment | {"PATH": str(bin_)}, capture_output=True, text=True
+            command, cwd=REPOSITORY, env=environment | {"PATH": str(bin_)} | more, capture_output=True, text=True
         )
         commands = [line.replace(f"{bin_}/", "").split(" -m ")[0] for line in done.stdout.splitlines()]
         assert (venv / ".requirements").exists() == (done.returncode == 0)
@@ -86,6 +86,10 @@ def test_a_python_that_is_named_is_taken_or_refused(made):
     assert made(ALL, "PYTHON=python3.11") == (0, "python3.11", [])
 
 
+def test_a_python_that_the_environment_names_is_taken(made):
+    assert made(ALL, PYTHON="python3.12") == (0, "python3.12", [])
+
+
 @pytest.mark.parametrize("name", ["python3.14", "python3.10", "none"])
 def test_a_python_that_is_named_and_can_not_be_taken_is_refused(name, made):
     status, command, errors = made(ALL, f"PYTHON={name}")
@@ -96,5 +100,5 @@ def test_a_python_that_is_named_and_can_not_be_taken_is_refused(name, made):
 
 def test_the_same_versions_are_named_wherever_they_are():
     text = {name: (REPOSITORY / name).read_text(encoding="utf-8") for name in ("README.md", "Makefile")}
-    assert all("3.11, 3.12 or 3.13" in said for said in text.values())
+    assert all("Python 3.11, 3.12 or 3.13" in " ".join(said.split()) for said in text.values())
     assert "3.11 or later" not in "".join(text.values())
