@@ -208,6 +208,12 @@ def test_a_set_is_called_after_its_file_or_its_folder(tmp_path):
     assert any(note.startswith(said) for note in dataset.notes)
 
 
+def test_what_lies_under_the_data_folder_goes_before_what_the_repository_has(tmp_path):
+    assert datasets.find(BUNDLED.name, tmp_path) == BUNDLED
+    (tmp_path / BUNDLED.name).mkdir()
+    assert datasets.find(BUNDLED.name, tmp_path) == tmp_path / BUNDLED.name
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [

@@ -93,7 +93,7 @@ def test_a_year_beside_a_title_is_forgiven_by_one_and_no_more():
     found = {year: [titles[i] for i in index.of("Alone", year)] for year in range(1996, 2008)}
     one_off = {1998: ["Alone (1999)"], 2001: ["Alone (2000)"], 2003: ["Alone (2004)"], 2005: ["Alone (2004)"]}
     exact = {year: [f"Alone ({year})"] for year in (1999, 2000, 2004)}
-    assert found == dict.fromkeys(range(1996, 2008), []) | one_off | exact
+    assert found == {year: [] for year in range(1996, 2008)} | one_off | exact
     assert [titles[i] for i in index.of("Lost", 1990)] == ["Lost (1990)"]
     assert [titles[i] for i in index.of("Lost", 1950)] == ["Lost"]  # of which no year is known
     assert [titles[i] for i in index.alike("Twinns", 1989)] == ["Twins (1988)", "Twins, The (1988)"]
