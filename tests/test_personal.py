@@ -173,9 +173,8 @@ def test_an_option_with_several_values_may_be_given_often():
 
 def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():
     titles = ["Heat (1995)", "12 Monkeys (1995)", "300 (2006)"]
-    movies = Movies(np.array([12, 13, 300]), titles, [1995, 1995, 2006], [[]] * 3)
-    with pytest.raises(
-        UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\); add"
-    ):
+    movies = Movies(np.array([12, 300, 99]), titles, [1995, 1995, 2006], [[]] * 3)
+    with pytest.raises(UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\)"):
         person.typed(movies, SCALE, ["12=5"])
-    assert person.typed(movies, SCALE, ["13=5", "300=4"]) == {1: 5, 2: 4}
+    assert person.typed(movies, SCALE, ["99=5"]) == {2: 5}
+    assert person.typed(movies, SCALE, ["300=4"]) == {2: 4}  # a whole title goes before an id
