@@ -121,3 +121,12 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     expected = [(name, size[name], False, False) for name in first]
     expected += [("MANIFEST", size["MANIFEST"], True, False), (".", None, True, False), ("..", None, True, True)]
     assert flushed == expected
+
+
+def test_what_was_replaced_goes_when_a_kill_left_it_and_what_stands_stays(tmp_path):
+    for name in ("run", ".run.abcd_123.old", ".run.0123abcd", ".run.other", ".ran.0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "of").write_text(name)
+    replacing.tidy(tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ran.0123abcd", ".run.other", "run"]
+    assert (tmp_path / "run" / "of").read_text() == "run"
