@@ -9,6 +9,7 @@ import numpy as np
 from utils import latent, lists, person, ranking, reasons
 from utils.errors import UserError
 from utils.movies import cell
+from utils.ratings import given
 from utils.rows import Rows
 
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
@@ -46,7 +47,7 @@ def recommend(saved, them, by, n, filters=ALL, explained=False):
     order, by = reorder(saved, filters, candidates, them.rows), score
     if filters.calibrated and order is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
-    if len(score) and score.min() == score.max():
+    if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
         by = count[candidates].astype(np.float32)
     top = lists.best(by, n, order)
@@ -59,11 +60,7 @@ def recommend(saved, them, by, n, filters=ALL, explained=False):
         _explain(saved, them, way, movies, items)
     about = {"user": them.name, "method": way, "run": str(run.folder), "items": items, "notes": notes}
     if them.user is None:
-        titles = [run.movies.titles[movie] for movie in them.rows.movies]
-        given = [
-            {"title": title, "rating": float(value)} for title, value in zip(titles, them.rows.stars[0], strict=True)
-        ]
-        about["given"] = given
+        about["given"] = _rated(saved, them.rows.movies, them.rows.stars[0])
     return about
 
 
@@ -72,11 +69,17 @@ def _explain(saved, them, way, movies, items):
     each = them.rows.without_each()
     effect = reasons.effects(saved.scores(them, way, movies, each))
     for item, column in zip(items, effect.T, strict=True):
-        item["because"] = reasons.because(saved.run.movies, them.rows, column)
+        item["because"] = reasons.because(saved.run.movies, them.rows, column, saved.split.ratings.scale)
     if way == "neighbours":
         liked, nearest = saved.liked_by_nearest(them, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
             item |= {"liked_by_nearest": count, "nearest": int(nearest)}
+
+
+def _rated(saved, movies, stars):
+    """The stars that somebody gave to the movies at these indices: plain values for --json."""
+    titles, stars = saved.run.movies.titles, given(stars, saved.split.ratings.scale)
+    return [{"title": titles[m], "rating": value} for m, value in zip(movies, stars.tolist(), strict=True)]
 
 
 def _ranked(movies, indices, values):
@@ -130,16 +133,16 @@ def users_like(saved, user, n):
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
 
 
-def best_of_each(saved, n, filters, given, scores):
-    """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
+def best_of_each(saved, n, filters, known, scores):
+    """(rows, movies) of the lists of all rows of `scores`, one behind the other; known: their CSR rows of stars."""
     if not filters.diverse and not filters.calibrated:
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
         return rows, top[rows, places]
     tops, everything = [], np.arange(scores.shape[1])
     for row, score in enumerate(scores):
-        theirs = slice(*given.indptr[row : row + 2])
-        stars = Rows.of(given.indices[theirs], given.data[theirs])
+        theirs = slice(*known.indptr[row : row + 2])
+        stars = Rows.of(known.indices[theirs], known.data[theirs])
         tops.append(lists.best(score, n, reorder(saved, filters, everything, stars)))
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
@@ -147,7 +150,7 @@ def best_of_each(saved, n, filters, given, scores):
 def samples(saved, users):
     """What some of these users are recommended, few ratings to many: what `recommend` says, and beside it "ratings",
     how many are known of them, and "liked", what they rated highest."""
-    known, movies, found = saved.split.known, saved.run.movies, []
+    known, found = saved.split.known, []
     ordered = users[np.argsort(np.diff(known.indptr)[users], kind="stable")]
     for user in dict.fromkeys(ordered[int(share * len(ordered))].item() for share in SAMPLES if len(ordered)):
         them = person.in_data(saved.split, str(saved.split.ratings.user_ids[user]))
@@ -159,10 +162,7 @@ def samples(saved, users):
             if "because" in item:
                 item["because"] = item["because"][: reasons.MOST]
         best = np.argsort(-them.rows.stars[0], kind="stable")[:LONG]
-        liked = [
-            {"title": movies.titles[movie], "rating": float(stars)}
-            for movie, stars in zip(them.rows.movies[best], them.rows.stars[0, best], strict=True)
-        ]
+        liked = _rated(saved, them.rows.movies[best], them.rows.stars[0, best])
         found.append(one | {"ratings": len(them.rows.movies), "liked": liked})
     return found
 
