@@ -31,6 +31,22 @@ def test_top_k_of_many_rows_is_that_of_each():
     assert ranking.top_k(scores, 9).tolist() == expected
 
 
+@pytest.mark.parametrize("k", [1, 7, 30])
+def test_top_k_of_few_among_many_is_the_full_sort(k):
+    rng = np.random.default_rng(k)
+    scores = rng.normal(size=(6, 403)).astype(np.float32)  # the last three are in no group of eight
+    scores[0] = np.round(scores[0], 1)  # ties
+    scores[1, 3:] = -np.inf  # fewer than k
+    scores[2, -3:] = 9, 8, 9
+    scores[3, 5:9] = np.inf
+    scores[4] = 0
+    damaged = scores.copy()
+    damaged[5, rng.integers(0, 403, 30)] = np.nan
+    whole = np.arange(6 * 403).reshape(6, 403) * 7 % 100
+    for each in (scores[:4], scores, damaged[[0, 3, 5]], scores[:4][:, ::-1], np.asfortranarray(scores), whole):
+        assert ranking.top_k(each, k).tolist() == np.argsort(-each, axis=1, kind="stable")[:, :k].tolist()
+
+
 def test_top_k_treats_seen_movies_as_worst_of_all():
     scores = np.array([[-5.0, -7.0, 9.0, -6.0]], np.float32)
     seen = sp.csr_array(np.array([[0, 0, 4.0, 0]]))
