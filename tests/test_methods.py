@@ -84,7 +84,8 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
     assert sum(name == "by_movies" for name, _ in built) in (6, 7)  # the start, and each option that is another
     assert sum(name == "by_neighbours" for name, _ in built) in (10, 11)
     assert seen == {(n, whiten): 1 for n in (90, 60) for whiten in (0.0, 0.25)}
-    assert set(taken.values()) == {1} and len(taken) == 4  # so many users and movies are one block
+    assert set(taken.values()) == {1}
+    assert len(taken) == 4  # so many users and movies are one block
 
 
 def test_where_there_is_no_room_cosines_are_taken_again(problem, monkeypatch):
@@ -97,4 +98,5 @@ def test_a_model_without_a_latent_space_has_one_way(problem):
     model, split = problem
     plain = SimpleNamespace(has_latent_space=False, score=model.score)
     value = methods.ndcg(model.score, split.validation)
-    assert methods.choose(plain, split) == {"best": "model", "validation": {"model": value}} and value > 0
+    assert methods.choose(plain, split) == {"best": "model", "validation": {"model": value}}
+    assert value > 0

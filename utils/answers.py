@@ -89,12 +89,12 @@ def _ranked(movies, indices, values):
 
 def movies_like(saved, movie, n):
     """The `n` movies whose latent vectors are nearest to that of the movie at this index."""
-    run, vectors, whiten = saved.run, saved.space.movies, latent.Neighbourhood.whiten
+    run, vectors, view = saved.run, saved.space.movies, saved.space.views["movies"]
     rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whiten)
+    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], view)
     there = np.isfinite(near[0])  # there may be fewer than n
     items = _ranked(run.movies, index[0, there], near[0, there])
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
