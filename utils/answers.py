@@ -34,6 +34,14 @@ def reorder(saved, filters, candidates, rows):
     return None
 
 
+def telling(scores, count):
+    """What the lists of each row of `scores` are ordered by: the scores, or, where they tell no two movies apart, how
+    many ratings of each are known. (n, m); -inf, which is on no list, stays."""
+    there = np.isfinite(scores)
+    low, high = scores.min(axis=1, where=there, initial=np.inf), scores.max(axis=1, where=there, initial=-np.inf)
+    return np.where(there & (low == high)[:, None], count.astype(np.float32), scores)
+
+
 def recommend(saved, them, by, n, filters=ALL, explained=False):
     """The best `n` movies for a `Person`, by this way of --by. explained: each with what every rating adds to its
     score."""
@@ -44,12 +52,11 @@ def recommend(saved, them, by, n, filters=ALL, explained=False):
         fits[them.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
     score, notes = saved.scores(them, way, candidates)[0], list(them.notes)
-    order, by = reorder(saved, filters, candidates, them.rows), score
+    order, by = reorder(saved, filters, candidates, them.rows), telling(score[None], count[candidates])[0]
     if filters.calibrated and order is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
-        by = count[candidates].astype(np.float32)
     top = lists.best(by, n, order)
     movies, score = candidates[top], score[top]
     items = _ranked(run.movies, movies, score)
@@ -92,12 +99,12 @@ def _ranked(movies, indices, values):
 
 def movies_like(saved, movie, n):
     """The `n` movies whose latent vectors are nearest to that of the movie at this index."""
-    run, vectors, whiten = saved.run, saved.space.movies, latent.Neighbourhood.whiten
+    run, vectors, view = saved.run, saved.space.movies, saved.space.views["movies"]
     rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whiten)
+    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], view)
     there = np.isfinite(near[0])  # there may be fewer than n
     items = _ranked(run.movies, index[0, there], near[0, there])
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
@@ -133,8 +140,10 @@ def users_like(saved, user, n):
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
 
 
-def best_of_each(saved, n, filters, known, scores):
-    """(rows, movies) of the lists of all rows of `scores`, one behind the other; known: their CSR rows of stars."""
+def best_of_each(saved, n, filters, known, scores, count):
+    """(rows, movies) of the lists of all rows of `scores`, one behind the other; known: their CSR rows of stars. count:
+    known ratings of each movie."""
+    scores = telling(scores, count)
     if not filters.diverse and not filters.calibrated:
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
