@@ -209,13 +209,13 @@ def compare(judged):
 
 def check_comparable(a, b):
     """Refuse two runs that are not judged on the same ratings, with the reason."""
-    likes = [run.split.ratings.like for run in (a, b)]
-    if likes[0] != likes[1]:
-        raise UserError(
-            f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, above "
-            f"{likes[1]:g} in the other (--like)"
-        )
     if a.split.test_fingerprint() == b.split.test_fingerprint():
+        likes = a.config["like"], b.config["like"]
+        if likes[0] != likes[1]:
+            raise UserError(
+                f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, "
+                f"above {likes[1]:g} in the other (--like)"
+            )
         return
     why = "the options of their protocol held out different ratings"
     if a.config["sha256"] != b.config["sha256"]:
