@@ -130,3 +130,26 @@ def test_what_was_replaced_goes_when_a_kill_left_it_and_what_stands_stays(tmp_pa
     replacing.tidy(tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ran.0123abcd", ".run.other", "run"]
     assert (tmp_path / "run" / "of").read_text() == "run"
+
+
+def test_nothing_is_left_where_the_system_can_not_exchange_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    for text in ("first", "second"):
+        with replacing.anew(tmp_path / "run") as new:
+            (new / "of").write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "of").read_text() == "second"
+
+
+def test_a_run_with_a_link_in_it_is_not_replaced(house):
+    assert runs.check_free(house / "a")
+    shutil.move(house / "a" / "movies.csv", house / "movies.csv")
+    (house / "a" / "movies.csv").symlink_to(house / "movies.csv")
+    with pytest.raises(UserError, match="is no run folder"):
+        runs.check_free(house / "a")
+
+
+def test_a_run_says_which_split_and_which_ratings_it_is_of(two):
+    run = runs.Run(two / "runs" / "a")
+    assert run.config["split_sha256"] == run.split.fingerprint()
+    assert run.config["sha256"] == run.split.ratings.fingerprint()
