@@ -82,7 +82,7 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     assert names()[:2] == ["a", "b"]
     assert set(names()[2:]) == {"old", "gone"}
     shutil.copytree(house / "b", house / "damaged")
-    for damage in ("{", "{}", "[]", f'{{"format": {runs.FORMAT}, "trained": 7}}', f'{{"format": {runs.FORMAT}}}'):
+    for damage in ("{", "{}", "[]", f'{{"format": {runs.FORMAT}, "trained": 1}}', f'{{"format": {runs.FORMAT}}}'):
         (house / "damaged" / "config.json").write_text(damage)
         with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
             runs.find()
