@@ -74,6 +74,8 @@ def place(planted, tmp_path_factory):
         (run / name).chmod(0)
     (folder / "shut" / "runs").mkdir(parents=True)
     shutil.copytree(folder / "runs" / "good", folder / "half" / "runs" / "only")
+    (folder / "whole" / "runs" / "only").mkdir(parents=True)
+    (folder / "whole" / "runs" / "only").chmod(0)
     (folder / "half" / "runs" / "only" / "MANIFEST").chmod(0)
     (folder / "best.json").write_text("{}")
     for name in ("exports", "open"):
@@ -83,7 +85,7 @@ def place(planted, tmp_path_factory):
     for name in ("data", "runs"):
         (folder / name).chmod(0o555)
     yield folder
-    for denied in [*folder.glob("*"), *folder.glob("*/*")]:  # or it could not be removed
+    for denied in [*folder.glob("*"), *folder.glob("*/*"), *folder.glob("*/runs/*")]:  # or it could not be removed
         denied.chmod(0o755)
 
 
@@ -152,8 +154,9 @@ def test_a_folder_of_runs_that_is_denied_is_said_and_not_called_empty(place):
     asked = [("recommend.py", "--user", "1"), ("evaluate.py",), ("export.py", "--to", "onnx")]
     for status, error in as_anybody(place / "shut", asked):
         assert (status, f"runs {DENIED}" in error, error.count("\n")) == (2, True, 1), error
-    for status, error in as_anybody(place / "half", asked):
-        assert (status, f"runs/only/MANIFEST {DENIED}" in error) == (2, True), error
+    for folder, several in (("half", asked), ("whole", asked[:1])):
+        for status, error in as_anybody(place / folder, several):
+            assert (status, f"runs/only/MANIFEST {DENIED}" in error) == (2, True), error
     ((status, error),) = as_anybody(place / "open", asked[:1])
     assert (status, "no run trained yet: python train.py" in error) == (2, True), error
 

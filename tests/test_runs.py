@@ -13,7 +13,7 @@ from conftest import answer
 import evaluate
 import recommend
 import train
-from utils import origin, replacing, runs
+from utils import options, origin, replacing, runs
 from utils.errors import UserError
 
 
@@ -72,20 +72,20 @@ def test_a_run_says_when_it_was_trained_to_the_microsecond(two, planted, monkeyp
 
 
 def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
-    for name, facts in (("old", {"format": 4, "trained": None}), ("odd", {"trained": 7})):
-        shutil.copytree(house / "b", house / name)
-        say(house / name, **facts)
+    shutil.copytree(house / "b", house / "old")
+    say(house / "old", format=runs.FORMAT - 1, trained=None)
     shutil.copytree(house / "b", house / "gone")
     (house / "gone" / "config.json").unlink()
     shutil.copytree(house / "b", house / ".hidden")
     (house / "empty").mkdir()
     (house / "file").write_text("")
     assert names()[:2] == ["a", "b"]
-    assert set(names()[2:]) == {"old", "odd", "gone"}
+    assert set(names()[2:]) == {"old", "gone"}
     shutil.copytree(house / "b", house / "damaged")
-    (house / "damaged" / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
-        runs.find()
+    for damage in ("{", "{}", "[]", f'{{"format": {runs.FORMAT}, "trained": 1}}', f'{{"format": {runs.FORMAT}}}'):
+        (house / "damaged" / "config.json").write_text(damage)
+        with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
+            runs.find()
     os.utime(house / "damaged" / "config.json", (0, 0))
     assert names()[:3] == ["a", "b", "damaged"]
     with pytest.raises(UserError, match="older version of Reelspace; train again"):
@@ -130,3 +130,46 @@ def test_what_was_replaced_goes_when_a_kill_left_it_and_what_stands_stays(tmp_pa
     replacing.tidy(tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ran.0123abcd", ".run.other", "run"]
     assert (tmp_path / "run" / "of").read_text() == "run"
+
+
+def test_nothing_is_left_where_the_system_can_not_exchange_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    for text in ("first", "second"):
+        with replacing.anew(tmp_path / "run") as new:
+            (new / "of").write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "of").read_text() == "second"
+
+
+def test_a_run_with_a_link_in_it_is_not_replaced(house):
+    assert runs.check_free(house / "a")
+    shutil.move(house / "a" / "movies.csv", house / "movies.csv")
+    (house / "a" / "movies.csv").symlink_to(house / "movies.csv")
+    with pytest.raises(UserError, match="is no run folder"):
+        runs.check_free(house / "a")
+
+
+def test_a_run_says_which_split_and_which_ratings_it_is_of(two):
+    run = runs.Run(two / "runs" / "a")
+    assert run.config["split_sha256"] == run.split.fingerprint()
+    assert run.config["sha256"] == run.split.ratings.fingerprint()
+
+
+def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
+    with open(tmp_path / "lock", "w") as file:
+        assert runs._lock(file)
+    with open(tmp_path / "lock", "w") as file:
+        (tmp_path / "lock").unlink()  # by who held it, between our opening and locking it
+        assert not runs._lock(file)
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path):
+    target = tmp_path / "target"
+    options.write_text(target, "first")
+    with open(target) as reader:
+        options.write_text(target, "second")
+        assert (reader.read(), target.read_text()) == ("first", "second")
+    with pytest.raises(ZeroDivisionError), options.whole(target) as path:
+        path.write_text(f"half{path.write_text('half') // 0}")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    assert target.read_text() == "second"

@@ -316,21 +316,32 @@ def find(folder=None, verified=True):
 
 def every():
     """The run folders under runs/, the one trained last first, as they say themselves: a copy is as old as what it is
-    a copy of. Those that don't say, of an older format or unreadable, come last. A `UserError` where runs/ can't be
-    read."""
-    names = names_in(RUNS) if is_folder(RUNS) else []
-    found = [RUNS / name for name in names if not name.startswith(".") and os.path.lexists(RUNS / name / "MANIFEST")]
-    return sorted(found, key=_trained, reverse=True)
+    a copy of. Those that don't say, of an older format or unreadable, come last; folders that can't be looked into are
+    named where there is no other. A `UserError` where runs/ can't be read."""
+    found, denied = [], []
+    for name in names_in(RUNS) if is_folder(RUNS) else []:
+        try:
+            if not name.startswith(".") and is_there(RUNS / name / "MANIFEST"):
+                found.append(RUNS / name)
+        except UserError:
+            denied.append(RUNS / name)
+    return sorted(found, key=_trained, reverse=True) or denied
 
 
 def _trained(folder):
     """When a run was trained, as text that sorts by time; "" where it does not say."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8")) if is_file(path) else {}
+        if not is_file(path):
+            return ""
+        config = json.loads(path.read_text(encoding="utf-8"))
+        said = config["trained"] if config["format"] == FORMAT else config.get("trained", "")
+        if isinstance(said, str):
+            return said
     except (OSError, UserError):
         return ""
-    except ValueError:  # damaged, which is for whoever opens it to say
+    except (ValueError, LookupError, TypeError, AttributeError):  # damaged, which is for whoever opens it to say
+        pass
+    with contextlib.suppress(OSError):
         return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
-    said = config.get("trained") if isinstance(config, dict) else None
-    return said if isinstance(said, str) else ""
+    return ""
