@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from conftest import eagerly
 from literal import ndcg, pairs, rmse
-from trained import TABLE, train_on, trained
+from trained import TABLE, trained
 
 import models
 from models import _linear, ease, joint
