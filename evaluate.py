@@ -87,7 +87,7 @@ def of_baselines(split, refitted, of_lists):
     matrix = split.refit if refitted else split.train
     found = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
     for name in BASELINES:
-        model = models.build(name, matrix.shape, models.resolved(models.module(name).Config(), split.ratings))
+        model = models.build(name, matrix.shape, scale=split.ratings.scale, like=split.ratings.like)
         model.refit(matrix)
         found[name] = rating_metrics(model, split) | of_lists(model.score)[1]
     return found
@@ -141,6 +141,7 @@ def judge(run, drawn=False):
             "seed": config["seed"],
             "sha256": config["split_sha256"],
             "test_sha256": split.test_fingerprint(),
+            "like": ratings.like,
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
             "test_users_with_likes": len(lists.users),
@@ -206,6 +207,12 @@ def compare(judged):
 
 def check_comparable(a, b):
     """Refuse two runs that are not judged on the same ratings, with the reason."""
+    likes = [run.split.ratings.like for run in (a, b)]
+    if likes[0] != likes[1]:
+        raise UserError(
+            f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, above "
+            f"{likes[1]:g} in the other (--like)"
+        )
     if a.split.test_fingerprint() == b.split.test_fingerprint():
         return
     why = "the options of their protocol held out different ratings"

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import shlex
 import time
 from dataclasses import asdict, dataclass
@@ -34,6 +35,9 @@ class Options(Source):
     """once validation has chosen the epochs, train again on training and validation ratings together"""
     resume: bool = False
     """go on with a training of the same command that was interrupted"""
+    checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
+    """time that a kill may cost: a checkpoint is written after the first epoch, then at most this often, and at the end
+    of a phase; 0: after every epoch"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """train with so many workers, each of which holds the ratings of its own users only; takes
     requirements-scale.txt"""
@@ -46,6 +50,8 @@ class Options(Source):
     def __post_init__(self):
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be 1 or more, got {self.workers}")
+        if not 0 <= self.checkpoint_every < math.inf:
+            raise ValueError(f"checkpoint-every must be 0 seconds or more, got {self.checkpoint_every:g}")
         if self.ray and not self.workers:
             raise ValueError("--ray takes --workers N, too")
         if self.workers and self.tensorboard:
@@ -111,7 +117,7 @@ def explained(name, config, training, console):
         if training.has_parts:
             console.print("\nthe same command goes on after the parts that are finished")
         if training.checkpoints.exists():
-            console.print("\nthe same command with --resume goes on after the last whole epoch")
+            console.print("\nthe same command with --resume goes on from the last checkpoint")
         raise
     except UserError as error:
         if isinstance(error, DivergedError):
@@ -184,10 +190,12 @@ def main(argv=None):
         "data": data.name,
         "protocol": chosen.protocol,
         "seed": seed,
+        "like": data.ratings.like,
     }
     facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
+        checkpoint_every=chosen.checkpoint_every,
         finished=folder.with_name(folder.name + ".parts") if model.blends else None,
         signature=signature(facts, split, data),
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,

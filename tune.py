@@ -136,7 +136,7 @@ def tell(study, found, trials, folder, asked, objective, console):
         note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
         console.print(note, style="dim", soft_wrap=True)
     own, usual = (
-        asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale}
+        asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale, "like": one.like}
         for one in (chosen, Options())
     )
     words = tuned.typed({one: value for one, value in own.items() if value != usual[one]})
@@ -160,6 +160,7 @@ def main(argv=None):
     start = {one: space.stored(getattr(config, one)) for one, space in spaces.items()}
     kept = {one: value for one, value in asdict(config).items() if one not in spaces}
     signature = {"model": name, "split": split.fingerprint(), "options": kept, "start": start}
+    signature["like"] = data.ratings.like
     signature["spaces"] = {one: repr(space) for one, space in spaces.items()}
     folder = chosen.out or runs.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     study = studies.opened(folder, signature, objective.higher)

@@ -65,19 +65,18 @@ def _quietly():
             os.close(kept)
 
 
-def resolved(config, ratings):
-    """The config with what depends on the data filled in: the stars above which a rating is a `like`, and no `linear`
-    path where its weights between all pairs of movies would fill the memory."""
-    filled = {"like": ratings.like} if getattr(config, "like", 0) is None else {}
-    if getattr(config, "linear", False) and ratings.shape[1] > LINEAR_MOST:
-        filled["linear"] = False
-    return replace(config, **filled)
+def resolved(config, n_movies):
+    """The config without a `linear` path where its weights between all pairs of movies would fill the memory."""
+    if getattr(config, "linear", False) and n_movies > LINEAR_MOST:
+        return replace(config, linear=False)
+    return config
 
 
-def build(name, shape, config=None, seed=0):
-    """An untrained model for a users x movies matrix of this shape; `config` defaults to the model's own."""
+def build(name, shape, config=None, seed=0, scale=(0.5, 5.0), like=None):
+    """An untrained model for a users x movies matrix of this shape; `config` defaults to the model's own. scale, like:
+    the data's, see `Recommender`."""
     found = module(name)
-    return found.Model(shape, config or found.Config(), seed)
+    return found.Model(shape, config or found.Config(), seed, scale, like)
 
 
 def load(run):
@@ -86,6 +85,8 @@ def load(run):
     known = {f.name for f in fields(found.Config)}
     if unknown := set(run.config["options"]) - known:
         raise UserError(f"{run.folder}: saved with options this version does not know: {sorted(unknown)}; train again")
-    model = found.Model(tuple(run.config["shape"]), found.Config(**run.config["options"]), run.config["seed"])
+    about = run.config
+    config = found.Config(**about["options"])
+    model = found.Model(about["shape"], config, about["seed"], about["scale"], about["like"])
     model.load(run)
     return model

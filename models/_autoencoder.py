@@ -1,18 +1,22 @@
 """What every Keras autoencoder of ratings shares: centring, the two orientations, training, latent vectors, saving."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from models._adam import Adam
 from models._base import Recommender
-from models._layers import BySide, Centre, dense_layers, plain_layers
+from models._layers import BySide, Centre, dense_layers, plain_encoder
 from models._losses import masked_mse
 from models._precision import computed_in
 from utils import batches, biases, encoders, side
-from utils.latent import LatentSpace, activate, through
+from utils.evaluation import rating_metrics
+from utils.latent import LatentSpace, decode_cells
+from utils.splits import Holdout
 from utils.training import DivergedError, Judge, train
 
 BLOCK = 512  # rows made dense at a time outside training
@@ -32,10 +36,10 @@ class Autoencoder(Recommender):
     encoder = decoder = network = biases = None
     ranker = None  # Keras model from the latent vector to scores, where that is not the decoder's work
 
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         self.chosen = {}  # the options that `fit` chose
-        self.takes_new_users = config.rows == "users"
+        self.takes_new_users = self.config.rows == "users"
 
     def know(self, data):
         """See `Recommender.know`: side features."""
@@ -89,18 +93,27 @@ class Autoencoder(Recommender):
 
     def _judge(self, validation):
         """What chooses the number of epochs."""
-        return Judge(self._validation_rmse(validation))
+        encoded, rmse = self._validation(validation)
+        return Judge(lambda: rmse(encoded()))
 
-    def _validation_rmse(self, validation):
-        """A function that gives the RMSE of the hidden ratings, for a network that is still being trained."""
-        hidden, given = self._rows(validation.hidden).tocoo(), self._rows(validation.given)
-        baseline = self._baseline(validation.given)
+    def _validation(self, validation: Holdout) -> tuple[Callable, Callable]:
+        """What judging a network that is in training takes: a function that encodes the rows with hidden ratings, and
+        one that gives, of these vectors, the RMSE of the hidden ratings as evaluate.py does."""
+        given, baseline = self._rows(validation.given), self._baseline(validation.given)
+        judged = np.flatnonzero(np.diff(self._rows(validation.hidden).indptr))
+        given, place = given[judged], np.zeros(given.shape[0], np.intp)
+        place[judged] = np.arange(len(judged))
 
-        def rmse():
-            error = self._predict(given, baseline, hidden.row, hidden.col) - hidden.data
-            return np.sqrt(np.mean(np.square(error, dtype=np.float64)))
+        def rmse(codes):
+            def predict(_, users, movies):
+                row, column = (users, movies) if self.config.rows == "users" else (movies, users)
+                return decode_cells(dense_layers(self.decoder), codes, place[row], column) + baseline.predict(
+                    users, movies
+                )
 
-        return rmse
+            return rating_metrics(predict, validation, self.scale)["rmse"].value
+
+        return lambda: self._encode(given, judged), rmse
 
     def _choose(self, history, judge):
         """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
@@ -139,11 +152,16 @@ class Autoencoder(Recommender):
         }[config.optimizer]()
         self.network.compile(optimizer, **self._losses(), jit_compile=False)
         step = computed_in(config.precision, self._step(), self.network)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
+        more = config.patience, step, self._judged_ratings
+        return train(self.network, epoch, config.epochs, training, phase, judge, *more)
 
     def _outputs(self, judged, whole):
         """What the network is to give: the stars of a batch of rows that are judged."""
         return judged
+
+    def _judged_ratings(self, x, y) -> int:
+        """How many ratings the masked MSE of a batch is a mean over."""
+        return np.count_nonzero(y)
 
     def _losses(self):
         """What `compile` takes of losses."""
@@ -201,7 +219,8 @@ class Autoencoder(Recommender):
         if self.config.rows == "users":
             return self._apply(self.network, given, users)
         users = self._known(given, users)
-        residual = np.concatenate([_numpy(self.decoder, b)[:, users] for b in _blocks(self.latent.movies)])
+        movies = (self.latent.movies[start : start + BLOCK] for start in range(0, self.shape[1], BLOCK))
+        residual = np.concatenate([_numpy(self.decoder, block)[:, users] for block in movies])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
@@ -223,7 +242,7 @@ class Autoencoder(Recommender):
     def encode(self, given, users=None):
         """Latent vectors of users, float32 (n, latent); users: their indices, of whom side features are known."""
         if self.config.rows == "users":
-            return self._apply(self.encoder, given, users)
+            return self._encode(given, users)
         return self.latent.users[self._known(given, None)]
 
     def movie_vectors(self):
@@ -248,6 +267,11 @@ class Autoencoder(Recommender):
         side, _ = self._side()
         return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
+    def _encode(self, rows: sp.csr_array, who: NDArray | None = None) -> NDArray[np.float32]:
+        """Latent vectors, (n, latent), of CSR rows; who: as in `_inputs`."""
+        plain = plain_encoder(self.encoder)
+        return plain.of_matrix(rows) if plain else self._apply(self.encoder, rows, who)
+
     def _apply(self, network, rows, who=None):
         """Outputs of a Keras model for CSR rows, in blocks."""
         starts = range(0, max(rows.shape[0], 1), BLOCK)
@@ -255,20 +279,12 @@ class Autoencoder(Recommender):
         return np.concatenate([_numpy(network, self._inputs(rows, block, who)) for block in blocks])
 
     def _predict(self, matrix, baseline, rows, columns):
-        """Stars of the cells (rows[i], columns[i]). Only the rows that are asked for are encoded, and of the last
-        layer, which is most of the work, only these cells are computed."""
+        """Stars of the cells (rows[i], columns[i]); only the rows that are asked for are encoded."""
         wanted, place = np.unique(rows, return_inverse=True)
         n_rows = self.shape[0] if self.config.rows == "users" else self.shape[1]
-        trained = np.arange(n_rows) if matrix.shape[0] == n_rows else None  # other rows are strangers'
-        *inner, (kernel, bias, activation) = dense_layers(self.decoder)
-        kernel, stars = np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
-        for start in range(0, len(wanted), BLOCK):
-            codes = through(inner, _numpy(self.encoder, self._inputs(matrix, wanted[start : start + BLOCK], trained)))
-            cells = np.flatnonzero((place >= start) & (place < start + BLOCK))
-            column = columns[cells]
-            stars[cells] = np.einsum("ij,ij->i", codes[place[cells] - start], kernel[column]) + bias[column]
+        codes = self._encode(matrix[wanted], wanted if matrix.shape[0] == n_rows else None)  # or they are strangers'
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        return activate(activation, stars) + baseline.predict(users, movies)
+        return decode_cells(dense_layers(self.decoder), codes, place, columns) + baseline.predict(users, movies)
 
     # -- the latent space ----------------------------------------------------------------------------------------
 
@@ -285,7 +301,7 @@ class Autoencoder(Recommender):
     def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
         rows = self._rows(known)
-        rows = self._apply(self.encoder, rows, np.arange(rows.shape[0]))
+        rows = self._encode(rows, np.arange(rows.shape[0]))
         columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
         ranker = dense_layers(self.ranker) if self.ranker else []
@@ -300,27 +316,17 @@ class Autoencoder(Recommender):
         n, stars = len(column), mean + column + centre.star
         if not self.config.baseline:
             stars = np.full(n, self.biases.mean + centre.star, np.float32)
-        nothing = self._apply(self.encoder, sp.csr_array((1, n), dtype=np.float32))
-        return self._apply(self.encoder, sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
+        nothing = self._encode(sp.csr_array((1, n), dtype=np.float32))
+        return self._encode(sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
 
     # -- saving --------------------------------------------------------------------------------------------------
-
-    def plain_encoder(self):
-        """The encoder as arrays; None where it is more than dense layers behind `Centre`."""
-        layers = plain_layers(self.encoder, Centre)
-        if not layers or self.config.rows != "users":
-            return None
-        centre = self.encoder.get_layer("centre")
-        mean, column = (keras.ops.convert_to_numpy(weight) for weight in (centre.mean, centre.column))
-        names = ("damping", "baseline", "implicit", "normalise", "like", "star")
-        return encoders.Centred(layers, float(mean), column, *(getattr(centre, name) for name in names))
 
     def save(self, folder):
         """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
-        if plain := self.plain_encoder():
+        if self.takes_new_users and (plain := plain_encoder(self.encoder)):
             encoders.save(folder / "encoder.npz", plain)
         if self.side:
             np.savez(folder / "side.npz", users=self.side.users, movies=self.side.movies)
@@ -341,7 +347,3 @@ def _numpy(network, batch):
     for every size of batch, which costs more than it saves."""
     found = keras.ops.convert_to_numpy(network(batch, training=False))
     return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it
-
-
-def _blocks(rows):
-    return (rows[start : start + BLOCK] for start in range(0, rows.shape[0], BLOCK))

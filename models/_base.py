@@ -3,7 +3,7 @@
 import numpy as np
 
 from utils.errors import UserError
-from utils.ratings import LIKE
+from utils.ratings import default_like
 
 
 class Recommender:
@@ -15,14 +15,23 @@ class Recommender:
     """
 
     predicts_ratings = True  # `predict` gives stars
+    learns_likes = False  # what it ranks by is learned from likes
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
     blends = False  # it is made of `parts`, other models with `weights()`
     wants_users = False  # `predict` serves users that were trained on from the matrix of all of them only
     shares = False  # several workers can train it
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
-    def __init__(self, shape, config, seed=0):
-        self.shape, self.config, self.seed = tuple(shape), config, seed
+    def __init__(self, shape, config, seed=0, scale=(0.5, 5.0), like=None):
+        """shape: (users, movies). scale: (lowest, highest) stars of the data. like: stars above which a rating is a
+        like; `utils.ratings.default_like` of the scale where None."""
+        self.shape, self.config, self.seed, self.scale = tuple(shape), config, seed, tuple(scale)
+        self.like = default_like(scale) if like is None else like
+
+    @property
+    def star(self) -> float:
+        """One star of five in the stars of the data, so that what is learned does not depend on the scale."""
+        return self.scale[1] / 5
 
     @property
     def predicts_strangers(self):
@@ -73,12 +82,6 @@ class Recommender:
         raise NotImplementedError
 
 
-def check_like(like):
-    """Refuse a threshold that is no number."""
-    if like is not None and not np.isfinite(like):
-        raise ValueError(f"like must be a number of stars, got {like}")
-
-
 def check_liked(n, like):
     """Refuse ratings of which n = 0 are likes."""
     if not n:
@@ -87,11 +90,6 @@ def check_liked(n, like):
 
 class ClosedForm(Recommender):
     """A model that is a handful of arrays, computed rather than trained: they are all there is to save."""
-
-    @property
-    def like(self):
-        """Stars above which a rating is a like, for the models that have the option."""
-        return LIKE if self.config.like is None else self.config.like
 
     arrays = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
 

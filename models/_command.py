@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 import models
+from models._base import Recommender
 from utils import datasets, folds, options, splits, tuned
 from utils.errors import UserError
 
@@ -21,6 +22,9 @@ class Source:
     """a known set's name, a folder in a MovieLens layout, or a file with userId, movieId, rating[, timestamp]"""
     scale: options.Pair = None
     """lowest and highest stars a rating can have (default: found from the ratings)"""
+    like: options.Threshold = None
+    """a rating above so many stars is a like: what is learned from, hidden and found again as one (default: 3.5 on a
+    scale up to 5, and as high on any other)"""
     protocol: Literal[tuple(splits.PROTOCOLS)] = "random"
     """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; cold: the same, and a tenth
     of users and of movies keep 0 to 99 ratings; temporal: each user's latest 10%; leave-one-out: each user's last;
@@ -105,14 +109,16 @@ def default(config, argv):
 
 def read(chosen):
     """(`Dataset`, `Split`) of what a `Source` asks for."""
-    data = datasets.load(chosen.data, scale=chosen.scale)
+    data = datasets.load(chosen.data, scale=chosen.scale, like=chosen.like)
     data, test = folds.test_ratings(data, chosen.protocol, chosen.holding.test)
     return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
 
 
 def build(name, config, data, seed):
     """The untrained model, which knows what its config asks for beside ratings."""
-    model = models.build(name, data.ratings.shape, models.resolved(config, data.ratings), seed)
+    ratings = data.ratings
+    config = models.resolved(config, ratings.shape[1])
+    model = models.build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
     model.know(data)
     return model
 
@@ -121,3 +127,13 @@ def check(model, name, split, protocol):
     """Refuse a model that knows only the users it is trained on where users are held out."""
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(f"protocol {protocol} holds users out, and this {name} knows only those it is trained on")
+    parts = zip((part.said for part in model.said), model.parts, strict=True) if model.blends else [(name, model)]
+    for part, own in parts:
+        if learns_likes_alone(own) and not (split.train.data > own.like).any():
+            hint = datasets.about_likes(split.ratings) or [f"no training rating is above {own.like:g}; see --like"]
+            raise UserError(f"{part} learns from likes alone: {hint[0]}")
+
+
+def learns_likes_alone(model: Recommender) -> bool:
+    """Whether a model learns from likes and from nothing else, so that it can't be trained without any."""
+    return model.learns_likes and not model.predicts_ratings

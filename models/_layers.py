@@ -6,6 +6,7 @@ from keras import ops
 
 from models._share import drawn, shared
 from utils.biases import EPSILON
+from utils.encoders import Centred
 
 
 @keras.saving.register_keras_serializable("reelspace")
@@ -177,6 +178,17 @@ def plain_layers(encoder, *passing):
     if not all(isinstance(layer, keras.layers.Dense) or hasattr(layer, "dense") for layer in others):
         return None
     return [(*dense(layer), layer.activation.__name__) for layer in others]
+
+
+def plain_encoder(encoder: keras.Model) -> Centred | None:
+    """Return an encoder of stars as arrays; None where it is more than dense layers behind `Centre`."""
+    layers = plain_layers(encoder, Centre)
+    if not layers:
+        return None
+    centre = encoder.get_layer("centre")
+    mean, column = (ops.convert_to_numpy(weight) for weight in (centre.mean, centre.column))
+    names = ("damping", "baseline", "implicit", "normalise", "like", "star")
+    return Centred(layers, float(mean), column, *(getattr(centre, name) for name in names))
 
 
 def dense(layer):

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from models import _columns, _export
 from models._adam import Adam
-from models._base import Recommender, check_like, check_liked
+from models._base import Recommender, check_liked
 from models._layers import Hide, dense_layers, plain_layers
 from models._losses import multinomial
 from models._precision import PRECISIONS, computed_in
@@ -18,7 +18,7 @@ from utils import batches, encoders
 from utils.evaluation import judged_users, ranking_metrics
 from utils.latent import ACTIVATIONS, LatentSpace
 from utils.options import Sizes
-from utils.ratings import LIKE, likes, signed_likes
+from utils.ratings import likes, signed_likes
 from utils.training import DivergedError, Judge, train
 from utils.tuned import Among, Between, tuned
 
@@ -49,8 +49,6 @@ class Config:
     """epochs without a better validation NDCG@100 before training stops"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    like: float | None = None
-    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         check(self)
@@ -74,7 +72,6 @@ class Sampled(Config):
 
 def check(config):
     """Refuse values that no autoencoder of likes can be trained with."""
-    check_like(config.like)
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
     if not 0 <= config.dropout < 1:
@@ -93,13 +90,13 @@ class LikesAutoencoder(Recommender):
     two of them side by side, divided by its length."""
 
     predicts_ratings = False
+    learns_likes = True
     has_latent_space = True
     loss = staticmethod(multinomial)
     encoder = decoder = network = None
 
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
-        self.like = LIKE if config.like is None else config.like
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         self.chosen = {}  # the options that `fit` chose
 
     def coders(self, unit, *more):
@@ -174,7 +171,8 @@ class LikesAutoencoder(Recommender):
             if getattr(config, "sample", 0):
                 epoch, step = _columns.sampling(epoch, config.sample, self.seed), _columns.step(self.network)
         step = computed_in(getattr(config, "precision", "float32"), step, self.network)
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step)
+        counted = (lambda x, _: x[2]) if training.worker else None  # users of the whole batch, of all workers
+        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step, counted)
 
     def _optimizer(self, config):
         return Adam(config.learning_rate)

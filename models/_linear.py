@@ -14,14 +14,15 @@ def config(options):
     """The `ease.Config` that the options of `joint`, a dictionary, come to."""
     if not 0 <= options["linear_dropout"] < 1 or not 0 < options["linear_l2"] < np.inf:
         raise ValueError("linear-dropout must be in [0, 1) and linear-l2 above 0")
-    return ease.Config(*(options[name] for name in ("linear_l2", "linear_dropout", "signed", "like")))
+    return ease.Config(*(options[name] for name in ("linear_l2", "linear_dropout", "signed")))
 
 
 def load(run):
     """The linear path of a `utils.runs.Run`, None where its model has none."""
     if not run.holds("weights.npz"):
         return None
-    linear = Linear(tuple(run.config["shape"]), config(run.config["options"]))
+    about = run.config
+    linear = Linear(about["shape"], config(about["options"]), 0, about["scale"], about["like"])
     linear.load(run)
     return linear
 

@@ -1,4 +1,4 @@
-"""The options that all autoencoders have. Nothing here needs Keras."""
+"""The options that all autoencoders have."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -70,15 +70,16 @@ def read(said, **defaults):
         raise UserError(f"--parts {said}: {error}") from None
 
 
-def build(part, shape, seed, ratings=None):
-    """The untrained model of a part; ratings: the `Ratings`, whose scale says what a like is."""
-    config = resolved(part.config, ratings) if ratings else part.config
-    return module(part.name).Model(shape, config, (seed + part.seed) % SEEDS)
+def build(part, blend):
+    """The untrained model of a part of a blend, for the same data."""
+    config = resolved(part.config, blend.shape[1])
+    return module(part.name).Model(blend.shape, config, (blend.seed + part.seed) % SEEDS, blend.scale, blend.like)
 
 
 def facts(part, model):
     """What config.json says about the model of a part, enough for `models.load`."""
-    return {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
+    about = {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
+    return about | {"scale": list(model.scale), "like": model.like}
 
 
 def save(folder, part, model, **arrays):

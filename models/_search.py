@@ -10,7 +10,6 @@ import optuna
 from models import _command
 from utils import evaluation, tuned
 from utils.errors import UserError, out_of_memory
-from utils.ratings import LIKE
 from utils.training import DivergedError, Training
 
 
@@ -33,7 +32,7 @@ class Objective:
         self.deadline, self.trained = np.inf, None
         self.succeeded = False  # whether any trial has come to its end: before, what goes wrong is the data's fault
         self.model = model = self._build(config)  # untrained
-        ranks = hasattr(config, "like")  # learns what is liked
+        ranks = model.learns_likes
         stars = model.predicts_ratings and not (ranks and split.holds_users_out)
         self.figure = " - ".join(["ndcg@100"] * ranks + ["rmse"] * stars)
         self.higher = ranks
@@ -116,7 +115,7 @@ class Objective:
         if "rmse" not in self.figure:
             return float(ndcg)
         rmse = float(evaluation.rating_metrics(model.predict, validation, scale)["rmse"].value)
-        return float(ndcg) - rmse / (self.data.ratings.like / LIKE) if self.higher else rmse
+        return float(ndcg) - rmse / self.model.star if self.higher else rmse
 
 
 def release(model):

@@ -21,7 +21,7 @@ import models
 from utils import cluster, shards
 from utils.errors import UserError
 from utils.splits import Part
-from utils.training import Training, bar
+from utils.training import PROGRESS, Training, bar
 
 SHARDS_A_WORKER = 4
 FAULTS = 10  # after so many deaths of workers the training ends
@@ -51,6 +51,7 @@ class Workers:
         (self.folder / "failed").unlink(missing_ok=True)
         job = {"model": self.name, "options": asdict(model.config), "seed": model.seed, "refit": refit}
         job |= {"shards": str(self.folder.resolve()), "checkpoints": str(training.checkpoints.resolve())}
+        job["checkpoint_every"] = training.checkpoint_every
         trainer = TensorflowTrainer(
             work,
             train_loop_config=job | {"signature": training.signature},
@@ -97,8 +98,8 @@ def _show(done, training, epochs):
     """A progress bar of what the workers have written, until their future is done."""
     with bar(training, "train", epochs) as move:
         while not done.done():
-            with contextlib.suppress(OSError), np.load(training.checkpoints / "train.npz") as stored:
-                history = json.loads(str(stored["state"]))["history"]
+            with contextlib.suppress(OSError):
+                history = json.loads((training.checkpoints / PROGRESS).read_text(encoding="utf-8"))
                 last = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
                 facts = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
                 move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
@@ -128,8 +129,11 @@ def work(job):
         split, candidates = shards.own(folder, context.get_world_rank(), context.get_world_size())
         config = models.module(job["model"]).Config
         worker = Worker(context.get_world_rank(), context.get_world_size())
-        model = models.build(job["model"], split.ratings.shape, config(**job["options"]), job["seed"])
-        training = Training(checkpoints=Path(job["checkpoints"]), signature=job["signature"], worker=worker)
+        ratings, config = split.ratings, config(**job["options"])
+        model = models.build(job["model"], ratings.shape, config, job["seed"], ratings.scale, ratings.like)
+        training = Training(
+            Path(job["checkpoints"]), job["checkpoint_every"], signature=job["signature"], worker=worker
+        )
         model.fit(split.train, replace(split.validation, candidates=candidates), training)
         if job["refit"] and not training.failed:
             model.refit(split.refit, training)

@@ -18,12 +18,12 @@ from typing import Literal
 import numpy as np
 
 from models import _parts, load
-from models._base import Recommender, check_like
+from models._base import Recommender
 from models._blended import read_weights
 from models._stacking import Weights, standardised
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import judged_users
-from utils.ratings import LIKE, likes
+from utils.ratings import likes
 
 MOST = 1000  # users with hidden likes that the weights are learned on
 
@@ -44,11 +44,8 @@ class Config:
     """weights of predicted stars depend on how many ratings user and movie have (with ridge)"""
     signed: bool = False
     """the --signed of all parts that have it (default under strong-ratings: on)"""
-    like: float | None = None
-    """a rating above this is a like, for all parts (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
-        check_like(self.like)
         _parts.split(self.parts)
         if not 1 <= self.rounds <= self.folds or self.folds < 2:
             raise ValueError("folds must be 2 or more, rounds from 1 to as many")
@@ -57,23 +54,22 @@ class Config:
 class Model(Recommender):
     """`parts`: the models of what was `said`; `learned`: their weights."""
 
-    blends = wants_users = True
+    blends = wants_users = learns_likes = True
     parts = said = ()
 
     def know(self, data):
         """See `Recommender.know`: builds the parts."""
-        self._build(data.ratings)
+        self._build()
         for part, model in zip(self.said, self.parts, strict=True):
             with _naming(part.said):
                 model.know(data)
 
-    def _build(self, ratings=None):
+    def _build(self):
         self.said = self._read()
-        self.parts = [_parts.build(part, self.shape, self.seed, ratings) for part in self.said]
+        self.parts = [_parts.build(part, self) for part in self.said]
 
     def _read(self):
-        shared = {"signed": self.config.signed or None, "like": self.config.like}
-        return [_parts.read(words, **shared) for words in _parts.split(self.config.parts)]
+        return [_parts.read(words, signed=self.config.signed or None) for words in _parts.split(self.config.parts)]
 
     @property
     def predicts_ratings(self):
@@ -100,7 +96,7 @@ class Model(Recommender):
         self.kept, self.first = _parts.Kept(training.finished), {}
         people = validation.candidates is not None  # users are held out
         if people:
-            rounds = [(train_matrix, replace(validation, like=self.like))]
+            rounds = [(train_matrix, validation)]
             for part, model in zip(self.said, self.parts, strict=True):
                 if not model.takes_new_users:
                     raise UserError(
@@ -135,7 +131,7 @@ class Model(Recommender):
         fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
         for number in range(self.config.rounds):
             kept, hidden = (_cells(cells, chosen) for chosen in (fold != number, fold == number))
-            yield kept, replace(validation, given=kept, hidden=hidden, like=self.like)
+            yield kept, replace(validation, given=kept, hidden=hidden)
 
     def _train(self, i, training, stage, matrix, validation=None, holdout=None):
         """Train part i, or take it up where it was finished before: (history, what it predicts for the holdout). With
@@ -199,11 +195,6 @@ class Model(Recommender):
         scores = [np.concatenate([found[i]["scores"] for _, found in seen]) for i in range(len(parts))]
         self.learned.fit_likes(scores, np.concatenate(liked), np.concatenate(candidates))
 
-    @property
-    def like(self):
-        """Stars above which a rating is a like."""
-        return LIKE if self.config.like is None else self.config.like
-
     def weights(self):
         """{part: {"stars": weight, "likes": weight}} for users who were trained on, without what a part does not do."""
         return dict(zip([part.said for part in self.said], self.learned.of_parts(), strict=True))
@@ -216,7 +207,10 @@ class Model(Recommender):
         )
         alike = [kind for kind in ("stars", "likes") if not getattr(self.learned, kind)["all"].learned]
         few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
-        return [f"weights: {said}", *few]
+        of_parts = [
+            f"{part.said}: {note}" for part, own in zip(self.said, self.parts, strict=True) for note in own.notes()
+        ]
+        return [f"weights: {said}", *few, *of_parts]
 
     # -- using ---------------------------------------------------------------------------------------------------
 

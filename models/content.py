@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from models._base import ClosedForm, check_like
+from models._base import ClosedForm
 from utils import biases
 from utils.errors import UserError
 from utils.ratings import likes
@@ -27,15 +27,12 @@ class Config:
     """penalty of the regression of movies' deviations, in ratings"""
     tags: bool = True
     """use tags, where the data has some"""
-    like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
     user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
     movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self):
-        check_like(self.like)
         biases.check_damping(self.user_damping, self.movie_damping)
         if not 0 < self.l2 < np.inf or not 0 < self.movie_l2 < np.inf:
             raise ValueError("l2 and movie-l2 must be above 0")
@@ -44,11 +41,12 @@ class Config:
 class Model(ClosedForm):
     """`terms`: the TF-IDF rows of all movies, each of length 1 (0 where nothing is known), CSR (n_movies, n_terms)."""
 
+    learns_likes = True
     arrays = ("mean", "movie", "terms")
 
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
-        self.terms = sp.csr_array((shape[1], 1), dtype=np.float32)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.terms = sp.csr_array((self.shape[1], 1), dtype=np.float32)
 
     def know(self, data):
         """See `Recommender.know`: what the movies are about."""

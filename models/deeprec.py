@@ -3,8 +3,8 @@
 The paper's network takes stars and gives stars: `--no-baseline --no-implicit --no-normalise --dropout 0 --optimizer sgd
 --learning-rate 0.005 --batch-size 128 --hidden 512,512,1024 --code-dropout 0.8 --last-activation selu --l2 0`. There
 the learning rate falls at given epochs, momentum is not Nesterov's, and the f(x) that is fed back comes from the very
-pass that the step before it made; here from another one, with its own dropout. The loss in the history is the mean over
-the steps of both kinds."""
+pass that the step before it made; here from another one, with its own dropout. The loss in the history is that of the
+steps on ratings; those on the network's own output are not in it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -57,16 +57,17 @@ class Model(_autoencoder.Autoencoder):
         train_on_batch, config = super()._step(), self.config
 
         def refeeding(given, judged):
+            losses = []
             for step in range(1 + config.refeed):
                 if step < config.refeed:  # f(x) as it is before this step, as in the paper
                     stars = keras.ops.convert_to_numpy(self.network(given, training=True))
-                loss = train_on_batch(given, judged)
+                losses.append(float(train_on_batch(given, judged)))
                 if step < config.refeed:
                     # like any row, one that is fed back has a share of its stars hidden; the draw depends on the step
                     # alone, so that a training resumes exactly
                     rng = np.random.default_rng((self.seed, int(self.network.optimizer.iterations)))
                     fed = np.where(rng.random(stars.shape) < config.dropout, 0, stars)
                     given, judged = [fed, *given[1:]] if config.side else fed, stars
-            return loss
+            return losses[0] if np.isfinite(losses).all() else np.nan
 
         return refeeding

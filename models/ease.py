@@ -12,7 +12,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from models import _export
-from models._base import ClosedForm, check_like, check_liked
+from models._base import ClosedForm, check_liked
 from utils.cores import each
 from utils.errors import UserError
 from utils.ratings import index_of, likes, signed_likes
@@ -34,11 +34,8 @@ class Config:
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
-    like: float | None = None
-    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
-        check_like(self.like)
         if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
             raise ValueError("dropout must be in [0, 1) and l2 above 0")
 
@@ -48,6 +45,7 @@ class Model(ClosedForm):
     two thin ones it is the product of."""
 
     predicts_ratings = False
+    learns_likes = True
     shares = True
     arrays = ("inputs", "outputs", "weights", "onward", "own")
 

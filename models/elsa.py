@@ -38,8 +38,6 @@ class Config:
     """most epochs"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
-    like: float | None = None
-    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         _likes.check(self)

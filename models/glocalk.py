@@ -88,3 +88,10 @@ class Model(_kernel.Kernelised):
         better = second and (not judge or judge.best(history)["stage"] == 2)
         later = super()._choose(second, judge)["epochs"] if better else 0
         return super()._choose(first, judge) | {"global_epochs": later}
+
+    def notes(self) -> list[str]:
+        """See `Recommender.notes`: whether the second stage counts."""
+        if self.config.global_epochs and self.chosen.get("global_epochs") == 0:
+            return ["no epoch of the second stage was better on validation, so the global kernel is left out: what is "
+                    "saved is the network of sparsefc"]  # fmt: skip
+        return []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from models._base import ClosedForm, check_like
+from models._base import ClosedForm
 from utils import biases
 from utils.ranking import top_k
 from utils.ratings import likes
@@ -23,15 +23,12 @@ class Config:
     shrink: float = tuned(20.0, Between(1.0, 300.0, log=True))
     """similarities resting on few common users are shrunk: for likes it is added to the product of the norms, for stars
     n / (n + shrink) multiplies the cosine over n common users"""
-    like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
     user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
     movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self):
-        check_like(self.like)
         biases.check_damping(self.user_damping, self.movie_damping, self.shrink)
         if self.neighbours < 1:
             raise ValueError(f"neighbours must be 1 or more, got {self.neighbours}")
@@ -57,6 +54,7 @@ def similar(X, neighbours, weigh):
 class Model(ClosedForm):
     """Two movie x movie similarities: of who liked them, for ranking; of how they were rated, for stars."""
 
+    learns_likes = True
     arrays = ("mean", "movie", "like_similarity", "star_similarity")
 
     def refit(self, matrix, training=None):

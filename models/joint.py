@@ -18,9 +18,10 @@ import keras
 import numpy as np
 
 from models import _autoencoder, _linear, _options
+from models._layers import dense_layers
 from models._losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation import judged_users, ranking_metrics
-from utils.ratings import LIKE
+from utils.latent import decode
 from utils.training import Judge
 from utils.tuned import Among, Between, tuned
 
@@ -51,8 +52,6 @@ class Config(_options.Config):
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
-    like: float | None = None
-    """a rating above this is learned as a like (default: 3.5 on a scale up to 5, and as high on any other)"""
 
     def __post_init__(self):
         super().__post_init__()
@@ -68,19 +67,14 @@ class Config(_options.Config):
 class Model(_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
+    learns_likes = True
     linear = None
-
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
-        self.like = LIKE if config.like is None else config.like
-        # one star of five, in the stars of the data: what is learned does not hang on the scale
-        self.star = self.like / LIKE
 
     def fit(self, train_matrix, validation, training):
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)))
+            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)), 0, self.scale, self.like)
             linear.refit(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
         history = super().fit(train_matrix, validation, training)
@@ -121,6 +115,10 @@ class Model(_autoencoder.Autoencoder):
     def _outputs(self, judged, whole):
         return [judged, (whole > self.like).astype(np.float32)]
 
+    def _judged_ratings(self, x, y) -> int:
+        """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
+        return super()._judged_ratings(x, y[0])
+
     def _losses(self):
         return {
             "loss": [masked_mse, LOSSES[self.config.likes_loss]],
@@ -132,18 +130,24 @@ class Model(_autoencoder.Autoencoder):
         return lambda given, judged: train_on_batch(given, judged)[0]
 
     def _judge(self, validation):
-        rmse = self._validation_rmse(validation)
         if not len(judged_users(validation)):
-            return Judge(rmse)
+            return super()._judge(validation)
+        encoded, rmse = self._validation(validation)
+        hidden = np.flatnonzero(np.diff(validation.hidden.indptr))  # users, as `encoded` gives them
 
         def both():
-            return ranking_metrics(self.score, validation)["ndcg@100"].value - rmse() / self.star
+            codes, layers = encoded(), dense_layers(self.ranker)
+
+            def logits(_, users):
+                return decode(layers, codes[np.searchsorted(hidden, users)])
+
+            return ranking_metrics(logits, validation)["ndcg@100"].value - rmse(codes) / self.star
 
         return Judge(both, "val_both", True)
 
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
-        logits = self._apply(self.ranking, given, users)
+        logits = decode(dense_layers(self.ranker), self._encode(given, users))
         return self.linear.beside(given, logits) if self.linear else logits
 
     @property

@@ -31,9 +31,9 @@ class Model(_likes.LikesAutoencoder):
 
     shares = True
 
-    def __init__(self, shape, config, seed=0):
-        super().__init__(shape, config, seed)
-        self.loss = LOSSES[config.loss]
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.loss = LOSSES[self.config.loss]
 
     def coders(self, unit):
         """See `LikesAutoencoder.coders`."""

@@ -4,24 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models._base import ClosedForm, check_like
+from models._base import ClosedForm
 
 
 @dataclass(frozen=True)
 class Config:
-    """Options of `popularity`."""
-
-    like: float | None = None
-    """a rating above this is a like (default: 3.5 on a scale up to 5, and as high on any other)"""
-
-    def __post_init__(self):
-        check_like(self.like)
+    """`popularity` has no options."""
 
 
 class Model(ClosedForm):
     """The same ranking for everybody: number of likes a movie has."""
 
     predicts_ratings = False
+    learns_likes = True
     arrays = ("likes",)
 
     def refit(self, matrix, training=None):

@@ -174,6 +174,8 @@ def test_in_glocalk_what_makes_up_for_hidden_ratings_leaves_the_rows_beside_alon
 def test_a_second_stage_that_is_no_better_is_dropped_with_its_weights():
     model, split = trained("glocalk", global_rate=3.0)
     assert model.chosen["global_epochs"] == 0
+    assert model.notes()[0].startswith("no epoch of the second stage was better on validation")
+    assert trained("glocalk", global_epochs=0)[0].notes() == []  # which was asked for
     np.testing.assert_allclose(model.score(split.train), trained("sparsefc")[0].score(split.train), atol=1e-5)
 
 

@@ -62,9 +62,9 @@ def test_what_is_no_part_is_said(text, said):
 
 
 def test_a_part_has_its_options_and_a_seed_of_its_own():
-    part = _parts.read("ease --l2 7 --seed=3", signed=True, like=None)
+    part = _parts.read("ease --l2 7 --seed=3", signed=True)
     assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
-    assert _parts.build(part, (5, 4), 10).seed == 13
+    assert _parts.build(part, models.build("blend", (5, 4), seed=10)).seed == 13
     assert not _parts.read("ease --no-signed", signed=True).config.signed
 
 
@@ -307,12 +307,18 @@ def test_strangers_get_no_stars_where_only_known_users_have_some(run_of, capsys)
     assert "predicted_rating" not in answer(capsys, "--rate", "planted 3=5", "--run", folder)["items"][0]
 
 
+def failing(*_):
+    raise UserError("no memory")
+
+
 @eagerly()
 def test_finished_parts_are_kept_when_one_fails(planted, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "run"
     arguments = ["blend", "--data", str(planted[0]), "--run", str(folder)]
-    with pytest.raises(UserError, match=r"part ease --like 9: no rating is above 9 stars.*finished parts are kept"):
-        train.main([*arguments, "--parts", f"{FAST},ease --like 9"])
+    with monkeypatch.context() as patch:
+        patch.setattr(models.module("ease").Model, "refit", failing)
+        with pytest.raises(UserError, match=r"part ease: no memory .*finished parts are kept"):
+            train.main([*arguments, "--parts", f"{FAST},ease"])
     assert not folder.exists()
     fitted = []
     autorec = models.module("autorec").Model
@@ -379,17 +385,19 @@ def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
         ("ease", "b", split.train), ("ease", "a", split.refit),
     ):  # fmt: skip
         part = _parts.read(words)
-        places.add(kept.place(part, _parts.build(part, TABLE.shape, 0), stage, matrix))
-    assert len(places) == 5
+        places.add(kept.place(part, _parts.build(part, models.build("blend", TABLE.shape)), stage, matrix))
+    part, other = _parts.read("ease"), models.build("blend", TABLE.shape, like=4)
+    places.add(kept.place(part, _parts.build(part, other), "a", split.train))
+    assert len(places) == 6
 
 
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
     part, split = _parts.read("ease"), splits.split(TABLE, "random", splits.Options())
-    model = _parts.build(part, TABLE.shape, 0)
+    model = _parts.build(part, models.build("blend", TABLE.shape))
     model.refit(split.train)
     kept, place = _parts.Kept(tmp_path), tmp_path / "one"
     kept.save(place, part, model, scores=np.arange(3))
-    again = _parts.build(part, TABLE.shape, 0)
+    again = _parts.build(part, models.build("blend", TABLE.shape))
     assert kept.load(place, again)["scores"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
     (place / "kept.npz").write_bytes((place / "kept.npz").read_bytes()[:-5])

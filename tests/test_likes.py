@@ -242,7 +242,7 @@ def test_the_one_missing_movie_of_ones_kind_comes_first(name):
 
 SHARED = {
     "activation": "relu", "dropout": 0.1, "signed": True, "l2": 0.1, "learning_rate": 0.05, "batch_size": 5,
-    "epochs": 1, "like": 2.5, "precision": "bfloat16",
+    "epochs": 1, "precision": "bfloat16",
 }  # fmt: skip
 OWN = {
     "cdae": {"hidden": (4,)},
@@ -251,7 +251,7 @@ OWN = {
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1, "sample": 2},
     "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 1},
 }
-CASES = [("multdae", option, value) for option, value in (SHARED | {"seed": 1}).items()]
+CASES = [("multdae", option, value) for option, value in (SHARED | {"seed": 1, "like": 2.5}).items()]
 CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]
 
 

@@ -30,18 +30,24 @@ def test_fractions_of_seconds_are_cut_off(tmp_path):
     [
         ("1 2 5", (1, 5)),
         ("1 2.5 5", (0.5, 5)),
-        ("0.5 3 4", (0.5, 5)),
-        ("3 4", (1, 5)),
-        ("1 8 9", (1, 10)),
-        ("1 8.5 9", (1, 10)),
-        ("0.5 8 9", (0.5, 10)),
-        ("1 60 70", (1, 100)),
-        ("0 60 70", (0, 100)),
-        ("8", (1, 10)),  # a single rating is no exception to any other
-        (" ".join(["3"] * 999 + ["6", "7"]), (1, 10)),
+        ("0.5 3 4", (0.5, 4)),
+        ("3 4.5", (0.5, 5)),
+        ("3 4", (1, 4)),
+        ("1 8 9", (1, 9)),
+        ("1 8.5 9", (1, 9)),
+        ("0.5 8 9", (0.5, 9)),
+        ("1 60 70", (1, 70)),
+        ("0 60 70", (0, 70)),  # on a long scale 0 is a rating
+        ("0.1 0.5 1 0.9 0.3", (0.1, 1)),
+        ("1 7 13 2", (1, 13)),
+        ("1 7 13 20", (1, 20)),
+        ("1 1 1", (0.5, 1)),
+        ("8", (1, 8)),  # a single rating is no exception to any other
+        (" ".join(["3"] * 999 + ["6", "6"]), (1, 6)),
+        (" ".join(["3"] * 98 + ["7"]), (1, 7)),  # too few ratings to call one of them a mistake
     ],
 )
-def test_the_scale_is_the_smallest_usual_one_that_holds_all(tmp_path, stars, scale):
+def test_the_scale_ends_at_the_highest_rating(tmp_path, stars, scale):
     rows = [f"{i},1,{value}" for i, value in enumerate(stars.split())]
     dataset = load(write(tmp_path, "userId,movieId,rating\n" + "\n".join(rows)))
     assert dataset.ratings.scale == scale
@@ -62,13 +68,15 @@ def test_a_rating_of_0_is_kept_as_one_where_the_scale_begins_there(tmp_path):
     ("stars", "said"),
     [
         ("0.5 55 4 5", ":3: rating 55 is outside the scale 0.5 to 5 of the other ratings; give --scale 0.5,55"),
-        ("3 7 3", ":3: rating 7 is outside the scale 1 to 5 of the other ratings"),
-        ("9 8 120", ":4: rating 120 is outside the scale 1 to 10 of the other ratings"),
-        (" ".join(["3"] * 2000 + ["6", "7"]), ":2002: rating 6 is outside the scale 1 to 5"),
-        ("0.1 3 4", ":2: rating 0.1 is outside the scale 0.5 to 5"),
-        ("250 300 200", ":2: rating 250 is outside the scale 1 to 100, and no usual scale holds all"),
-        ("3 0 4", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,5 if it is meant"),
-        ("3 -4 4", ":3: rating -4: ratings must be above 0"),
+        ("5 7 3", ":3: rating 7 is outside the scale 1 to 5 of the other ratings"),
+        ("9 10 120", ":4: rating 120 is outside the scale 1 to 10 of the other ratings"),
+        (" ".join(["3"] * 100 + ["7"]), ":102: rating 7 is outside the scale 1 to 3 of the other ratings"),
+        (" ".join(["3"] * 2000 + ["6", "7"]), ":2002: rating 6 is outside the scale 1 to 3"),
+        (" ".join(["3", "5"] * 1000 + ["6", "7"]), ":2002: rating 6 is outside the scale 1 to 5"),
+        ("0.1 3 4", ":2: rating 0.1 is outside the scale 0.5 to 4"),
+        ("3 0 4", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,4 if it is meant"),
+        ("1 0 1", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,1 if it is meant"),
+        ("3 -4 4", ":3: rating -4: ratings must be above 0, which means 'not rated'; add 5 to each"),
         ("0 0 0", ":2: rating 0"),
     ],
 )
@@ -85,6 +93,27 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
         assert "give lowest,highest" in refusal(path, scale=scale)
     fractions = write(tmp_path, "userId,movieId,rating\n1,1,0.7\n1,2,1.1\n")  # float32 puts both just outside
     assert len(load(fractions, scale=(0.7, 1.1)).ratings) == 2
+
+
+@pytest.mark.parametrize(
+    ("stars", "options", "said"),
+    [
+        ("1 2 3 4", {}, None),
+        ("1 2 3 3", {"scale": (1, 5)}, "no rating is above 3.5, so none is a like to rank by; --like 2 makes those"),
+        ("4 5 5", {}, "every rating is above 3.5, so each is a like; --like 4 leaves those above it"),
+        ("1 1 1", {}, "every rating is 1, so stars say nothing; each counts as a like"),
+        ("1 1 1", {"scale": (1, 5)}, "every rating is 1, so stars say nothing; --like 0.5 makes each a like"),
+        ("0 1 1", {"scale": (0, 1)}, None),
+        ("1 2 3 4", {"like": 4}, "no rating is above 4, so none is a like to rank by; --like 2 makes those"),
+        ("1 2 3 4", {"like": 0.5}, "every rating is above 0.5, so each is a like; --like 2 leaves those"),
+    ],
+)
+def test_where_nothing_or_everything_is_a_like_the_option_that_helps_is_said(tmp_path, stars, options, said):
+    rows = [f"{i},1,{value}" for i, value in enumerate(stars.split())]
+    notes = load(write(tmp_path, "userId,movieId,rating\n" + "\n".join(rows)), **options).notes
+    about = [note for note in notes if "like" in note]
+    assert len(about) == (said is not None)
+    assert not said or about[0].startswith(said)
 
 
 # --- what is wrong, and where ----------------------------------------------------------------------------------------

@@ -279,12 +279,12 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
-def kill(rank, checkpoint, epochs):
-    """Kill a worker of the training that writes this checkpoint once it has gone through so many epochs."""
+def kill(rank, checkpoints, epochs):
+    """Kill a worker of the training that writes into this folder once it has gone through so many epochs."""
     while True:
         time.sleep(0.05)
-        with contextlib.suppress(OSError), np.load(checkpoint) as stored:
-            if len(json.loads(str(stored["state"]))["history"]) >= epochs:
+        with contextlib.suppress(OSError):
+            if len(json.loads((checkpoints / "progress.json").read_text())) >= epochs:
                 break
     found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
     os.kill([int(process) for process in found if descends(process)][rank], signal.SIGKILL)
@@ -312,7 +312,7 @@ def test_a_training_goes_on_when_a_worker_dies(rank, board, nodes, tmp_path):
 def trained_though_killed(command, run, rank, epochs):
     """Train, and meanwhile kill a worker."""
     with ThreadPoolExecutor(1) as aside:
-        killed = aside.submit(kill, rank, run.with_name(f"{run.name}.checkpoint") / "train.npz", epochs)
+        killed = aside.submit(kill, rank, run.with_name(f"{run.name}.checkpoint"), epochs)
         train.main([*command, "--run", str(run)])
         killed.result(1)
 

@@ -433,7 +433,7 @@ def test_a_like_follows_the_scale(top, like, tmp_path):
     train.main(["popularity", "--data", str(small_csv(tmp_path / "a.csv", top, 600)), "--run", str(tmp_path / "run")])
     run = runs.Run(tmp_path / "run")
     refit = run.split.refit.toarray()
-    assert run.split.test.like == run.config["options"]["like"] == like
+    assert run.split.test.like == run.config["like"] == like
     np.testing.assert_array_equal(run.arrays("weights.npz")["likes"], (refit > like).sum(axis=0))
 
 
@@ -466,7 +466,7 @@ def test_outputs_go_through_links_and_never_leave_parts(run_of, tmp_path):
     [
         (["bias", "--user-damping", "nan"], "damping must be 0 or more"),
         (["itemknn", "--shrink", "nan"], "damping must be 0 or more"),
-        (["popularity", "--like", "nan"], "like must be a number"),
+        (["popularity", "--like", "nan"], "like must be a number of stars, got nan"),
         (["bias", "--seed", "4294967296"], "seed must be from 0 to"),
         (["bias", "--run", "a.csv/x"], "can't be written"),
         (["bias", "--run", "x" * 300], "can't be written"),

@@ -37,11 +37,12 @@ def trained(name, seed=0, **options):
     return train_on(TABLE, name, seed, **options)
 
 
-def train_on(table, name, seed=0, compiled=False, **options):
+def train_on(table, name, seed=0, compiled=False, like=None, **options):
+    table = replace(table, threshold=like)
     known = models.module(name).Config.__dataclass_fields__
     options = {k: v for k, v in QUICK.items() if k in known} | ITS.get(name, {}) | options
     split = splits.split(table, "random", splits.Options())
-    model = models.build(name, table.shape, models.module(name).Config(**options), seed)
+    model = models.build(name, table.shape, models.module(name).Config(**options), seed, table.scale, table.threshold)
     with nullcontext() if compiled else eagerly():
         model.history = model.fit(split.train, split.validation, Training())
     model.remember(split.train)

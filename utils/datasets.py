@@ -45,17 +45,17 @@ class Dataset:
         return self.folder and read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
 
 
-def load(source, data_dir=Path("data"), scale=None):
+def load(source, data_dir=Path("data"), scale=None, like=None):
     """The `Dataset` of a known set's name, a folder or a file.
 
     A known set is looked for under `data_dir` and downloaded there where it is absent. scale: (lowest, highest) stars;
-    found from the ratings where None. Raises UserError, with file and line, for whatever can't be read exactly.
+    found from the ratings where None. like: stars above which a rating is a like; by the scale where None. Raises
+    UserError, with file and line, for whatever can't be read exactly.
     """
     path = rating_file(find(source, Path(data_dir)))
     table = read_ratings(path)
     notes = list(table.notes)
-    if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
-        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+    check_options(scale, like)
     found = scale or find_scale(table.rating)
     if scale is None:
         notes.append(f"scale {found[0]:g} to {found[1]:g} found from the ratings")
@@ -70,12 +70,39 @@ def load(source, data_dir=Path("data"), scale=None):
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
     ratings = Ratings(
-        table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found))
+        table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found)), like
     )
+    notes += about_likes(ratings)
     movies, more = read_movies(path, ratings.movie_ids)
     users = read_users(path, ratings.user_ids)
     name = name_of(path)
     return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+
+
+def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
+    """Raise a UserError where the user's own scale, or threshold of likes, can't be one."""
+    if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+    if like is not None and not np.isfinite(like):
+        raise UserError(f"like must be a number of stars, got {like:g}")
+
+
+def about_likes(ratings: Ratings) -> list[str]:
+    """Say in a sentence where no rating is a like, or every one, with the option that helps; [] elsewhere."""
+    stars, like = ratings.rating, ratings.like
+    liked, values = np.count_nonzero(stars > like), np.unique(stars)
+    if 0 < liked < len(stars):
+        return []
+    if len(values) == 1:
+        alike = f"every rating is {values[0]:g}, so stars say nothing; "
+        if liked:
+            return [f"{alike}each counts as a like, and what is learned is who rated what"]
+        return [f"{alike}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
+    middle = np.median(stars)  # likes are then about the better half
+    least = max(values[values < max(middle, values[1])])
+    if liked:
+        return [f"every rating is above {like:g}, so each is a like; --like {least:g} leaves those above it"]
+    return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
 
 
 def read_ratings(path):

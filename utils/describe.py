@@ -12,6 +12,7 @@ def describe(dataset):
     ratings, movies = dataset.ratings, dataset.movies
     n_users, n_movies = ratings.shape
     low, high = ratings.scale
+    liked = int(np.count_nonzero(ratings.rating > ratings.like))
     rows = [
         ("data", f"{dataset.name}, in {dataset.folder}" if dataset.folder else dataset.name),
         ("ratings", f"{len(ratings):,}"),
@@ -21,6 +22,7 @@ def describe(dataset):
         ("ratings per user", _spread(np.bincount(ratings.user, minlength=n_users))),
         ("ratings per movie", _spread(np.bincount(ratings.movie, minlength=n_movies))),
         ("scale", f"{low:g} to {high:g}"),
+        ("likes", f"{liked:,}, ratings above {ratings.like:g} ({liked / len(ratings):.1%})"),
         ("mean rating", f"{ratings.rating.mean(dtype=np.float64):.3f}"),
         *((f"stars {stars}", f"{count:,} ({count / len(ratings):.1%})") for stars, count in _histogram(ratings)),
         ("time span", _span(ratings.timestamp)),

@@ -4,11 +4,17 @@ Only the columns that are filled are computed with, so that a row and its hundre
 Keras's encoder says is what these say (to rounding), which the tests hold for every model that has one."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from utils import biases
 from utils.biases import EPSILON
-from utils.latent import flat_layers, read_layers, through
+from utils.latent import activate, flat_layers, read_layers, through
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,30 @@ class Centred:
             features /= np.sqrt(np.maximum(count, 1))
         inputs = np.concatenate([rows.movies + i * n for i in range(len(blocks))])
         return from_columns(self.layers, features, inputs)
+
+    def of_matrix(self, given: "csr_array") -> NDArray[np.float32]:
+        """Return the latent vectors, (n, latent), of CSR rows of stars: the same for many rows, each of which fills a
+        few of the columns. Only what is rated is computed with, which at MovieLens' densities takes a fiftieth of the
+        products of the dense rows."""
+        import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+
+        count = np.diff(given.indptr)
+        rows, residual = np.repeat(np.arange(given.shape[0]), count), given.data
+        if self.baseline:
+            baseline = biases.of_rows(given, self.mean, self.column, self.damping)
+            residual = given.data - baseline.predict(rows, given.indices)
+        blocks = [residual / np.float32(self.star)]
+        if self.implicit:
+            blocks.append(np.ones_like(given.data))
+        if self.like is not None:
+            blocks.append((given.data > self.like).astype(np.float32))
+        (kernel, bias, activation), *others = self.layers
+        total, n = np.zeros((given.shape[0], kernel.shape[1]), np.float32), len(self.column)
+        for i, data in enumerate(blocks):
+            data = data / np.sqrt(count[rows]).astype(np.float32) if self.normalise else data
+            block = sp.csr_array((data.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
+            total += block @ kernel[i * n : (i + 1) * n]
+        return through(others, activate(activation, total + bias))
 
 
 @dataclass(frozen=True)

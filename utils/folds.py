@@ -69,7 +69,8 @@ def join(first, second, path):
     scale = min(first.scale[0], second.scale[0]), max(first.scale[1], second.scale[1])
     user, movie = np.divmod(cell, len(movie_ids))
     rating = np.concatenate([first.rating, second.rating[new]])
-    return Ratings(user.astype(np.int32), movie.astype(np.int32), rating, timestamp, user_ids, movie_ids, scale), place
+    user, movie = user.astype(np.int32), movie.astype(np.int32)
+    return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, scale, first.threshold), place
 
 
 def _movies(ids, *tables):

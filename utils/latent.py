@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.biases import Biases
 from utils.ranking import top_k
 
 MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
 CANDIDATES = 4  # times as many as asked for that faiss finds: the weights order them anew
+CELLS = 1 << 16  # of a decoder's output computed at a time
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
 FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
 
@@ -241,6 +243,17 @@ def decode(layers, codes, columns=slice(None)):
     Returns (n, outputs) float32."""
     *inner, (kernel, bias, activation) = layers
     return activate(activation, through(inner, codes) @ kernel[:, columns] + bias[columns])
+
+
+def decode_cells(layers: list, codes: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
+    """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
+    work, only these cells are computed."""
+    *inner, (kernel, bias, activation) = layers
+    codes, kernel, found = through(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), CELLS):
+        row, column = rows[start : start + CELLS], columns[start : start + CELLS]
+        found[start : start + CELLS] = np.einsum("ij,ij->i", codes[row], kernel[column]) + bias[column]
+    return activate(activation, found)
 
 
 def through(layers, codes):

@@ -1,4 +1,4 @@
-"""The command line of the three scripts: a dataclass becomes the options (tyro), and every error one or two lines."""
+"""The command line of the scripts: a dataclass becomes the options (tyro), and every error one or two lines."""
 
 import contextlib
 import errno
@@ -40,6 +40,8 @@ Names = Annotated[tuple[str, ...], _listed(str, "NAME[,NAME...]")]
 """Names, written genres,year on the command line."""
 Pair = Annotated[tuple[float, float] | None, _listed(float, "LOW,HIGH", 2), tyro.conf.arg(help_behavior_hint="")]
 """Two numbers, written 0.5,5 on the command line."""
+Threshold = Annotated[float | None, tyro.conf.arg(metavar="STARS", help_behavior_hint="")]
+"""A number of stars, which has a default of its own."""
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 """A folder that has a default of its own, which the option's help tells."""
 Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hint="")]

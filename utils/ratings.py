@@ -16,7 +16,8 @@ class Ratings:
     user, movie: int32 indices into `user_ids`, `movie_ids`. rating: float32 stars, all inside `scale`.
     timestamp: int64 seconds since 1970, or None where the source has none (or one constant, which says nothing).
     user_ids, movie_ids: the file's own ids (int64 or str), ascending.
-    scale: (lowest, highest) stars a rating can have.
+    scale: (lowest, highest) stars a rating can have. threshold: stars above which a rating is a like, where that is not
+    `default_like` of the scale.
     """
 
     user: np.ndarray
@@ -26,6 +27,7 @@ class Ratings:
     user_ids: np.ndarray
     movie_ids: np.ndarray
     scale: tuple[float, float]
+    threshold: float | None = None
 
     def __len__(self):
         return len(self.rating)
@@ -37,8 +39,8 @@ class Ratings:
 
     @property
     def like(self):
-        """Stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 70 up to 100."""
-        return LIKE * self.scale[1] / 5
+        """Stars above which a rating is a like."""
+        return default_like(self.scale) if self.threshold is None else self.threshold
 
     def matrix(self, where=slice(None)):
         """CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks; all by default."""
@@ -71,6 +73,11 @@ def dense(matrix):
 
 
 LIKE = 3.5  # on a scale up to 5, a rating above this is a like; on any other, one above the same share of the highest
+
+
+def default_like(scale: tuple[float, float]) -> float:
+    """Return the stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 70 up to 100."""
+    return LIKE * scale[1] / 5
 
 
 def nought(scale):

@@ -40,7 +40,7 @@ from utils.splits import Split
 RUNS = Path("runs")
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # beside the files of MANIFEST: to look at
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of
-FORMAT = 4  # raised when what is written changes; runs of an older or a newer format are refused
+FORMAT = 5  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
@@ -123,9 +123,9 @@ class Run:
         if self.whole:
             return self.whole.split
         stored = self.arrays("ratings.npz")
-        part = stored.pop("part")
+        part, scale = stored.pop("part"), tuple(self.config["scale"])
         return Split(
-            Ratings(timestamp=stored.pop("timestamp", None), scale=tuple(self.config["scale"]), **stored), part
+            Ratings(timestamp=stored.pop("timestamp", None), scale=scale, threshold=self.config["like"], **stored), part
         )
 
     @cached_property
@@ -245,7 +245,7 @@ def save(folder, model, split, data, config, history, chosen):
             from utils.report import pictures  # which what only reads runs does without
 
             pictures.learning_curve(new / "learning_curve.png", history)
-        facts = {"format": FORMAT, **config, "scale": list(table.scale), "shape": list(table.shape)}
+        facts = {"format": FORMAT, **config, "scale": list(table.scale), "like": table.like, "shape": list(table.shape)}
         facts |= {
             "sha256": table.fingerprint(),
             "split_sha256": split.fingerprint(),

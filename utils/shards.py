@@ -61,7 +61,7 @@ def write(folder, split, files):
         (folder / f"shard={k}").mkdir()
         parquet.write_table(pa.table(columns | {"part": split.part[own]}), folder / f"shard={k}" / "0.parquet")
     candidates = split.candidates
-    about = {"files": files, "shape": ratings.shape, "scale": ratings.scale}
+    about = {"files": files, "shape": ratings.shape, "scale": ratings.scale, "like": ratings.like}
     about["candidates"] = None if candidates is None else np.flatnonzero(candidates).tolist()
     (folder / SHARDS).write_text(json.dumps(about), encoding="utf-8")
 
@@ -73,7 +73,9 @@ def own(folder, rank, n):
     read = [of_shard(folder, k) for k in range(rank, about["files"], n)]
     columns = {name: np.concatenate([one[name] for one in read]) for name in ("user", "movie", "rating", "part")}
     ids = (np.arange(length) for length in about["shape"])
-    ratings = Ratings(columns["user"], columns["movie"], columns["rating"], None, *ids, tuple(about["scale"]))
+    ratings = Ratings(
+        columns["user"], columns["movie"], columns["rating"], None, *ids, tuple(about["scale"]), about["like"]
+    )
     candidates = None
     if about["candidates"] is not None:
         candidates = np.zeros(ratings.shape[1], bool)

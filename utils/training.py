@@ -3,12 +3,13 @@ function that judges it."""
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Training:
     """How a training goes, apart from what is learned: none of it changes the weights."""
 
     checkpoints: Path | None = None  # folder that a training is resumed from, where it holds one that was interrupted
+    checkpoint_every: float = 30.0  # seconds that a kill may cost: at least so many lie between two checkpoints
     finished: Path | None = None  # folder in which the finished parts of a blend are kept until the whole is saved
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
@@ -98,18 +100,23 @@ class Judge:
         return (max if self.higher else min)(history, key=lambda row: row[self.name])
 
 
-def train(network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None):
+def train(network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None, counted=None):
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
     with a `judge`, what it says.
 
+    The loss of an epoch is the mean of what its steps return, each weighted by what that is a mean over (`counted`): of
+    masked MSE the ratings that are judged, of losses of likes the users. It is taken before the step changes the
+    weights, and holds the penalties on them.
+
     batches: function of the epoch's number (from 0) that yields (x, y), with the number of steps as `batches.steps`.
     step: function (x, y) -> loss that trains on a batch; the network's own where None.
+    counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
     phase: the name of the checkpoint and, without the numbers at its end, of the bar. Ctrl-C ends the training as if
     the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
     again. So does a loss that is no number, with the reason in `training.failed`."""
-    step = step or network.train_on_batch
+    step, counted = step or network.train_on_batch, counted or (lambda x, y: len(y))
     state = {"history": [], "best_epoch": 0, "signature": training.signature}
     weights = network.get_weights()
     checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
@@ -118,15 +125,17 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
         state, weights = _restore(network, checkpoint, training.signature)
     history = state["history"]
     over = len(history) >= epochs or (judge and len(history) - state["best_epoch"] >= patience and history)
+    saved = -math.inf  # the first epoch is saved, so that there is something to go on from
     try:
         with _bar(training, shown, epochs, batches.steps, judge) as bar, _summaries(training, shown) as summary:
             for number in () if over else range(len(history), epochs):
-                start = time.perf_counter()
+                start, total, count = time.perf_counter(), 0.0, 0
                 network.reset_metrics()
                 for done, (x, y) in enumerate(batches(number), 1):
-                    loss = _finite(step(x, y), "loss", number, f", batch {done} of {batches.steps}")
-                    bar(number, done, loss, state)
-                row = {"epoch": number + 1, "loss": loss}
+                    loss, n = _finite(step(x, y), "loss", number, f", batch {done} of {batches.steps}"), counted(x, y)
+                    total, count = total + n * loss, count + n
+                    bar(number, done, total / max(count, 1), state)
+                row = {"epoch": number + 1, "loss": total / max(count, 1)}
                 if judge:
                     row[judge.name] = _finite(judge.measure(), "validation figure", number)
                 row["seconds"] = time.perf_counter() - start
@@ -135,12 +144,17 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
                 history.append(row)
                 if not judge or judge.best(history) is row:
                     state["best_epoch"], weights = number + 1, network.get_weights()
-                if checkpoint and (not training.worker or training.worker.first):
+                over = number + 1 == epochs or (judge and number + 1 - state["best_epoch"] >= patience)
+                if training.worker and training.worker.first:
+                    _write_progress(checkpoint, history)
+                due = over or time.perf_counter() - saved >= training.checkpoint_every
+                if checkpoint and due and (not training.worker or training.worker.first):
                     _save(network, checkpoint, state, weights)
+                    saved = time.perf_counter()
                 summary(row, network)
                 if training.judged and judge:
                     training.judged(row[judge.name])
-                if judge and number + 1 - state["best_epoch"] >= patience:
+                if over:
                     break
     except (KeyboardInterrupt, DivergedError) as error:
         if not history:
@@ -179,20 +193,42 @@ def _save(network, path, state, weights):
     arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
     arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
     arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".part")
+    with _unwritten(path):
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, state=json.dumps(state), **arrays)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
+            beside.replace(path)
+            flush_folder(path.parent)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _unwritten(path: Path) -> Iterator[None]:
+    """Turn a failure to write into an `UnwrittenError`; the folder of the path is made."""
     try:
-        with open(beside, "wb") as file:
-            np.savez(file, state=json.dumps(state), **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
-        beside.replace(path)
-        flush_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UnwrittenError(
             f"{path} can't be written: {error.strerror}; with --resume it goes on from there"
         ) from None
+
+
+PROGRESS = "progress.json"  # beside the checkpoints of workers: the history so far, for the process that shows a bar
+
+
+def _write_progress(checkpoint: Path, history: list[dict]) -> None:
+    """Replace the history of a training by workers that lies beside its checkpoints."""
+    path = checkpoint.with_name(PROGRESS)
+    with _unwritten(path):
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(history), encoding="utf-8")
+        beside.replace(path)
 
 
 def _restore(network, path, signature):

@@ -1,52 +1,86 @@
 """Which stars a rating can have: found from the ratings, and held against each of them."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.errors import UserError
 
-TOPS = (5, 10, 100)  # the usual scales end at one of these and start at 1 or 0.5
+USUAL = (5, 10, 100)  # scales often end here: where all ratings but a few do, the few above are mistakes
 STRAY = 1000  # one in so many ratings may be a mistake that does not widen the scale
+ENOUGH = 100  # ratings from which one that is twice as high as all others is a mistake; of fewer, five times as high
+ZERO_COUNTS = 10  # on scales that end higher a rating of 0 is one; on others it mostly says that there is none
 
 
-def find_scale(rating):
-    """(lowest, highest) of the smallest usual scale, 0.5-5, 1-5, 1-10, 0.5-10, 1-100 or 0-100, that holds the ratings.
+def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
+    """Return (lowest, highest) stars of the scale that the ratings are on.
 
+    It ends at the highest rating, as a whole number, and starts at 1; at 0.5 where ratings of up to five have halves,
+    or one is below 1; at the lowest rating where that is below 0.5; and at 0 where ratings of 0 count (`ZERO_COUNTS`).
     A rating in a thousand (in small files a single one) doesn't widen it: that one is an error, as `check_scale` says.
-    A rating of 0 is one on a scale up to 100 only: on others it mostly says that there is none.
     """
-    found = _of_positive(rating[rating > 0])
-    return (0.0, 100.0) if (rating > TOPS[-2]).any() and found[1] == 100 and (rating == 0).any() else found
+    positive = rating[rating > 0]
+    if not len(positive):
+        return 1.0, 5.0  # `check_scale` refuses the first
+    top = math.ceil(round(_highest(positive), 4))
+    inside = positive[positive <= top]
+    if top > ZERO_COUNTS and (rating == 0).any():
+        return 0.0, float(top)
+    low, halves = _lowest(inside), bool((inside % 1).any()) and top <= 5
+    if low >= 0.5:
+        low = 0.5 if halves or low < 1 else 1.0
+    return (low if low < top else top / 2), float(top)
 
 
-def _of_positive(rating):
-    allowed = max(1, len(rating) // STRAY)
-    for top in TOPS:
-        inside = rating[rating <= top]
-        if len(inside) and len(rating) - len(inside) <= allowed:
-            break
-    else:
-        return 1.0, float(TOPS[-1])  # ratings above 100: check_scale names the first
-    whole = top != 5 or not (inside % 1).any()  # half stars are usual on the five-star scale, which then starts at one
-    return (1.0 if top == 100 or (whole and inside.min() >= 1) else 0.5), float(top)
+def _highest(rating: NDArray[np.float32]) -> float:
+    """The highest rating but for strays: few, and above a usual scale's end or far above all others."""
+    ordered = np.sort(rating)[::-1]
+    few = max(1, len(ordered) // STRAY)
+    for count in range(1, min(few, len(ordered) - 1) + 1):
+        last, others = ordered[count - 1], ordered[count]
+        far = last >= 2 * others if len(ordered) >= ENOUGH else last > USUAL[0] and last >= 5 * others
+        if last > others and (others in USUAL or far):
+            return float(others)
+    return float(ordered[0])
 
 
-def check_scale(rating, scale, where, given):
-    """UserError at the first rating that is outside `scale`, or 0 where it does not begin there. where: row ->
-    "file:line"; given: whether the scale is the user's own, or was found from the ratings."""
+def _lowest(rating: NDArray[np.float32]) -> float:
+    """The lowest rating but for strays: few, below 0.5 where all others are whole or half stars."""
+    below = rating < 0.5
+    if below.any() and below.sum() <= max(1, len(rating) // STRAY) and not (2 * rating[~below] % 1).any():
+        return 0.5
+    return float(f"{rating.min():.4g}")
+
+
+def check_scale(
+    rating: NDArray[np.float32], scale: tuple[float, float], where: Callable[[int], str], given: bool
+) -> None:
+    """Raise a UserError at the first rating that is outside `scale`, or 0 where it does not begin there.
+
+    where: row -> "file:line". given: whether the scale is the user's own, or was found from the ratings.
+    """
     wrong = (rating < 0) | ((rating == 0) & (scale[0] > 0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        meant = f"; give --scale 0,{max(scale[1], rating.max()):g} if it is meant" if rating[row] == 0 else ""
-        why = f"ratings must be above 0, which means 'not rated'{meant}"
-        raise UserError(f"{where(row)}: rating {rating[row]:g}: {why}")
+        raise UserError(f"{where(row)}: rating {rating[row]:g}: {_why_not_positive(rating, rating[row])}")
     low, high = np.float32(scale[0]), np.float32(scale[1])  # compared as stored: 0.7 is not 0.7 as float32
     outside = (rating < low) | (rating > high)
     if outside.any():
         row = int(np.argmax(outside))
         wider = f"{min(scale[0], rating.min()):g},{max(scale[1], rating.max()):g}"
-        few = outside.sum() <= max(1, len(rating) // STRAY)
-        of = "" if given else " of the other ratings" if few else ", and no usual scale holds all ratings"
+        of = "" if given else " of the other ratings"
         raise UserError(
             f"{where(row)}: rating {rating[row]:g} is outside the scale {scale[0]:g} to {scale[1]:g}{of}; "
             f"give --scale {wider} if it is meant"
         )
+
+
+def _why_not_positive(rating: NDArray[np.float32], wrong: float) -> str:
+    """Why a rating of 0 or less is refused, and what would do."""
+    if (rating < 0).any():
+        add = math.ceil(-rating.min()) + 1
+        return f"ratings must be above 0, which means 'not rated'; add {add} to each, so that the lowest is above 0"
+    meant = f"; give --scale 0,{math.ceil(rating.max())} if it is meant" if rating.max() > 0 else ""
+    return f"ratings must be above 0, which means 'not rated'{meant}"
