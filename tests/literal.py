@@ -16,10 +16,11 @@ def ndcg(scores, given, hidden, like=3.5, candidates=None):
     return np.mean(found)
 
 
-def rmse(stars, hidden):
-    """RMSE of the dense stars predicted over the cells of the dense `hidden` that are not 0."""
+def rmse(stars, hidden, scale=(0.5, 5.0)):
+    """RMSE of the dense stars predicted, cut to the scale, over the cells of the dense `hidden` that are not 0."""
     cells = list(zip(*hidden.nonzero(), strict=True))
-    return np.sqrt(np.mean([(float(stars[cell]) - float(hidden[cell])) ** 2 for cell in cells]))
+    cut = {cell: min(max(float(stars[cell]), scale[0]), scale[1]) for cell in cells}
+    return np.sqrt(np.mean([(cut[cell] - float(hidden[cell])) ** 2 for cell in cells]))
 
 
 def pairs(shape):

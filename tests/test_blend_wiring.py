@@ -202,11 +202,11 @@ def test_without_a_part_for_strangers_rows_of_all_users_are_theirs(monkeypatch):
 
 def test_options_of_the_blend_reach_the_parts_that_have_them():
     said = "ease,multdae --no-signed,bias,joint --seed 4"
-    model = models.build("blend", TABLE.shape, blend.Config(parts=said, signed=True), 2**32 - 2)
+    model = models.build("blend", TABLE.shape, blend.Config(parts=said, signed=True), 2**32 - 2, (1.0, 10.0), 6.5)
     model._build()
     assert [getattr(part.config, "signed", None) for part in model.parts] == [True, False, None, True]
     assert [part.seed for part in model.parts] == [2**32 - 2] * 3 + [2]
-    assert [part.shape for part in model.parts] == [TABLE.shape] * 4
+    assert [(part.shape, part.scale, part.like) for part in model.parts] == [(TABLE.shape, (1.0, 10.0), 6.5)] * 4
     bare = models.build("blend", TABLE.shape, blend.Config(parts=said))
     bare._build()
     assert [getattr(part.config, "signed", None) for part in bare.parts] == [False, False, None, False]
@@ -322,23 +322,26 @@ def test_only_ridge_weighs_by_count_and_a_group_without_parts_serves_nobody():
     assert bare.blended_stars(False, None, None, None) is None
 
 
+BLEND = models.build("blend", TABLE.shape)
+
+
 # -- kept parts --------------------------------------------------------------------------------------------------------
 
 
 def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
     kept, part, places = _parts.Kept(tmp_path), _parts.read("autorec --side age"), set()
     for side in (np.zeros((30, 2)), np.ones((30, 2))):
-        model = _parts.build(part, TABLE.shape, 0)
+        model = _parts.build(part, BLEND)
         model.side = Side(side.astype(np.float32), np.zeros((25, 0), np.float32))
         places.add(kept.place(part, model, "a", TABLE.matrix()))
     content = _parts.read("content")
     for scale in (1, 2):
-        model = _parts.build(content, TABLE.shape, 0)
+        model = _parts.build(content, BLEND)
         model.terms = TABLE.matrix().T.tocsr() * scale
         places.add(kept.place(content, model, "a", TABLE.matrix()))
     changed = TABLE.matrix()
     changed.indices[:] = (changed.indices + 1) % 25
-    model = _parts.build(content, TABLE.shape, 0)
+    model = _parts.build(content, BLEND)
     places |= {kept.place(content, model, "a", TABLE.matrix()), kept.place(content, model, "a", changed)}
     assert len(places) == 6
     assert _parts.Kept(None).place(content, model, "a") is None
@@ -349,7 +352,7 @@ def test_a_kept_part_comes_back_with_what_it_chose(tmp_path):
     model, split = trained("autorec")
     kept = _parts.Kept(tmp_path)
     kept.save(tmp_path / "one", part, model)
-    again = _parts.build(part, TABLE.shape, 0)
+    again = _parts.build(part, BLEND)
     assert kept.load(tmp_path / "one", again) == {}
     assert again.chosen == model.chosen != {}
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))

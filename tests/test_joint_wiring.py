@@ -56,8 +56,8 @@ def test_epochs_are_judged_by_the_ndcg_of_the_logits_alone_less_the_rmse(half):
     assert abs(with_linear - ranked) > 1e-3  # or it would not show which of the two was judged
     judge = model._judge(split.validation)
     assert (judge.name, judge.higher) == ("val_both", True)
-    model.star = 2.0
-    model.linear = None
+    model.scale, model.linear = (2.5, 10.0), None  # where a star of five is two
+    error = rmse(stars, hidden, model.scale)
     assert model._judge(split.validation).measure() == pytest.approx(ranked - error / 2, abs=1e-4)
 
 
