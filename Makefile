@@ -1,6 +1,11 @@
 # make demo: install, train, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
-# run the tests. All need nothing but Python 3.11 or later and make; what they install goes into .venv.
-PYTHON ?= python3
+# run the tests. All need nothing but Python 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names
+# another) and make; what they install goes into .venv.
+IN_RANGE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+ifndef PYTHON
+PYTHON := $(shell for one in python3.13 python3.12 python3.11 python3; do \
+	if $$one -c 'import ensurepip; $(IN_RANGE)' 2>/dev/null; then echo "$$one"; break; fi; done)
+endif
 VENV ?= .venv
 PROCESSES ?= 3 # of the tests, so that two cores have something to do while a browser waits
 BIN = $(VENV)/bin
@@ -22,7 +27,8 @@ test: $(VENV)/.requirements-dev
 		--cov=utils --cov=models --cov-report=term:skip-covered --cov-fail-under=95
 
 $(VENV)/.requirements: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one: make PYTHON=python3.12")'
+	@$(if $(PYTHON),,echo "no Python from 3.11 to 3.13 is on the PATH, which TensorFlow takes: install python3.13, or name one: make PYTHON=/path/to/python3.13" >&2; exit 2)
+	@$(PYTHON) -c '$(IN_RANGE)' 2>/dev/null || { echo "$(PYTHON) is no Python from 3.11 to 3.13, which TensorFlow takes: leave PYTHON out, or name one: make PYTHON=/path/to/python3.13" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

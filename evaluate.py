@@ -32,6 +32,7 @@ from utils.beyond import beyond
 from utils.errors import UserError
 from utils.findings import keep
 from utils.lists import genre_shares
+from utils.ratings import given
 from utils.report import page, pictures
 from utils.training import curves
 
@@ -141,10 +142,10 @@ def judge(run, drawn=False):
             "seed": config["seed"],
             "sha256": config["split_sha256"],
             "test_sha256": split.test_fingerprint(),
-            "like": ratings.like,
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
             "test_users_with_likes": len(lists.users),
+            "like": test.like,
         },
         "selected_on": "validation",
         "method": chosen["best"],
@@ -156,7 +157,7 @@ def judge(run, drawn=False):
         "slices": slices.judge(slices.slices(test.given, run.movies, run.users), n_users, lists, errors),
         "learning": curves(run.history),
         "latent": space and atlas.about(saved),
-        "samples": samples(saved, lists.users),
+        "samples": samples(saved, lists.users if len(lists.users) else np.unique(test.hidden.tocoo().row)),
         "made": {name: config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
     facts["said"] = verdicts.said(facts)
@@ -172,8 +173,9 @@ def judge(run, drawn=False):
 
 def draw_stars(run, model, space, guess, facts, drawn):
     """Put what was `Predicted` beside what was given, into reconstruction.png and the facts."""
-    split, actual, stars = run.split, guess.actual, guess.stars
+    split, stars = run.split, guess.stars
     n_users, scale = split.ratings.shape[0], split.ratings.scale
+    actual = given(guess.actual, scale)
     block = reconstruction.block(model.predict, split, run.movies, space and (space.users, space.movies))
     with left_beside(run):
         pictures.reconstruction(run.folder / "reconstruction.png", block, stars, actual, scale)
@@ -207,13 +209,13 @@ def compare(judged):
 
 def check_comparable(a, b):
     """Refuse two runs that are not judged on the same ratings, with the reason."""
-    likes = [run.split.ratings.like for run in (a, b)]
-    if likes[0] != likes[1]:
-        raise UserError(
-            f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, above "
-            f"{likes[1]:g} in the other (--like)"
-        )
     if a.split.test_fingerprint() == b.split.test_fingerprint():
+        likes = a.config["like"], b.config["like"]
+        if likes[0] != likes[1]:
+            raise UserError(
+                f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, "
+                f"above {likes[1]:g} in the other (--like)"
+            )
         return
     why = "the options of their protocol held out different ratings"
     if a.config["sha256"] != b.config["sha256"]:

@@ -12,6 +12,7 @@ import models
 from utils import options, runs, tabular
 from utils.errors import UserError, only_tensorflow
 from utils.movies import cell
+from utils.places import is_folder, is_there, names_in, resolved, unreadable
 from utils.replacing import anew
 
 ABOUT = "about.json"
@@ -50,11 +51,18 @@ def write(run, to, folder):
 
 def check_free(folder):
     """Refuse a folder that holds anything but an earlier export, which is replaced."""
-    if not folder.exists():
+    if not is_there(folder):
         return
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if found and not (ABOUT in found and found <= FILES and "exported" in (folder / ABOUT).read_text(encoding="utf-8")):
+    found = set(names_in(folder)) if is_folder(folder) else {folder.name}
+    if found and not (ABOUT in found and found <= FILES and _is_export(folder / ABOUT)):
         raise UserError(f"{folder} exists and is no export; give another --out")
+
+
+def _is_export(path):
+    try:
+        return "exported" in path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def main(argv=None):
@@ -63,7 +71,7 @@ def main(argv=None):
     chosen = options.parse(Options, argv or [], "export.py", __doc__)
     run = runs.find(chosen.run, chosen.verify)
     out = chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}"
-    folder = out.resolve()
+    folder = resolved(out)
     check_free(folder)
     run.verify()
     try:

@@ -132,6 +132,7 @@ def main(argv=None):
         if chosen.csv != "-":
             from utils import tabular  # rich comes with it, which --json does without
 
+            tabular.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
             tabular.console().print(said, soft_wrap=True)
         return
     found = answer(run, chosen)
@@ -147,11 +148,12 @@ def main(argv=None):
         ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
         for note in [*found.get("notes", []), *ratings]:
             console.print(note, style="dim", soft_wrap=True)
-        console.print(
-            tabular.similar_users(found) if chosen.similar_users is not None else tabular.recommendations(found)
-        )
-        if len(found["items"]) < chosen.n:
-            console.print(f"there are no more than these {len(found['items'])}")
+        console.print(f"run: {run.folder}", style="dim", soft_wrap=True)
+        users = chosen.similar_users is not None
+        if found["items"]:
+            console.print(tabular.similar_users(found) if users else tabular.recommendations(found))
+        if (count := len(found["items"])) < chosen.n:
+            console.print(lists.no_more(count) if count or not users else "there is no other user")
 
 
 if __name__ == "__main__":

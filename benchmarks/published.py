@@ -50,7 +50,7 @@ def ours():
 
 
 def page():
-    """The page in Markdown: a table a protocol, best first."""
+    """The page in Markdown: a table a protocol and metric, best first."""
     published = tables.read(tables.HERE / "published.csv")
     own, text = ours(), [HEAD]
     measured = dict.fromkeys(of for of, *_ in own if of.startswith("ml-1"))
@@ -65,12 +65,13 @@ def page():
             if of == protocol:
                 said = "validation; " + (f"mean of {seeds} seeds" if seeds > 1 else "one seed")
                 lines.append((float(value), f"**`{command}`**", f"**{value}**", said, "here", metric))
-        metric = lines[0][-1]
         text += [f"## {protocol}", "", *([ABOUT[protocol], ""] if protocol in ABOUT else [])]
-        text += [f"| model | {metric} | chosen on | source |", "|---|---:|---|---|"]
-        for _, *cells, _ in sorted(lines, key=lambda line: line[0] * (1 if metric == "RMSE" else -1)):
-            text.append(f"| {' | '.join(cells)} |")
-        text.append("")
+        for metric in dict.fromkeys(line[-1] for line in lines):
+            text += [f"| model | {metric} | chosen on | source |", "|---|---:|---|---|"]
+            of_it = (line for line in lines if line[-1] == metric)
+            for _, *cells, _ in sorted(of_it, key=lambda line: line[0] * (1 if metric == "RMSE" else -1)):
+                text.append(f"| {' | '.join(cells)} |")
+            text.append("")
     return "\n".join(text)
 
 

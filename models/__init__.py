@@ -5,8 +5,10 @@ import ast
 import contextlib
 import importlib
 import os
+import re
 import sys
 import tempfile
+import threading
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +17,10 @@ from utils.errors import UserError
 
 LINEAR_MOST = 20_000  # movies; solving for the weights then takes some 10 GB
 _FOLDER = Path(__file__).parent
+_NOISE = re.compile(  # as absl writes log lines, and as TensorFlow did before; an F is fatal and no noise
+    r"WARNING: All log messages before absl::|To enable the following instructions: "
+    r"|[IWE]\d{4} \d\d:\d\d:|\d{4}-\d\d-\d\d [\d:.]+ [IWE] "
+)
 
 
 def names():
@@ -44,25 +50,37 @@ def module(name):
 
 @contextlib.contextmanager
 def _quietly():
-    """Keep what TensorFlow's C++ prints while it is imported (a dozen lines about GPUs that are not there, which no
-    setting turns off) from standard error; after a failure it is printed after all."""
+    """Keep the log lines that TensorFlow's C++ writes while it is imported from standard error: half a dozen about GPUs
+    that are not there, before its own log level counts. What else is written meanwhile follows, after a failure all.
+
+    For that the standard error of the whole process is turned aside, so only where no other thread could write to it,
+    as in a script; on the page the lines stand among those of its server."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow keeps freed memory for the next batch; asked for anew each time, it cost a quarter of an epoch
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    sys.stderr.flush()
-    kept = os.dup(2)
+    kept, dropped = None, _NOISE
+    if "tensorflow" not in sys.modules and threading.active_count() == 1:
+        with contextlib.suppress(OSError, AttributeError):  # closed by whoever started the script
+            sys.stderr.flush()
+            kept = os.dup(2)
+    if kept is None:
+        yield
+        return
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
             yield
         except BaseException:
-            os.dup2(kept, 2)
-            said.seek(0)
-            sys.stderr.write(said.read().decode(errors="replace"))
+            dropped = None
             raise
         finally:
+            sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+            said.seek(0)
+            for line in said.read().decode(errors="replace").splitlines(keepends=True):
+                if not dropped or not dropped.match(line):
+                    sys.stderr.write(line)
 
 
 def resolved(config, n_movies):

@@ -26,21 +26,34 @@ class Asked:
     filters: lists.Options = field(default_factory=lists.Options)
 
 
-def write(run, asked, target, parquet, users=None):
-    """Write what is recommended to users of these indices, all where None, to a file; returns how many they are."""
-    saved, split = _opened(run), run.split
-    way, fits = saved.way(asked.by), lists.allowed(run.movies, asked.filters, answers.known_count(split))
-    score, known, rated = saved.scorer(way), split.known, split.ratings.matrix()
-    users = np.arange(split.ratings.shape[0]) if users is None else users
-    with bulk.writing(target, parquet, run) as line:
-        for block in np.array_split(users, -(-len(users) // BLOCK)):
-            given = known[block]
-            scores = np.where(fits, score(given, block), -np.inf)
-            if not asked.filters.include_seen:
-                ranking.hide_seen(scores, rated[block])
-            rows, top = answers.best_of_each(saved, asked.n, asked.filters, given, scores)
-            line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
-    return len(users)
+class Everyone:
+    """What recommends to all users of a run: made once, however many parts are written."""
+
+    def __init__(self, run, asked):
+        self.saved, self.asked, split = _opened(run), asked, run.split
+        self.count = answers.known_count(split)
+        self.fits = lists.allowed(run.movies, asked.filters, self.count)
+        self.score = self.saved.scorer(self.saved.way(asked.by))
+        self.known, self.rated = split.known, split.ratings.matrix()
+
+    def write(self, users, target, parquet):
+        """Write what is recommended to users of these indices to a file."""
+        saved, filters = self.saved, self.asked.filters
+        with bulk.writing(target, parquet, saved.run) as line:
+            for block in np.array_split(users, -(-len(users) // BLOCK)):
+                given = self.known[block]
+                scores = np.where(self.fits, self.score(given, block), -np.inf)
+                if not filters.include_seen:
+                    ranking.hide_seen(scores, self.rated[block])
+                rows, top = answers.best_of_each(saved, self.asked.n, filters, given, scores, self.count)
+                line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
+
+
+def write(run, asked, target, parquet):
+    """Write what is recommended to each user to a file; returns how many they are."""
+    n_users = run.split.ratings.shape[0]
+    Everyone(run, asked).write(np.arange(n_users), target, parquet)
+    return n_users
 
 
 @lru_cache(maxsize=1)
@@ -83,8 +96,9 @@ def _claim(folder, about):
 
 
 def _several(run, asked, parts):
+    everyone = Everyone(run, asked) if parts else None
     for path, first, end in parts:
-        write(run, asked, path, True, np.arange(first, end))
+        everyone.write(np.arange(first, end), path, True)
 
 
 def _by_workers(run, asked, parts, workers, address):

@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from models import check, module, names, resolved
 from utils import methods, options, runs
 from utils.errors import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 
@@ -88,6 +91,16 @@ def save(folder, part, model, **arrays):
     runs.save_model(folder, model, facts(part, model), methods.unchosen(model) | best, **arrays)
 
 
+@cache
+def sources(root):
+    """sha256 (hex) of the code that trains: of all modules of models and utils under `root`. A commit would not do: it
+    is the same for all trees that differ from it, and there is none outside a git checkout."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in ("models", "utils") for path in (root / folder).rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 class Kept:
     """Finished parts in a folder, each a small run folder named by a digest of all that it depends on; a part is found
     again only if none of that has changed. folder: None keeps nothing."""
@@ -100,7 +113,7 @@ class Kept:
         depends on."""
         if not self.folder:
             return None
-        digest = hashlib.sha256(json.dumps([facts(part, model), stage, runs.commit()]).encode())
+        digest = hashlib.sha256(json.dumps([facts(part, model), stage, sources(ROOT)]).encode())
         for matrix in (*matrices, *([model.terms] if hasattr(model, "terms") else [])):
             for array in (matrix.data, matrix.indices, matrix.indptr):
                 digest.update(np.ascontiguousarray(array).tobytes())

@@ -74,6 +74,32 @@ def write_checkerboard(folder, n_users=40, n_movies=24):
     return missing
 
 
+GENRES = ("Action", "Comedy", "Drama", "Horror")
+
+
+def write_varied(folder, n_users=43, n_movies=34, seed=0):
+    """A MovieLens folder with half stars, movies of no genre to three, years (one is unknown) and times that differ,
+    and users who love one genre and hate another; how much users rate and movies are rated differs, too."""
+    rng = np.random.default_rng(seed)
+    of = rng.random((n_movies, len(GENRES))) < 0.4
+    loves, hates = rng.permuted(np.tile(np.arange(len(GENRES)), (n_users, 1)), axis=1).T[:2]
+    stars = 3 + 1.5 * of[:, loves].T - 1.5 * of[:, hates].T + rng.normal(0, 0.6, (n_users, n_movies))
+    stars = np.clip(np.round(2 * stars) / 2, 0.5, 5)
+    rated = rng.random((n_users, n_movies)) < np.outer(rng.uniform(0.3, 1, n_users), rng.uniform(0.3, 1, n_movies))
+    lines = [
+        f"{user + 1},{3 * movie + 5},{stars[user, movie]},{rng.integers(1_000_000, 9_000_000)}"
+        for user, movie in np.argwhere(rated)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
+    titles = []
+    for movie, row in enumerate(of):
+        names = "|".join(np.array(GENRES)[row]) or "(no genres listed)"
+        year = f" ({1960 + 7 * movie % 50})" if movie else ""
+        titles.append(f"{3 * movie + 5},Varied {movie}{year},{names}")
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def unpainted():
     """Pictures are put together but not painted, which takes longer than a short training. Gives what paints them."""
@@ -125,16 +151,35 @@ def planted(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run_of(planted, tmp_path_factory):
-    """A function from a model's name to the folder of a run of it on the checkerboard, trained once."""
+def varied(tmp_path_factory):
+    """The folder that `write_varied` writes."""
+    folder = tmp_path_factory.mktemp("varied")
+    write_varied(folder)
+    return folder
+
+
+def trainer(data, tmp_path_factory):
+    """A function from a model's name to the folder of a run of it on a data folder, trained once."""
     made = {}
 
     def get(name, *options):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
             with eagerly():
-                train.main([name, "--data", str(planted[0]), "--run", str(folder), *options])
+                train.main([name, "--data", str(data), "--run", str(folder), *options])
             made[name, options] = folder
         return made[name, options]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def run_of(planted, tmp_path_factory):
+    """A function from a model's name to the folder of a run of it on the checkerboard, trained once."""
+    return trainer(planted[0], tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def varied_run_of(varied, tmp_path_factory):
+    """The same on the data of `varied`."""
+    return trainer(varied, tmp_path_factory)

@@ -168,7 +168,7 @@ def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
     again = Visitor.of_address(visitor.address(movies), movies, scale)
     assert (again.stars, again.hidden) == (visitor.stars, visitor.hidden)
     other = Visitor()
-    other.upload("mine.csv", visitor.csv(movies).encode(), movies, scale)
+    other.upload("mine.csv", visitor.csv(movies, scale).encode(), movies, scale)
     assert other.stars == visitor.stars
     many = Visitor(dict.fromkeys(range(IN_ADDRESS + 1), 1.0))
     assert many.address(movies.__class__.untitled(np.arange(IN_ADDRESS + 1))) == ""

@@ -81,6 +81,26 @@ def test_the_page_of_published_figures_is_the_one_of_the_files():
     assert published.PAGE.read_text(encoding="utf-8") == published.page()
 
 
+def test_each_published_figure_stands_below_the_metric_it_is_of():
+    shown, protocol, metric = {}, None, None
+    for line in published.page().splitlines():
+        cells = [cell.strip(" *") for cell in line.strip("|").split(" | ")]
+        if line.startswith("## "):
+            protocol = line[3:]
+        elif line.startswith("| model |"):
+            metric = cells[1]
+            shown.setdefault((protocol, metric), [])
+        elif line.startswith("| ") and protocol:
+            shown[protocol, metric].append((cells[0].strip("`*"), float(cells[1])))
+    said = tables.read(tables.HERE / "published.csv")
+    for line in said:
+        assert (line["model"], float(line["value"])) in shown[line["protocol"], line["metric"]], line
+    assert len({line["metric"] for line in said if line["protocol"] == "ml-1m ranking otherwise"}) == 2
+    for (_, metric), rows in shown.items():
+        values = [value for _, value in rows]
+        assert values == sorted(values, reverse=metric != "RMSE")
+
+
 def test_ranges_of_cold_start_hold_each_rating_once(run_of):
     folder = run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold")
     lines, n_test = list(coldstart.measure(folder)), (runs.Run(folder).split.part == splits.Part.TEST).sum()

@@ -391,6 +391,33 @@ def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
     assert len(places) == 6
 
 
+def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
+    for name in ("models/a.py", "utils/deep/b.py", "tests/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(_parts, "ROOT", tmp_path)
+    monkeypatch.setattr(runs, "commit", lambda: "0" * 40 + "+")  # which all changed trees share
+    kept, part, matrix = _parts.Kept(tmp_path / "kept"), _parts.read("itemknn"), TABLE.matrix()
+
+    def place():
+        _parts.sources.cache_clear()
+        return kept.place(part, _parts.build(part, TABLE.shape, 0), "whole", matrix)
+
+    found = [place()]
+    (tmp_path / "tests/c.py").write_text("x = 2\n")
+    assert place() == found[0]  # which trains nothing
+    for name, text in (("models/a.py", "x = 2\n"), ("utils/deep/b.py", "x = 2\n"), ("models/new.py", "")):
+        (tmp_path / name).write_text(text)
+        found.append(place())
+    (tmp_path / "models/new.py").rename(tmp_path / "models/newer.py")
+    found.append(place())
+    assert len(set(found)) == 5
+    _parts.sources.cache_clear()
+    monkeypatch.undo()
+    assert len(_parts.sources(_parts.ROOT)) == 64
+    assert _parts.sources(_parts.ROOT) != _parts.sources(tmp_path)
+
+
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
     part, split = _parts.read("ease"), splits.split(TABLE, "random", splits.Options())
     model = _parts.build(part, models.build("blend", TABLE.shape))

@@ -11,6 +11,7 @@ import pytest
 from conftest import real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
+from utils import datasets
 from utils.datasets import REPOSITORY, load
 from utils.describe import describe
 from utils.errors import UserError
@@ -201,7 +202,36 @@ def test_a_set_is_called_after_its_file_or_its_folder(tmp_path):
     write(folder, "1::1::3::1\n1::2::4::2\n", "ratings.dat")
     dataset = load("ml-10m", data_dir=tmp_path)
     assert (dataset.name, dataset.folder) == ("ml-10m", folder)
-    assert any("this copy of ml-10m is not the published one: it has 2 ratings" in note for note in dataset.notes)
+    said = (
+        "this copy of ml-10m is not the published one: it has 2 ratings, 2 movies, 1 users, published were 10,000,054 "
+    )
+    assert any(note.startswith(said) for note in dataset.notes)
+
+
+def test_what_lies_under_the_data_folder_goes_before_what_the_repository_has(tmp_path):
+    assert datasets.find(BUNDLED.name, tmp_path) == BUNDLED
+    (tmp_path / BUNDLED.name).mkdir()
+    assert datasets.find(BUNDLED.name, tmp_path) == tmp_path / BUNDLED.name
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my.ratings.v2.csv", "my.ratings.v2"),
+        ("my.ratings.v3.CSV.gz", "my.ratings.v3"),
+        ("mine.data.tsv", "mine.data"),
+        ("mine.gz", "mine"),
+        ("csv", "csv"),
+        ("my.v2", "my.v2"),
+        ("u1.base", "u1"),
+        (".hidden.csv", "hidden"),
+        (".csv", "ratings"),
+        (".mine/ratings.csv", "mine"),
+        ("/ratings.csv", "ratings"),
+    ],
+)
+def test_files_are_told_apart_by_name_and_none_is_hidden_or_nameless(file, name, tmp_path):
+    assert datasets.name_of(tmp_path / file) == name
 
 
 def test_the_description_counts_what_the_file_holds(tmp_path):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from test_odd_data import quick
 
 import export
@@ -28,11 +29,15 @@ ABLE = sorted(set(models.names()) - UNABLE)
 
 
 def ours(folder, n=40):
-    """(ratings, scores, latent vectors or None) of users whose ratings the model is given anew, in another order."""
-    run = runs.Run(folder)
-    given, model = run.split.known[np.random.default_rng(0).permutation(n)], models.load(run)
+    """(ratings, scores, latent vectors or None) of users whom the model does not know, one of them without ratings;
+    their stars are half ones, too."""
+    run, rng = runs.Run(folder), np.random.default_rng(0)
+    stars = rng.integers(1, 11, (n, run.split.ratings.shape[1])) / 2
+    stars = np.where(rng.random(stars.shape) < 0.3, stars, 0).astype(np.float32)
+    stars[3] = 0
+    given, model = sp.csr_array(stars), models.load(run)
     latent = model.encode(given) if model.has_latent_space else None
-    return given.toarray(), model.score(given), latent
+    return stars, model.score(given), latent
 
 
 def agree(found, expected):

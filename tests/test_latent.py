@@ -30,6 +30,22 @@ def test_nearest_are_scikit_learns_neighbours_without_oneself(vectors):
     np.testing.assert_allclose(near, 1 - distance[:, 1:], atol=1e-6)
 
 
+def test_blocks_of_queries_find_what_each_finds_alone(vectors, monkeypatch):
+    pool, own, likes = np.arange(0, 40, 3), np.arange(40)[::-1], np.arange(1, 41)
+    hoods = [latent.Neighbourhood(size=4, power=2, shrink=shrink) for shrink in (0.0, 5.0)]
+    queries = vectors[own]
+    one = [[latent.vouching(vectors, queries[[i]], hood, likes, pool, own[[i]]) for i in range(40)] for hood in hoods]
+    monkeypatch.setattr(latent, "BLOCK", 12)
+    monkeypatch.setattr(latent, "ROWS", 5)
+    for hood, alone in zip(hoods, one, strict=True):
+        index, weight = latent.vouching(vectors, queries, hood, likes, pool, own)
+        assert not (index[weight > 0] == np.broadcast_to(own[:, None], index.shape)[weight > 0]).any()
+        for i, (expected, weighs) in enumerate(alone):
+            np.testing.assert_allclose(weight[i], weighs[0], atol=1e-6)
+            there = weighs[0] > 0
+            assert index[i, there].tolist() == expected[0, there].tolist()
+
+
 def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
     index, near = latent.near(vectors, vectors[[4]], 100, np.arange(40), [4], 0.25)
     assert sorted(index[0, :-1].tolist()) == [u for u in range(40) if u != 4]

@@ -125,3 +125,11 @@ def test_a_part_that_has_nothing_to_learn_from_is_named_before_any_is_trained(va
     command = ["blend", "--parts", "bias,ease --l2 5", "--data", str(varied), "--like", "5"]
     with pytest.raises(UserError, match=r"^ease --l2 5 learns from likes alone: no rating is above 5"):
         train.main([*command, "--run", str(tmp_path / "run")])
+
+
+def test_what_a_blend_learns_its_weights_on_is_judged_by_the_same_threshold():
+    table = replace(TABLE, threshold=2.5)
+    split = splits.split(table, "random", splits.Options())
+    model = models.build("blend", table.shape, models.module("blend").Config(parts="bias", folds=3, rounds=2), like=2.5)
+    held = [holdout for _, holdout in model._rounds(split.train, split.validation)]
+    assert [holdout.like for holdout in held] == [2.5, 2.5]

@@ -1,5 +1,7 @@
 """Ranking, metrics and intervals against scikit-learn, literal loops and arithmetic written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -29,6 +31,22 @@ def test_top_k_of_many_rows_is_that_of_each():
     scores[7, 3] = scores[200] = np.nan  # which no model scores, and which must not make the others wrong
     expected = [np.argsort(-row, kind="stable")[:9].tolist() for row in scores]
     assert ranking.top_k(scores, 9).tolist() == expected
+
+
+@pytest.mark.parametrize("k", [1, 7, 30])
+def test_top_k_of_few_among_many_is_the_full_sort(k):
+    rng = np.random.default_rng(k)
+    scores = rng.normal(size=(6, 403)).astype(np.float32)  # the last three are in no group of eight
+    scores[0] = np.round(scores[0], 1)  # ties
+    scores[1, 3:] = -np.inf  # fewer than k
+    scores[2, -3:] = 9, 8, 9
+    scores[3, 5:9] = np.inf
+    scores[4] = 0
+    damaged = scores.copy()
+    damaged[5, rng.integers(0, 403, 30)] = np.nan
+    whole = np.arange(6 * 403).reshape(6, 403) * 7 % 100
+    for each in (scores[:4], scores, damaged[[0, 3, 5]], scores[:4][:, ::-1], np.asfortranarray(scores), whole):
+        assert ranking.top_k(each, k).tolist() == np.argsort(-each, axis=1, kind="stable")[:, :k].tolist()
 
 
 def test_top_k_treats_seen_movies_as_worst_of_all():
@@ -109,19 +127,52 @@ def test_rating_metrics_agree_with_scikit_learn_after_clipping(holdout):
     assert found["rmse"].count.sum() == holdout.hidden.nnz
 
 
-def test_ranking_metrics_judge_hidden_likes_among_movies_not_given(holdout):
+@pytest.mark.parametrize("like", [3.5, 2.0])
+@pytest.mark.parametrize("limited", [False, True])
+def test_ranking_metrics_judge_hidden_likes_among_candidates_not_given(limited, like, holdout, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 5)  # of 48 users, so that there are ten
+    candidates = np.random.default_rng(4).random(130) < 0.6 if limited else None
+    holdout = replace(holdout, candidates=candidates, like=like)
     scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
-    found = evaluation.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
-    ndcgs, recalls = [], []
+
+    def score(given, users):
+        np.testing.assert_array_equal(given.toarray(), holdout.given[users].toarray())
+        return scores[users].copy()
+
+    lists, found = evaluation.lists(score, holdout), evaluation.ranking_metrics(score, holdout)
+    expected, n = {"ndcg@100": [], "recall@20": [], "recall@50": []}, 0
     for user in range(50):
-        hidden = {m for m in range(130) if holdout.hidden[user, m] > 3.5}
+        hidden = {m for m in range(130) if holdout.hidden[user, m] > like}
         if hidden:
-            order = sorted((m for m in range(130) if holdout.given[user, m] == 0), key=lambda m: -scores[user, m])
-            ndcgs.append(literal(order, hidden, 100)[0])
-            recalls.append(literal(order, hidden, 20)[1])
-    assert found["ndcg@100"].value == pytest.approx(np.mean(ndcgs))
-    assert found["recall@20"].value == pytest.approx(np.mean(recalls))
-    assert found["recall@20"].count.sum() == len(recalls) == 48
+            ranked = (m for m in range(130) if holdout.given[user, m] == 0 and (not limited or candidates[m]))
+            order = sorted(ranked, key=lambda m: -scores[user, m])
+            top, hit = lists.top[n], lists.hit[n]
+            assert lists.users[n] == user
+            assert top[top >= 0].tolist() == order[:100]
+            assert hit.tolist() == [m in hidden for m in top.tolist()]
+            assert set(lists.hidden[[n]].indices.tolist()) == hidden
+            for name, k in (("recall@20", 20), ("recall@50", 50), ("ndcg@100", 100)):
+                expected[name].append(literal(order, hidden, k)[name.startswith("recall")])
+                assert found[name].total[user] == pytest.approx(expected[name][-1])
+            n += 1
+    for name, values in expected.items():
+        assert found[name].value == pytest.approx(np.mean(values))
+        assert found[name].count.sum() == len(values) == n == {3.5: 48, 2.0: 49}[like]
+
+
+def test_a_sample_of_users_is_judged_as_each_of_them_is(holdout):
+    scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
+    of = lambda given, users: scores[users].copy()  # noqa: E731
+    whole, some = evaluation.lists(of, holdout), evaluation.lists(of, holdout, most=7)
+    assert len(some.users) == 7
+    assert (np.diff(some.users) > 0).all()
+    assert some.users.tolist() != whole.users[:7].tolist()
+    assert evaluation.lists(of, holdout, most=7).users.tolist() == some.users.tolist()
+    place = np.searchsorted(whole.users, some.users)
+    assert whole.users[place].tolist() == some.users.tolist()
+    np.testing.assert_array_equal(some.top, whole.top[place])
+    assert evaluation.judged_users(holdout, 48).tolist() == whole.users.tolist()
+    assert evaluation.ranking_metrics(of, holdout, 7)["ndcg@100"].count.sum() == 7
 
 
 def test_intervals_are_those_of_a_literal_bootstrap_over_users():

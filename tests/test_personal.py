@@ -169,3 +169,19 @@ def test_an_option_with_several_values_may_be_given_often():
         "-n",
         "4",
     ]
+
+
+def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():
+    titles = ["Heat (1995)", "300 (2006)", "12 Monkeys (1995)"]
+    movies = Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3)
+    with pytest.raises(UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\)"):
+        person.typed(movies, SCALE, ["12=5"])
+    assert person.typed(movies, SCALE, ["99=5"]) == {1: 5}
+    assert person.typed(movies, SCALE, ["300=4"]) == {1: 4}  # a whole title goes before an id
+
+
+def test_an_id_is_found_as_the_data_has_it():
+    assert [person.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
+        0, 2, -1, -1, -1, -1, -1,
+    ]  # fmt: skip
+    assert [person.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]

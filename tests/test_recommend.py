@@ -3,17 +3,18 @@
 import csv
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import answer
-from trained import trained
+from trained import TABLE, trained
 
 import models
 import recommend
 from models._saved import Saved
-from utils import encoders, lists, methods, person, runs
+from utils import encoders, lists, methods, person, runs, splits
 from utils.errors import UserError
 from utils.rows import Rows
 from utils.splits import KNOWN
@@ -117,9 +118,13 @@ def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, w
     quick = ("--hidden", "8,4", "--epochs", "1") if name == "recvae" else QUICK
     run = runs.Run(run_of(name, *quick, *protocol))
     for user in (0, 5):
-        known = answer(capsys, "--user", user + 1, "--run", run.folder, "--by", way)["items"]
-        new = answer(capsys, *typed(run, user), "--run", run.folder, "--by", way)
+        test = run.movies.ids[run.split.test.hidden[[user]].indices].tolist()  # kept from the user's own list only
+        assert bool(test) == (protocol == ())
+        known = answer(capsys, "--user", user + 1, "--run", run.folder, "--by", way, "-n", 24)["items"]
+        new = answer(capsys, *typed(run, user), "--run", run.folder, "--by", way, "-n", 24)
         assert new["user"] is None
+        assert {item["movieId"] for item in new["items"]} >= set(test)
+        new["items"] = [item for item in new["items"] if item["movieId"] not in test]
         assert [item["movieId"] for item in known] == [item["movieId"] for item in new["items"]]
         for one, other in zip(known, new["items"], strict=True):
             assert one["score"] == pytest.approx(other["score"], abs=1e-4)
@@ -139,13 +144,37 @@ def test_movies_as_rows_take_new_users_only_by_movies(run_of, capsys):
     assert answer(capsys, "--rate", "planted 3=5", "--run", folder, "--by", "movies")["items"]
 
 
+def known_of(split, user):
+    """{index of a movie: stars} of what is known of a user."""
+    rows = person.in_data(split, user).rows
+    return dict(zip(rows.movies.tolist(), rows.stars[0].tolist(), strict=True))
+
+
 def test_a_twin_in_the_data_is_no_neighbour(run):
-    split = run.split
-    of = person.in_data(split, "7")
-    stars = dict(zip(of.rows.movies.tolist(), of.rows.stars[0].tolist(), strict=True))
+    split, stars = run.split, known_of(run.split, "7")
+    more = next(movie for movie in movies_of(run).tolist() if movie not in stars)
     assert person.somebody(split, stars).own == 6
-    assert person.somebody(split, stars | {int(of.rows.movies[0]): 2.5}).own == -1
+    assert person.somebody(split, stars | {next(iter(stars)): 2.5}).own == -1
     assert person.somebody(split, dict(list(stars.items())[1:])).own == -1
+    assert person.somebody(split, stars | {more: 5.0}).own == -1
+    assert person.somebody(split, {}).own == -1
+
+
+@pytest.mark.parametrize("protocol", ["cold", "random"])
+def test_nothing_of_the_test_reaches_who_types_the_known_ratings_of_a_user(protocol):
+    split = splits.split(TABLE, protocol, splits.Options())
+    hidden, twins = split.part == splits.Part.TEST, 0
+    users = np.unique(TABLE.user[hidden]).tolist()
+    for user in users:
+        stars = known_of(split, str(TABLE.user_ids[user]))
+        them = person.somebody(split, stars)
+        twins += them.own == user
+        assert them.seen.tolist() == sorted(stars)
+        # were the test another one, the very same would be answered
+        other = replace(split, ratings=replace(TABLE, movie=np.where(hidden, TABLE.movie[::-1], TABLE.movie)))
+        assert person.somebody(other, stars).own == them.own
+    assert twins > len(users) / 2
+    assert set(person.in_data(split, str(TABLE.user_ids[users[0]])).seen) == set(TABLE.movie[TABLE.user == users[0]])
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------
@@ -211,7 +240,7 @@ def test_filters_never_shorten_the_list_while_enough_movies_exist(run, capsys):
 
 def test_too_few_movies_are_said(run, capsys):
     recommend.main(["--user", "1", "--run", str(run.folder), "--years", "1953"])
-    assert "there are no more than these" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("there is no more than this one\n")
 
 
 def test_movies_with_few_ratings_are_left_out(run, capsys):

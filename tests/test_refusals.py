@@ -20,6 +20,12 @@ def test_constant_timestamps_are_no_timestamps_and_said(tmp_path):
     assert "every timestamp is the same: treated as no timestamps" in dataset.notes
 
 
+def test_timestamps_a_second_apart_are_timestamps(tmp_path):
+    dataset = load(write(tmp_path, HEADING + "1,1,0.5,10\n1,2,5,11\n"))
+    assert dataset.ratings.timestamp.tolist() == [10, 11]
+    assert not any("timestamp" in note for note in dataset.notes)
+
+
 def test_fractions_of_seconds_are_cut_off(tmp_path):
     dataset = load(write(tmp_path, HEADING + "1,1,3,10.9\n1,2,4,-0.5\n1,3,4,1.2e9\n"))
     assert dataset.ratings.timestamp.tolist() == [10, -1, 1_200_000_000]

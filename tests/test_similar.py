@@ -1,6 +1,7 @@
 """recommend.py --like-movie and --similar-users, against scikit-learn and literal loops."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 import recommend
+from models._saved import Saved
 from utils import answers, latent, runs
 from utils.errors import UserError
 from utils.splits import KNOWN
@@ -28,9 +30,10 @@ def known_ratings(run):
     return dict(zip(zip(users, movies, strict=True), ratings.rating[known].tolist(), strict=True))
 
 
-def seen(vectors, run, way):
-    """The vectors as `Neighbourhood` says, from scikit-learn's principal directions."""
-    whiten = 0.25 if way == "movies" else run.json("metrics.json")["neighbourhoods"][way]["whiten"]
+def seen(vectors, run, way, whiten=None):
+    """The vectors as `Neighbourhood` says, from scikit-learn's principal directions; whiten: that of the run."""
+    if whiten is None:
+        whiten = run.json("metrics.json")["neighbourhoods"][way]["whiten"]
     found = PCA(whiten=False).fit(vectors)
     return found.transform(vectors) / found.explained_variance_**whiten
 
@@ -45,6 +48,19 @@ def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
     expected = np.argsort(-cosines, kind="stable")[:5]
     assert [item["movieId"] for item in found["items"]] == run.movies.ids[expected].tolist()
     np.testing.assert_allclose([item["score"] for item in found["items"]], cosines[expected], atol=1e-5)
+
+
+@pytest.mark.parametrize("whiten", [0.0, 0.25, 0.6])
+def test_movies_are_like_one_in_the_view_that_validation_chose(whiten, folder):
+    saved = Saved(runs.Run(folder))
+    vectors, everything = saved.space.movies, np.arange(24)
+    chosen = latent.View.of(vectors, everything, whiten)
+    saved.space = replace(saved.space, views={"movies": chosen, "neighbours": None})
+    cosines = cosine_similarity(seen(vectors, saved.run, "movies", whiten))[3]
+    expected = [m for m in np.argsort(-cosines, kind="stable").tolist() if m != 3]
+    items = answers.movies_like(saved, 3, 23)["items"]
+    assert [item["movieId"] for item in items] == saved.run.movies.ids[expected].tolist()
+    np.testing.assert_allclose([item["score"] for item in items], cosines[expected], atol=1e-4)
 
 
 def test_a_movie_is_named_by_title_or_id(folder, capsys):

@@ -199,3 +199,13 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
     wrong.rating[3] = 5.5 - wrong.rating[3]
     with pytest.raises(UserError, match=r"test\.csv: user .* stars here and .* in the data"):
         folds.join(piece(keep), wrong, "test.csv")
+
+
+@pytest.mark.parametrize("protocol", ["random", "strong", "strong-ratings"])
+def test_only_users_who_are_trained_on_vouch_as_neighbours(protocol):
+    table = random_ratings(60, 30, 900)
+    split = splits.split(table, protocol, Options())
+    trained = {user for user, part in zip(table.user.tolist(), split.part.tolist(), strict=True) if part == Part.TRAIN}
+    assert split.trained_users.tolist() == sorted(trained)
+    known = set(table.user[split.is_known].tolist())
+    assert (trained < known) == (protocol != "random")

@@ -77,3 +77,24 @@ def test_every_bundled_title_but_doubles_finds_its_own_movie():
         else:
             with pytest.raises(UserError, match="several movies"):
                 index.find(title)
+
+
+def test_a_year_beside_a_title_is_forgiven_by_one_and_no_more():
+    titles = [
+        "Alone (1999)",
+        "Alone (2000)",
+        "Alone (2004)",
+        "Lost",
+        "Lost (1990)",
+        "Twins (1988)",
+        "Twins, The (1988)",
+    ]
+    index = Titles(Movies(np.arange(len(titles)), titles, [year_of(t) for t in titles], [[] for _ in titles]))
+    found = {year: [titles[i] for i in index.of("Alone", year)] for year in range(1996, 2008)}
+    one_off = {1998: ["Alone (1999)"], 2001: ["Alone (2000)"], 2003: ["Alone (2004)"], 2005: ["Alone (2004)"]}
+    exact = {year: [f"Alone ({year})"] for year in (1999, 2000, 2004)}
+    assert found == {year: [] for year in range(1996, 2008)} | one_off | exact
+    assert [titles[i] for i in index.of("Lost", 1990)] == ["Lost (1990)"]
+    assert [titles[i] for i in index.of("Lost", 1950)] == ["Lost"]  # of which no year is known
+    assert [titles[i] for i in index.alike("Twinns", 1989)] == ["Twins (1988)", "Twins, The (1988)"]
+    assert index.alike("Twinns", 1990) == []

@@ -1,14 +1,20 @@
 """Training: the batches it sees, resuming, interrupting."""
 
 import re
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from conftest import eagerly, random_ratings
+from trained import tastes
 
 import models
-from utils import batches, splits
+import train
+from utils import batches, latent, methods, splits
 from utils.errors import UserError
+from utils.latent import LatentSpace
+from utils.ratings import likes
+from utils.splits import Part
 from utils.training import Training
 
 TABLE = random_ratings(30, 25, 300)
@@ -184,3 +190,57 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
     monkeypatch.setattr(batches, "denoising", from_dense)
     for a, b in zip(autorec(Training())[0].network.get_weights(), sparse.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Told:
+    """A model that notes what it is given."""
+
+    has_latent_space, notes = True, list
+
+    def __init__(self):
+        self.told = []
+        self.latent = LatentSpace(*(np.eye(n, 8, dtype=np.float32) for n in TABLE.shape), None, [], "users")
+
+    def fit(self, matrix, validation, training):
+        self.told.append(("fit", matrix, validation.given, validation.hidden))
+        return [{"epoch": 1}]
+
+    def remember(self, known):
+        self.told.append(("remember", known))
+
+    def refit(self, matrix, training):
+        self.told.append(("refit", matrix))
+        return [{"epoch": 1}]
+
+
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch):
+    table = tastes(60, 25, 900)
+    table = replace(table, rating=np.where(table.movie == 7, 3, table.rating).astype(np.float32))  # which nobody likes
+    model, split = Told(), splits.split(table, protocol, splits.Options())
+    best = {"neighbours": latent.Neighbourhood(whiten=0.5), "movies": latent.Neighbourhood(whiten=0.0)}
+    chosen = {"neighbourhoods": {method: asdict(hood) for method, hood in best.items()}}
+    monkeypatch.setattr(methods, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
+    model.latent = replace(model.latent, users=np.random.default_rng(0).random((60, 8), np.float32))
+    history, found, refitted = train.fit(model, split, Training(), refit)
+    again = refit and protocol == "random"  # where users are held out validation teaches nothing
+    part = lambda *parts: split.ratings.matrix(np.isin(split.part, parts))  # noqa: E731
+    shown = part(Part.TRAIN, Part.GIVEN)
+    expected = [("fit", part(Part.TRAIN), shown, part(Part.VALIDATION)), ("remember", shown), ("choose",)]
+    expected += [("refit", part(Part.TRAIN, Part.VALIDATION))] * again
+    expected += [("remember", part(Part.TRAIN, Part.VALIDATION, Part.GIVEN))]
+    assert [name for name, *_ in model.told] == [name for name, *_ in expected]
+    for (name, *given), (_, *wanted) in zip(model.told, expected, strict=True):
+        if name == "choose":
+            assert given == [model, split]
+        else:
+            for one, other in zip(given, wanted, strict=True):
+                np.testing.assert_array_equal(one.toarray(), other.toarray(), err_msg=name)
+    assert [row["phase"] for row in history] == ["train", "refit"][: 1 + again]
+    assert (found, refitted) == (chosen, again)
+    users, liked = split.trained_users, np.unique(likes(split.known).indices)
+    for method, vectors, pool in (("neighbours", model.latent.users, users), ("movies", model.latent.movies, liked)):
+        view = latent.View.of(vectors, pool, best[method].whiten)
+        for name in ("centre", "turn", "length"):
+            np.testing.assert_allclose(getattr(model.latent.views[method], name), getattr(view, name), atol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 from utils import latent, lists, person, ranking, reasons
 from utils.errors import UserError
 from utils.movies import cell
+from utils.ratings import given
 from utils.rows import Rows
 
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
@@ -33,6 +34,14 @@ def reorder(saved, filters, candidates, rows):
     return None
 
 
+def telling(scores, count):
+    """What the lists of each row of `scores` are ordered by: the scores, or, where they tell no two movies apart, how
+    many ratings of each are known. (n, m); -inf, which is on no list, stays."""
+    there = np.isfinite(scores)
+    low, high = scores.min(axis=1, where=there, initial=np.inf), scores.max(axis=1, where=there, initial=-np.inf)
+    return np.where(there & (low == high)[:, None], count.astype(np.float32), scores)
+
+
 def recommend(saved, them, by, n, filters=ALL, explained=False):
     """The best `n` movies for a `Person`, by this way of --by. explained: each with what every rating adds to its
     score."""
@@ -43,12 +52,11 @@ def recommend(saved, them, by, n, filters=ALL, explained=False):
         fits[them.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
     score, notes = saved.scores(them, way, candidates)[0], list(them.notes)
-    order, by = reorder(saved, filters, candidates, them.rows), score
+    order, by = reorder(saved, filters, candidates, them.rows), telling(score[None], count[candidates])[0]
     if filters.calibrated and order is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
-    if len(score) and score.min() == score.max():
+    if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {way}, the known ratings tell no two of these movies apart: the most rated come first")
-        by = count[candidates].astype(np.float32)
     top = lists.best(by, n, order)
     movies, score = candidates[top], score[top]
     items = _ranked(run.movies, movies, score)
@@ -59,11 +67,7 @@ def recommend(saved, them, by, n, filters=ALL, explained=False):
         _explain(saved, them, way, movies, items)
     about = {"user": them.name, "method": way, "run": str(run.folder), "items": items, "notes": notes}
     if them.user is None:
-        titles = [run.movies.titles[movie] for movie in them.rows.movies]
-        given = [
-            {"title": title, "rating": float(value)} for title, value in zip(titles, them.rows.stars[0], strict=True)
-        ]
-        about["given"] = given
+        about["given"] = _rated(saved, them.rows.movies, them.rows.stars[0])
     return about
 
 
@@ -72,11 +76,17 @@ def _explain(saved, them, way, movies, items):
     each = them.rows.without_each()
     effect = reasons.effects(saved.scores(them, way, movies, each))
     for item, column in zip(items, effect.T, strict=True):
-        item["because"] = reasons.because(saved.run.movies, them.rows, column)
+        item["because"] = reasons.because(saved.run.movies, them.rows, column, saved.split.ratings.scale)
     if way == "neighbours":
         liked, nearest = saved.liked_by_nearest(them, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
             item |= {"liked_by_nearest": count, "nearest": int(nearest)}
+
+
+def _rated(saved, movies, stars):
+    """The stars that somebody gave to the movies at these indices: plain values for --json."""
+    titles, stars = saved.run.movies.titles, given(stars, saved.split.ratings.scale)
+    return [{"title": titles[m], "rating": value} for m, value in zip(movies, stars.tolist(), strict=True)]
 
 
 def _ranked(movies, indices, values):
@@ -89,12 +99,12 @@ def _ranked(movies, indices, values):
 
 def movies_like(saved, movie, n):
     """The `n` movies whose latent vectors are nearest to that of the movie at this index."""
-    run, vectors, whiten = saved.run, saved.space.movies, latent.Neighbourhood.whiten
+    run, vectors, view = saved.run, saved.space.movies, saved.space.views["movies"]
     rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whiten)
+    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], view)
     there = np.isfinite(near[0])  # there may be fewer than n
     items = _ranked(run.movies, index[0, there], near[0, there])
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
@@ -130,16 +140,18 @@ def users_like(saved, user, n):
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
 
 
-def best_of_each(saved, n, filters, given, scores):
-    """(rows, movies) of the lists of all rows of `scores`, one behind the other; given: their CSR rows of stars."""
+def best_of_each(saved, n, filters, known, scores, count):
+    """(rows, movies) of the lists of all rows of `scores`, one behind the other; known: their CSR rows of stars. count:
+    known ratings of each movie."""
+    scores = telling(scores, count)
     if not filters.diverse and not filters.calibrated:
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
         return rows, top[rows, places]
     tops, everything = [], np.arange(scores.shape[1])
     for row, score in enumerate(scores):
-        theirs = slice(*given.indptr[row : row + 2])
-        stars = Rows.of(given.indices[theirs], given.data[theirs])
+        theirs = slice(*known.indptr[row : row + 2])
+        stars = Rows.of(known.indices[theirs], known.data[theirs])
         tops.append(lists.best(score, n, reorder(saved, filters, everything, stars)))
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
@@ -147,7 +159,7 @@ def best_of_each(saved, n, filters, given, scores):
 def samples(saved, users):
     """What some of these users are recommended, few ratings to many: what `recommend` says, and beside it "ratings",
     how many are known of them, and "liked", what they rated highest."""
-    known, movies, found = saved.split.known, saved.run.movies, []
+    known, found = saved.split.known, []
     ordered = users[np.argsort(np.diff(known.indptr)[users], kind="stable")]
     for user in dict.fromkeys(ordered[int(share * len(ordered))].item() for share in SAMPLES if len(ordered)):
         them = person.in_data(saved.split, str(saved.split.ratings.user_ids[user]))
@@ -159,10 +171,7 @@ def samples(saved, users):
             if "because" in item:
                 item["because"] = item["because"][: reasons.MOST]
         best = np.argsort(-them.rows.stars[0], kind="stable")[:LONG]
-        liked = [
-            {"title": movies.titles[movie], "rating": float(stars)}
-            for movie, stars in zip(them.rows.movies[best], them.rows.stars[0, best], strict=True)
-        ]
+        liked = _rated(saved, them.rows.movies[best], them.rows.stars[0, best])
         found.append(one | {"ratings": len(them.rows.movies), "liked": liked})
     return found
 

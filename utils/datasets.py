@@ -11,6 +11,7 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies
+from utils.places import is_file, is_folder, is_there, names_in, resolved
 from utils.ratings import Ratings, nought
 from utils.reading.downloads import KNOWN, fetch
 from utils.reading.scales import check_scale, find_scale
@@ -21,6 +22,7 @@ from utils.reading.textfiles import PARQUET, head
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARDS = "shards.json"  # of `utils.shards`
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
+ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base", ".test")  # .gz may follow
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,12 @@ def find(source, data_dir):
     """The existing folder or file that `source` names: a path, a known set (downloaded if need be), or what lies under
     `data_dir` or the repository's data/. UserError otherwise, with the names that are near."""
     text = str(source)
-    if os.path.exists(text):
+    if is_there(text):
         return Path(text)
     places = [data_dir, REPOSITORY / "data"]
     for place in places:
         folder = KNOWN[text].folder if text in KNOWN else text
-        if text and os.path.exists(place / folder):
+        if text and is_there(place / folder):
             return place / folder
     if text in KNOWN:
         return fetch(text, data_dir)
@@ -146,24 +148,28 @@ def _names_in(folder):
 
 def rating_file(path):
     """The rating file in a folder, or `path` itself where it is a file."""
-    if path.is_file():
+    if is_file(path):
         return path
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(f"{path}: neither a file nor a folder")
     for name in RATING_FILES:
-        if (path / name).is_file():
+        if is_file(path / name):
             return path / name
-    inside = [entry for entry in _names_in(path) if any((path / entry / name).is_file() for name in RATING_FILES)]
+    # a hint only: what can't be read in other folders is no matter here
+    inside = [one for one in names_in(path) if any(os.path.isfile(path / one / name) for name in RATING_FILES)]
     hint = f"; {path / inside[0]} has one" if inside else ""
     raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
 
 
 def name_of(path):
-    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without endings."""
+    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without the ending
+    that says its format. Never empty, and without dots in front, which would hide the runs that are called so."""
     if path.name not in RATING_FILES:
-        return path.name.split(".")[0]
-    folder = path.resolve().parent.name
-    return next((name for name, known in KNOWN.items() if known.folder == folder), folder)
+        bare = path.name.removesuffix(".gz")
+        stem, dot, ending = bare.rpartition(".")
+        return (stem if dot + ending.lower() in ENDINGS else bare).strip(".") or "ratings"
+    folder = resolved(path).parent.name
+    return next((name for name, known in KNOWN.items() if known.folder == folder), folder.lstrip(".") or "ratings")
 
 
 def check_counts(name, ratings):

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from utils.ratings import given
+
 MOST_STARS = 20  # with more different stars than this, they are counted in ten ranges
 
 
@@ -23,7 +25,7 @@ def describe(dataset):
         ("ratings per movie", _spread(np.bincount(ratings.movie, minlength=n_movies))),
         ("scale", f"{low:g} to {high:g}"),
         ("likes", f"{liked:,}, ratings above {ratings.like:g} ({liked / len(ratings):.1%})"),
-        ("mean rating", f"{ratings.rating.mean(dtype=np.float64):.3f}"),
+        ("mean rating", f"{given(ratings.rating, ratings.scale).mean(dtype=np.float64):.3f}"),
         *((f"stars {stars}", f"{count:,} ({count / len(ratings):.1%})") for stars, count in _histogram(ratings)),
         ("time span", _span(ratings.timestamp)),
         ("movie table", _known(n_movies, years=movies.years, genres=movies.genres)),
@@ -43,7 +45,7 @@ def _spread(counts):
 
 def _histogram(ratings):
     """[(stars, count), ...], ascending."""
-    stars, counts = np.unique(ratings.rating, return_counts=True)
+    stars, counts = np.unique(given(ratings.rating, ratings.scale), return_counts=True)
     if len(stars) <= MOST_STARS:
         return [(f"{value:g}", count) for value, count in zip(stars, counts, strict=True)]
     counts, edges = np.histogram(ratings.rating, bins=10, range=ratings.scale)

@@ -5,6 +5,7 @@ import json
 
 from utils import options
 from utils.errors import UserError
+from utils.places import unreadable
 
 NAME = "findings.json"
 DRAWN = "pictured"  # what only the report's plots take
@@ -30,5 +31,7 @@ def read(run):
         return json.loads(stored["facts"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it anew") from None

@@ -8,7 +8,8 @@ import numpy as np
 from utils import datasets
 from utils.errors import UserError
 from utils.movies import Movies
-from utils.ratings import Ratings, index_of
+from utils.places import is_file
+from utils.ratings import Ratings, given, index_of
 from utils.splits import FOLDS
 
 
@@ -17,7 +18,7 @@ def test_ratings(data, protocol, path):
     data as it is and None for a protocol without such a file. Raises UserError where the file does not fit."""
     if protocol in FOLDS:
         path = (data.folder or Path()) / f"{protocol}.test"
-        if not path.is_file():
+        if not is_file(path):
             raise UserError(
                 f"{protocol} is a fold published with ml-100k, and {path} does not exist: add --data ml-100k"
             )
@@ -57,7 +58,8 @@ def join(first, second, path):
     if (differs := first.rating[place[known]] != second.rating[known]).any():
         i = known[np.argmax(differs)]
         who, what = second.user_ids[second.user[i]], second.movie_ids[second.movie[i]]
-        stars = f"{second.rating[i]:g} stars here and {first.rating[place[i]]:g} in the data"
+        here, there = (given(stars, first.scale) for stars in (second.rating[i], first.rating[place[i]]))
+        stars = f"{here:g} stars here and {there:g} in the data"
         raise UserError(f"{path}: user {who}'s rating of movie {what} is {stars}; which is right?")
     new = np.flatnonzero(place < 0)
     place[new] = len(first) + np.arange(len(new))

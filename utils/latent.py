@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.biases import Biases
+from utils.cores import each
 from utils.ranking import top_k
 
 MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
 CANDIDATES = 4  # times as many as asked for that faiss finds: the weights order them anew
 CELLS = 1 << 16  # of a decoder's output computed at a time
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
+ROWS = 128  # of them whose nearest one core looks for at a time
 FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
 
 
@@ -97,18 +99,26 @@ def near(vectors, queries, k, pool, own, view, weigh=None):
         view = View.of(vectors, pool, view)
     if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
         return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), view, weigh)
-    outside, found = np.ones(len(vectors), bool), []
+    outside, found, own = np.ones(len(vectors), bool), [], np.asarray(own)
     outside[pool] = False
     for start in range(0, max(len(queries), 1), BLOCK):
-        block = view.cosines(vectors, queries[start : start + BLOCK])
-        block = block if weigh is None else weigh(block, slice(None))
-        block[:, outside] = -np.inf
-        mine = np.asarray(own[start : start + BLOCK])
-        block[np.flatnonzero(mine >= 0), mine[mine >= 0]] = -np.inf
-        index = top_k(block, k)
-        value = np.take_along_axis(block, index, axis=1)
-        found.append((index, value if weigh is None else np.maximum(value, 0)))
+        cosines, mine = view.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
+
+        def best(rows, cosines=cosines, mine=mine):
+            return _best(cosines[rows], k, outside, mine[rows], weigh)
+
+        found += each(best, len(cosines), ROWS) or [best(slice(0))]
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+
+def _best(block, k, outside, own, weigh):
+    """What `near` finds by a block of cosines, which is written into."""
+    block = block if weigh is None else weigh(block, slice(None))
+    block[:, outside] = -np.inf
+    block[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
+    index = top_k(block, k)
+    value = np.take_along_axis(block, index, axis=1)
+    return index, value if weigh is None else np.maximum(value, 0)
 
 
 def _near_by_faiss(vectors, queries, k, pool, own, view, weigh):
@@ -135,6 +145,9 @@ def vouching(vectors, queries, neighbourhood, likes, pool, own, view=None):
     `Neighbourhood` says; weights are 0 where there are fewer. likes: (n,) number of likes of each of the vectors'
     owners. The others: as in `near`."""
     view = neighbourhood.whiten if view is None else view
+    if not neighbourhood.shrink:  # then the nearest weigh most
+        index, cosines = near(vectors, queries, neighbourhood.size, pool, own, view)
+        return index, neighbourhood.weigh(cosines, likes)
 
     def weigh(cosines, index):
         return neighbourhood.weigh(cosines, likes[index])

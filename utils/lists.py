@@ -45,6 +45,13 @@ class Options:
         span(self.years)
 
 
+def no_more(count):
+    """What to say where a list is shorter than it should be."""
+    if count < 2:
+        return "there is no more than this one" if count else "no movie fits"
+    return f"there are no more than these {count}"
+
+
 def span(years):
     """(first, last) of a text such as 1980-1989, 1980-, -1989 or 1985; None of None."""
     if years is None:

@@ -1,9 +1,11 @@
 """The ways of recommending that one trained model offers (`--by`), and which of them validation prefers."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
+from utils.cores import each
 from utils.evaluation import ranking_metrics
 from utils.latent import Neighbourhood, View, votes, vouching
 from utils.ratings import likes
@@ -13,6 +15,8 @@ TRIED = {  # on validation, one field after the other; how many movies near each
     "neighbours": {"whiten": (0.0, 0.25), "size": (20, 40, 80, 160, 320), "power": (1, 2, 4, 6), "shrink": (0.0, 10.0)},
     "movies": {"whiten": (0.0, 0.25), "shrink": (30.0, 300.0, 1000.0), "power": (1, 2)},
 }
+ROWS = 128  # users whose scores one core adds up at a time
+ROOM = 2**26  # cosines that are kept while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
 
 
@@ -47,7 +51,7 @@ def by_neighbours(space, hood, liked, pool):
 
     def score(_, users):
         index, weight = vouching(space.users, space.users[users], hood, count, pool, users, view)
-        return (votes(index, weight, len(count)) @ liked).toarray()
+        return _product(votes(index, weight, len(count)), liked)
 
     return score
 
@@ -62,9 +66,14 @@ def by_movies(space, hood, liked):
     place[pool] = np.arange(len(pool))
 
     def score(_, users):
-        return (liked[users][:, pool] @ near).toarray()
+        return _product(liked[users][:, pool], near)
 
     return score
+
+
+def _product(left, right):
+    """The dense product of two CSR matrices."""
+    return np.concatenate(each(lambda rows: (left[rows] @ right).toarray(), left.shape[0], ROWS))
 
 
 def scorers(model, holdout, pool, hoods):
@@ -83,23 +92,54 @@ def scorers(model, holdout, pool, hoods):
 def choose(model, split):
     """What the validation hold-out of the `Split` prefers, as plain values for metrics.json: {"best": method,
     "neighbourhoods": {method: {...}} or absent, "validation": {method: NDCG@100}}."""
-    validation, found, hoods = split.validation, {}, dict(START)
+    validation, found, hoods = split.validation, {}, {}
     if not model.has_latent_space:
         return {"best": "model", "validation": {"model": ndcg(model.score, validation)}}
-    for method, tried in TRIED.items():
-
-        def of(hood, method=method):
-            way = scorers(model, validation, split.trained_users, hoods | {method: hood})[method]
-            return ndcg(way, validation)
-
-        found[method] = of(hoods[method])
-        for field, values in tried.items():
-            for hood in (replace(hoods[method], **{field: value}) for value in values):
-                if hood != hoods[method] and (value := of(hood)) > found[method]:
-                    found[method], hoods[method] = value, hood
+    for method in TRIED:
+        way = trier(method, model.latent, validation, split.trained_users)
+        judge = cache(lambda hood, way=way: ndcg(way(hood), validation))
+        hoods[method] = search(START[method], TRIED[method], judge)
+        found[method] = judge(hoods[method])
     found["decoder"] = ndcg(model.score, validation)
     stored = {method: asdict(hood) for method, hood in hoods.items()}
     return {"best": max(found, key=found.get), "validation": found, "neighbourhoods": stored}
+
+
+def search(best, tried, judge):
+    """The `Neighbourhood` found from `best` by trying the values of one field after the other: the one that `judge`
+    gives the most, the first one of several."""
+    for field_name, values in tried.items():
+        best = max([best, *(replace(best, **{field_name: value}) for value in values)], key=judge)
+    return best
+
+
+def trier(method, space, holdout, pool):
+    """Function from a `Neighbourhood` to the score function that `scorers` has for one of the two ways by it. What
+    neighbourhoods of the same `whiten` have in common is found once."""
+    liked = likes(holdout.given, holdout.like)
+    if method == "neighbours":
+        viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.users, pool, whiten)}))
+        return lambda hood: by_neighbours(viewed(hood.whiten), hood, liked, pool)
+    movies = np.unique(liked.indices)
+    viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.movies, movies, whiten)}))
+    return lambda hood: by_movies(viewed(hood.whiten), hood, liked)
+
+
+@dataclass(frozen=True)
+class _Keeping(View):
+    """A `View` of one set of vectors that keeps the cosines it has taken with them, as far as there is ROOM."""
+
+    kept: dict = field(default_factory=dict)
+
+    def cosines(self, vectors, queries):
+        """See `View.cosines`."""
+        asked = queries.tobytes()
+        if asked not in self.kept:
+            found = super().cosines(vectors, queries)
+            if sum(cosines.size for cosines in self.kept.values()) + found.size > ROOM:
+                return found
+            self.kept[asked] = found
+        return self.kept[asked].copy()  # which is written into
 
 
 def ndcg(score, holdout):

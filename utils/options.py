@@ -14,6 +14,7 @@ from typing import Annotated, get_args, get_origin
 import tyro
 
 from utils.errors import UserError
+from utils.places import DENIED, is_folder, resolved
 
 
 def _listed(number, metavar, length=None):
@@ -158,10 +159,14 @@ def _unknown(argument, names):
 
 def check_target(target):
     """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
-    place = Path(target).resolve()
-    if str(target) != "-" and (place.is_dir() or not os.access(place.parent, os.W_OK)):
-        why = "it is a folder" if place.is_dir() else f"there is no folder {place.parent} to write to"
-        raise UserError(f"{target}: can't be written ({why})")
+    place = resolved(target)
+    if str(target) == "-" or (not os.path.isdir(place) and os.access(place.parent, os.W_OK | os.X_OK)):
+        return
+    why = "it is a folder"
+    if not os.path.isdir(place):
+        there = is_folder(place.parent)
+        why = f"nobody let you write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
+    raise UserError(f"{target}: can't be written ({why}); give another file")
 
 
 def write_text(target, text):
@@ -201,8 +206,8 @@ def flush_folder(path):
 def whole(target):
     """A path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What is no
     plain file (a pipe, a device) is written to as it is."""
-    path = Path(target).resolve()
-    special = path.exists() and not path.is_file()
+    path = resolved(target)
+    special = os.path.exists(path) and not os.path.isfile(path)  # of what is denied writing says so
     beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
     try:
         with _said(target):
@@ -228,6 +233,9 @@ def _said(target):
         raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
 
 
+REFUSED = (*DENIED, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)  # what the system says of a place, not of a bug
+
+
 def run(main):
     """Run a script's `main` and exit: 0 done; 2 with the sentence of a `UserError`; 130 after Ctrl-C. Anything else is
     a bug and shows its traceback (1)."""
@@ -250,7 +258,10 @@ def run(main):
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO):
+        if error.filename is not None and error.errno in REFUSED:  # wherever nothing better was found to say
+            print(f"{name}: {UserError(f'{error.filename} can not be used ({error.strerror})')}", file=sys.stderr)
+            sys.exit(2)
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more at its end
         with contextlib.suppress(OSError):

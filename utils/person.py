@@ -7,17 +7,18 @@ from difflib import get_close_matches
 import numpy as np
 
 from utils.errors import UserError
-from utils.ratings import index_of, nought
+from utils.ratings import given, index_of, nought
 from utils.rows import Rows
 from utils.titles import Titles
 
 
 @dataclass(frozen=True)
 class Person:
-    """rows: what is known of their ratings, one row. seen: indices of the movies that they have rated, known or not.
-    user: their index in the data, None for others. own: the user who is not one of their neighbours: themselves, or the
-    one in the data with the very same ratings; -1 where there is none. name: raw id of the user, None for others.
-    notes: what they should know about how their ratings were read."""
+    """rows: what is known of their ratings, one row. seen: indices of the movies that are not recommended to them: all
+    that a user of the data has rated, known or not; of others what they said. user: their index in the data, None for
+    others. own: the user who is not one of their neighbours: themselves, or the one in the data whose known ratings
+    are the very same; -1 where there is none. name: raw id of the user, None for others. notes: what they should know
+    about how their ratings were read."""
 
     rows: Rows
     seen: np.ndarray
@@ -38,22 +39,22 @@ def in_data(split, text):
 
 
 def somebody(split, stars, notes=()):
-    """The `Person` who rated as `stars` says: {index of a movie: stars}. Whoever has the very ratings that are known of
-    a user is taken for that user, and gets the same list: without those movies, too, that are held out as the test."""
+    """The `Person` who rated as `stars` says: {index of a movie: stars}. The user whose known ratings are these is no
+    neighbour of theirs, so that their scores are that user's."""
     rows = Rows.of(list(stars), list(stars.values()))
-    own, ratings = _twin(split, rows), split.ratings
-    seen = rows.movies if own < 0 else ratings.movie[ratings.user == own]
-    return Person(rows, seen, own=own, notes=list(notes))
+    # Only what they said themselves is seen: the test of a user who happens to have rated the same is not theirs to
+    # know. The twin as `own` tells nothing of it: it is found by the known ratings, and takes away known likes alone.
+    return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
 
 
 def _twin(split, rows):
     """The first user whose known ratings are exactly these, or -1."""
     ratings, known = split.ratings, split.is_known
-    given = np.zeros(ratings.shape[1], np.float32)
-    given[rows.movies] = rows.stars[0]
+    said = np.zeros(ratings.shape[1], np.float32)
+    said[rows.movies] = rows.stars[0]
     n_users = ratings.shape[0]
     count = np.bincount(ratings.user[known], minlength=n_users)
-    same = np.bincount(ratings.user[known & (given[ratings.movie] == ratings.rating)], minlength=n_users)
+    same = np.bincount(ratings.user[known & (said[ratings.movie] == ratings.rating)], minlength=n_users)
     twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
     return int(twins[0]) if len(twins) else -1
 
@@ -103,7 +104,8 @@ def typed(movies, scale, texts):
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
         movie, value = find_movie(titles, title), value or nought(scale)
         if stars.setdefault(movie, value) != value:
-            raise UserError(f"{movies.titles[movie]} is rated twice, with {stars[movie]:g} and {value:g} stars")
+            twice = " and ".join(f"{given(one, scale):g}" for one in (stars[movie], value))
+            raise UserError(f"{movies.titles[movie]} is rated twice, with {twice} stars")
     return stars
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from utils.cores import each
 
 ROWS = 128  # ranked at a time
+GROUP = 8  # scores, of which only the best is looked at first
 
 
 def hide_seen(scores, seen):
@@ -23,10 +24,30 @@ def top_k(scores, k):
     found = np.empty((len(scores), k), np.intp)
 
     def rank(rows):
-        found[rows] = _top_k(scores[rows], k)
+        found[rows] = _top_k_of_groups(scores[rows], k)
 
     each(rank, len(scores) if k else 0, ROWS)
     return found
+
+
+def _top_k_of_groups(scores, k):
+    """`_top_k`, several times as fast for few of many: it need only rank what reaches the k-th best of the best of
+    groups of scores, which k scores do."""
+    n = scores.shape[1]
+    groups = n // GROUP
+    if groups < k:
+        return _top_k(scores, k)
+    best = scores[:, :groups]
+    for start in range(groups, GROUP * groups, groups):
+        best = np.maximum(best, scores[:, start : start + groups])
+    reaches = scores >= np.partition(best, groups - k, axis=1)[:, [groups - k]]
+    count = np.count_nonzero(reaches, axis=1)
+    if count.min() < k or count.max() > n // 2:  # some are no numbers, or many tie
+        return _top_k(scores, k)
+    at, filled = np.flatnonzero(reaches), np.arange(count.max()) < count[:, None]
+    worse, place = np.full(filled.shape, np.inf, np.result_type(scores, np.float32)), np.zeros(filled.shape, np.intp)
+    worse[filled], place[filled] = -scores.take(at), at % n  # by index: the sort leaves ties so
+    return np.take_along_axis(place, np.argsort(worse, axis=1, kind="stable")[:, :k], axis=1)
 
 
 def _top_k(scores, k):

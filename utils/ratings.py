@@ -85,6 +85,12 @@ def nought(scale):
     return scale[1] / 10_000
 
 
+def given(stars, scale):
+    """Stars as people gave them, of one number or an array: 0 where they are what stands for it. All that is shown or
+    written for people goes through here."""
+    return np.where(np.isclose(stars, nought(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
+
+
 def likes(matrix, above=LIKE):
     """The CSR matrix that holds 1 where a rating is a like, and nothing elsewhere; float32, of `matrix`'s shape."""
     liked = matrix.copy()

@@ -1,6 +1,7 @@
 """Why a movie is recommended: what each rating of the person contributes to its score."""
 
 from utils.movies import spoken
+from utils.ratings import given
 
 MOST = 2  # ratings named in a sentence
 
@@ -11,18 +12,18 @@ def effects(scores):
     return scores[:1] - scores[1:]
 
 
-def because(movies, rows, effect):
+def because(movies, rows, effect, scale):
     """What each rating of the one row of `Rows` adds to one movie's score, most first, as plain values for --json.
-    effect: (k,), a column of `effects`."""
-    order = (-effect).argsort(kind="stable")
+    effect: (k,), a column of `effects`. scale: (lowest, highest) stars."""
+    order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
     return [
         {
             "movieId": movies.ids[movie].item(),
             "title": movies.titles[movie],
-            "rating": float(stars),
+            "rating": float(rating),
             "effect": float(value),
         }
-        for movie, stars, value in zip(rows.movies[order], rows.stars[0, order], effect[order], strict=True)
+        for movie, rating, value in zip(rows.movies[order], stars[order], effect[order], strict=True)
     ]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from utils.bootstrap import Metric, estimates
 from utils.latent import unit
 from utils.movies import spoken
+from utils.ratings import given
 
 BLOCK = 40  # users and movies shown
 BINS = 10  # groups of test ratings, by what is predicted
@@ -31,7 +32,7 @@ def block(predict, split, movies, vectors=None):
     return {
         "users": ratings.user_ids[users].tolist(),
         "movies": [spoken(movies.titles[m]) for m in columns],
-        "original": [[value or None for value in row] for row in original.tolist()],
+        "original": np.where(original, given(original, scale), None).tolist(),
         "reconstruction": found.astype(float).round(3).tolist(),
     }
 

@@ -4,9 +4,8 @@ import contextlib
 import ctypes
 import os
 import re
+import secrets
 import shutil
-import tempfile
-from pathlib import Path
 
 OLD = ".old"  # what the hidden name of a folder ends with that is being replaced
 
@@ -15,18 +14,29 @@ OLD = ".old"  # what the hidden name of a folder ends with that is being replace
 def anew(folder):
     """A new folder beside `folder`, to be written; it takes its place when all is written, and goes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    new = _made(folder)
     try:
         yield new
-        new.chmod(0o755)
         take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def _made(folder):
+    """A new folder beside `folder` with a hidden name, for those whom the user's umask lets in: one of
+    `tempfile.mkdtemp` would be for its owner alone."""
+    while True:
+        new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        try:
+            new.mkdir()
+        except FileExistsError:
+            continue
+        return new
+
+
 def take_place(new, folder):
     """Rename `new` to `folder`; what was there before goes only when it has."""
-    if not folder.exists():
+    if not os.path.lexists(folder):
         new.rename(folder)
         return
     old = new
@@ -58,7 +68,7 @@ def tidy(folder):
     name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}({re.escape(OLD)})?")
     left = [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]
     for path in left:
-        if path.name.endswith(OLD) and not folder.exists():
+        if path.name.endswith(OLD) and not os.path.lexists(folder):
             path.rename(folder)
         else:
             shutil.rmtree(path, ignore_errors=True)

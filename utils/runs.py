@@ -1,6 +1,7 @@
 """The run folder: all that a training leaves behind, enough to evaluate and recommend after the data is gone.
 
-    config.json    model, options, protocol, seed, scale, data fingerprint, library versions, git commit
+    config.json    model, options, protocol, seed, scale, data fingerprint, library versions, git commit, when it was
+                   trained
     ratings.npz    the rating table with the part of the split each rating belongs to
     movies.csv     titles, years, genres       users.csv     age, gender, occupation, where the data tells them
     history.csv    one row an epoch, drawn in learning_curve.png
@@ -18,14 +19,12 @@ import csv
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +32,8 @@ import numpy as np
 from utils.errors import UserError
 from utils.movies import Movies
 from utils.options import flush_folder
+from utils.origin import commit, now, versions
+from utils.places import is_file, is_folder, is_there, names_in, resolved, unreadable
 from utils.ratings import Ratings
 from utils.replacing import anew, tidy
 from utils.splits import Split
@@ -51,9 +52,11 @@ class Run:
         self.folder, self.whole, self.verified = Path(folder), whole, verified
         try:
             self._sha256, self.sha256 = _manifest(self.folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
-        except (UnicodeDecodeError, ValueError, OSError):
+        except OSError as error:
+            raise unreadable(self.folder / "MANIFEST", error) from None
+        except ValueError:
             raise self._damaged("MANIFEST") from None
         self.config = self.json("config.json")
         if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
@@ -69,13 +72,15 @@ class Run:
     def path(self, name):
         """Path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
         try:
-            if not (self.folder / name).is_file():  # nor a pipe, which would never end
-                raise OSError
+            if not is_file(self.folder / name):  # nor a pipe, which would never end
+                raise FileNotFoundError
             with open(self.folder / name, "rb") as file:
                 expected = self._sha256.get(name)
                 found = hashlib.file_digest(file, "sha256").hexdigest() if self.verified else expected
-        except OSError:
+        except FileNotFoundError:
             found = None
+        except OSError as error:
+            raise unreadable(self.folder / name, error) from None
         if found is None or found != expected:
             raise self._damaged(name)
         return self.folder / name
@@ -166,10 +171,10 @@ def check_free(folder):
     Returns whether it holds a run."""
     folder = Path(folder)
     try:
-        found = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        found = is_there(folder) and (not is_folder(folder) or bool(names_in(folder)))
         if found and not _holds_only_a_run(folder):
             raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
-        place = folder.resolve()
+        place = resolved(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.rmdir(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:
@@ -181,9 +186,13 @@ def check_free(folder):
 def locked(folder, doing="trained into", option="--run"):
     """Hold the right to write a folder; a `UserError` where another process has it. The lock is the system's own on a
     file beside the folder, so that it ends with the process, however that ends."""
-    folder = Path(folder).resolve()
+    folder = resolved(folder)
     path = folder.with_name(f".{folder.name}.lock")
-    with open(path, "w", encoding="utf-8") as file:
+    try:
+        opened = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder} can't be written ({path}: {error.strerror}); give another {option}") from None
+    with opened as file:
         if not _lock(file):
             raise UserError(f"{folder} is being {doing} by another process; wait for it, or give another {option}")
         try:
@@ -215,6 +224,8 @@ def _lock(file):
 def _holds_only_a_run(folder):
     try:  # of this version or another
         own = {*_manifest(folder)[0], "MANIFEST", *ADDED}
+    except PermissionError as error:
+        raise unreadable(folder / "MANIFEST", error) from None
     except (ValueError, OSError):
         return False
     own |= {parent.as_posix() for name in own for parent in Path(name).parents}
@@ -225,7 +236,7 @@ def _holds_only_a_run(folder):
 def save(folder, model, split, data, config, history, chosen):
     """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name. data:
     the `utils.datasets.Dataset` it was trained on."""
-    with _replacing(Path(folder).resolve()) as new:
+    with _replacing(resolved(folder)) as new:
         model.save(new)
         table = split.ratings
         times = {} if table.timestamp is None else {"timestamp": table.timestamp}
@@ -245,7 +256,8 @@ def save(folder, model, split, data, config, history, chosen):
             from utils.report import pictures  # which what only reads runs does without
 
             pictures.learning_curve(new / "learning_curve.png", history)
-        facts = {"format": FORMAT, **config, "scale": list(table.scale), "like": table.like, "shape": list(table.shape)}
+        facts = {"format": FORMAT, **config, "trained": now(), "scale": list(table.scale), "like": table.like}
+        facts["shape"] = list(table.shape)
         facts |= {
             "sha256": table.fingerprint(),
             "split_sha256": split.fingerprint(),
@@ -258,7 +270,7 @@ def save(folder, model, split, data, config, history, chosen):
 
 def save_model(folder, model, config, chosen, **arrays):
     """Write a model without its ratings as a run folder, with more arrays as name.npz each."""
-    with _replacing(Path(folder).resolve()) as new:
+    with _replacing(resolved(folder)) as new:
         model.save(new)
         (new / "metrics.json").write_text(json.dumps(chosen), encoding="utf-8")
         for name, several in arrays.items():
@@ -291,7 +303,7 @@ def _replacing(folder):
 def find(folder=None, verified=True):
     """The `Run` in `folder`, or the one trained last under runs/ when none is named."""
     if folder is not None:
-        if not Path(folder).is_dir():
+        if not is_folder(folder):
             known = [str(path) for path in every()]
             near = get_close_matches(str(folder), known, 1)
             raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
@@ -303,38 +315,33 @@ def find(folder=None, verified=True):
 
 
 def every():
-    """The run folders under runs/, the one trained last first."""
-    found = [path for path in RUNS.glob("*/MANIFEST") if not path.parent.name.startswith(".")]
-    return [path.parent for path in sorted(found, key=lambda path: -path.stat().st_mtime_ns)]
+    """The run folders under runs/, the one trained last first, as they say themselves: a copy is as old as what it is
+    a copy of. Those that don't say, of an older format or unreadable, come last; folders that can't be looked into are
+    named where there is no other. A `UserError` where runs/ can't be read."""
+    found, denied = [], []
+    for name in names_in(RUNS) if is_folder(RUNS) else []:
+        try:
+            if not name.startswith(".") and is_there(RUNS / name / "MANIFEST"):
+                found.append(RUNS / name)
+        except UserError:
+            denied.append(RUNS / name)
+    return sorted(found, key=_trained, reverse=True) or denied
 
 
-def versions():
-    """{library: version} of what figures may depend on, with Keras's backend where it is in use."""
-    found = {}
-    for name in (
-        "tensorflow",
-        "keras",
-        "numpy",
-        "scipy",
-        "pandas",
-        "scikit-learn",
-        "myfm",
-        "matplotlib",
-        "plotly",
-        "jinja2",
-    ):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    if "keras" in sys.modules:
-        found["backend"] = sys.modules["keras"].backend.backend()
-    return found
-
-
-def commit():
-    """The commit of the code, with + where the working tree differs from it; None outside a git checkout."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+def _trained(folder):
+    """When a run was trained, as text that sorts by time; "" where it does not say."""
+    path = folder / "config.json"
     try:
-        here = Path(__file__).parent
-        return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return None
+        if not is_file(path):
+            return ""
+        config = json.loads(path.read_text(encoding="utf-8"))
+        said = config["trained"] if config["format"] == FORMAT else config.get("trained", "")
+        if isinstance(said, str):
+            return said
+    except (OSError, UserError):
+        return ""
+    except (ValueError, LookupError, TypeError, AttributeError):  # damaged, which is for whoever opens it to say
+        pass
+    with contextlib.suppress(OSError):
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
+    return ""

@@ -10,7 +10,6 @@ import csv
 import json
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ from pyarrow import parquet
 from utils import cluster, options, replacing
 from utils.datasets import SHARDS
 from utils.errors import UserError
+from utils.places import is_file, is_folder, is_there, names_in, resolved
 from utils.ratings import Ratings
 from utils.reading.tables import NEEDED, SPELLINGS, Table
 from utils.reading.textfiles import PARQUET, find_columns, first_line, head, shown
@@ -105,7 +105,7 @@ def of_log(log, folder, files):
     (ratings, users, movies)."""
     import ray
 
-    if folder.exists():
+    if is_there(folder):
         raise UserError(f"{folder} exists; give a folder that is to be made")
     checked = _read(log)
     known = [_numbered(sorted(checked.unique(column))) for column in ("userId", "movieId")]
@@ -113,19 +113,14 @@ def of_log(log, folder, files):
     places = [ray.put(pair) for _, *pair in known]
     indexed = checked.map_batches(_indexed, fn_args=(places, files), batch_format="numpy")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    replacing.tidy(folder.resolve())
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    replacing.tidy(resolved(folder))
+    with replacing.anew(resolved(folder)) as new:
         indexed.write_parquet(str(new), partition_cols=["shard"])
         np.savez(new / IDS, users=ids[0], movies=ids[1])
         about = {"files": files, "shape": [len(one) for one in ids], "ratings": checked.count(), "log": log.name}
         (new / SHARDS).write_text(json.dumps(about), encoding="utf-8")
-        if (log.parent / MOVIES).is_file():
-            shutil.copy(log.parent / MOVIES, new)
-        new.chmod(0o755)
-        new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        if is_file(log.parent / MOVIES):
+            shutil.copyfile(log.parent / MOVIES, new / MOVIES)  # without its permissions
     return about["ratings"], *about["shape"]
 
 
@@ -134,8 +129,8 @@ def _read(log):
     import ray
     from pyarrow.csv import ConvertOptions
 
-    paths = sorted(path for path in log.iterdir() if path.is_file()) if log.is_dir() else [log]
-    if not paths or not all(path.exists() for path in paths):
+    paths = [log / name for name in names_in(log) if is_file(log / name)] if is_folder(log) else [log]
+    if not paths or not all(map(is_there, paths)):
         raise UserError(f"{log}: there is no such file, or nothing in the folder")
     packed = head(paths[0]).startswith(PARQUET)
     names = parquet.read_schema(paths[0]).names if packed else next(csv.reader([first_line(paths[0])[1]]))

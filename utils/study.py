@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from utils import options
 from utils.errors import UserError
+from utils.places import is_folder, is_there, names_in, resolved
 
 FILE, NAME = "study.db", "search"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -49,7 +50,7 @@ def _storage(path):
 def _connected(path):
     with _experimental():
         # not as a URL, in which a path may mean anything
-        connect = partial(sqlite3.connect, path.resolve(), timeout=100, check_same_thread=False)
+        connect = partial(sqlite3.connect, resolved(path), timeout=100, check_same_thread=False)
         return optuna.storages.RDBStorage(
             "sqlite:///study",
             engine_kwargs={"creator": connect},
@@ -121,7 +122,7 @@ def opened(folder, signature, higher):
     estimator (Bergstra et al., 2011) and given up once their best epoch so far is worse than the median of the others'
     at that epoch (Golovin et al., 2017)."""
     path, signature = folder / FILE, json.loads(json.dumps(signature))
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not path.exists())):
+    if is_there(folder) and (not is_folder(folder) or (names_in(folder) and not is_there(path))):
         raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
     with _reading(path):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What evaluate.py says of judged runs: tables of figures, and verdicts in sentences."""
 
+import os
 from pathlib import Path
 
 from rich.table import Table
@@ -8,7 +9,7 @@ from utils.beyond import ABOUT
 from utils.bootstrap import differs
 from utils.metrics import CUTS
 from utils.slices import sentences
-from utils.tabular import STYLE, plain
+from utils.tabular import STYLE
 
 RATING = ("mse", "rmse", "mae")
 LOWER_IS_BETTER = {*RATING, "calibration@10"}
@@ -26,6 +27,7 @@ LABEL = {
     "popularity_lift@10": "Popul. lift",
     "calibration@10": "Genre KL",
 }
+APART = "there is no figure that both have"
 HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # what to be compared with on what
 
 
@@ -74,15 +76,19 @@ def print_judged(facts, console):
     for one in facts["runs"]:
         protocol = one["protocol"]
         judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-        console.print(figures(one, (*RATING, *CUTS), f"{plain(one['run'])}\n{judged}", 4))
-        console.print()
-        console.print(figures(one, ABOUT, "the first 10 of each list, apart from whether they are right", 3))
-        console.print()
+        console.print(f"{one['run']}\n{judged}", style="italic", soft_wrap=True)
+        about = "the first 10 of each list, apart from whether they are right"
+        for names, title, digits in (((*RATING, *CUTS), None, 4), (ABOUT, about, 3)):
+            if defined(one, names)[0]:
+                console.print(figures(one, names, title, digits))
+                console.print()
         for line in one["said"]["headlines"]:
             console.print(line, soft_wrap=True)
-        if (picture := Path(one["run"]) / "reconstruction.png").exists():
+        if os.path.exists(picture := Path(one["run"]) / "reconstruction.png"):
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
     for pair in facts.get("comparisons", []):
+        if not pair["metrics"]:
+            console.print(f"{pair['run']} and {pair['less']}: {APART}", soft_wrap=True)
         for name, row in pair["metrics"].items():
             console.print(f"{pair['run']}: {sentence(name, row, pair['less'])}", soft_wrap=True)
 
@@ -104,10 +110,18 @@ def sentence(metric, row, of):
     return f"{label(metric)} less {whose}: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
 
 
+def unjudged(facts):
+    """Why no list of one judged run could be judged, in a list of one sentence; of none where they were."""
+    if facts["protocol"]["test_users_with_likes"]:
+        return []
+    why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be judged"
+    return [f"{why}; a larger test (train.py --test-share) would do, or the --scale that the stars are really on"]
+
+
 def said(facts):
     """What one judged run comes to, in sentences: beside the baseline that each of its tasks must beat and, of a blend,
     its best part; and the slices that it does better or worse for."""
-    return {"headlines": _headlines(facts), "slices": sentences(facts["slices"], label)}
+    return {"headlines": unjudged(facts) + _headlines(facts), "slices": sentences(facts["slices"], label)}
 
 
 def _headlines(facts):

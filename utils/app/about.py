@@ -33,10 +33,12 @@ def page(shared, _visitor):
             verdicts.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
             for name in names
         }
-        st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
-        say(
-            "On test ratings that training never saw; beside each figure its 95% interval. The last rows are baselines."
-        )
+        if names:
+            st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
+            say(
+                "On test ratings that training never saw; beside each figure its 95% interval. The last rows are "
+                "baselines."
+            )
         say("\n".join(facts["said"]["headlines"]))
     else:
         say(missing)

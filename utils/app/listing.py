@@ -70,5 +70,5 @@ def column(shared, visitor):
             st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=seen_it, args=(visitor, movie))
             st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
     if len(found["items"]) < n:
-        say(f"There are no more than these {len(found['items'])}." if found["items"] else "No movie fits.")
+        say(f"{lists.no_more(len(found['items']))}.".capitalize())
     st.download_button("Download the list", answers.as_csv(found), "list.csv", "text/csv", on_click="ignore")

@@ -8,7 +8,7 @@ from utils.app.text import ABOUT, boxed, brief, say, shown, write
 from utils.app.visitor import IN_ADDRESS
 from utils.errors import UserError
 from utils.movies import shortened
-from utils.ratings import nought
+from utils.ratings import given, nought
 
 MB = 5  # of a file that is uploaded
 NOTES = 10  # about it that are shown
@@ -109,9 +109,10 @@ def own_ratings(shared, visitor):
     movies, (low, top) = shared.movies, shared.scale
     rated = list(visitor.stars)
     if rated:
+        stars = given(list(visitor.stars.values()), shared.scale)
         key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
         st.data_editor(
-            pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": visitor.stars.values()}),
+            pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": stars}),
             column_config={
                 "movie": st.column_config.TextColumn(width=180),
                 "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
@@ -124,7 +125,7 @@ def own_ratings(shared, visitor):
             args=(shared, visitor, rated, key),
         )
     with st.container(horizontal=True):
-        csv = visitor.csv(movies)
+        csv = visitor.csv(movies, shared.scale)
         st.download_button("Download", csv, "ratings.csv", "text/csv", disabled=not rated, on_click="ignore")
         if len(rated) > IN_ADDRESS:
             say(f"More than {IN_ADDRESS} ratings are not kept in the page's address: download them to keep them.")

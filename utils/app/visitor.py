@@ -12,6 +12,7 @@ import numpy as np
 from utils import person
 from utils.errors import UserError
 from utils.movies import cell
+from utils.ratings import given
 from utils.reading.personal import read_personal
 
 ASKED = 6  # movies that are on the screen to be rated
@@ -103,17 +104,18 @@ class Visitor:
             self.rate(movie, stars)
         return [note.replace(str(path), name) for note in notes]
 
-    def csv(self, movies):
+    def csv(self, movies, scale):
         """The ratings as a file that `upload` and `recommend.py --ratings` read."""
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["movieId", "title", "rating"])
         for movie, stars in self.stars.items():
-            writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{stars:g}"])
+            writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{given(stars, scale):g}"])
         return out.getvalue()
 
     def address(self, movies):
-        """Ratings and hidden movies in one line, `1:4.5,50:0`, 0 for what is hidden; "" where they are too many."""
+        """Ratings and hidden movies in one line, `1:4.5,50:0`, 0 for what is hidden; "" where they are too many.
+        A rating of 0 is what stands for it, so that it is told apart."""
         said = {**self.stars, **dict.fromkeys(sorted(self.hidden - self.stars.keys()), 0)}
         if len(said) > IN_ADDRESS:
             return ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.places import is_file, is_folder, is_there
 from utils.reading.archives import extract
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
@@ -67,9 +68,9 @@ def fetch(name, data_dir, base_url=BASE_URL):
     """
     known, data_dir = KNOWN[name], Path(data_dir)
     folder, archive = data_dir / known.folder, data_dir / f"{name}.zip"
-    if folder.is_dir():
+    if is_folder(folder):
         return folder
-    placed, url = archive.exists(), f"{base_url}/{name}.zip"
+    placed, url = is_there(archive), f"{base_url}/{name}.zip"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         if placed:
@@ -98,7 +99,7 @@ class DownloadError(Exception):
 def _verify_placed(archive, checksum):
     """UserError unless the archive that the user placed has the known checksum, or the one in the .md5 beside it."""
     beside = archive.with_name(archive.name + ".md5")
-    if checksum is None and beside.is_file():
+    if checksum is None and is_file(beside):
         checksum = _md5_in(beside.read_text(encoding="utf-8", errors="replace"), beside)
     if checksum is None:
         print(f"{archive}: no checksum is known for it; place {beside.name} beside it to verify it", file=sys.stderr)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from utils.errors import UserError
 from utils.movies import Movies, year_of
+from utils.places import is_file
 from utils.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.reading.values import to_seconds, to_whole
 
@@ -39,7 +40,7 @@ def read_movies(path, ids):
         ".test": (path.parent / "u.item", _movies_100k),
     }.get(path.suffix, (path.parent / "movies.csv", _movies_csv))
     movies = Movies.untitled(ids)
-    if not file.is_file():
+    if not is_file(file):
         return movies, [f"no {file.name} beside the ratings: movies are called by their ids"]
     place = {raw: index for index, raw in enumerate(ids.tolist())}
     lines = {}
@@ -113,7 +114,7 @@ def _joined(file, line, fields, width):
 
 def _movies_100k(file):
     names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
-    if listed.is_file():
+    if is_file(listed):
         names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
     for line, fields in rows(file, "|", encoding="latin-1", quoted=False):
         with located(file, line):
@@ -133,7 +134,7 @@ def read_users(path, ids):
         ".dat": ("users.dat", "::", ("gender", "age", "occupation")),
         ".data": ("u.user", "|", ("age", "gender", "occupation")),
     }.get(path.suffix, (None, None, None))
-    if name is None or not (file := path.with_name(name)).is_file():
+    if name is None or not is_file(file := path.with_name(name)):
         return None
     told, lines = {}, {}
     occupations = dict(enumerate(OCCUPATIONS_1M.split("|")))
@@ -154,7 +155,7 @@ def read_users(path, ids):
 def read_tags(folder, user_ids, movie_ids):
     """What users wrote about movies (DataFrame: user, movie, tag, timestamp), from tags.csv or tags.dat in `folder`;
     None where there is neither. user, movie: matrix indices, -1 where the ratings lack them."""
-    file = next((folder / name for name in ("tags.csv", "tags.dat") if (folder / name).is_file()), None)
+    file = next((folder / name for name in ("tags.csv", "tags.dat") if is_file(folder / name)), None)
     if file is None:
         return None
     if file.suffix == ".csv":

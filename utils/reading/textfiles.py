@@ -9,6 +9,7 @@ import zlib
 from contextlib import contextmanager
 
 from utils.errors import UserError
+from utils.places import ALLOW, DENIED
 
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
@@ -17,8 +18,9 @@ LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def reason(error):
-    """Why the system refused, in few words."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """Why the system refused, in few words, and what would do."""
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{why}; {ALLOW}" if getattr(error, "errno", None) in DENIED else why
 
 
 def head(path, size=1 << 16):
@@ -148,13 +150,15 @@ def _undecodable(path):
 def is_utf8(path):
     """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    with open(path, "rb") as file:
-        try:
+    try:
+        with open(path, "rb") as file:
             while block := file.read(LONGEST):
                 decoder.decode(block)
             decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
+    except UnicodeDecodeError:
+        return False
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {reason(error)}") from None
     return True
 
 

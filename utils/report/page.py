@@ -11,7 +11,7 @@ from utils.metrics import CUTS
 from utils.movies import spoken
 from utils.reasons import sentence
 from utils.report.figures import plots
-from utils.verdicts import RATING, defined, label
+from utils.verdicts import APART, RATING, defined, label, unjudged
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -54,6 +54,9 @@ def html(facts):
         num=num,
         defined=defined,
         label=label,
+        unjudged=unjudged,
+        apart=APART,
+        sliced=lambda rows: list(dict.fromkeys(name for row in rows for name in row["metrics"])),
         spoken=spoken,
         sentence=sentence,
         rating=(*RATING, *CUTS),

@@ -1,0 +1,107 @@
+"""Which movies the filters let through, and the measures that lists are put together by."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from utils import lists
+from utils.errors import UserError
+
+GENRES = [("Drama", "Horror"), ("Horror",), (), ("Comedy", "Drama", "Horror"), ("Comedy",), ("Drama",)]
+MOVIES = SimpleNamespace(
+    genres=GENRES, genre_names=("Comedy", "Drama", "Horror"), years=[1979, 1980, 1985, 1989, None, 1990]
+)
+COUNT = np.array([0, 3, 4, 5, 9, 2])
+
+
+def through(count=COUNT, movies=MOVIES, **options):
+    """Indices of the movies that the filters let through."""
+    return np.flatnonzero(lists.allowed(movies, lists.Options(**options), count)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [0, 1, 2, 3, 4, 5]),
+        ({"genre": ("Drama",)}, [0, 3, 5]),
+        ({"genre": ("drama", "COMEDY")}, [0, 3, 4, 5]),  # one of them is enough
+        ({"years": "1980-1989"}, [1, 2, 3]),
+        ({"years": "1985"}, [2]),
+        ({"years": "1985-"}, [2, 3, 5]),
+        ({"years": "-1985"}, [0, 1, 2]),
+        ({"years": " 1980 - 1985 "}, [1, 2]),
+        ({"min_ratings": 4}, [2, 3, 4]),
+        ({"min_ratings": 1}, [1, 2, 3, 4, 5]),
+        ({"genre": ("Horror",), "years": "1980-", "min_ratings": 4}, [3]),
+    ],
+)
+def test_a_filter_lets_through_just_these(options, expected):
+    assert through(**options) == expected
+
+
+@pytest.mark.parametrize(
+    ("years", "expected"),
+    [(None, None), ("1985", (1985, 1985)), ("-1985", (0, 1985)), ("1985-", (1985, 9999)), ("1980-1985", (1980, 1985))],
+)
+def test_spans_of_years(years, expected):
+    assert lists.span(years) == expected
+
+
+@pytest.mark.parametrize("years", ["19801985", "1980 1985", "85", "", "1980-85", "1986-1985", "1980--1985"])
+def test_what_is_no_span_is_refused(years):
+    with pytest.raises(ValueError, match=r"takes 1980-1989|1986 is after 1985"):
+        lists.span(years)
+
+
+def test_what_the_data_lacks_is_said():
+    bare = SimpleNamespace(genres=[()] * 6, genre_names=(), years=[None] * 6)
+    for options, said in (
+        ({"genre": ("Drama",)}, "this data names no genres"),
+        ({"calibrated": True}, "this data names no genres"),
+        ({"years": "1980"}, "this data names no years"),
+    ):
+        with pytest.raises(UserError, match=said):
+            through(movies=bare, **options)
+    with pytest.raises(UserError, match="no movie has the genre 'Western'; there are: Comedy, Drama, Horror"):
+        through(genre=("Drama", "Western"))
+
+
+def test_genres_are_shared_out_evenly():
+    third = 1 / 3
+    expected = [[0, 0.5, 0.5], [0, 0, 1], [0, 0, 0], [third, third, third], [1, 0, 0], [0, 1, 0]]
+    np.testing.assert_allclose(lists.genre_shares(MOVIES), expected)
+
+
+def test_divergence_is_the_relative_entropy_of_smoothed_genres():
+    rng = np.random.default_rng(0)
+    wanted = np.array([0.6, 0.4, 0.0])
+    found = np.vstack([rng.dirichlet(np.ones(3), 5), wanted, [0, 0, 1]])
+    smooth = 0.99 * found + 0.01 * wanted
+    literal = [sum(w * np.log(w / g) for w, g in zip(wanted[:2], row[:2], strict=True)) for row in smooth]
+    np.testing.assert_allclose(lists.divergence(wanted, found), literal, atol=1e-12)
+    assert literal[5] == pytest.approx(0)
+    assert literal[6] == pytest.approx(np.log(100))  # what is missing altogether is no infinite loss
+
+
+def test_scores_are_brought_between_nought_and_one():
+    np.testing.assert_allclose(lists.scaled(np.array([3.0, 1.0, 2.0])), [1, 0, 0.5])
+    assert lists.scaled(np.array([2.0, 2.0])).tolist() == [1, 1]
+    assert lists.scaled(np.array([])).tolist() == []
+
+
+def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_for():
+    scores = np.array([1.0, -np.inf, 5.0, 3.0, -np.inf, 4.0])
+    assert lists.best(scores, 3).tolist() == [2, 5, 3]
+    assert lists.best(scores, 9).tolist() == [2, 5, 3, 0]
+    asked = []
+
+    def backwards(top, score, n):
+        asked.append((top.tolist(), score.tolist(), n))
+        return list(range(len(top)))[::-1][:n]
+
+    assert lists.best(scores, 2, backwards).tolist() == [0, 3]
+    assert lists.best(scores, 9, backwards).tolist() == [0, 3, 5, 2]
+    assert asked == [([2, 5, 3, 0], [1.0, 0.75, 0.5, 0.0], n) for n in (2, 4)]
+    many = np.arange(100.0)
+    assert lists.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]

@@ -1,0 +1,102 @@
+"""Which way of recommending validation prefers: found by the literal search, without building anything twice."""
+
+from collections import Counter
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import random_ratings
+
+from utils import latent, methods, splits
+from utils.latent import LatentSpace
+
+
+@pytest.fixture(scope="module", params=["random", "strong"])
+def problem(request):
+    """(model with a latent space that says something, split)."""
+    table = random_ratings(90, 60, 2500)
+    split, rng = splits.split(table, request.param, splits.Options(validation_share=0.3)), np.random.default_rng(1)
+    left, values, right = np.linalg.svd(split.known.toarray(), full_matrices=False)
+    users, movies = (left * values)[:, :12], (right.T * values)[:, :12]
+    space = LatentSpace(*(v.astype(np.float32) for v in (users, movies)), None, [], "users")
+    noise = rng.random(table.shape, np.float32)
+    return SimpleNamespace(has_latent_space=True, latent=space, score=lambda given, users: noise[users]), split
+
+
+def literal(model, split):
+    """The search written out: every option by fresh scorers, kept where it is better than the best so far."""
+    best, value_of = dict(methods.START), {}
+    for method, tried in methods.TRIED.items():
+
+        def value(hood, method=method):
+            ways = methods.scorers(model, split.validation, split.trained_users, best | {method: hood})
+            return methods.ndcg(ways[method], split.validation)
+
+        value_of[method] = value(best[method])
+        for name, values in tried.items():
+            for option in values:
+                found = value(replace(best[method], **{name: option}))
+                if found > value_of[method]:
+                    best[method], value_of[method] = replace(best[method], **{name: option}), found
+    value_of["decoder"] = methods.ndcg(model.score, split.validation)
+    return best, value_of
+
+
+def test_the_choice_is_that_of_the_literal_search(problem):
+    best, value_of = literal(*problem)
+    found = methods.choose(*problem)
+    assert found["validation"] == value_of
+    assert found["neighbourhoods"] == {method: asdict(hood) for method, hood in best.items()}
+    assert found["best"] == max(value_of, key=value_of.get)
+    assert best != methods.START  # something was chosen
+
+
+def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, monkeypatch):
+    built, seen, taken = Counter(), Counter(), Counter()
+    one = latent.View.cosines
+
+    def counted(name):
+        build = getattr(methods, name)
+
+        def by(space, hood, *others):
+            built[name, hood] += 1
+            return build(space, hood, *others)
+
+        monkeypatch.setattr(methods, name, by)
+
+    counted("by_neighbours")
+    counted("by_movies")
+    view_of = latent.View.of.__func__
+
+    def of(cls, vectors, pool, whiten):
+        seen[len(vectors), whiten] += 1
+        return view_of(cls, vectors, pool, whiten)
+
+    def cosines(view, vectors, queries):
+        taken[len(vectors), view.turn.tobytes(), queries.tobytes()] += 1
+        return one(view, vectors, queries)
+
+    monkeypatch.setattr(latent.View, "of", classmethod(of))
+    monkeypatch.setattr(latent.View, "cosines", cosines)
+    methods.choose(*problem)
+    assert set(built.values()) == {1}
+    assert sum(name == "by_movies" for name, _ in built) in (6, 7)  # the start, and each option that is another
+    assert sum(name == "by_neighbours" for name, _ in built) in (10, 11)
+    assert seen == {(n, whiten): 1 for n in (90, 60) for whiten in (0.0, 0.25)}
+    assert set(taken.values()) == {1}
+    assert len(taken) == 4  # so many users and movies are one block
+
+
+def test_where_there_is_no_room_cosines_are_taken_again(problem, monkeypatch):
+    found = methods.choose(*problem)
+    monkeypatch.setattr(methods, "ROOM", 0)
+    assert methods.choose(*problem) == found
+
+
+def test_a_model_without_a_latent_space_has_one_way(problem):
+    model, split = problem
+    plain = SimpleNamespace(has_latent_space=False, score=model.score)
+    value = methods.ndcg(model.score, split.validation)
+    assert methods.choose(plain, split) == {"best": "model", "validation": {"model": value}}
+    assert value > 0

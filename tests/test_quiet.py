@@ -1,0 +1,67 @@
+"""What TensorFlow writes while it is imported stays out of standard error; nothing else does."""
+
+import subprocess
+import sys
+
+from conftest import REPOSITORY
+
+NOISE = [
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "I0000 00:00:1795661079.472157   24767 port.cc:153] oneDNN custom operations are on.",
+    "E0000 00:00:1795661079.472157   24767 cuda_dnn.cc:8579] Unable to register cuDNN factory",
+    "2026-11-26 02:18:00.123456: I tensorflow/core/platform/cpu_feature_guard.cc:210] This TensorFlow binary is",
+    "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow",
+]
+MINE = ["x.py:3: DeprecationWarning: old", "F0000 00:00:1795661079.472157 24767 a.cc:1] fatal", "2026-11-26 is a date"]
+WRITING = "import os, sys, threading, models\ndef write(text): os.write(2, text.encode())\n"
+
+
+def errors(code, said=""):
+    """What a process with this code writes to standard error; `said` is its first argument."""
+    command = [sys.executable, "-c", WRITING + code, said]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=100)
+    return done.stderr.splitlines()
+
+
+def test_a_model_that_takes_tensorflow_is_imported_without_a_word():
+    said = errors("models.module('autorec'); write('tensorflow' if 'tensorflow' in sys.modules else 'none')")
+    assert said == ["tensorflow"]
+
+
+def test_only_log_lines_are_left_out_and_none_where_the_import_fails():
+    every = "\n".join(line for pair in zip(NOISE, [*MINE, *MINE], strict=False) for line in pair)
+    code = "with models._quietly():\n print('first', file=sys.stderr); write(sys.argv[1] + '\\n')\nwrite('after')"
+    assert errors(code, every) == ["first", *MINE, *MINE[:2], "after"]
+    code = (
+        "try:\n with models._quietly():\n  write(sys.argv[1] + '\\n'); 1 / 0\nexcept ZeroDivisionError: write('after')"
+    )
+    assert errors(code, every) == [*every.splitlines(), "after"]
+
+
+def test_other_threads_lose_nothing_and_need_not_wait():
+    code = """
+inside, written = threading.Event(), threading.Event()
+def other():
+    inside.wait(60)
+    write(sys.argv[1] + chr(10))
+    written.set()
+thread = threading.Thread(target=other)
+thread.start()
+with models._quietly():
+    inside.set()
+    written.wait(60)
+    write("meanwhile" + chr(10))
+    os._exit(0)  # what was turned aside by now would be lost
+"""
+    assert errors(code, NOISE[1]) == [NOISE[1], "meanwhile"]
+
+
+def test_what_is_written_after_the_import_is_nobodys_to_turn_aside():
+    code = "sys.modules['tensorflow'] = sys\nwith models._quietly():\n write(sys.argv[1]); os._exit(0)"
+    assert errors(code, NOISE[1]) == [NOISE[1]]
+
+
+def test_a_closed_standard_error_is_no_reason_to_fail():
+    code = "os.close(2)\nwith models._quietly(): pass\nprint('done')"
+    command = [sys.executable, "-c", WRITING + code]
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout == "done\n"

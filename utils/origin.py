@@ -1,0 +1,45 @@
+"""What made a run or a figure: versions of the libraries, the commit of the code, the moment."""
+
+import contextlib
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def now():
+    """This moment in UTC as ISO 8601 text to the microsecond, which sorts by time."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def versions():
+    """{library: version} of what figures may depend on, with Keras's backend where it is in use."""
+    found = {}
+    for name in (
+        "tensorflow",
+        "keras",
+        "numpy",
+        "scipy",
+        "pandas",
+        "scikit-learn",
+        "myfm",
+        "matplotlib",
+        "plotly",
+        "jinja2",
+    ):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if "keras" in sys.modules:
+        found["backend"] = sys.modules["keras"].backend.backend()
+    return found
+
+
+def commit():
+    """The commit of the code, with + where the working tree differs from it; None outside a git checkout."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        here = Path(__file__).parent
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,63 @@
+"""What lies at a path, where what is missing and what the system won't show are told apart.
+
+`Path.exists` and its like raise for some of the latter and call others missing, differently by version of Python."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from utils.errors import UserError
+
+DENIED = (errno.EACCES, errno.EPERM)
+ALLOW = "whoever owns it can allow it (chmod)"
+LONGEST = 120  # characters of a path in a message
+
+
+def is_file(path):
+    """Whether a plain file is there; a `UserError` where the system won't say."""
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path):
+    """The same of a folder."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_there(path):
+    """The same of anything."""
+    return _mode(path) != 0
+
+
+def _mode(path):
+    """The kind of what is there, as `os.stat` tells it; 0 where nothing is or, by its name, could be."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null character in the name
+        return 0
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return 0
+        raise unreadable(path, error) from None
+
+
+def names_in(folder):
+    """The names in a folder, sorted; a `UserError` where it can't be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def resolved(path):
+    """The absolute path without links; one whose links lead nowhere fails when it is used, not here."""
+    return Path(os.path.realpath(path))
+
+
+def unreadable(path, error):
+    """The `UserError` about what the system would not let us read."""
+    why, denied = getattr(error, "strerror", None) or str(error), getattr(error, "errno", None) in DENIED
+    hint = f"; {ALLOW}" if denied else ""
+    text = str(path)
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return UserError(f"{text} can't be read ({why}){hint}")
