@@ -279,6 +279,25 @@ def test_rows_beside_are_those_of_the_matrix_at_every_edge():
         np.testing.assert_array_equal(alone, [np.concatenate([[0] * 3, dense[i + 1], [0] * 3]) for i in index])
 
 
+def test_rows_beside_are_those_of_the_whole_matrix_whichever_are_asked_for(half):
+    model = built("glocalk", global_epochs=0)
+    with eagerly():
+        model.refit(half.train, Training())
+    centre, rng = model.encoder.get_layer("centre"), np.random.default_rng(0)
+    centre.pooled.assign(np.ones(N_MOVIES))
+    centre.spread.assign(rng.normal(0, 0.5, centre.spread.shape))
+    model.remember(half.train)
+    rows = half.train.T.tocsr()
+    stars = model._apply(model.network, rows, np.arange(N_MOVIES)).T
+    users, movies = np.array([3, 8, 0, 3]), np.array([7, 2, 24, 20])
+    np.testing.assert_allclose(model.predict(half.train, users, movies), stars[users, movies], atol=1e-4)
+    hidden = half.validation.hidden.copy()
+    hidden.data[hidden.indices % 3 == 0] = 0  # some movies have nothing hidden
+    hidden.eliminate_zeros()
+    judge = model._judge(replace(half.validation, hidden=hidden))
+    assert judge.measure() == pytest.approx(rmse(stars, hidden.toarray()), abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["sparsefc", "glocalk"])
 def test_the_sparsity_penalty_is_the_sum_of_the_squared_kernel_values(name):
     model = built(name, sparsity=50.0, l2=0.0)

@@ -36,7 +36,8 @@ def run_of(name, rows=None):
     chosen = methods.unchosen(model)
     if model.has_latent_space:
         hoods = {"neighbours": methods.START["neighbours"], "movies": methods.START["movies"]}
-        hoods = {way: replace(hood, size=6, shrink=2.0) for way, hood in hoods.items()}
+        size = {"neighbours": 25, "movies": 6}  # of so many users some point the other way, and weigh nothing
+        hoods = {way: replace(hood, size=size[way], shrink=2.0) for way, hood in hoods.items()}
         chosen["neighbourhoods"] = {way: asdict(hood) for way, hood in hoods.items()}
         model.latent = methods.viewed(model.latent, split, hoods)
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
@@ -134,7 +135,7 @@ def test_neighbours_and_movies_vote_with_likes_that_are_known(name, rows):
         np.testing.assert_allclose(asked.scorer("neighbours")(None, np.array([user]))[0], expected, atol=1e-5)
         nearest = [v for v, w in zip(who[0], weight[0], strict=True) if w > 0]
         liked, n = asked.liked_by_nearest(them, SOME)
-        assert n == len(nearest)
+        assert n == len(nearest) < 25
         assert liked.tolist() == [sum(dense[v, m] for v in nearest) for m in SOME]
 
         expected = np.zeros(N_MOVIES)
