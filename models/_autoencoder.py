@@ -101,7 +101,7 @@ class Autoencoder(Recommender):
         one that gives, of these vectors, the RMSE of the hidden ratings as evaluate.py does."""
         given, baseline = self._rows(validation.given), self._baseline(validation.given)
         judged = np.flatnonzero(np.diff(self._rows(validation.hidden).indptr))
-        given, place = given[judged], np.zeros(given.shape[0], np.intp)
+        place, trained = np.zeros(given.shape[0], np.intp), np.arange(given.shape[0])
         place[judged] = np.arange(len(judged))
 
         def rmse(codes):
@@ -113,7 +113,7 @@ class Autoencoder(Recommender):
 
             return rating_metrics(predict, validation, self.scale)["rmse"].value
 
-        return lambda: self._encode(given, judged), rmse
+        return lambda: self._encode(given, trained, judged), rmse
 
     def _choose(self, history, judge):
         """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
@@ -267,22 +267,23 @@ class Autoencoder(Recommender):
         side, _ = self._side()
         return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
-    def _encode(self, rows: sp.csr_array, who: NDArray | None = None) -> NDArray[np.float32]:
-        """Latent vectors, (n, latent), of CSR rows; who: as in `_inputs`."""
-        plain = plain_encoder(self.encoder)
-        return plain.of_matrix(rows) if plain else self._apply(self.encoder, rows, who)
+    def _encode(self, rows: sp.csr_array, who: NDArray | None = None, index: NDArray | None = None) -> NDArray:
+        """Latent vectors, (n, latent), of the rows `index` of a CSR matrix, all where None; who: as in `_inputs`."""
+        if plain := plain_encoder(self.encoder):
+            return plain.of_matrix(rows if index is None else rows[index])
+        return self._apply(self.encoder, rows, who, index)
 
-    def _apply(self, network, rows, who=None):
-        """Outputs of a Keras model for CSR rows, in blocks."""
-        starts = range(0, max(rows.shape[0], 1), BLOCK)
-        blocks = (np.arange(start, min(start + BLOCK, rows.shape[0])) for start in starts)
+    def _apply(self, network, rows, who=None, index=None):
+        """Outputs of a Keras model for the rows `index` of a CSR matrix, in blocks; rows beside one may go in, too."""
+        index = np.arange(rows.shape[0]) if index is None else index
+        blocks = (index[start : start + BLOCK] for start in range(0, max(len(index), 1), BLOCK))
         return np.concatenate([_numpy(network, self._inputs(rows, block, who)) for block in blocks])
 
     def _predict(self, matrix, baseline, rows, columns):
         """Stars of the cells (rows[i], columns[i]); only the rows that are asked for are encoded."""
         wanted, place = np.unique(rows, return_inverse=True)
         n_rows = self.shape[0] if self.config.rows == "users" else self.shape[1]
-        codes = self._encode(matrix[wanted], wanted if matrix.shape[0] == n_rows else None)  # or they are strangers'
+        codes = self._encode(matrix, np.arange(n_rows) if matrix.shape[0] == n_rows else None, wanted)  # or strangers'
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
         return decode_cells(dense_layers(self.decoder), codes, place, columns) + baseline.predict(users, movies)
 

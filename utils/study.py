@@ -86,23 +86,41 @@ def _alive(process):
 
 def numbered(study, seed, objective):
     """The objective with draws that depend on the trial's number and what is known by then: processes that share a
-    study, and those that go on with one, draw what none has drawn."""
+    study, and those that go on with one, draw what none has drawn. One trial has the options that the search begins
+    with: the first, or where it did not come to its end the next one."""
+    start = study.user_attrs["signature"]["start"]
 
     def drawing(trial):
         trial.set_user_attr("process", os.getpid())
         with _experimental():
-            study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+            sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+            if not _begun(study, trial.number, start):
+                sampler = optuna.samplers.PartialFixedSampler(start, sampler)
+        study.sampler = sampler
         return objective(trial)
 
     return drawing
 
 
-def opened(folder, signature, higher, start):
-    """The study kept in `folder`, or a new one there that begins with the options `start`.
+def _begun(study, number, start):
+    """Whether a trial before this one has these options, or runs and may be about to draw them. Numbers are given by
+    the database, so that of processes that begin at once only one sees no such trial before its own."""
 
-    signature: what is searched for what, plain values; a study of anything else is refused. higher: whether a higher
-    figure is better. Trials are drawn by the tree-structured Parzen estimator (Bergstra et al., 2011) and given up once
-    their best epoch so far is worse than the median of the others' at that epoch (Golovin et al., 2017)."""
+    def has(trial):
+        drawn = trial.params
+        return drawn == start or (trial.state == TrialState.RUNNING and drawn.items() <= start.items())
+
+    earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.number < number]
+    return any(has(trial) for trial in earlier if trial.state != TrialState.FAIL)
+
+
+def opened(folder, signature, higher):
+    """The study kept in `folder`, or a new one there.
+
+    signature: what is searched for what, plain values, among them the options `start` that it begins with; a study of
+    anything else is refused. higher: whether a higher figure is better. Trials are drawn by the tree-structured Parzen
+    estimator (Bergstra et al., 2011) and given up once their best epoch so far is worse than the median of the others'
+    at that epoch (Golovin et al., 2017)."""
     path, signature = folder / FILE, json.loads(json.dumps(signature))
     if is_there(folder) and (not is_folder(folder) or (names_in(folder) and not is_there(path))):
         raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
@@ -125,8 +143,6 @@ def opened(folder, signature, higher, start):
             if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get("process")):
                 study.tell(trial.number, state=TrialState.FAIL)
         tried = [trial for trial in study.trials if trial.state != TrialState.FAIL]
-        if not any(start in (trial.params, trial.system_attrs.get("fixed_params")) for trial in tried):
-            study.enqueue_trial(start)  # at first, and where it did not come to its end
         if tried:
             lines(folder, tried, study.direction)  # or it is damaged
     return study

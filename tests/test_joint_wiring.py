@@ -1,0 +1,195 @@
+"""Joint: which ratings each of its halves is trained on, and by what its epochs and its share are chosen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import eagerly
+from literal import ndcg, pairs, rmse
+from trained import TABLE, trained
+
+import models
+from models import _linear, ease, joint
+from utils import splits
+from utils.splits import Holdout
+from utils.training import Training
+
+QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear_l2": 5.0}  # under a larger one EASE is silent here
+
+
+def built(**options):
+    return models.build("joint", TABLE.shape, joint.Config(**QUICK | options))
+
+
+def logits_of(model, matrix):
+    return np.array(model.ranking(matrix.toarray(), training=False))
+
+
+def of_ease(matrix, given, **options):
+    """log max(EASE of `matrix`, 0.03) for the rows `given`."""
+    alone = models.build("ease", matrix.shape, ease.Config(**{"l2": 5.0, "dropout": 0.5} | options))
+    alone.refit(matrix)
+    return np.log(np.maximum(alone.score(given), 0.03))
+
+
+@pytest.fixture(scope="module")
+def half():
+    """(untrained split with many validation ratings, a model fitted on it)."""
+    split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
+    model = built(epochs=2, learning_rate=0.05)
+    with eagerly():
+        model.history = model.fit(split.train, split.validation, Training())
+    return model, split
+
+
+def test_epochs_are_judged_by_the_ndcg_of_the_logits_alone_less_the_rmse(half):
+    _, split = half
+    model = built(weight=3.0, learning_rate=0.05)
+    with eagerly():
+        (row,) = model.fit(split.train, split.validation, Training())
+    given, hidden = split.validation.given.toarray(), split.validation.hidden.toarray()
+    stars = model.predict(split.validation.given, *pairs(TABLE.shape)).reshape(TABLE.shape)
+    ranked, error = ndcg(logits_of(model, split.train), given, hidden), rmse(stars, hidden)
+    assert row["val_both"] == pytest.approx(ranked - error, abs=1e-4)
+    with_linear = ndcg(model.score(split.train), given, hidden)
+    assert abs(with_linear - ranked) > 1e-3  # or it would not show which of the two was judged
+    judge = model._judge(split.validation)
+    assert (judge.name, judge.higher) == ("val_both", True)
+    model.scale, model.linear = (2.5, 10.0), None  # where a star of five is two
+    error = rmse(stars, hidden, model.scale)
+    assert model._judge(split.validation).measure() == pytest.approx(ranked - error / 2, abs=1e-4)
+
+
+def test_where_nothing_hidden_is_liked_epochs_are_judged_by_the_rmse(half):
+    model, split = half
+    low = split.validation.hidden.copy()
+    low.data = np.minimum(low.data, 3.5)
+    judge = model._judge(replace(split.validation, hidden=low))
+    stars = model.predict(split.validation.given, *pairs(TABLE.shape)).reshape(TABLE.shape)
+    assert (judge.name, judge.higher) == ("val_rmse", False)
+    assert judge.measure() == pytest.approx(rmse(stars, low.toarray()), abs=1e-4)
+
+
+def test_the_final_model_is_both_halves_trained_on_validation_ratings_too(half):
+    _, split = half
+    model, again = built(epochs=6, patience=1, learning_rate=0.2), built(epochs=6, learning_rate=0.2, linear=False)
+    with eagerly():
+        model.fit(split.train, split.validation, Training())
+        assert 1 <= model.chosen["epochs"] < 6
+        model.linear.share = np.float32(0.7)
+        model.refit(split.refit, Training())
+        again.chosen = {"epochs": model.chosen["epochs"]}
+        again.refit(split.refit, Training())
+    for one, other in zip(model.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    expected = of_ease(split.refit, split.known) + 0.7 * logits_of(again, split.known)
+    np.testing.assert_allclose(model.score(split.known), expected, atol=1e-5)
+
+
+def test_the_options_of_the_linear_path_are_those_of_ease():
+    model, split = trained("joint", linear_l2=3.0, linear_dropout=0.2, signed=True)
+    expected = of_ease(split.train, split.train, l2=3.0, dropout=0.2, signed=True)
+    np.testing.assert_allclose(model.linear.logits(split.train), expected, atol=1e-6)
+    bare, _ = trained("joint", linear=False)
+    assert bare.linear is None
+    np.testing.assert_allclose(bare.score(split.train), logits_of(bare, split.train), atol=1e-5)
+    assert (bare.held, model.held) == (0, model.linear.weights.nbytes + model.linear.onward.nbytes)
+    assert len(model.linear.onward)
+
+
+def test_there_is_no_linear_path_where_no_rating_is_above_the_threshold(half):
+    _, split = half
+    low = split.train.copy()
+    low.data = np.minimum(low.data, 3.5)
+    model = built()
+    with eagerly():
+        model.fit(low, split.validation, Training())
+    assert model.linear is None
+
+
+def test_an_export_ranks_by_both_halves_with_the_share_between_them(half):
+    model, split = half
+    kept = model.linear.share
+    model.linear.share = np.float32(0.37)
+    dense = split.known.toarray()
+    found, scores = model.exported(dense), model.score(split.known)
+    bare = logits_of(model, split.known)
+    model.linear.share = kept
+    np.testing.assert_allclose(found["scores"], scores, atol=1e-5)
+    np.testing.assert_allclose(scores, of_ease(split.train, split.known) + 0.37 * bare, atol=1e-5)
+    np.testing.assert_allclose(found["latent"], model.encode(split.known), atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["all", "hidden"])
+def test_likes_are_all_of_the_row_and_stars_what_the_target_says(target):
+    """Whatever is hidden from the encoder."""
+    model, seen = built(dropout=0.5, target=target, batch_size=100), []
+    model._step = lambda: lambda given, judged: seen.append((given, judged)) or 0.0
+    matrix = TABLE.matrix()
+    model.refit(matrix, Training())
+    ((given, (stars, liked)),) = seen
+    order = np.random.default_rng((0, 0)).permutation(np.flatnonzero(np.diff(matrix.indptr)))
+    whole = matrix.toarray()[order]
+    shown = (given != 0) & (whole != 0)
+    assert 0.4 < shown.sum() / (whole != 0).sum() < 0.6
+    np.testing.assert_array_equal(given, np.where(shown, whole, 0))
+    np.testing.assert_array_equal(stars, np.where(shown, 0, whole) if target == "hidden" else whole)
+    np.testing.assert_array_equal(liked, whole > 3.5)
+
+
+def test_decoders_mirror_the_hidden_layers():
+    model = models.build("joint", TABLE.shape, joint.Config(hidden=(7, 6, 5), linear=False))
+    model._build(TABLE.matrix())
+    for part in (model.decoder, model.ranker):
+        assert [layer.units for layer in part.layers] == [6, 7, TABLE.shape[1]]
+
+
+# -- the share ---------------------------------------------------------------------------------------------------------
+
+
+class Given(_linear.Linear):
+    """A linear path whose own part is said."""
+
+    def __init__(self, own):
+        super().__init__(own.shape, ease.Config())
+        self.own = own
+
+    def logits(self, given):
+        """A row of `given` says in its first cell whose it is."""
+        return self.own[given.toarray()[:, 0].astype(int) - 1]
+
+
+def noisy(best, n=150, n_movies=60):
+    """(own part, logits, `Holdout`): likes drawn from the two together with the share `best`; a third of the users have
+    none."""
+    rng = np.random.default_rng(1)
+    own, logits = rng.normal(size=(2, n, n_movies)).astype(np.float32)
+    drawn = own + best * logits + 0.3 * rng.gumbel(size=own.shape)
+    drawn[:, 0] = -9  # who the user is stands there
+    hidden = np.where(drawn >= np.sort(drawn, axis=1)[:, -6:-5], 5.0, 0.0)
+    hidden[::3] = np.minimum(hidden[::3], 2.0)
+    given = np.zeros(own.shape)
+    given[:, 0] = np.arange(n) + 1
+    return own, logits, Holdout(sp.csr_array(given.astype(np.float32)), sp.csr_array(hidden.astype(np.float32)))
+
+
+@pytest.mark.parametrize("best", [0.1, 0.3, 0.75, 2.0])
+def test_the_share_is_the_one_of_those_tried_that_ranks_validation_best(best):
+    own, logits, validation = noisy(best)
+    linear = Given(own)
+    linear.choose(validation, lambda given, users: logits[users])
+    dense = validation.given.toarray(), validation.hidden.toarray()
+    found = {share: ndcg(own + np.float32(share) * logits, *dense) for share in _linear.SHARES}
+    first, second = sorted(found, key=found.get)[:-3:-1]
+    assert found[first] > found[second] + 1e-5  # none of them tie
+    assert linear.share == np.float32(first)
+    assert abs(np.log(first / best)) < 0.75
+
+
+def test_without_validation_likes_the_share_is_a_half():
+    own, logits, validation = noisy(2.0)
+    validation.hidden.data[:] = 1
+    linear = Given(own)
+    linear.choose(validation, lambda given, users: logits[users])
+    assert linear.share == 0.5

@@ -1,0 +1,211 @@
+"""A saved run against its model: what it says of anybody, by every way, for users in any order."""
+
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+from literal import pairs
+from trained import PARTS, TABLE, train_on, trained
+
+from models._blended import saved
+from utils import methods, person, runs
+from utils.datasets import Dataset
+from utils.errors import UserError
+from utils.latent import vouching
+from utils.movies import Movies
+
+N_USERS, N_MOVIES = TABLE.shape
+USERS = np.random.default_rng(0).permutation(N_USERS)[:17]
+SOME = np.array([20, 3, 24, 0, 11])  # movies in no order
+OPTIONS = {"blend": {"parts": PARTS}, "joint": {"linear_l2": 5.0}, "multdae": {"signed": True}}
+LATENT = [(name, None) for name in ("autorec", "joint", "multdae", "multvae", "deeprec", "cdae", "elsa")]
+LATENT.append(("sparsefc", "users"))
+
+
+@lru_cache
+def run_of(name, rows=None):
+    """(`Saved` of a run of the model, the model itself, its split), with a test that nothing may know."""
+    options = OPTIONS.get(name, {}) | ({"rows": rows} if rows else {})
+    model, split = trained(name, **options)
+    model.remember(split.known)
+    folder = Path(mkdtemp()) / "run"
+    about = {"model": name, "options": asdict(model.config), "seed": 0}
+    chosen = methods.unchosen(model)
+    if model.has_latent_space:
+        hoods = {"neighbours": methods.START["neighbours"], "movies": methods.START["movies"]}
+        size = {"neighbours": 25, "movies": 6}  # of so many users some point the other way, and weigh nothing
+        hoods = {way: replace(hood, size=size[way], shrink=2.0) for way, hood in hoods.items()}
+        chosen["neighbourhoods"] = {way: asdict(hood) for way, hood in hoods.items()}
+        model.latent = methods.viewed(model.latent, split, hoods)
+    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
+    runs.save(folder, model, split, data, about, model.history, chosen)
+    return saved(runs.Run(folder)), model, split
+
+
+def known(split, user):
+    return person.in_data(split, str(TABLE.user_ids[user]))
+
+
+def stranger(split, row):
+    """Somebody who rated as the user of this row did, but for one movie."""
+    stars = dict(zip(row.indices[1:].tolist(), row.data[1:].tolist(), strict=True))
+    found = person.somebody(split, stars)
+    assert found.own < 0
+    return found
+
+
+OPEN = [*LATENT, *((name, None) for name in ("ease", "itemknn", "bias", "popularity", "blend"))]
+ALL = [*OPEN, ("bayesfm", None), ("autorec", "movies")]
+VOTED = [("autorec", None), ("joint", None), ("multdae", None), ("autorec", "movies")]
+
+
+@pytest.mark.parametrize(("name", "rows"), ALL)
+def test_known_users_get_what_the_model_says_of_them(name, rows):
+    asked, model, split = run_of(name, rows)
+    way = "decoder" if model.has_latent_space else "model"
+    everybody = model.score(split.known, np.arange(N_USERS))
+    for user in (13, 0):
+        them = known(split, user)
+        found = asked.scores(them, way, SOME)[0]
+        np.testing.assert_allclose(found, everybody[user, SOME], atol=1e-4)
+        stars = asked.stars(them, SOME)
+        if not model.predicts_ratings:
+            assert stars is None
+            continue
+        expected = model.predict(split.known, np.full(len(SOME), user), SOME)
+        np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)
+        np.testing.assert_allclose(stars, np.clip(expected, 0.5, 5.0), atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "rows"), ALL)
+def test_many_users_at_once_get_what_each_gets(name, rows):
+    asked, model, split = run_of(name, rows)
+    way = "decoder" if model.has_latent_space else "model"
+    given, everybody = split.known[USERS], model.score(split.known, np.arange(N_USERS))
+    np.testing.assert_allclose(asked.scorer(way)(given, USERS), everybody[USERS], atol=1e-4)
+    row, movies = (of[::3] for of in pairs((len(USERS), N_MOVIES)))
+    found = asked.raw_stars_of(given, USERS, row, movies)
+    if not model.predicts_ratings:
+        assert found is asked.stars_of(given, USERS, row, movies) is None
+        return
+    expected = model.predict(split.known, USERS[row], movies)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(asked.stars_of(given, USERS, row, movies), np.clip(expected, 0.5, 5.0), atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "rows"), OPEN)
+def test_strangers_get_what_the_model_says_of_their_ratings(name, rows):
+    asked, model, split = run_of(name, rows)
+    way = "decoder" if model.has_latent_space else "model"
+    them = stranger(split, split.known[[13]])
+    whole = them.rows.matrix(N_MOVIES)
+    np.testing.assert_allclose(asked.scores(them, way, SOME)[0], model.score(whole)[0, SOME], atol=1e-4)
+    stars = asked.raw_stars(them, SOME)
+    if model.predicts_strangers:
+        expected = model.predict(whole, np.zeros(len(SOME), int), SOME)
+        np.testing.assert_allclose(stars, expected, atol=1e-4)
+    else:
+        assert stars is None
+    without = them.rows.without_each()
+    several = asked.scores(them, way, SOME, without)
+    np.testing.assert_allclose(several, model.score(without.matrix(N_MOVIES))[:, SOME], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("autorec", None), ("joint", None), ("multdae", None), ("autorec", "movies")]
+)
+def test_neighbours_and_movies_vote_with_likes_that_are_known(name, rows):
+    """Literally: who vouches, and what of theirs is liked and no test."""
+    asked, model, split = run_of(name, rows)
+    dense = split.known.toarray() > 3.5
+    assert (dense != (TABLE.matrix().toarray() > 3.5)).any()  # some likes are hidden
+    space, hoods = model.latent, asked.hoods
+    count, pool = dense.sum(axis=1), split.trained_users
+    of_movies, movies = dense.sum(axis=0), np.flatnonzero(dense.any(axis=0))
+    for user in (13, 0):
+        codes = space.users[[user]]
+        who, weight = vouching(space.users, codes, hoods["neighbours"], count, pool, [user], space.views["neighbours"])
+        assert user not in who[0]
+        expected = sum(w * dense[v] for v, w in zip(who[0], weight[0], strict=True))
+        them = known(split, user)
+        np.testing.assert_allclose(asked.scores(them, "neighbours", SOME)[0], expected[SOME], atol=1e-5)
+        np.testing.assert_allclose(asked.scorer("neighbours")(None, np.array([user]))[0], expected, atol=1e-5)
+        nearest = [v for v, w in zip(who[0], weight[0], strict=True) if w > 0]
+        liked, n = asked.liked_by_nearest(them, SOME)
+        assert n == len(nearest) < 25
+        assert liked.tolist() == [sum(dense[v, m] for v in nearest) for m in SOME]
+
+        expected = np.zeros(N_MOVIES)
+        for movie in np.flatnonzero(dense[user]):
+            near, weight = vouching(
+                space.movies, space.movies[[movie]], hoods["movies"], of_movies, movies, [movie], space.views["movies"]
+            )
+            expected[near[0]] += weight[0]
+        np.testing.assert_allclose(asked.scores(them, "movies", SOME)[0], expected[SOME], atol=1e-4)
+        given = split.known[[user]]
+        np.testing.assert_allclose(asked.scorer("movies")(given, np.array([user]))[0], expected, atol=1e-4)
+
+
+def test_strangers_have_neighbours_and_their_twin_is_none_of_them():
+    asked, model, split = run_of("autorec")
+    row = split.known[[13]]
+    twin = person.somebody(split, dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)))
+    assert twin.own == 13
+    assert 13 not in asked.nearest(twin)[0]
+    same = asked.scores(known(split, 13), "neighbours", SOME)
+    np.testing.assert_allclose(asked.scores(twin, "neighbours", SOME), same, atol=1e-4)
+    other = stranger(split, row)
+    codes = asked.encode(other, other.rows)
+    np.testing.assert_allclose(codes, model.encode(other.rows.matrix(N_MOVIES)), atol=1e-5)
+    index, _ = asked.nearest(other)
+    np.testing.assert_array_equal(index, asked.nearest(other, codes)[0])
+    assert 13 in index  # who differs by one rating
+
+
+def test_the_users_vector_of_cdae_goes_with_variants_of_their_ratings():
+    asked, model, split = run_of("cdae")
+    them = known(split, 13)
+    without = them.rows.without_each()
+    users = np.full(len(without.stars), 13)
+    expected = model.encode(without.matrix(N_MOVIES), users)
+    np.testing.assert_allclose(asked.encode(them, without), expected, atol=1e-5)
+
+
+def test_ways_are_those_that_the_run_has():
+    of_stars, _, split = run_of("autorec")
+    plain, _, _ = run_of("itemknn")
+    movies, _, _ = run_of("autorec", "movies")
+    assert of_stars.ways == ("neighbours", "movies", "decoder")
+    assert (of_stars.way("best"), of_stars.way("movies"), plain.ways) == ("neighbours", "movies", ("model",))
+    with pytest.raises(UserError, match="itemknn has no latent space, so there is no --by movies"):
+        plain.way("movies")
+    with pytest.raises(UserError, match="autorec recommends --by neighbours, movies, decoder, not model"):
+        of_stars.way("model")
+    with pytest.raises(UserError, match="itemknn has no latent space"):
+        plain.space  # noqa: B018
+    assert of_stars.takes_strangers
+    assert not movies.takes_strangers
+    them = known(split, 3)
+    with pytest.raises(UserError, match="can't leave out one rating of a user"):
+        movies.encode(them, them.rows.without_each())
+    with pytest.raises(UserError, match="knows no users but those"):
+        movies.encode(stranger(split, split.known[[3]]), them.rows)
+    assert movies.stars(stranger(split, split.known[[3]]), SOME) is None
+    knows, _, _ = run_of("bayesfm")
+    with pytest.raises(UserError, match="bayesfm knows its users' own ratings only"):
+        knows.scores(them, "model", SOME, them.rows.without_each())
+
+
+def test_a_baseline_of_nothing_deviates_nowhere():
+    model, split = train_on(TABLE, "autorec", baseline=False)
+    folder = Path(mkdtemp()) / "run"
+    about = {"model": "autorec", "options": asdict(model.config), "seed": 0}
+    model.remember(split.known)
+    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
+    runs.save(folder, model, split, data, about, model.history, methods.unchosen(model))
+    asked, them = saved(runs.Run(folder)), stranger(split, split.known[[13]])
+    expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
+    np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)
