@@ -3,19 +3,19 @@ streamlit run app.py"""
 
 import streamlit as st
 
-from models._blended import saved as answering
-from utils import runs
-from utils.app import about, listing, rating, sky
+from models.ensemble.blended import saved as answering
+from utils.app import about, listing, map_page, rating
 from utils.app.shared import Shared
 from utils.app.text import DARK, STYLE, say
 from utils.app.visitor import Visitor
 from utils.errors import UserError
+from utils.runs import run_folder
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the model")
 def opened(folder, written):
     """What visitors `Shared` of the run in a folder, which was `written` at that time: read once, and whole."""
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     run.verify()
     shared = Shared(answering(run))
     shared.warm()
@@ -24,13 +24,13 @@ def opened(folder, written):
 
 def choose():
     """The folder of the run that the visitor chooses among those under runs/; the one trained last stands first."""
-    known = runs.every()
+    known = run_folder.every()
     if not known:
-        runs.find()  # which says what to do
+        run_folder.find()  # which says what to do
     names = [path.name for path in known]
     name, model = st.columns([3, 2], vertical_alignment="bottom")
     name.title("Reelspace", anchor=False)
-    return runs.RUNS / model.selectbox("Model", names, key="model", bind="query-params")
+    return run_folder.RUNS / model.selectbox("Model", names, key="model", bind="query-params")
 
 
 def visiting(shared):
@@ -60,7 +60,7 @@ def main():
     """Choose the run, show the page."""
     st.set_page_config("Reelspace", "🎬", layout="wide")
     st.html(STYLE + (DARK if st.context.theme.type == "dark" else ""))
-    pages = {"For you": recommendations, "Map": sky.page, "About": about.page}
+    pages = {"For you": recommendations, "Map": map_page.page, "About": about.page}
     try:
         folder = choose()
         shared = opened(folder, (folder / "MANIFEST").stat().st_mtime_ns)

@@ -14,27 +14,19 @@ import numpy as np
 import tyro
 
 import models
-from models._blended import saved as answering
-from utils import (
-    atlas,
-    bootstrap,
-    evaluation,
-    methods,
-    options,
-    reconstruction,
-    runs,
-    slices,
-    tabular,
-    verdicts,
-)
-from utils.answers import samples
-from utils.beyond import beyond
+from models.ensemble.blended import saved as answering
+from utils.command_line import options
+from utils.data.ratings import given
 from utils.errors import UserError
-from utils.findings import keep
-from utils.lists import genre_shares
-from utils.ratings import given
-from utils.report import page, pictures
-from utils.training import curves
+from utils.evaluation import bootstrap, holdout_metrics, reconstruction, subgroups
+from utils.evaluation.beyond_accuracy import beyond
+from utils.recommend import strategies
+from utils.recommend.recommendations import samples
+from utils.recommend.reranking import genre_shares
+from utils.report import latent_maps, page, pictures, summary, tables
+from utils.runs import run_folder
+from utils.runs.evaluation_results import keep
+from utils.training.loop import curves
 
 BASELINES = ("bias", "popularity", "itemknn")
 
@@ -73,13 +65,13 @@ def predicted(model, split):
     """The `Predicted` of the test ratings; None of a model that predicts none, or where only likes are hidden."""
     if not model.predicts_ratings or split.holds_users_out:
         return None
-    return evaluation.predicted(model.predict, split.test, split.ratings.scale)
+    return holdout_metrics.predicted(model.predict, split.test, split.ratings.scale)
 
 
 def rating_metrics(model, split):
     """{name: `Metric`} of the test ratings; {} where there is nothing `predicted`."""
     guess = predicted(model, split)
-    return evaluation.of_predicted(guess, split.ratings.shape[0]) if guess else {}
+    return holdout_metrics.of_predicted(guess, split.ratings.shape[0]) if guess else {}
 
 
 def of_baselines(split, refitted, of_lists):
@@ -120,15 +112,15 @@ def judge(run, drawn=False):
     space, shares = model.latent if model.has_latent_space else None, genre_shares(run.movies)
 
     def of_lists(score):
-        lists = evaluation.lists(score, test)
-        found = evaluation.of_lists(lists, n_users)
+        lists = holdout_metrics.lists(score, test)
+        found = holdout_metrics.of_lists(lists, n_users)
         return lists, found | beyond(lists, test.given, test.like, shares, space and space.movies)
 
-    scorers = methods.scorers(model, test, split.trained_users, methods.neighbourhoods(chosen))
+    scorers = strategies.scorers(model, test, split.trained_users, strategies.neighbourhoods(chosen))
     ways = {method: of_lists(score) for method, score in scorers.items()}
     lists, own = ways[chosen["best"]]
     guess = predicted(model, split)
-    found = (evaluation.of_predicted(guess, n_users) if guess else {}) | own
+    found = (holdout_metrics.of_predicted(guess, n_users) if guess else {}) | own
     baselines = of_baselines(split, config["refit"], of_lists)
     errors = (guess.users, guess.movies, guess.stars - guess.actual) if guess else None
 
@@ -154,19 +146,19 @@ def judge(run, drawn=False):
         "baselines": {name: bootstrap.estimates(metrics) for name, metrics in baselines.items()},
         "less_baselines": {name: bootstrap.differences(found, metrics) for name, metrics in baselines.items()},
         "parts": of_parts(model, split, found, of_lists),
-        "slices": slices.judge(slices.slices(test.given, run.movies, run.users), n_users, lists, errors),
+        "slices": subgroups.judge(subgroups.slices(test.given, run.movies, run.users), n_users, lists, errors),
         "learning": curves(run.history),
-        "latent": space and atlas.about(saved),
+        "latent": space and latent_maps.about(saved),
         "samples": samples(saved, lists.users if len(lists.users) else np.unique(test.hidden.tocoo().row)),
         "made": {name: config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
-    facts["said"] = verdicts.said(facts)
+    facts["said"] = summary.said(facts)
     if drawn:
         facts["pictured"] = {}
     if guess:
         draw_stars(run, model, space, guess, facts, drawn)
     if drawn and space:
-        facts["pictured"] |= {"movies": atlas.movie_map(saved), "users": atlas.user_map(saved)}
+        facts["pictured"] |= {"movies": latent_maps.movie_map(saved), "users": latent_maps.user_map(saved)}
     facts["seconds"] = {"train": config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, found
 
@@ -203,7 +195,7 @@ def compare(judged):
         bootstrap.adjust([row["metrics"][name] for row in rows if name in row["metrics"]])
     for row in rows:
         for name, less in row["metrics"].items():
-            less["verdict"] = verdicts.verdict(name, less)
+            less["verdict"] = summary.verdict(name, less)
     return rows
 
 
@@ -233,7 +225,7 @@ def main(argv=None):
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
     for target in filter(None, (chosen.json, chosen.report)):
         options.check_target(target)
-    opened = [runs.find(folder, chosen.verify) for folder in chosen.run or (None,)]
+    opened = [run_folder.find(folder, chosen.verify) for folder in chosen.run or (None,)]
     for a, b in combinations(opened, 2):
         check_comparable(a, b)
     judged = [judge(run, bool(chosen.report)) for run in opened]
@@ -244,8 +236,8 @@ def main(argv=None):
     facts = {
         "runs": [one for one, _ in judged],
         "command": command,
-        "versions": runs.versions(),
-        "git_commit": runs.commit(),
+        "versions": run_folder.versions(),
+        "git_commit": run_folder.commit(),
     }
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)
@@ -255,9 +247,9 @@ def main(argv=None):
         options.write_text(chosen.report, page.html(facts))
     if chosen.json == "-":
         return
-    verdicts.print_judged(facts, tabular.console())
+    summary.print_judged(facts, tables.console())
     where = f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html"
-    tabular.console().print(where, soft_wrap=True)
+    tables.console().print(where, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from typing import Annotated, Literal
 import tyro
 
 import models
-from utils import options, runs, tabular
+from utils.command_line import options
+from utils.data.movies import cell
 from utils.errors import UserError, only_tensorflow
-from utils.movies import cell
-from utils.places import is_folder, is_there, names_in, resolved, unreadable
-from utils.replacing import anew
+from utils.report import tables
+from utils.runs import run_folder
+from utils.runs.atomic import anew
+from utils.runs.paths import is_folder, is_there, names_in, resolved, unreadable
 
 ABOUT = "about.json"
 FILES = {"1", "model.onnx", "movies.csv", ABOUT}
@@ -35,9 +37,9 @@ class Options:
 
 def write(run, to, folder):
     """Write graph, movies.csv (what each column of the graph is) and about.json into an existing folder."""
-    from models import _export
+    from models.networks import export
 
-    _export.save(models.load(run), to, folder)
+    export.save(models.load(run), to, folder)
     with open(folder / "movies.csv", "w", newline="", encoding="utf-8") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["column", "movieId", "title"])
@@ -45,7 +47,7 @@ def write(run, to, folder):
             out.writerow([column, cell(movie), cell(title)])
     ratings = run.split.ratings
     about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": ratings.scale}
-    about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": runs.versions()}
+    about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": run_folder.versions()}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
@@ -69,20 +71,20 @@ def main(argv=None):
     """Find the run, write the folder whole."""
     only_tensorflow("exports are made", "leave out KERAS_BACKEND; runs of any backend can be exported")
     chosen = options.parse(Options, argv or [], "export.py", __doc__)
-    run = runs.find(chosen.run, chosen.verify)
+    run = run_folder.find(chosen.run, chosen.verify)
     out = chosen.out or Path("exports") / f"{run.folder.name}-{chosen.to}"
     folder = resolved(out)
     check_free(folder)
     run.verify()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with runs.locked(folder, "written", "--out"), anew(folder) as new:
+        with run_folder.locked(folder, "written", "--out"), anew(folder) as new:
             write(run, chosen.to, new)
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     said = f"{out}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
-    tabular.console().print(said, soft_wrap=True)
+    tables.console().print(said, soft_wrap=True)
     return folder
 
 

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from models import _everyone
-from models._blended import saved as answering
-from utils import answers, lists, options, person, runs
-from utils.movies import shortened, spoken
-from utils.titles import Titles
+from models.ensemble.blended import saved as answering
+from utils.command_line import options
+from utils.data.movies import shortened, spoken
+from utils.data.titles import Titles
+from utils.recommend import everyone, profile, recommendations, reranking
+from utils.runs import run_folder
 
 SHOWN = 8  # ratings of somebody new that are repeated
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
@@ -45,7 +46,7 @@ class Options:
     by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
     decoder: what the autoencoder predicts; best: the one that did best on validation"""
-    filters: lists.Options = field(default_factory=lists.Options)
+    filters: reranking.Options = field(default_factory=reranking.Options)
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
     json: options.Output = None
@@ -69,7 +70,7 @@ class Options:
             named = ", ".join(f"--{name.replace('_', '-')}" for name in ASKS)
             raise ValueError(f"one of {named} is needed" + ("" if not asked else "; more than one was given"))
         recommends = not asked & {"like_movie", "similar_users"}
-        if not recommends and (self.by != "best" or self.filters != lists.Options() or self.explain):
+        if not recommends and (self.by != "best" or self.filters != reranking.Options() or self.explain):
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
         targets = [target for target in (self.csv, self.parquet, self.out) if target]
         if self.all_users and (self.explain or self.json or len(targets) != 1):
@@ -87,63 +88,65 @@ class Options:
 def who(run, chosen):
     """The `Person` that is recommended to."""
     if chosen.user is not None:
-        return person.in_data(run.split, chosen.user)
+        return profile.in_data(run.split, chosen.user)
     stars, notes, scale = {}, [], run.split.ratings.scale
     if chosen.ratings:
-        from utils.reading.personal import read_personal  # pandas comes with it: half a second that others do without
+        from utils.recommend.personal_file import (
+            read_personal,  # pandas comes with it: half a second that others do without
+        )
 
         stars, notes = read_personal(chosen.ratings, run.movies, scale)
-    stars |= person.typed(run.movies, scale, chosen.rate)
-    return person.somebody(run.split, stars, notes)
+    stars |= profile.typed(run.movies, scale, chosen.rate)
+    return profile.somebody(run.split, stars, notes)
 
 
 def answer(run, chosen):
     """What was asked for, as the plain values that --json writes."""
     start, saved = time.perf_counter(), answering(run)
     if chosen.like_movie is not None:
-        found = answers.movies_like(saved, person.find_movie(Titles(run.movies), chosen.like_movie), chosen.n)
+        found = recommendations.movies_like(saved, profile.find_movie(Titles(run.movies), chosen.like_movie), chosen.n)
     elif chosen.similar_users is not None:
-        user = person.find_user(run.split.ratings.user_ids, chosen.similar_users)
-        found = answers.users_like(saved, user, chosen.n)
+        user = profile.find_user(run.split.ratings.user_ids, chosen.similar_users)
+        found = recommendations.users_like(saved, user, chosen.n)
     else:
-        found = answers.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
+        found = recommendations.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
     return found | {"seconds": round(time.perf_counter() - start, 4)}
 
 
 def everyone(run, chosen):
     """Recommend to every user of the data, into a file or a folder; returns what there is to say about it."""
-    start, asked = time.perf_counter(), _everyone.Asked(chosen.by, chosen.n, chosen.filters)
+    start, asked = time.perf_counter(), everyone.Asked(chosen.by, chosen.n, chosen.filters)
     if chosen.out:
         out = chosen.out.resolve()
-        users, parts, there = _everyone.write_parts(run, asked, out, chosen.workers, chosen.ray)
+        users, parts, there = everyone.write_parts(run, asked, out, chosen.workers, chosen.ray)
         where = f"{chosen.out}, {parts} parts" + (f", of which {there} were there" if there else "")
     else:
         where = chosen.csv or chosen.parquet
-        users = _everyone.write(run, asked, where, bool(chosen.parquet))
+        users = everyone.write(run, asked, where, bool(chosen.parquet))
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
 
 
 def main(argv=None):
     """Find the run, answer, print."""
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
-    run = runs.find(chosen.run, chosen.verify)
+    run = run_folder.find(chosen.run, chosen.verify)
     if chosen.all_users:
         said = everyone(run, chosen)
         if chosen.csv != "-":
-            from utils import tabular  # rich comes with it, which --json does without
+            from utils.report import tables  # rich comes with it, which --json does without
 
-            tabular.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
-            tabular.console().print(said, soft_wrap=True)
+            tables.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
+            tables.console().print(said, soft_wrap=True)
         return
     found = answer(run, chosen)
     if chosen.json:
         options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
-        options.write_text(chosen.csv, answers.as_csv(found))
+        options.write_text(chosen.csv, recommendations.as_csv(found))
     if "-" not in (chosen.json, chosen.csv):
-        from utils import tabular
+        from utils.report import tables
 
-        console = tabular.console()
+        console = tables.console()
         said = [f"{spoken(one['title'])} {one['rating']:g}" for one in found.get("given", [])]
         ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
         for note in [*found.get("notes", []), *ratings]:
@@ -151,9 +154,9 @@ def main(argv=None):
         console.print(f"run: {run.folder}", style="dim", soft_wrap=True)
         users = chosen.similar_users is not None
         if found["items"]:
-            console.print(tabular.similar_users(found) if users else tabular.recommendations(found))
+            console.print(tables.similar_users(found) if users else tables.recommendations(found))
         if (count := len(found["items"])) < chosen.n:
-            console.print(lists.no_more(count) if count or not users else "there is no other user")
+            console.print(reranking.no_more(count) if count or not users else "there is no other user")
 
 
 if __name__ == "__main__":

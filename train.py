@@ -13,12 +13,16 @@ import tyro
 from rich.table import Table
 
 import models
-from models import _command
-from models._command import Source, build, read
-from utils import cluster, datasets, methods, options, runs, splits, tabular
+from utils.command_line import options
+from utils.data import datasets, splits
+from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
-from utils.report import projector
-from utils.training import DivergedError, Training
+from utils.recommend import strategies
+from utils.report import projector, tables
+from utils.runs import run_folder
+from utils.training import training_command
+from utils.training.loop import DivergedError, Training
+from utils.training.training_command import Source, build, read
 
 DEFAULT = "joint"
 
@@ -59,19 +63,19 @@ class Options(Source):
 
 
 def parse(argv):
-    """(model name, `Options`, the model's Config); see `models._command.parse`."""
-    return _command.parse(argv, Options, "train.py", __doc__, DEFAULT)
+    """(model name, `Options`, the model's Config); see `utils.training.training_command.parse`."""
+    return training_command.parse(argv, Options, "train.py", __doc__, DEFAULT)
 
 
 def say(data, split, console):
     """Print what was read and held out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
-    console.print(tabular.plain(f"{data.name}: {counts}"))
+    console.print(tables.plain(f"{data.name}: {counts}"))
     sparse, dense = (8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6)
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
     for note in [*data.notes, *split.notes, matrix]:
-        console.print(f"  {tabular.plain(note)}", style="dim", soft_wrap=True)
+        console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
 def signature(facts, split, data):
@@ -84,7 +88,7 @@ def signature(facts, split, data):
         "" if data.users is None else data.users.to_csv(),
     ]
     known = hashlib.sha256(json.dumps(side).encode()).hexdigest()
-    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, runs.versions()], sort_keys=True)
+    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, run_folder.versions()], sort_keys=True)
 
 
 def fit(model, split, training, refit):
@@ -94,9 +98,9 @@ def fit(model, split, training, refit):
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.remember(split.validation.given)
     try:
-        chosen = methods.choose(model, split)
+        chosen = strategies.choose(model, split)
     except KeyboardInterrupt:
-        training.interrupted, chosen = True, methods.unchosen(model)
+        training.interrupted, chosen = True, strategies.unchosen(model)
     refit = refit and not training.interrupted and not split.holds_users_out
     if refit:
         if training.workers:
@@ -104,7 +108,7 @@ def fit(model, split, training, refit):
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
     model.remember(split.known)
     if model.has_latent_space:
-        model.latent = methods.viewed(model.latent, split, methods.neighbourhoods(chosen))
+        model.latent = strategies.viewed(model.latent, split, strategies.neighbourhoods(chosen))
     return history, chosen, refit and not training.interrupted
 
 
@@ -142,9 +146,9 @@ def by_workers(name, chosen, folder, split, training):
     if not chosen.workers:
         yield
         return
-    from models import _workers
+    from utils.distributed import training_workers
 
-    training.workers = _workers.Workers(name, chosen.workers, folder.with_name(f".{folder.name}.shards"))
+    training.workers = training_workers.Workers(name, chosen.workers, folder.with_name(f".{folder.name}.shards"))
     with cluster.connected(chosen.ray, chosen.workers), training.workers.sharded(split):
         yield
 
@@ -162,7 +166,7 @@ def tell(model, preferred, saved, console):
 
 def show_models(console):
     """Print every model with its source."""
-    table = Table("model", "what it is", **tabular.STYLE)
+    table = Table("model", "what it is", **tables.STYLE)
     for name in models.names():
         table.add_row(name, models.paper(name))
     console.print(table)
@@ -170,18 +174,18 @@ def show_models(console):
 
 def main(argv=None):
     """Data, split, model, training, run folder. Returns the folder."""
-    console = tabular.console()
+    console = tables.console()
     if argv == ["--list"]:
         return show_models(console)
     name, chosen, config = parse(argv or [])
     if chosen.describe:
-        return tabular.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
+        return tables.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
     if chosen.workers:
         cluster.check(chosen.ray)
     seed = chosen.holding.seed
     data, split = read(chosen)
-    folder = chosen.run or runs.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
-    replaced = runs.check_free(folder)
+    folder = chosen.run or run_folder.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
+    replaced = run_folder.check_free(folder)
 
     model = build(name, config, data, seed)
     facts = {
@@ -201,12 +205,12 @@ def main(argv=None):
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
-    _command.check(model, name, split, chosen.protocol)
+    training_command.check(model, name, split, chosen.protocol)
     if chosen.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
     if chosen.workers and getattr(config, "sample", 0):
         raise UserError("--sample is for a training by one process, without --workers")
-    with runs.locked(folder):
+    with run_folder.locked(folder):
         if not chosen.resume and training.checkpoints.exists():
             console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
         training.start(chosen.resume)
@@ -219,7 +223,7 @@ def main(argv=None):
             history, preferred, refitted = fit(model, split, training, chosen.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
-        runs.save(folder, model, split, data, facts, history, preferred)
+        run_folder.save(folder, model, split, data, facts, history, preferred)
         if training.tensorboard and model.has_latent_space:
             projector.write(training.tensorboard, model.latent, data)
         where = f"{folder}, replacing the earlier run there" if replaced else folder

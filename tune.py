@@ -11,16 +11,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from rich.table import Table
 
-from models import _command
-from utils import options, runs, tabular, tuned
+from utils.command_line import options
 from utils.errors import UserError
+from utils.report import tables
+from utils.runs import run_folder
+from utils.training import search_space, training_command
 
 TRIALS = 30
 SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Options(_command.Source):
+class Options(training_command.Source):
     """Options of a search."""
 
     trials: int | None = None
@@ -41,13 +43,16 @@ class Options(_command.Source):
 def parse(argv):
     """(model name, `Options`, the model's Config, {option: space} of those to search, names of these and of the options
     that were said)."""
-    name, chosen, config = _command.parse(argv, Options, "tune.py", __doc__)
-    spaces = {one: space for one, space in tuned.spaces(config).items() if not _command.given(one, argv)}
+    name, chosen, config = training_command.parse(argv, Options, "tune.py", __doc__)
+    spaces = {one: space for one, space in search_space.spaces(config).items() if not training_command.given(one, argv)}
     spaces = {one: space for one, space in spaces.items() if space.holds(getattr(config, one))}
     if not spaces:
-        why = "all of them are given" if tuned.spaces(config) else "there is nothing that could be chosen better"
+        why = "all of them are given" if search_space.spaces(config) else "there is nothing that could be chosen better"
         raise UserError(f"{name} has no options to search for: {why}")
-    known = {**_command.configured(argv)[1], **{one: None for one in asdict(config) if _command.given(one, argv)}}
+    known = {
+        **training_command.configured(argv)[1],
+        **{one: None for one in asdict(config) if training_command.given(one, argv)},
+    }
     return name, chosen, config, spaces, [one for one in asdict(config) if one in known or one in spaces]
 
 
@@ -55,8 +60,8 @@ def search(study, objective, chosen, say):
     """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
     import optuna
 
-    from models._search import OutOfTimeError
-    from utils.study import FINISHED, numbered
+    from utils.training.objective import OutOfTimeError
+    from utils.training.study import FINISHED, numbered
 
     most = chosen.trials or (None if chosen.minutes else TRIALS)
     seconds = chosen.minutes and 60 * chosen.minutes
@@ -106,7 +111,7 @@ def table(found, defaults, figure):
     """The table of the best trials, with the one that the search began with."""
     complete, begun = [line for line in found if line["state"] == "complete"], as_begun(found, defaults)
     shown = complete[:SHOWN] + [begun] * (begun is not None and begun not in complete[:SHOWN])
-    out = Table(**tabular.STYLE)
+    out = Table(**tables.STYLE)
     for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
         out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
     for line in shown:
@@ -117,10 +122,10 @@ def table(found, defaults, figure):
 
 def tell(study, found, trials, folder, asked, objective, console):
     """Print the table of the trials, which options mattered and what to do next; write the files."""
-    from utils import study as studies
+    from utils.training import study as studies
 
     name, chosen, config, spaces, said = asked
-    defaults = {one: tuned.as_text(getattr(config, one)) for one in spaces}
+    defaults = {one: search_space.as_text(getattr(config, one)) for one in spaces}
     first = next(trial for trial in trials if trial.number == found[0]["trial"])
     best = asdict(config) | {one: space.draw(first, one) for one, space in spaces.items()}
     facts = {"figure": objective.figure, "value": found[0]["figure"]}
@@ -139,7 +144,7 @@ def tell(study, found, trials, folder, asked, objective, console):
         asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale, "like": one.like}
         for one in (chosen, Options())
     )
-    words = tuned.typed({one: value for one, value in own.items() if value != usual[one]})
+    words = search_space.typed({one: value for one, value in own.items() if value != usual[one]})
     again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *words])
     console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
 
@@ -147,22 +152,22 @@ def tell(study, found, trials, folder, asked, objective, console):
 def main(argv=None):
     """Search, print, write. Returns the folder."""
     name, chosen, config, spaces, _ = asked = parse(argv or [])
-    console = tabular.console()
-    data, split = _command.read(chosen)
-    from models._search import Objective
-    from utils import study as studies
+    console = tables.console()
+    data, split = training_command.read(chosen)
+    from utils.training import study as studies
+    from utils.training.objective import Objective
 
     seed = chosen.holding.seed
     objective = Objective(name, config, spaces, data, split, seed)
-    _command.check(objective.model, name, split, chosen.protocol)
+    training_command.check(objective.model, name, split, chosen.protocol)
     objective.check()
-    defaults = {one: tuned.as_text(getattr(config, one)) for one in spaces}
+    defaults = {one: search_space.as_text(getattr(config, one)) for one in spaces}
     start = {one: space.stored(getattr(config, one)) for one, space in spaces.items()}
     kept = {one: value for one, value in asdict(config).items() if one not in spaces}
     signature = {"model": name, "split": split.fingerprint(), "options": kept, "start": start}
     signature["like"] = data.ratings.like
     signature["spaces"] = {one: repr(space) for one, space in spaces.items()}
-    folder = chosen.out or runs.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
+    folder = chosen.out or run_folder.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     study = studies.opened(folder, signature, objective.higher)
     searched = ", ".join(one.replace("_", "-") for one in spaces)
     console.print(f"{name} on {data.name}, protocol {chosen.protocol}: searching {searched}", soft_wrap=True)

@@ -48,8 +48,8 @@ def file(row):
 def measure(row, seed):
     """One row and seed, in this process: prints its line of the results as JSON, keeps each user's totals."""
     import train
-    from utils import bootstrap, evaluation
-    from utils.training import Training
+    from utils.evaluation import bootstrap, holdout_metrics
+    from utils.training.loop import Training
 
     command, data, _ = ROWS[row]
     ours = not command.startswith("irspack ")
@@ -69,8 +69,8 @@ def measure(row, seed):
 
     def judge(model=model):
         if kind(row) == "ranking":
-            return evaluation.ranking_metrics(model.score, split.test)
-        return evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)
+            return holdout_metrics.ranking_metrics(model.score, split.test)
+        return holdout_metrics.rating_metrics(model.predict, split.test, data.ratings.scale)
 
     training, watching = Training(show=sys.stderr.isatty()), []
     start = time.perf_counter()
@@ -127,7 +127,7 @@ def shuffle(split, seed):
 
 def differences(row, less, seeds):
     """The row's RMSE (NDCG@100) less the other row's over the same users and seeds, as a line of the differences."""
-    from utils import bootstrap
+    from utils.evaluation import bootstrap
 
     def pooled(name):
         stored = [np.load(_kept(name, seed)) for seed in seeds]
@@ -158,9 +158,9 @@ def update(name, lines):
 
 def main(rows, seeds):
     """Measure rows, each seed in a process of its own, whose peak memory is then the row's."""
-    from utils import runs
+    from utils.runs import run_folder
 
-    commit = runs.commit()  # before the results change
+    commit = run_folder.commit()  # before the results change
     for row in rows:
         lines, parts = [], []
         for seed in range(seeds):

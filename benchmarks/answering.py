@@ -22,8 +22,9 @@ def measure(name):
     """A line of the results."""
     import models
     import train
-    from utils import ranking, runs
-    from utils.training import Training
+    from utils.runs import run_folder
+    from utils.scoring import ranking
+    from utils.training.loop import Training
 
     epochs = [] if "epochs" not in models.module(name).Config.__dataclass_fields__ else ["--epochs", "1"]
     _, chosen, config = train.parse([name, "--data", "ml-1m", *epochs])
@@ -40,7 +41,7 @@ def measure(name):
         best = min(best, time.perf_counter() - start)
     users, movies = split.ratings.shape
     counts = {"users": users, "movies": movies, "cores": len(os.sched_getaffinity(0))}
-    return {"model": name, "seconds": round(best, 2), **counts, "commit": runs.commit()}
+    return {"model": name, "seconds": round(best, 2), **counts, "commit": run_folder.commit()}
 
 
 if __name__ == "__main__":

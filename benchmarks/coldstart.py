@@ -22,9 +22,10 @@ NAMES = ["0", "1-4", "5-19", "20-99", "100+"]
 def measure(folder):
     """The lines of one run: a line a model, kind of count and range."""
     import models
-    from utils import evaluation, runs
+    from utils.evaluation import holdout_metrics
+    from utils.runs import run_folder
 
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     blend, test, scale = models.load(run), run.split.test, run.split.ratings.scale
     hidden = test.hidden.tocoo()
     of_movies = np.bincount(test.given.indices, minlength=hidden.shape[1])
@@ -42,7 +43,7 @@ def measure(folder):
                 places = hidden.row[cells], hidden.col[cells]
                 few = type(hidden)((hidden.data[cells], places), hidden.shape).tocsr()
                 among = replace(test, hidden=few)
-                ndcg = evaluation.ranking_metrics(model.score, among)["ndcg@100"]
+                ndcg = holdout_metrics.ranking_metrics(model.score, among)["ndcg@100"]
                 line |= {"users": int(ndcg.count.sum()), "ndcg@100": round(ndcg.value, 4) if ndcg.count.any() else ""}
                 yield line
 

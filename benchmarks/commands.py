@@ -31,9 +31,9 @@ def measure(folder):
     """The lines of one run."""
     import numpy as np
 
-    from utils import runs
+    from utils.runs import run_folder
 
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     ratings, model = run.split.ratings, run.config["model"]
     most = str(ratings.user_ids[np.bincount(ratings.user).argmax()])
     with tempfile.TemporaryDirectory() as scratch:
@@ -47,7 +47,7 @@ def measure(folder):
                 seconds.append(time.perf_counter() - start)
             about = {"data": run.config["data"], "model": model, "command": name, "best": f"{min(seconds):.2f}"}
             cores = len(os.sched_getaffinity(0))
-            yield about | {"median": f"{statistics.median(seconds):.2f}", "cores": cores, "commit": runs.commit()}
+            yield about | {"median": f"{statistics.median(seconds):.2f}", "cores": cores, "commit": run_folder.commit()}
 
 
 def table():

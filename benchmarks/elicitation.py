@@ -2,7 +2,7 @@
 
 python benchmarks/elicitation.py RUN ...       adds lines for each run, replacing those of its data
 
-Of each test user the model is given nothing but the ratings of the first movies of `utils.elicitation.order`, or of the
+Of each test user the model is given nothing but the ratings of the first movies of `utils.recommend.elicitation.order`, or of the
 most rated movies, where they rated them; judged by NDCG@100 on their hidden likes, among all movies they have not
 rated. The paired difference has its 95% interval over users."""
 
@@ -21,9 +21,11 @@ def measure(folder):
     import scipy.sparse as sp
 
     from models import load
-    from utils import answers, bootstrap, elicitation, evaluation, runs
+    from utils.evaluation import bootstrap, holdout_metrics
+    from utils.recommend import elicitation, recommendations
+    from utils.runs import run_folder
 
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     model, split, config = load(run), run.split, run.config
     test = split.test
 
@@ -31,11 +33,11 @@ def measure(folder):
         keep = np.zeros(split.ratings.shape[1], np.float32)
         keep[movies] = 1
         asked = sp.diags_array(keep)
-        found = evaluation.lists(lambda given, _: model.score((given @ asked).tocsr(), None), test)
+        found = holdout_metrics.lists(lambda given, _: model.score((given @ asked).tocsr(), None), test)
         answered = float(np.diff((test.given[found.users] @ asked).tocsr().indptr).mean())
-        return {"ndcg": evaluation.of_lists(found, split.ratings.shape[0])["ndcg@100"]}, answered
+        return {"ndcg": holdout_metrics.of_lists(found, split.ratings.shape[0])["ndcg@100"]}, answered
 
-    ours, popular = elicitation.order(split), np.argsort(-answers.known_count(split), kind="stable")
+    ours, popular = elicitation.order(split), np.argsort(-recommendations.known_count(split), kind="stable")
     for k in ASKED:
         (chosen, answered), (rated, _) = judged(ours[:k]), judged(popular[:k])
         less = bootstrap.differences(chosen, rated)["ndcg"]
@@ -48,7 +50,7 @@ def measure(folder):
         figures = {"chosen": chosen["ndcg"].value, "most rated": rated["ndcg"].value, "less": less["value"]}
         figures |= {"low": less["low"], "high": less["high"]}
         shown = {name: f"{value:.4f}" for name, value in figures.items()}
-        yield about | {"asked": k, "answered": f"{answered:.1f}"} | shown | {"commit": runs.commit()}
+        yield about | {"asked": k, "answered": f"{answered:.1f}"} | shown | {"commit": run_folder.commit()}
 
 
 def table():

@@ -24,9 +24,9 @@ def measure(folder):
 
     import export
     import models
-    from utils import runs
+    from utils.runs import run_folder
 
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     model, given = models.load(run), run.split.known[np.arange(USERS)]
     ratings, scores, latent = given.toarray(), model.score(given), model.encode(given)
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,7 +49,7 @@ def measure(folder):
             line |= {"scores": f"{np.abs(found['scores'] - scores).max():.1e}", "of": f"{np.abs(scores).max():.1f}"}
             line |= {"latent": f"{np.abs(found['latent'] - latent).max():.1e}"}
             spent = f"{1000 * statistics.median(seconds):.2f}" if to == "onnx" else ""
-            yield line | {"ms": spent, "commit": runs.commit()}
+            yield line | {"ms": spent, "commit": run_folder.commit()}
 
 
 def table():

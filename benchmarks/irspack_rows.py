@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from utils.evaluation import judged_users
-from utils.ranking import hide_seen
-from utils.ratings import likes
+from utils.data.ratings import likes
+from utils.evaluation.holdout_metrics import judged_users
+from utils.scoring.ranking import hide_seen
 
 
 class Irspack:

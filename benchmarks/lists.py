@@ -23,30 +23,34 @@ SETTINGS = {
 
 def measure(folder):
     """The lines of one run."""
-    from models._saved import Saved
-    from utils import answers, evaluation, latent, lists, metrics, options, ranking, runs
-    from utils.ratings import likes
-    from utils.rows import Rows
+    from utils.command_line import options
+    from utils.data.ratings import likes
+    from utils.evaluation import holdout_metrics, metrics
+    from utils.recommend import recommendations, reranking
+    from utils.recommend.saved import Saved
+    from utils.runs import run_folder
+    from utils.scoring import latent, ranking
+    from utils.scoring.profile_rows import Rows
 
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     saved, test = Saved(run), run.split.test
-    users = evaluation.judged_users(test, MOST)
+    users = holdout_metrics.judged_users(test, MOST)
     given, hidden = test.given[users], likes(test.hidden[users], test.like)
     scores = ranking.hide_seen(saved.scorer(saved.best)(given, users), given)
-    shares, vectors = lists.genre_shares(run.movies), saved.space.movies
+    shares, vectors = reranking.genre_shares(run.movies), saved.space.movies
     baseline = None
     for name, words in SETTINGS.items():
-        chosen = options.parse(lists.Options, list(map(str, words)), "", "")
+        chosen = options.parse(reranking.Options, list(map(str, words)), "", "")
         values = np.zeros((len(users), 3))
         for i in range(len(users)):
             rows = Rows.of(given[[i]].indices, given[[i]].data)
-            top = lists.best(scores[i], N, answers.reorder(saved, chosen, np.arange(len(shares)), rows))
+            top = reranking.best(scores[i], N, recommendations.reorder(saved, chosen, np.arange(len(shares)), rows))
             hit = np.isin(top, hidden[[i]].indices)[None]
             near = latent.cosine(vectors[top], vectors[top])
             mix = shares[rows.movies[rows.stars[0] > test.like]].sum(axis=0)
             off = np.nan
             if mix.any():
-                off = lists.divergence(mix / mix.sum(), shares[top].mean(axis=0, keepdims=True))[0]
+                off = reranking.divergence(mix / mix.sum(), shares[top].mean(axis=0, keepdims=True))[0]
             alike = (near.sum() - len(top)) / (len(top) * (len(top) - 1))
             values[i] = metrics.ndcg(hit, np.array([hidden[[i]].nnz]), N)[0], alike, off
         baseline = values if baseline is None else baseline

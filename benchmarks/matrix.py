@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import tables
-from utils import batches
+from utils.training import batches
 
 SHAPES = {  # rows x columns, ratings: the sets of that size, and one as large as fits densely into 4 GB
     "ml-latest-small": (671, 9_066, 100_004),

@@ -17,7 +17,8 @@ SIZES = (10_000, 60_000, 200_000, 500_000)  # 60,000: more than ml-32m has movie
 
 def measure(n):
     """A line of the results."""
-    from utils import latent, runs
+    from utils.runs import run_folder
+    from utils.scoring import latent
 
     vectors, seconds = np.random.default_rng(0).standard_normal((n, LATENT), np.float32), []
     start = time.perf_counter()
@@ -29,7 +30,7 @@ def measure(n):
         seconds.append(time.perf_counter() - start)
     about = {"vectors": n, "latent": LATENT, "ms": round(1e3 * float(np.median(seconds)), 1)}
     about["prepare_ms"] = round(1e3 * prepare)
-    return about | {"cores": len(os.sched_getaffinity(0)), "commit": runs.commit()}
+    return about | {"cores": len(os.sched_getaffinity(0)), "commit": run_folder.commit()}
 
 
 if __name__ == "__main__":

@@ -61,9 +61,9 @@ def measure(folder):
     """The lines of one run."""
     from playwright.sync_api import sync_playwright
 
-    from utils import runs
+    from utils.runs import run_folder
 
-    config = runs.find(folder).config
+    config = run_folder.find(folder).config
     about = {"data": config["data"], "model": config["model"]}
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright, ExitStack() as stack:
         shutil.copytree(folder, Path(place) / "runs" / Path(folder).name)
@@ -90,7 +90,7 @@ def measure(folder):
             clicks += [seconds] if seconds < float("inf") else []  # one that changes no list has no time
             place += 1
         browser.close()
-    cores, commit = len(os.sched_getaffinity(0)), runs.commit()
+    cores, commit = len(os.sched_getaffinity(0)), run_folder.commit()
     for name, seconds in (("first screen", screens[1:]), ("a rating", clicks[1:])):  # without the very first
         figures = {"median": f"{statistics.median(seconds):.3f}", "most": f"{max(seconds):.3f}", "times": len(seconds)}
         yield about | {"what": name} | figures | {"cores": cores, "commit": commit}

@@ -128,7 +128,7 @@ def said(row):
 def exchanged(folder):
     """(`Dataset`, `Split`) of the benchmark. Libraries get data.npz in the folder: all but the stars of the test."""
     import train
-    from utils.splits import Part
+    from utils.data.splits import Part
 
     data, split = train.read(train.parse(["popularity", *DATA.split()])[1])
     table, part = data.ratings, split.part
@@ -144,18 +144,18 @@ def exchanged(folder):
 
 def judged(row, found, data, split):
     """What our metrics say of the stars or scores that came back."""
-    from utils import bootstrap, evaluation
-    from utils.splits import Part
+    from utils.data.splits import Part
+    from utils.evaluation import bootstrap, holdout_metrics
 
     if row.what == "likes":
-        metrics = evaluation.ranking_metrics(lambda _, users: found[users].copy(), split.test)
+        metrics = holdout_metrics.ranking_metrics(lambda _, users: found[users].copy(), split.test)
         names, first = ("ndcg@100", "recall@20", "recall@50"), "ndcg@100"
     else:
         test = split.part == Part.TEST
         table = data.ratings
         pairs = dict(zip(zip(table.user[test], table.movie[test], strict=True), found, strict=True))
         stars = lambda _, users, movies: np.array([pairs[pair] for pair in zip(users, movies, strict=True)])  # noqa: E731
-        metrics = evaluation.rating_metrics(stars, split.test, table.scale)
+        metrics = holdout_metrics.rating_metrics(stars, split.test, table.scale)
         names, first = ("rmse", "mae"), "rmse"
     estimates = bootstrap.estimates(metrics)
     figures = {"rmse": "", "mae": "", "ndcg@100": "", "recall@20": "", "recall@50": ""}
@@ -267,10 +267,10 @@ def plot():
 
 def main(rows):
     """Measure rows; what a library can't do is said and left out."""
-    from utils import runs
+    from utils.runs import run_folder
 
     (REPOSITORY / "runs").mkdir(exist_ok=True)
-    commit = runs.commit()  # before the results change
+    commit = run_folder.commit()  # before the results change
     with tempfile.TemporaryDirectory(dir=REPOSITORY / "runs", prefix="peers.") as folder:
         data, split = exchanged(Path(folder))
         for name in rows:

@@ -57,7 +57,7 @@ def run(search):
 
 def record(search):
     """Keep the trials of a search, and a line of what it found."""
-    from utils import runs
+    from utils.runs import run_folder
 
     model, data, minutes = SEARCHES[search]
     found = json.loads((folder(search) / "best.json").read_text(encoding="utf-8"))
@@ -69,16 +69,21 @@ def record(search):
         options = {}
     line = {"search": search, "command": f"{model} {data} --trials {TRIALS} --minutes {minutes}"}
     line |= {name: facts[name] for name in ("figure", "trials", "defaults", "value")}
-    line |= {"options": json.dumps(options), "importance": json.dumps(facts["importance"]), "commit": runs.commit()}
+    line |= {
+        "options": json.dumps(options),
+        "importance": json.dumps(facts["importance"]),
+        "commit": run_folder.commit(),
+    }
     tables.update("searches.csv", [line], key="search")
 
 
 def again(model):
     """Defaults and findings on splits that no search saw, by the same figure."""
     import train
-    from models._search import Objective, release
-    from utils import runs, tuned
-    from utils.training import Training
+    from utils.runs import run_folder
+    from utils.training import search_space
+    from utils.training.loop import Training
+    from utils.training.objective import Objective, release
 
     found = {line["search"]: json.loads(line["options"]) for line in tables.read("searches.csv")}
     asked = {"defaults": {}} | {search: options for search, options in found.items() if search.endswith(f"/{model}")}
@@ -90,7 +95,7 @@ def again(model):
             for name, options in asked.items():
                 if name != "defaults" and not options:
                     continue  # the defaults are what was found
-                words = [model, *tuned.typed(options), *SEARCHES[on][1].split(), "--seed", str(seed)]
+                words = [model, *search_space.typed(options), *SEARCHES[on][1].split(), "--seed", str(seed)]
                 _, chosen, config = train.parse(words)
                 if tuple(words) not in known:  # the same may have been found on both sets
                     data, split = train.read(chosen)
@@ -101,7 +106,7 @@ def again(model):
                         sys.exit(training.failed or "interrupted")
                     value = round(objective.value(objective.model), 5)
                     release(objective.model)
-                    known[tuple(words)] = {"figure": objective.figure, "value": value, "commit": runs.commit()}
+                    known[tuple(words)] = {"figure": objective.figure, "value": value, "commit": run_folder.commit()}
                 lines.append({"model": model, "options": name, "on": on.split("/")[0], "seed": seed})
                 lines[-1] |= known[tuple(words)]
                 print(lines[-1], flush=True)
@@ -110,12 +115,12 @@ def again(model):
 
 def table():
     """The table of docs/experiments.md: what was found, and what it is worth on other splits."""
-    from utils import tuned
+    from utils.training import search_space
 
     elsewhere, shown = tables.read("searches_again.csv"), []
     for line in tables.read("searches.csv"):
         data, model = line["search"].split("/")
-        options = shlex.join(tuned.typed(json.loads(line["options"])))  # none where the defaults were the best
+        options = shlex.join(search_space.typed(json.loads(line["options"])))  # none where the defaults were the best
         mattered = json.loads(line["importance"])
         gains = {}
         for on in ("bundled", "ml-1m"):

@@ -43,8 +43,8 @@ def product_rate():
 def measure(batch_size, precision):
     """Take epoch and product in turn; returns a line of the results."""
     import train
-    from utils import runs
-    from utils.training import Training
+    from utils.runs import run_folder
+    from utils.training.loop import Training
 
     command = f"autorec --rows movies --hidden {HIDDEN} --no-implicit --batch-size {batch_size} --data ml-1m"
     command += f" --precision {precision} --epochs {TIMES}"
@@ -62,7 +62,7 @@ def measure(batch_size, precision):
         "epoch_gflops": round(own),
         "product_gflops": round(product),
         "ratio": round(own / product, 3),
-        "commit": runs.commit(),
+        "commit": run_folder.commit(),
     }
 
 
@@ -73,7 +73,7 @@ def ease():
 
     import train
     from models.ease import gram, weights
-    from utils import runs
+    from utils.runs import run_folder
 
     name, chosen, config = train.parse(["ease", "--l2", "600", "--dropout", "0", "--data", "ml-1m"])
     data, split = train.read(chosen)
@@ -96,7 +96,7 @@ def ease():
     rate = {what: n**3 / (3 if what == "factor" else 1) / seconds / 1e9 for what, seconds in best.items()}
     line = {"movies": n} | {f"{what}_seconds": round(seconds, 3) for what, seconds in best.items()}
     line |= {"cholesky_gflops": round(rate["factor"]), "fit_ratio": round(rate["fit"] / rate["factor"], 3)}
-    return line | {"solve_ratio": round(rate["solve"] / rate["factor"], 3), "commit": runs.commit()}
+    return line | {"solve_ratio": round(rate["solve"] / rate["factor"], 3), "commit": run_folder.commit()}
 
 
 def vae(precision):
@@ -105,8 +105,8 @@ def vae(precision):
     import tensorflow as tf
 
     import train
-    from utils import runs
-    from utils.training import Training
+    from utils.runs import run_folder
+    from utils.training.loop import Training
 
     command = f"multvae --hidden 600,200 --batch-size 500 --precision {precision} --data ml-1m --epochs {TIMES}"
     name, chosen, config = train.parse(command.split())
@@ -143,7 +143,7 @@ def vae(precision):
         "products_seconds": round(alone, 3),
         "ratio": round(alone / seconds, 3),
     }
-    return line | {"products_gflops": round(work / alone / 1e9), "commit": runs.commit()}
+    return line | {"products_gflops": round(work / alone / 1e9), "commit": run_folder.commit()}
 
 
 if __name__ == "__main__":

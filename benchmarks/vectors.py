@@ -5,7 +5,7 @@ python benchmarks/vectors.py RUN ...      adds a line a vector for each run of `
 Of movies whose title says II, 2 or "Return of" and whose predecessor is in the data (both with 5 known ratings or
 more), how many have it among their 10 nearest by cosine; and how alike the genres of neighbours are (Jaccard: what both
 have of what either has), the mean over the 10 nearest of 500 movies. `whiten` is that of
-`utils.latent.Neighbourhood`."""
+`utils.scoring.latent.Neighbourhood`."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ SEQUEL = re.compile(r"^(?:(?P<name>.*?) (?:part )?(?:ii|2)\b|return of (?:the )?
 
 def sequels(movies, pool):
     """(movie, its predecessor), indices, (n, 2)."""
-    from utils.titles import keys
+    from utils.data.titles import keys
 
     names = [(keys(*both) or [""])[0] for both in zip(movies.titles, movies.years, strict=True)]
     first = {}
@@ -38,8 +38,8 @@ def sequels(movies, pool):
 
 def likenesses(run):
     """{name: function from movies, indices, to the scores of all movies, (n, n_movies), higher is nearer}."""
-    from utils import latent
-    from utils.ratings import likes
+    from utils.data.ratings import likes
+    from utils.scoring import latent
 
     space, liked = latent.LatentSpace.load(run), likes(run.split.known)
     pool = known(run)
@@ -71,11 +71,11 @@ def known(run):
 
 def measure(folder):
     """The lines of one run."""
-    from utils import runs
-    from utils.lists import genre_shares
-    from utils.ranking import top_k
+    from utils.recommend.reranking import genre_shares
+    from utils.runs import run_folder
+    from utils.scoring.ranking import top_k
 
-    run = runs.find(folder)
+    run = run_folder.find(folder)
     pool, movies = known(run), run.movies
     pairs, of = sequels(movies, pool), genre_shares(movies) > 0
     sample = np.sort(np.random.default_rng(0).choice(pool, min(SAMPLE, len(pool)), replace=False))

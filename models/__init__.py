@@ -98,7 +98,7 @@ def build(name, shape, config=None, seed=0, scale=(0.5, 5.0), like=None):
 
 
 def load(run):
-    """The trained model of a `utils.runs.Run`."""
+    """The trained model of a `utils.runs.run_folder.Run`."""
     found = module(run.config["model"])
     known = {f.name for f in fields(found.Config)}
     if unknown := set(run.config["options"]) - known:

@@ -9,15 +9,15 @@ under a penalty chosen on held-out ratings.
 
 from dataclasses import dataclass
 
-from models import _autoencoder, _options
+from models.networks import options, rating_autoencoder
 
 
 @dataclass(frozen=True)
-class Config(_options.Config):
+class Config(options.Config):
     """Options of `autorec`."""
 
 
-class Model(_autoencoder.Autoencoder):
+class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector and, mirrored, up again."""
 
     def coders(self, features, n_columns):

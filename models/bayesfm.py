@@ -16,12 +16,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import ndtr
 
-from models._base import ClosedForm
-from utils import side
-from utils.dates import Dates
-from utils.options import Names
-from utils.training import bar
-from utils.tuned import Among, Between, tuned
+from models.base import ClosedForm
+from utils.command_line.options import Names
+from utils.data import side_features
+from utils.data.dates import Dates
+from utils.training.loop import bar
+from utils.training.search_space import Among, Between, tuned
 
 OF = ("user", "movie", "day")
 BLOCK = 2048  # pairs predicted at a time
@@ -44,7 +44,7 @@ class Config:
     dates: bool = False
     """the day of a rating, of the judged ones too: for benchmarks that allow it, since nobody knows the day of a rating
     to come (a movie that was not rated is scored as on the user's last known day)"""
-    side: Names = ()
+    side_features: Names = ()
     """side features, of genres,year,age,gender,occupation, where the data tells them"""
 
     def __post_init__(self):
@@ -57,14 +57,14 @@ class Model(ClosedForm):
     and days, in this order."""
 
     takes_new_users, wants_users = False, True
-    side = None  # `utils.side.Side`, where the config names any
-    dates = None  # `utils.dates.Dates`, where the config asks for them
+    side_features = None  # `utils.data.side_features.Side`, where the config names any
+    dates = None  # `utils.data.dates.Dates`, where the config asks for them
     arrays = ("levels", "bounds", "mean", *(f"{kind}_{of}" for kind in ("biases", "vectors") for of in OF), "last_day")
 
     def know(self, data):
         """See `Recommender.know`: side features, and when each rating was given."""
         if self.config.side:
-            self.side = side.features(data, self.config.side)
+            self.side = side_features.features(data, self.config.side)
         if self.config.dates:
             self.dates = Dates.of(data.ratings)
 

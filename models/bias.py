@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models._base import ClosedForm
-from utils import biases
-from utils.tuned import Between, tuned
+from models.base import ClosedForm
+from utils.scoring import biases
+from utils.training.search_space import Between, tuned
 
 
 @dataclass(frozen=True)

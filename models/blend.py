@@ -17,13 +17,14 @@ from typing import Literal
 
 import numpy as np
 
-from models import _parts, load
-from models._base import Recommender
-from models._blended import read_weights
-from models._stacking import Weights, standardised
+from models import load
+from models.base import Recommender
+from models.ensemble import blend_parts
+from models.ensemble.blended import read_weights
+from models.ensemble.stacking import Weights, standardised
+from utils.data.ratings import likes
 from utils.errors import UserError, out_of_memory
-from utils.evaluation import judged_users
-from utils.ratings import likes
+from utils.evaluation.holdout_metrics import judged_users
 
 MOST = 1000  # users with hidden likes that the weights are learned on
 
@@ -46,7 +47,7 @@ class Config:
     """the --signed of all parts that have it (default under strong-ratings: on)"""
 
     def __post_init__(self):
-        _parts.split(self.parts)
+        blend_parts.split(self.parts)
         if not 1 <= self.rounds <= self.folds or self.folds < 2:
             raise ValueError("folds must be 2 or more, rounds from 1 to as many")
 
@@ -66,10 +67,12 @@ class Model(Recommender):
 
     def _build(self):
         self.said = self._read()
-        self.parts = [_parts.build(part, self) for part in self.said]
+        self.parts = [blend_parts.build(part, self) for part in self.said]
 
     def _read(self):
-        return [_parts.read(words, signed=self.config.signed or None) for words in _parts.split(self.config.parts)]
+        return [
+            blend_parts.read(words, signed=self.config.signed or None) for words in blend_parts.split(self.config.parts)
+        ]
 
     @property
     def predicts_ratings(self):
@@ -93,7 +96,7 @@ class Model(Recommender):
         them on all."""
         if not self.parts:
             self._build()
-        self.kept, self.first = _parts.Kept(training.finished), {}
+        self.kept, self.first = blend_parts.Kept(training.finished), {}
         people = validation.candidates is not None  # users are held out
         if people:
             rounds = [(train_matrix, validation)]
@@ -148,7 +151,7 @@ class Model(Recommender):
         if found is not None:
             history = json.loads(str(found.pop("history")))
         else:
-            own = _parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
+            own = blend_parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
             with _naming(part.said):
                 if validation:
                     history = model.fit(matrix, replace(validation, given=holdout.given), own)
@@ -241,7 +244,7 @@ class Model(Recommender):
         np.savez(folder / "weights.npz", **self.learned.arrays())
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
         for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
-            _parts.save(folder / f"part{i}", part, model)
+            blend_parts.save(folder / f"part{i}", part, model)
 
     def load(self, run):
         """Read them back."""

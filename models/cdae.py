@@ -10,13 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import _likes
-from models._losses import logistic
-from utils.tuned import Between, tuned
+from models.networks import likes_autoencoder
+from models.networks.losses import logistic
+from utils.training.search_space import Between, tuned
 
 
 @dataclass(frozen=True)
-class Config(_likes.Config):
+class Config(likes_autoencoder.Config):
     """Options of `cdae`."""
 
     l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
@@ -47,7 +47,7 @@ class UserVectors(keras.layers.Layer):
         return super().get_config() | {"n_users": self.n_users, "units": self.units, "l2": self.l2}
 
 
-class Model(_likes.LikesAutoencoder):
+class Model(likes_autoencoder.LikesAutoencoder):
     """One hidden layer that the user's own vector is added to."""
 
     loss = staticmethod(logistic)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from models._base import ClosedForm
-from utils import biases
+from models.base import ClosedForm
+from utils.data.ratings import likes
 from utils.errors import UserError
-from utils.ratings import likes
-from utils.tuned import Between, tuned
+from utils.scoring import biases
+from utils.training.search_space import Between, tuned
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from typing import Literal
 import keras
 import numpy as np
 
-from models import _autoencoder, _options
-from utils.latent import ACTIVATIONS
-from utils.options import Sizes
-from utils.tuned import Among, Between, tuned
+from models.networks import options, rating_autoencoder
+from utils.command_line.options import Sizes
+from utils.scoring.latent import ACTIVATIONS
+from utils.training.search_space import Among, Between, tuned
 
 
 @dataclass(frozen=True)
-class Config(_options.Config):
+class Config(options.Config):
     """Options of `deeprec`."""
 
     hidden: Sizes = tuned((512, 512, 1024), Among((128, 128, 256), (256, 256, 512), (512, 512, 1024)))
@@ -43,7 +43,7 @@ class Config(_options.Config):
             raise ValueError("lbfgs needs --code-dropout 0: it can't search along a loss that is drawn anew each time")
 
 
-class Model(_autoencoder.Autoencoder):
+class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, dropout on it, and layers of the mirrored sizes up again."""
 
     def coders(self, features, n_columns):

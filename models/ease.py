@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from models import _export
-from models._base import ClosedForm, check_liked
-from utils.cores import each
+from models.base import ClosedForm, check_liked
+from models.networks import export
+from utils.data.ratings import index_of, likes, signed_likes
 from utils.errors import UserError
-from utils.ratings import index_of, likes, signed_likes
-from utils.tuned import Between, tuned
+from utils.scoring.parallel import each
+from utils.training.search_space import Between, tuned
 
 ROWS = 128  # scored at a time
 TILE = 512  # rows and columns that are mirrored at a time, which stay in the cache
@@ -91,7 +91,7 @@ class Model(ClosedForm):
         return scores
 
     def score_rows(self, rows, movies):
-        """What `score` gives the movies of these indices for `utils.rows.Rows`, (n, len(movies)), without scipy."""
+        """What `score` gives the movies of these indices for `utils.scoring.profile_rows.Rows`, (n, len(movies)), without scipy."""
         liked = rows.stars > self.like
         blocks = [liked, (rows.stars != 0) & ~liked] if self.config.signed else [liked]
         inputs = np.concatenate([rows.movies + i * self.shape[1] for i in range(len(blocks))])
@@ -118,7 +118,7 @@ class Model(ClosedForm):
         """See `Recommender.exported`."""
         from keras import ops
 
-        rows = ops.take(_export.inputs(stars, self.like, self.config.signed), self.inputs, axis=1)
+        rows = ops.take(export.inputs(stars, self.like, self.config.signed), self.inputs, axis=1)
         found = ops.matmul(rows, self.weights)
         if len(self.onward):
             found = ops.matmul(found, self.onward) + rows[:, : len(self.own)] * self.own.astype(np.float32)

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import _likes
-from models._share import mean
-from utils.options import Sizes
-from utils.tuned import Among, Between, tuned
+from models.networks import likes_autoencoder
+from utils.command_line.options import Sizes
+from utils.distributed.batch_share import mean
+from utils.training.search_space import Among, Between, tuned
 
 EPSILON = 1e-12
 
@@ -40,7 +40,7 @@ class Config:
     """epochs without a better validation NDCG@100 before training stops"""
 
     def __post_init__(self):
-        _likes.check(self)
+        likes_autoencoder.check(self)
         if len(self.hidden) != 1:
             raise ValueError(f"hidden of elsa is one number, got {self.hidden}")
 
@@ -113,7 +113,7 @@ class Back(keras.layers.Layer):
         return cls(vectors, **config)
 
 
-class Model(_likes.LikesAutoencoder):
+class Model(likes_autoencoder.LikesAutoencoder):
     """One matrix, there and back."""
 
     shares = True

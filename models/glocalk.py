@@ -17,14 +17,14 @@ from typing import Literal
 
 import numpy as np
 
-from models import _kernel
-from models._layers import GlobalKernel
-from utils.training import DivergedError
-from utils.tuned import Between, tuned
+from models.networks import kernels
+from models.networks.layers import GlobalKernel
+from utils.training.loop import DivergedError
+from utils.training.search_space import Between, tuned
 
 
 @dataclass(frozen=True)
-class Config(_kernel.Config):
+class Config(kernels.Config):
     """Options of `glocalk`."""
 
     rows: Literal["movies"] = "movies"
@@ -40,7 +40,7 @@ class Config(_kernel.Config):
             raise ValueError("global-epochs must be 0 or more, and global-rate above 0")
 
 
-class Model(_kernel.Kernelised):
+class Model(kernels.Kernelised):
     """A movie's row goes in with the two rows beside it in the matrix: the input is those three, one behind another."""
 
     rows_in = 3

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from models._base import ClosedForm
-from utils import biases
-from utils.ranking import top_k
-from utils.ratings import likes
-from utils.tuned import Between, tuned
+from models.base import ClosedForm
+from utils.data.ratings import likes
+from utils.scoring import biases
+from utils.scoring.ranking import top_k
+from utils.training.search_space import Between, tuned
 
 BLOCK = 512  # rows made dense at a time
 

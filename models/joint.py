@@ -17,22 +17,23 @@ from typing import Literal
 import keras
 import numpy as np
 
-from models import _autoencoder, _linear, _options
-from models._layers import dense_layers
-from models._losses import logistic_by_user, masked_mse, multinomial_by_user
-from utils.evaluation import judged_users, ranking_metrics
-from utils.latent import decode
-from utils.training import Judge
-from utils.tuned import Among, Between, tuned
+from models.ensemble import linear_path
+from models.networks import options, rating_autoencoder
+from models.networks.layers import dense_layers
+from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
+from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.scoring.latent import decode
+from utils.training.loop import Judge
+from utils.training.search_space import Among, Between, tuned
 
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
 @dataclass(frozen=True)
-class Config(_options.Config):
+class Config(options.Config):
     """Options of `joint`."""
 
-    hidden: _options.Sizes = tuned((200,), Among((100,), (200,), (400,)))
+    hidden: options.Sizes = tuned((200,), Among((100,), (200,), (400,)))
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoders mirror them"""
     dropout: float = tuned(0.3, Between(0.0, 0.8))
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
@@ -55,7 +56,7 @@ class Config(_options.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        _linear.config(vars(self))  # which checks its own
+        linear_path.config(vars(self))  # which checks its own
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -64,7 +65,7 @@ class Config(_options.Config):
             raise ValueError("weight and likes-l2 must not be negative")
 
 
-class Model(_autoencoder.Autoencoder):
+class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
@@ -74,7 +75,7 @@ class Model(_autoencoder.Autoencoder):
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = _linear.Linear(self.shape, _linear.config(vars(self.config)), 0, self.scale, self.like)
+            linear = linear_path.Linear(self.shape, linear_path.config(vars(self.config)), 0, self.scale, self.like)
             linear.refit(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
         history = super().fit(train_matrix, validation, training)
@@ -160,7 +161,7 @@ class Model(_autoencoder.Autoencoder):
         if not self.linear:
             return logits
         own = self.linear.exported(stars)["scores"]
-        return keras.ops.log(keras.ops.maximum(own, _linear.LEAST)) + self.linear.share * logits
+        return keras.ops.log(keras.ops.maximum(own, linear_path.LEAST)) + self.linear.share * logits
 
     def save(self, folder):
         """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""
@@ -172,5 +173,5 @@ class Model(_autoencoder.Autoencoder):
     def load(self, run):
         """Read them back."""
         self.ranker = keras.models.load_model(run.path("ranker.keras"), safe_mode=True)
-        self.linear = _linear.load(run)
+        self.linear = linear_path.load(run)
         super().load(run)

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from models import _likes
-from models._losses import logistic, multinomial, squared
-from utils.tuned import Between, tuned
+from models.networks import likes_autoencoder
+from models.networks.losses import logistic, multinomial, squared
+from utils.training.search_space import Between, tuned
 
 LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 
 
 @dataclass(frozen=True)
-class Config(_likes.Sampled):
+class Config(likes_autoencoder.Sampled):
     """Options of `multdae`."""
 
     l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
@@ -26,7 +26,7 @@ class Config(_likes.Sampled):
             raise ValueError(f"sample must be 0 with the {self.loss} loss")
 
 
-class Model(_likes.LikesAutoencoder):
+class Model(likes_autoencoder.LikesAutoencoder):
     """Dense layers down to the latent vector and, mirrored, up to the logits."""
 
     shares = True

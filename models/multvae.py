@@ -12,15 +12,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import _likes
-from models._columns import FromMovies
-from models._share import drawn, mean
-from utils.options import Sizes
-from utils.tuned import Among, Between, tuned
+from models.networks import likes_autoencoder
+from models.networks.sampled_softmax import FromMovies
+from utils.command_line.options import Sizes
+from utils.distributed.batch_share import drawn, mean
+from utils.training.search_space import Among, Between, tuned
 
 
 @dataclass(frozen=True)
-class Config(_likes.Sampled):
+class Config(likes_autoencoder.Sampled):
     """Options of `multvae`."""
 
     hidden: Sizes = tuned((100,), Among((100,), (200,), (400,), (600, 200)))
@@ -70,7 +70,7 @@ class Sample(keras.layers.Layer):
         return super().get_config() | {"beta": self.beta, "anneal": self.anneal, "seed": self.seed}
 
 
-class Model(_likes.LikesAutoencoder):
+class Model(likes_autoencoder.LikesAutoencoder):
     """Dense layers down to mean and variance of the latent vector, and mirrored ones up to the logits."""
 
     shares = True

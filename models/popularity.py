@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models._base import ClosedForm
+from models.base import ClosedForm
 
 
 @dataclass(frozen=True)

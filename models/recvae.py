@@ -15,12 +15,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import _likes
-from models._gradients import compiled, differentiate
-from models._losses import multinomial
-from utils.latent import ACTIVATIONS
-from utils.options import Sizes
-from utils.tuned import Among, Between, tuned
+from models.networks import likes_autoencoder
+from models.networks.gradients import compiled, differentiate
+from models.networks.losses import multinomial
+from utils.command_line.options import Sizes
+from utils.scoring.latent import ACTIVATIONS
+from utils.training.search_space import Among, Between, tuned
 
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
 LOG_WIDE = 10.0  # logarithm of a variance
@@ -28,7 +28,7 @@ LAYERS = 5
 
 
 @dataclass(frozen=True)
-class Config(_likes.Config):
+class Config(likes_autoencoder.Config):
     """Options of `recvae`."""
 
     hidden: Sizes = tuned((600, 200), Among((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
@@ -100,7 +100,7 @@ class Count(keras.layers.Layer):
         return super().get_config() | {"n_movies": self.n_movies}
 
 
-class Model(_likes.LikesAutoencoder):
+class Model(likes_autoencoder.LikesAutoencoder):
     """Five densely connected layers to mean and variance of the latent vector, one layer from there to the logits."""
 
     def coders(self, unit):

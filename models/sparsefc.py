@@ -6,13 +6,13 @@ by default, it gets what `autorec` gets, has one layer of tanh, and is trained b
 
 from dataclasses import dataclass
 
-from models import _kernel
+from models.networks import kernels
 
 
 @dataclass(frozen=True)
-class Config(_kernel.Config):
+class Config(kernels.Config):
     """Options of `sparsefc`."""
 
 
-class Model(_kernel.Kernelised):
+class Model(kernels.Kernelised):
     """Kernelised layers, and nothing else."""

@@ -10,7 +10,7 @@ import pytest
 
 import recommend
 import train
-from utils.ratings import Ratings
+from utils.data.ratings import Ratings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"

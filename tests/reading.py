@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.datasets import load
+from utils.data.datasets import load
 from utils.errors import UserError
 
 HEADING = "userId,movieId,rating,timestamp\n"

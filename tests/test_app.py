@@ -20,14 +20,15 @@ from test_report import BROWSERS
 
 import evaluate
 import train
-from models._blended import saved as answering
-from utils import answers, elicitation, findings, runs
-from utils.app import rating, sky
+from models.ensemble.blended import saved as answering
+from utils.app import map_page, rating
 from utils.app.listing import WAYS
 from utils.app.text import brief, shown
 from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
 from utils.errors import UserError
+from utils.recommend import elicitation, recommendations
 from utils.report import starmap
+from utils.runs import evaluation_results, run_folder
 
 EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
 QUICK = ("--hidden", "8", "--epochs", "2")
@@ -79,13 +80,13 @@ def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, cap
     page = opened()
     assert not listed(page)
     page = stars(stars(page, 0, 5), 2, 1)
-    given = page.session_state["visitor " + runs.find().config["sha256"][:8]].stars
+    given = page.session_state["visitor " + run_folder.find().config["sha256"][:8]].stars
     assert sorted(given.values()) == [1, 5]
-    movies = runs.find().movies
+    movies = run_folder.find().movies
     rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
     found = answer(capsys, "--rate", *rated, "--explain")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
-    assert answers.reasons.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
+    assert recommendations.reasons.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
     page.selectbox(key="by").set_value("movies")
     page.slider(key="n").set_value(5)
     page = run(page)
@@ -112,25 +113,25 @@ def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
 
 def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(house, run_of):
     run_ = house(run_of("autorec", *QUICK))
-    (run_ / findings.NAME).unlink(missing_ok=True)
+    (run_ / evaluation_results.NAME).unlink(missing_ok=True)
     assert "python evaluate.py" in said(opened(page="About"))
     evaluate.main(["--run", str(run_)])
-    about, facts = said(opened(page="About")), findings.read(runs.Run(run_))
+    about, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
     for sentence in facts["said"]["headlines"]:
         assert sentence in about.replace("&#39;", "'")
     shown_map = opened(page="Map")
-    assert f"Each of the {len(runs.Run(run_).movies.titles)} points is a movie" in said(shown_map)
+    assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie" in said(shown_map)
     assert len(shown_map.get("plotly_chart")) == 1
-    titles = runs.Run(run_).movies.titles
+    titles = run_folder.Run(run_).movies.titles
     shown_map.selectbox(key="picked").set_value(shown(titles[3]))
     near = said(run(shown_map)).split("Near ")[1]
-    for item in answers.movies_like(answering(runs.Run(run_)), 3, 5)["items"]:
+    for item in recommendations.movies_like(answering(run_folder.Run(run_)), 3, 5)["items"]:
         assert brief(item["title"], item["year"]) in near
 
 
 def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
     house(run_of("autorec", *QUICK))
-    page, titles = opened(), runs.find().movies.titles
+    page, titles = opened(), run_folder.find().movies.titles
     page.selectbox(key="search").set_value(shown(titles[5]))
     cards = said(run(page)).split('class="title">')
     assert shown(titles[5]).split(" (")[0] in cards[1]
@@ -157,13 +158,13 @@ def test_the_address_keeps_ratings_over_a_reload(house, run_of):
     page = run(page)
     again = opened(rated="".join(page.query_params["rated"]))
     assert listed(again) == listed(page)
-    data = runs.find().config["sha256"][:8]
+    data = run_folder.find().config["sha256"][:8]
     odd = opened(rated=f"{data}~nonsense,1:99,:,7:nan,99999:5,%00:1,2:5")
     assert listed(odd) == listed(opened(rated=f"{data}~2:5"))
 
 
 def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
-    movies, scale = runs.find(run_of("bias")).movies, (1.0, 5.0)
+    movies, scale = run_folder.find(run_of("bias")).movies, (1.0, 5.0)
     visitor = Visitor({3: 4.5, 1: 1.0}, {7})
     again = Visitor.of_address(visitor.address(movies), movies, scale)
     assert (again.stars, again.hidden) == (visitor.stars, visitor.hidden)
@@ -175,7 +176,7 @@ def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
 
 
 def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
-    movies, visitor = runs.find(run_of("bias")).movies, Visitor()
+    movies, visitor = run_folder.find(run_of("bias")).movies, Visitor()
     line = f"{movies.titles[0]},5\n"
     for content, text in (
         (b"title,rating\n" + line.encode() * (LINES + 1), "big.csv has more than 20,000 lines"),
@@ -236,22 +237,22 @@ def test_a_model_without_a_latent_space_recommends_and_says_that_there_is_no_map
 
 def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
     folder = shutil.copytree(run_of("autorec", *QUICK), tmp_path / "r")
-    (folder / findings.NAME).unlink(missing_ok=True)
-    assert findings.read(runs.Run(folder)) is None
+    (folder / evaluation_results.NAME).unlink(missing_ok=True)
+    assert evaluation_results.read(run_folder.Run(folder)) is None
     evaluate.main(["--run", str(folder), "--json", str(tmp_path / "j")])
-    kept = findings.read(runs.Run(folder))
+    kept = evaluation_results.read(run_folder.Run(folder))
     assert kept == json.loads((tmp_path / "j").read_text())["runs"][0]
-    runs.Run(folder).verify()
-    content = bytearray((folder / findings.NAME).read_bytes())
+    run_folder.Run(folder).verify()
+    content = bytearray((folder / evaluation_results.NAME).read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / findings.NAME).write_bytes(bytes(content))
+    (folder / evaluation_results.NAME).write_bytes(bytes(content))
     with pytest.raises(UserError, match=r"evaluate\.py --run"):
-        findings.read(runs.Run(folder))
+        evaluation_results.read(run_folder.Run(folder))
 
 
 def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
     """The oracle projects the likes on those of the movies chosen before, by least squares."""
-    split = runs.find(run_of("autorec", *QUICK)).split
+    split = run_folder.find(run_of("autorec", *QUICK)).split
     order, n = elicitation.order(split), split.ratings.shape[1]
     liked = (split.known.toarray() > split.ratings.like).astype(float)
     liked /= np.sqrt(np.maximum(liked.sum(axis=1, keepdims=True), 1))
@@ -269,10 +270,10 @@ def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
 
 def test_a_click_on_no_movie_is_none():
     points = [{"movie": 7}, {"movie": 3}]
-    assert sky.clicked_on([{"customdata": [3]}], points) == 3
-    assert sky.clicked_on([{"customdata": 7}], points) == 7
+    assert map_page.clicked_on([{"customdata": [3]}], points) == 3
+    assert map_page.clicked_on([{"customdata": 7}], points) == 7
     for event in ([], [{}], [{"customdata": [5]}]):  # `you`, and a movie of other data
-        assert sky.clicked_on(event, points) is None
+        assert map_page.clicked_on(event, points) is None
 
 
 def test_cards_begin_anew_when_all_were_seen():
@@ -321,7 +322,7 @@ def test_a_damaged_run_leaves_the_others_to_choose(house, run_of):
 
 def test_an_address_of_other_data_is_left_out(house, run_of):
     house(run_of("autorec", *QUICK))
-    data = runs.find().config["sha256"][:8]
+    data = run_folder.find().config["sha256"][:8]
     assert listed(opened(rated=f"{data}~2:5"))
     assert not listed(opened(rated="00000000~2:5"))
 
@@ -525,7 +526,7 @@ def test_ten_visitors_at_once(served, browser):
     address, process = served
     rng, held = np.random.default_rng(0), []
     pages = [visit(browser, address, 1280, "light")[0] for _ in range(10)]
-    saved = answering(runs.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
+    saved = answering(run_folder.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
     for done in range(50):
         for page in pages:
             what = rng.integers(10)
@@ -543,7 +544,7 @@ def test_ten_visitors_at_once(served, browser):
                 said = parse_qs(urlparse(page.url).query)["rated"][0].partition("~")[2]
                 them = Visitor.of_address(said, saved.run.movies, saved.split.ratings.scale)
                 if them.stars:
-                    found = answers.recommend(saved, them.person(saved.split), "best", 10)["items"]
+                    found = recommendations.recommend(saved, them.person(saved.split), "best", 10)["items"]
                     expected = [f"{one['rank']}. {brief(one['title'], one['year'])}" for one in found]
                     assert items(page) == expected
     assert len({page.url for page in pages}) == 10

@@ -12,11 +12,12 @@ from literal import pairs, rmse
 from trained import QUICK, TABLE, tastes, train_on, trained
 
 import models
-from models import _autoencoder
-from models._adam import Adam
-from models._layers import BySide, Centre
-from utils import biases, latent, side, splits
-from utils.training import Judge, Training
+from models.networks import rating_autoencoder
+from models.networks.adam import Adam
+from models.networks.layers import BySide, Centre
+from utils.data import side_features, splits
+from utils.scoring import biases, latent
+from utils.training.loop import Judge, Training
 
 N_USERS, N_MOVIES = TABLE.shape
 USERS, MOVIES = pairs(TABLE.shape)
@@ -43,7 +44,7 @@ def half():
 
 @pytest.mark.parametrize(("name", "options"), BOTH[:3])
 def test_each_epoch_is_judged_by_the_rmse_of_the_validation_ratings(name, options, half, monkeypatch):
-    monkeypatch.setattr(_autoencoder, "BLOCK", 7)
+    monkeypatch.setattr(rating_autoencoder, "BLOCK", 7)
     model = built(name, epochs=1, **options | ({"global_epochs": 0} if name == "glocalk" else {}))
     with eagerly():
         (row,) = model.fit(half.train, half.validation, Training())
@@ -124,7 +125,7 @@ def test_predictions_of_cells_are_those_of_whole_rows_whatever_the_block(name, o
         stars = stars if model.config.rows == "users" else stars.T
         np.testing.assert_allclose(whole[1], stars, atol=1e-4)
         np.testing.assert_allclose(whole[0], np.ravel(stars), atol=1e-4)
-    monkeypatch.setattr(_autoencoder, "BLOCK", 7)
+    monkeypatch.setattr(rating_autoencoder, "BLOCK", 7)
     monkeypatch.setattr(latent, "CELLS", 7)
     np.testing.assert_allclose(model.predict(split.train, USERS[order], MOVIES[order]), whole[0][order], atol=1e-4)
     np.testing.assert_allclose(model.score(split.train), whole[1], atol=1e-4)
@@ -235,7 +236,7 @@ def test_a_movie_weighs_in_the_global_kernel_what_was_predicted_for_it_on_averag
 def test_the_second_stage_learns_the_kernel_at_its_own_rate_for_its_own_epochs(half):
     model = built("glocalk", epochs=2, global_epochs=3, global_rate=0.02, learning_rate=0.001, batch_size=10)
     asked = []
-    train = _autoencoder.train
+    train = rating_autoencoder.train
 
     def noted(network, epoch, epochs, training, phase, *more):
         spread = model.encoder.get_layer("centre").spread
@@ -243,7 +244,7 @@ def test_the_second_stage_learns_the_kernel_at_its_own_rate_for_its_own_epochs(h
         return train(network, epoch, 1, training, phase, *more)
 
     with pytest.MonkeyPatch.context() as patch, eagerly():
-        patch.setattr(_autoencoder, "train", noted)
+        patch.setattr(rating_autoencoder, "train", noted)
         model.refit(half.train, Training())
     expected = [(2, "refit", 0.001, False), (3, "refit-global-1", 0.02, True)]
     assert [(*row[:2], pytest.approx(row[2]), row[3]) for row in asked] == expected
@@ -354,7 +355,9 @@ def test_dropout_of_the_code_is_in_training_alone_and_last_activations_are_as_as
 @pytest.mark.parametrize("rows", ["users", "movies"])
 def test_side_features_of_rows_go_in_and_those_of_columns_shape_the_output(rows, tmp_path):
     rng = np.random.default_rng(0)
-    known = side.Side(rng.random((N_USERS, 4)).astype(np.float32), rng.random((N_MOVIES, 6)).astype(np.float32))
+    known = side_features.Side(
+        rng.random((N_USERS, 4)).astype(np.float32), rng.random((N_MOVIES, 6)).astype(np.float32)
+    )
     model, split = built("autorec", rows=rows, side=("genres", "age"), side_weight=0.7), trained("autorec")[1]
     model.side = known
     with eagerly():
@@ -379,7 +382,9 @@ def test_side_features_of_rows_go_in_and_those_of_columns_shape_the_output(rows,
 def test_a_saved_model_has_its_side_features(name, rows, tmp_path):
     rng = np.random.default_rng(0)
     model, split = built(name, rows=rows, side=("genres", "age")), trained("autorec")[1]
-    model.side = side.Side(rng.random((N_USERS, 4)).astype(np.float32), rng.random((N_MOVIES, 6)).astype(np.float32))
+    model.side = side_features.Side(
+        rng.random((N_USERS, 4)).astype(np.float32), rng.random((N_MOVIES, 6)).astype(np.float32)
+    )
     with eagerly():
         model.fit(split.train, split.validation, Training())
     model.remember(split.train)
@@ -402,7 +407,7 @@ def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     model, split = train_on(TABLE, "autorec")
     before, training = model.score(split.train), Training()
     biased = model._baseline(split.train)
-    monkeypatch.setattr(_autoencoder, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(rating_autoencoder, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     model.refit(split.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(split.train), before)

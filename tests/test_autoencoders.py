@@ -10,10 +10,11 @@ from conftest import eagerly
 from trained import TABLE, tastes, train_on, trained
 
 import models
-from models._losses import masked_mse
-from utils import biases, side, splits
-from utils.latent import decode
-from utils.training import Training
+from models.networks.losses import masked_mse
+from utils.data import side_features, splits
+from utils.scoring import biases
+from utils.scoring.latent import decode
+from utils.training.loop import Training
 
 AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
 KNOWN = np.arange(TABLE.shape[0])
@@ -158,7 +159,7 @@ def test_a_row_that_is_fed_back_has_its_share_hidden():
 
 
 def test_in_glocalk_what_makes_up_for_hidden_ratings_leaves_the_rows_beside_alone():
-    from models._layers import GlobalKernel
+    from models.networks.layers import GlobalKernel
 
     layer = GlobalKernel(5, baseline=False, implicit=False, normalise=True, dropout=0.75)
     rows = np.zeros((1, 12), np.float32)
@@ -278,7 +279,7 @@ def test_the_number_of_lbfgs_iterations_matters():
 def described(names, kinds=4):
     """TABLE's side features, made up: a user's is the index modulo `kinds`, a movie's the same."""
     users, movies = (np.eye(kinds, dtype=np.float32)[np.arange(n) % kinds] for n in TABLE.shape)
-    return side.Side(users, movies), names
+    return side_features.Side(users, movies), names
 
 
 def with_side(features, names, name="autorec", **options):
@@ -393,7 +394,7 @@ def test_impossible_options_are_refused(options):
 
 @pytest.mark.parametrize("normalise", [True, False])
 def test_what_the_encoder_adds_up_is_as_large_with_ratings_hidden_as_without(normalise):
-    from models._layers import Centre
+    from models.networks.layers import Centre
 
     rng = np.random.default_rng(0)
     row = np.full((1, 400), 4.0, np.float32)

@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY, random_ratings
 
 import models
-from utils import runs
+from utils.runs import run_folder
 
 pytest.importorskip("jax")
 pytestmark = pytest.mark.slow  # each trains in processes of its own
@@ -77,12 +77,12 @@ def test_a_model_trained_on_jax_is_as_good_and_serves_on_tensorflow(words, figur
         on(backend, "train.py", *words.split(), "--no-refit", "--run", folder)
         with open(folder / "history.csv", newline="", encoding="utf-8") as file:
             found[backend] = [float(line[figure]) for line in csv.DictReader(file)]
-        assert runs.Run(folder).config["versions"]["backend"] == backend
+        assert run_folder.Run(folder).config["versions"]["backend"] == backend
     best = {backend: (min if figure == "val_rmse" else max)(values) for backend, values in found.items()}
     assert abs(best["jax"] - best["tensorflow"]) < apart, best
     said = on("tensorflow", "recommend.py", "--user", "42", "--run", tmp_path / "jax")
     assert "For user 42" in said
-    model = models.load(runs.Run(tmp_path / "jax"))
+    model = models.load(run_folder.Run(tmp_path / "jax"))
     assert np.isfinite(model.score(random_ratings(1, model.shape[1], 20).matrix())).all()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_ratings
 
-from utils import batches
+from utils.training import batches
 
 MATRIX = random_ratings(23, 30, 120).matrix()[:, :28]
 FILLED = np.flatnonzero(np.diff(MATRIX.indptr))

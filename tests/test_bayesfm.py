@@ -13,10 +13,11 @@ import evaluate
 import models
 import recommend
 import train
-from utils import evaluation, splits
-from utils.dates import Dates
+from utils.data import splits
+from utils.data.dates import Dates
+from utils.data.side_features import Side
 from utils.errors import UserError
-from utils.side import Side
+from utils.evaluation import holdout_metrics
 
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
@@ -109,7 +110,7 @@ def test_dates_need_timestamps_and_come_back_with_the_run(tmp_path, planted, cap
 def test_it_predicts_better_than_the_biases():
     model, split = train_on(TABLE, "bayesfm", samples=60, rank=4)
     bias, _ = train_on(TABLE, "bias")
-    error = lambda m: evaluation.rating_metrics(m.predict, split.test, TABLE.scale)["rmse"].value  # noqa: E731
+    error = lambda m: holdout_metrics.rating_metrics(m.predict, split.test, TABLE.scale)["rmse"].value  # noqa: E731
     assert error(model) < 0.85 * error(bias)
 
 

@@ -23,7 +23,10 @@ import vectors
 from conftest import write_checkerboard
 
 import train
-from utils import evaluation, runs, splits, tuned
+from utils.data import splits
+from utils.evaluation import holdout_metrics
+from utils.runs import run_folder
+from utils.training import search_space
 
 
 @pytest.mark.parametrize("row", accuracy.ROWS)
@@ -73,7 +76,7 @@ def test_every_search_kept_all_its_trials():
         best = min(complete) if line["figure"] == "rmse" else max(complete)
         assert (len(trials), best) == (int(line["trials"]), float(line["value"])), line["search"]
         model, *held = searches.SEARCHES[line["search"]][0].split()
-        for words in (held, tuned.typed(json.loads(line["options"]))):
+        for words in (held, search_space.typed(json.loads(line["options"]))):
             assert train.parse([model, *words])[0] == model
 
 
@@ -103,7 +106,7 @@ def test_each_published_figure_stands_below_the_metric_it_is_of():
 
 def test_ranges_of_cold_start_hold_each_rating_once(run_of):
     folder = run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold")
-    lines, n_test = list(coldstart.measure(folder)), (runs.Run(folder).split.part == splits.Part.TEST).sum()
+    lines, n_test = list(coldstart.measure(folder)), (run_folder.Run(folder).split.part == splits.Part.TEST).sum()
     for model in ("blend", "bias", "itemknn"):
         for of in ("user", "movie"):
             assert sum(line["n"] for line in lines if (line["model"], line["of"]) == (model, of)) == n_test
@@ -126,7 +129,7 @@ def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys)
     name, _, config = train.parse(["itemknn", *peers.DATA.split()])
     model = train.build(name, config, data, 0)
     model.refit(split.refit)
-    own = evaluation.rating_metrics(model.predict, split.test, data.ratings.scale)["rmse"].value
+    own = holdout_metrics.rating_metrics(model.predict, split.test, data.ratings.scale)["rmse"].value
     assert found["ours itemknn"]["rmse"] == pytest.approx(own, abs=1e-5)
     monkeypatch.setitem(peers.ROWS, "ours none", peers.ours("stars", "nothing"))
     assert peers.measure("ours none", tmp_path, data, split) is None

@@ -9,10 +9,11 @@ import scipy.sparse as sp
 from conftest import random_ratings
 from sklearn.metrics.pairwise import cosine_similarity
 
-from utils import beyond, bootstrap, evaluation, lists, slices
-from utils.bootstrap import Metric, Overall
-from utils.movies import Movies
-from utils.splits import Holdout
+from utils.data.movies import Movies
+from utils.data.splits import Holdout
+from utils.evaluation import beyond_accuracy, bootstrap, holdout_metrics, subgroups
+from utils.evaluation.bootstrap import Metric, Overall
+from utils.recommend import reranking
 
 N_USERS, N_MOVIES = 40, 30
 
@@ -31,7 +32,7 @@ def known():
 def found_of(known, vectors=None):
     given, own, genres = known
     movies = Movies(np.arange(N_MOVIES), [""] * N_MOVIES, [None] * N_MOVIES, genres)
-    return beyond.beyond(own, given, 3.5, lists.genre_shares(movies), vectors)
+    return beyond_accuracy.beyond(own, given, 3.5, reranking.genre_shares(movies), vectors)
 
 
 def test_coverage_and_gini_agree_with_irspack():
@@ -43,11 +44,11 @@ def test_coverage_and_gini_agree_with_irspack():
     keep = np.flatnonzero(np.diff(truth.indptr))
     top = np.argsort(-scores[keep], axis=1)[:, :10]
     theirs = irspack.Evaluator(truth[keep], cutoff=10).get_score_from_score_matrix(scores[keep])
-    assert beyond.coverage(top, N_MOVIES).value == pytest.approx(theirs["appeared_item"] / N_MOVIES)
-    assert beyond.gini(top, N_MOVIES).value == pytest.approx(theirs["gini_index"])
+    assert beyond_accuracy.coverage(top, N_MOVIES).value == pytest.approx(theirs["appeared_item"] / N_MOVIES)
+    assert beyond_accuracy.gini(top, N_MOVIES).value == pytest.approx(theirs["gini_index"])
 
 
-@pytest.mark.parametrize("figure", [beyond.coverage, beyond.gini])
+@pytest.mark.parametrize("figure", [beyond_accuracy.coverage, beyond_accuracy.gini])
 def test_figures_of_all_lists_leave_each_one_out(known, figure):
     _, own, _ = known
     found = figure(own.top, N_MOVIES)
@@ -59,9 +60,9 @@ def test_gini_is_that_of_its_definition(known):
     _, own, _ = known
     count = np.bincount(own.top[own.top >= 0], minlength=N_MOVIES)
     expected = np.abs(count[:, None] - count[None]).mean() / (2 * count.mean())
-    assert beyond.gini(own.top, N_MOVIES).value == pytest.approx(expected)
-    assert beyond.gini(np.arange(N_MOVIES)[:, None], N_MOVIES).value == pytest.approx(0)
-    assert beyond.gini(np.zeros((9, 1), int), N_MOVIES).value == pytest.approx(1 - 1 / N_MOVIES)
+    assert beyond_accuracy.gini(own.top, N_MOVIES).value == pytest.approx(expected)
+    assert beyond_accuracy.gini(np.arange(N_MOVIES)[:, None], N_MOVIES).value == pytest.approx(0)
+    assert beyond_accuracy.gini(np.zeros((9, 1), int), N_MOVIES).value == pytest.approx(1 - 1 / N_MOVIES)
 
 
 def test_what_lists_are_like_agrees_with_literal_loops(known):
@@ -97,9 +98,9 @@ def test_what_lists_are_like_agrees_with_literal_loops(known):
 
 def test_what_takes_genres_or_a_latent_space_is_absent_without(known):
     given, own, _ = known
-    found = beyond.beyond(own, given, 3.5, np.zeros((N_MOVIES, 0)))
+    found = beyond_accuracy.beyond(own, given, 3.5, np.zeros((N_MOVIES, 0)))
     assert set(found) == {"coverage@10", "gini@10", "novelty@10", "popularity_lift@10"}
-    assert beyond.beyond(SimpleNamespace(users=np.array([], int), top=own.top[:0]), given, 3.5, None) == {}
+    assert beyond_accuracy.beyond(SimpleNamespace(users=np.array([], int), top=own.top[:0]), given, 3.5, None) == {}
 
 
 # -- intervals ---------------------------------------------------------------------------------------------------------
@@ -198,13 +199,13 @@ def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
     def predict(given, who, what):
         return 3 + scores[who, what]
 
-    own = evaluation.lists(lambda given, who: scores[who].copy(), holdout)
-    guess = evaluation.predicted(predict, holdout, (0.5, 5))
+    own = holdout_metrics.lists(lambda given, who: scores[who].copy(), holdout)
+    guess = holdout_metrics.predicted(predict, holdout, (0.5, 5))
     errors = guess.users, guess.movies, guess.stars - guess.actual
-    parts = slices.slices(holdout.given, movies, users)
-    rows = {(row["by"], row["slice"]): row for row in slices.judge(parts, 120, own, errors)}
+    parts = subgroups.slices(holdout.given, movies, users)
+    rows = {(row["by"], row["slice"]): row for row in subgroups.judge(parts, 120, own, errors)}
     hidden = holdout.hidden.toarray()
-    whole = evaluation.ranking_metrics(lambda given, who: scores[who].copy(), holdout)["ndcg@100"]
+    whole = holdout_metrics.ranking_metrics(lambda given, who: scores[who].copy(), holdout)["ndcg@100"]
 
     def errors_of(cells):
         return [np.clip(3 + scores[u, m], 0.5, 5) - hidden[u, m] for u, m in zip(*np.nonzero(cells), strict=True)]
@@ -242,19 +243,19 @@ def test_a_slice_that_is_worse_is_named_and_equal_ones_are_not(judged):
     hidden = holdout.hidden.tocoo()
     rng = np.random.default_rng(3)
     noise = rng.choice([-0.5, 0.5], hidden.nnz) * np.where(users["gender"][hidden.row] == "M", 3, 1)
-    rows = slices.judge(slices.slices(holdout.given, movies, users), 120, None, (hidden.row, hidden.col, noise))
+    rows = subgroups.judge(subgroups.slices(holdout.given, movies, users), 120, None, (hidden.row, hidden.col, noise))
     named = {(row["by"], row["slice"]) for row in rows if "rmse" in row["differs"]}
     assert ("gender", "M") in named
     assert not {by for by, _ in named} & {"genre", "decade"}
-    said = slices.sentences(rows, str.upper)
+    said = subgroups.sentences(rows, str.upper)
     assert any(line.startswith("RMSE by gender: higher for M (+") for line in said)
 
 
 def test_slices_of_few_users_are_left_out_and_none_is_compared_with_few():
     n, sizes = 60, (9, 10, 19, 20, 40, 41)
-    parts = [slices.Slice("size", str(size), "users", np.arange(n) < size) for size in sizes]
+    parts = [subgroups.Slice("size", str(size), "users", np.arange(n) < size) for size in sizes]
     errors = np.arange(n), np.zeros(n, int), np.random.default_rng(0).normal(size=n)  # one rating each
-    rows = {row["slice"]: row for row in slices.judge(parts, n, None, errors)}
+    rows = {row["slice"]: row for row in subgroups.judge(parts, n, None, errors)}
     assert list(rows) == ["all", *map(str, sizes[1:])]
     assert [size for size in rows if rows[size]["less_rest"]] == ["20", "40"]
     assert [row["metrics"]["bias"]["n"] for row in rows.values()] == [n, *sizes[1:]]
@@ -262,4 +263,4 @@ def test_slices_of_few_users_are_left_out_and_none_is_compared_with_few():
 
 def test_a_movie_that_nobody_rated_is_as_new_as_one_that_somebody_did():
     top, popularity = np.array([[0], [1], [2]]), np.array([0, 1, 2])
-    assert beyond.novelty(top, popularity, 8).tolist() == [3, 3, 2]
+    assert beyond_accuracy.novelty(top, popularity, 8).tolist() == [3, 3, 2]

@@ -16,11 +16,13 @@ from trained import TABLE, tastes, trained
 import evaluate
 import models
 import train
-from models import _parts, _stacking
-from utils import evaluation, runs, splits
+from models.ensemble import blend_parts, stacking
+from utils.data import splits
+from utils.data.movies import Movies
 from utils.errors import UserError
-from utils.movies import Movies
-from utils.training import Training
+from utils.evaluation import holdout_metrics
+from utils.runs import run_folder
+from utils.training.loop import Training
 
 RNG = np.random.default_rng(0)
 FAST = "autorec --hidden 4 --epochs 2"
@@ -38,7 +40,7 @@ FAST = "autorec --hidden 4 --epochs 2"
     ],
 )
 def test_a_comma_begins_a_part_where_a_model_follows(text, parts):
-    assert _parts.split(text) == parts
+    assert blend_parts.split(text) == parts
 
 
 @pytest.mark.parametrize(
@@ -58,14 +60,14 @@ def test_a_comma_begins_a_part_where_a_model_follows(text, parts):
 )
 def test_what_is_no_part_is_said(text, said):
     with pytest.raises(UserError, match=said):
-        [_parts.read(part) for part in _parts.split(text)]
+        [blend_parts.read(part) for part in blend_parts.split(text)]
 
 
 def test_a_part_has_its_options_and_a_seed_of_its_own():
-    part = _parts.read("ease --l2 7 --seed=3", signed=True)
+    part = blend_parts.read("ease --l2 7 --seed=3", signed=True)
     assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
-    assert _parts.build(part, models.build("blend", (5, 4), seed=10)).seed == 13
-    assert not _parts.read("ease --no-signed", signed=True).config.signed
+    assert blend_parts.build(part, models.build("blend", (5, 4), seed=10)).seed == 13
+    assert not blend_parts.read("ease --no-signed", signed=True).config.signed
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def predictions(n=4000, errors=(0.5, 1.0)):
 
 def test_star_weights_are_those_of_ridge_regression():
     said, stars, counts = predictions()
-    ours = _stacking.Stars("ridge", by_count=False)
+    ours = stacking.Stars("ridge", by_count=False)
     ours.fit(said, stars, counts)
     fitted = min(
         (Ridge(alpha, fit_intercept=False).fit(said - stars.mean(), stars - stars.mean()) for alpha in (0.01, 1, 10)),
@@ -94,7 +96,7 @@ def test_star_weights_are_those_of_ridge_regression():
 def test_a_part_that_harms_has_no_weight_in_nnls():
     said, stars, counts = predictions()
     said[:, 1] = -stars + RNG.normal(0, 0.1, len(stars)) + 7
-    ours = _stacking.Stars("nnls", by_count=False)
+    ours = stacking.Stars("nnls", by_count=False)
     ours.fit(said, stars, counts)
     assert ours.coefficients[1] == 0 < ours.coefficients[0]
 
@@ -106,7 +108,7 @@ def test_weights_by_count_find_out_which_part_knows_the_rare():
     said[:, 1] += RNG.normal(0, np.where(rare, 2.0, 0.1))
     errors = []
     for by_count in (False, True):
-        ours = _stacking.Stars("ridge", by_count)
+        ours = stacking.Stars("ridge", by_count)
         ours.fit(said[::2], stars[::2], counts[::2])
         errors.append(np.sqrt(np.mean((ours.of(said[1::2], counts[1::2]) - stars[1::2]) ** 2)))
     assert errors[1] < 0.9 * errors[0]
@@ -114,7 +116,7 @@ def test_weights_by_count_find_out_which_part_knows_the_rare():
 
 def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
     said, stars, counts = predictions()
-    ours = _stacking.Stars("ridge", by_count=True)
+    ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
     outside, edge = np.array([[0, 1000]]), np.array([[1, 99]])
     np.testing.assert_array_equal(ours.of(said[:1], outside), ours.of(said[:1], edge))
@@ -122,7 +124,7 @@ def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
 
 def test_with_hardly_any_ratings_all_parts_count_alike():
     said, stars, counts = predictions(20)
-    ours = _stacking.Stars("ridge", by_count=True)
+    ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
     np.testing.assert_allclose(ours.of(said, counts), said.mean(axis=1), atol=1e-5)
 
@@ -130,11 +132,11 @@ def test_with_hardly_any_ratings_all_parts_count_alike():
 def test_like_weights_make_the_hidden_likes_most_probable():
     """No weights on a grid are better, and choices drawn with known weights give these back."""
     n, n_movies, true = 800, 30, np.array([1.5, 0.5, 0.0])
-    scores = [_stacking.standardised(RNG.normal(size=(n, n_movies))) for _ in true]
+    scores = [stacking.standardised(RNG.normal(size=(n, n_movies))) for _ in true]
     logits = sum(w * s for w, s in zip(true, scores, strict=True)) + RNG.gumbel(size=(n, n_movies))
     candidates = RNG.random((n, n_movies)) < 0.9
     liked = (logits == np.where(candidates, logits, -np.inf).max(axis=1, keepdims=True)) & candidates
-    ours = _stacking.Likes()
+    ours = stacking.Likes()
     ours.fit(scores, liked, candidates)
     np.testing.assert_allclose(ours.coefficients, true, atol=0.15)
     assert (ours.coefficients >= 0).all()
@@ -149,8 +151,8 @@ def test_like_weights_make_the_hidden_likes_most_probable():
 
 def test_standardised_scores_are_logarithms_of_ranks():
     scores = np.vstack([RNG.normal(5, 3, (4, 50)), np.full((1, 50), 2.0), RNG.integers(0, 4, (1, 50))])
-    expected = -np.log(rankdata(-scores, axis=1) + _stacking.OFFSET)
-    np.testing.assert_allclose(_stacking.standardised(scores), expected, atol=1e-6)
+    expected = -np.log(rankdata(-scores, axis=1) + stacking.OFFSET)
+    np.testing.assert_allclose(stacking.standardised(scores), expected, atol=1e-6)
 
 
 def test_a_part_with_long_tails_does_not_drown_the_others():
@@ -158,8 +160,8 @@ def test_a_part_with_long_tails_does_not_drown_the_others():
     truth = RNG.normal(size=(300, 60))
     parts = [truth + RNG.normal(size=truth.shape) for _ in range(2)]
     liked = truth > np.sort(truth, axis=1)[:, -4:-3]
-    ours = _stacking.Likes()
-    ours.fit([_stacking.standardised(np.exp(4 * parts[0])), _stacking.standardised(parts[1])], liked, liked | True)
+    ours = stacking.Likes()
+    ours.fit([stacking.standardised(np.exp(4 * parts[0])), stacking.standardised(parts[1])], liked, liked | True)
     assert 0.7 < ours.coefficients[0] / ours.coefficients[1] < 1.4
 
 
@@ -182,7 +184,7 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
     np.testing.assert_allclose(blend.predict(split.train, *pairs), literal, atol=1e-4)
 
     users = np.arange(30)
-    scores = [_stacking.standardised(m.score(split.train, users)) for m in blend.parts]
+    scores = [stacking.standardised(m.score(split.train, users)) for m in blend.parts]
     literal = sum(w * s for w, s in zip(blend.learned.likes["all"].coefficients, scores, strict=True))
     np.testing.assert_allclose(blend.score(split.train, users), literal, atol=1e-5)
 
@@ -193,7 +195,7 @@ def test_strangers_are_served_by_the_parts_that_can():
     rows = split.train[[4, 9]]
     open_ = [blend.parts[i] for i in (0, 2, 3)]
     literal = sum(
-        w * _stacking.standardised(m.score(rows))
+        w * stacking.standardised(m.score(rows))
         for w, m in zip(blend.learned.likes["open"].coefficients, open_, strict=True)
     )
     np.testing.assert_allclose(blend.score(rows), literal, atol=1e-5)
@@ -257,7 +259,7 @@ def test_where_users_are_held_out_no_part_may_know_only_its_own():
 def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
     folder = run_of("blend", "--parts", "joint --hidden 8 --epochs 3,bayesfm --samples 10,itemknn")
     said = capsys.readouterr()
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     run.verify()
     weights = run.json("parts.json")
     assert weights.keys() == {"joint --hidden 8 --epochs 3", "bayesfm --samples 10", "itemknn"}
@@ -270,7 +272,7 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
     for part, number in zip(judged["parts"], (1, 2, 3), strict=True):
         model = models.load(run.part(f"part{number}"))
         test = run.split.test
-        alone = evaluation.rating_metrics(model.predict, test, run.split.ratings.scale)["rmse"].value
+        alone = holdout_metrics.rating_metrics(model.predict, test, run.split.ratings.scale)["rmse"].value
         assert part["metrics"]["rmse"]["value"] == pytest.approx(alone)
         less = judged["metrics"]["rmse"]["value"] - alone
         assert part["blend_less_part"]["rmse"]["value"] == pytest.approx(less)
@@ -377,17 +379,17 @@ def test_what_is_not_ours_beside_a_run_stays(planted, tmp_path):
 
 
 def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
-    kept = _parts.Kept(tmp_path)
+    kept = blend_parts.Kept(tmp_path)
     split = splits.split(TABLE, "random", splits.Options())
     places = set()
     for words, stage, matrix in (
         ("ease", "a", split.train), ("ease --l2 5", "a", split.train), ("ease --seed 1", "a", split.train),
         ("ease", "b", split.train), ("ease", "a", split.refit),
     ):  # fmt: skip
-        part = _parts.read(words)
-        places.add(kept.place(part, _parts.build(part, models.build("blend", TABLE.shape)), stage, matrix))
-    part, other = _parts.read("ease"), models.build("blend", TABLE.shape, like=4)
-    places.add(kept.place(part, _parts.build(part, other), "a", split.train))
+        part = blend_parts.read(words)
+        places.add(kept.place(part, blend_parts.build(part, models.build("blend", TABLE.shape)), stage, matrix))
+    part, other = blend_parts.read("ease"), models.build("blend", TABLE.shape, like=4)
+    places.add(kept.place(part, blend_parts.build(part, other), "a", split.train))
     assert len(places) == 6
 
 
@@ -395,13 +397,13 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
     for name in ("models/a.py", "utils/deep/b.py", "tests/c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x = 1\n")
-    monkeypatch.setattr(_parts, "ROOT", tmp_path)
-    monkeypatch.setattr(runs, "commit", lambda: "0" * 40 + "+")  # which all changed trees share
-    kept, part, matrix = _parts.Kept(tmp_path / "kept"), _parts.read("itemknn"), TABLE.matrix()
+    monkeypatch.setattr(blend_parts, "ROOT", tmp_path)
+    monkeypatch.setattr(run_folder, "commit", lambda: "0" * 40 + "+")  # which all changed trees share
+    kept, part, matrix = blend_parts.Kept(tmp_path / "kept"), blend_parts.read("itemknn"), TABLE.matrix()
 
     def place():
-        _parts.sources.cache_clear()
-        return kept.place(part, _parts.build(part, TABLE.shape, 0), "whole", matrix)
+        blend_parts.sources.cache_clear()
+        return kept.place(part, blend_parts.build(part, TABLE.shape, 0), "whole", matrix)
 
     found = [place()]
     (tmp_path / "tests/c.py").write_text("x = 2\n")
@@ -412,19 +414,19 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
     (tmp_path / "models/new.py").rename(tmp_path / "models/newer.py")
     found.append(place())
     assert len(set(found)) == 5
-    _parts.sources.cache_clear()
+    blend_parts.sources.cache_clear()
     monkeypatch.undo()
-    assert len(_parts.sources(_parts.ROOT)) == 64
-    assert _parts.sources(_parts.ROOT) != _parts.sources(tmp_path)
+    assert len(blend_parts.sources(blend_parts.ROOT)) == 64
+    assert blend_parts.sources(blend_parts.ROOT) != blend_parts.sources(tmp_path)
 
 
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
-    part, split = _parts.read("ease"), splits.split(TABLE, "random", splits.Options())
-    model = _parts.build(part, models.build("blend", TABLE.shape))
+    part, split = blend_parts.read("ease"), splits.split(TABLE, "random", splits.Options())
+    model = blend_parts.build(part, models.build("blend", TABLE.shape))
     model.refit(split.train)
-    kept, place = _parts.Kept(tmp_path), tmp_path / "one"
+    kept, place = blend_parts.Kept(tmp_path), tmp_path / "one"
     kept.save(place, part, model, scores=np.arange(3))
-    again = _parts.build(part, models.build("blend", TABLE.shape))
+    again = blend_parts.build(part, models.build("blend", TABLE.shape))
     assert kept.load(place, again)["scores"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
     (place / "kept.npz").write_bytes((place / "kept.npz").read_bytes()[:-5])

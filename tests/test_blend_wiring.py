@@ -11,10 +11,11 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from trained import TABLE, tastes, trained
 
 import models
-from models import _parts, _stacking, blend
-from utils import splits
-from utils.side import Side
-from utils.training import Training
+from models import blend
+from models.ensemble import blend_parts, stacking
+from utils.data import splits
+from utils.data.side_features import Side
+from utils.training.loop import Training
 
 N_USERS, N_MOVIES = 40, 25
 STRANGE = 0.01  # what tells one part from another
@@ -56,14 +57,14 @@ def blended(monkeypatch, protocol="random", options=None, **config):
     parts = [Part(0), Part(1, stars=False), Part(2, new=strong)]
     seen = {}
     for name in ("fit_stars", "fit_likes"):
-        fit = getattr(_stacking.Weights, name)
+        fit = getattr(stacking.Weights, name)
 
         def noted(self, *arguments, name=name, fit=fit):
             seen[name] = arguments
             fit(self, *arguments)
 
-        monkeypatch.setattr(_stacking.Weights, name, noted)
-    monkeypatch.setattr(_parts, "build", lambda part, *_: parts[len(part.said) - len("bias")])
+        monkeypatch.setattr(stacking.Weights, name, noted)
+    monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part.said) - len("bias")])
     monkeypatch.setattr(blend._parts, "split", lambda _: ["bias", "bias ", "bias  "])
     model = models.build("blend", table.shape, blend.Config(folds=4, **config))
     history = model.fit(split.train, split.validation, Training())
@@ -157,7 +158,7 @@ def test_weights_are_learned_from_what_each_part_says_of_each_fold(most, monkeyp
     np.testing.assert_array_equal(candidates, new)
     for i, of in enumerate(scores):
         expected = np.concatenate([np.sin(i + 1.0 + np.arange(n * N_MOVIES) ** 1.5).reshape(n, -1) for n in users])
-        np.testing.assert_allclose(of, _stacking.standardised(expected), atol=1e-6)
+        np.testing.assert_allclose(of, stacking.standardised(expected), atol=1e-6)
     assert (model.learned.groups["open"], model.learned.starred) == ([0, 1], {"all": [0, 2], "open": [0]})
 
 
@@ -194,7 +195,7 @@ def test_without_a_part_for_strangers_rows_of_all_users_are_theirs(monkeypatch):
         part.takes_new_users = False
     weights = model.learned.likes["all"].coefficients
     expected = sum(
-        weight * _stacking.standardised(part.score(split.train))
+        weight * stacking.standardised(part.score(split.train))
         for part, weight in zip(model.parts, weights, strict=True)
     )
     np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)
@@ -221,7 +222,7 @@ def test_star_weights_are_scikit_learns_of_features_written_out(kind, by_count):
     stars, counts = rng.normal(3.5, 1, 90), np.stack([rng.integers(1, 60, 90), rng.integers(3, 900, 90)], axis=1)
     said = np.stack([stars + rng.normal(0, error, 90) for error in (0.4, 0.9, 1.5)], axis=1)
     said[:, 2] = 7 - said[:, 2]
-    ours = _stacking.Stars(kind, by_count)
+    ours = stacking.Stars(kind, by_count)
     ours.fit(said, stars, counts)
     logs = [[np.log(1 + n) for n in row] for row in counts]
     logs = [[(log - np.mean(of)) / np.std(of) for log, of in zip(row, np.transpose(logs), strict=True)] for row in logs]
@@ -244,11 +245,11 @@ def test_weights_are_learned_from_fifty_on(n):
     rng = np.random.default_rng(0)
     stars = rng.normal(3, 1, n)
     said = np.stack([stars, rng.normal(3, 1, n)], axis=1)
-    ours = _stacking.Stars("ridge", False)
+    ours = stacking.Stars("ridge", False)
     ours.fit(said, stars, np.ones((n, 2), int))
     liked = np.eye(n + 5, 8, dtype=bool)[np.arange(n + 5) % 8]
     liked[n:] = False  # these count for nothing
-    likes = _stacking.Likes()
+    likes = stacking.Likes()
     likes.fit([liked + rng.random(liked.shape), rng.random(liked.shape)], liked, liked | True)
     for learned, weights in ((ours.learned, ours.coefficients), (likes.learned, likes.coefficients)):
         assert learned == (n == 50)
@@ -259,7 +260,7 @@ def uneven(n=120, n_movies=20):
     """(scores of three parts, liked, candidates): half of the users like one movie, as the first part says, the others
     eight, as the second says."""
     rng = np.random.default_rng(5)
-    scores = [_stacking.standardised(rng.normal(size=(n, n_movies))) for _ in range(3)]
+    scores = [stacking.standardised(rng.normal(size=(n, n_movies))) for _ in range(3)]
     candidates, liked = rng.random((n, n_movies)) < 0.8, np.zeros((n, n_movies), bool)
     for user in range(n):
         drawn = scores[user % 2][user] + 0.5 * rng.gumbel(size=n_movies)
@@ -269,7 +270,7 @@ def uneven(n=120, n_movies=20):
 
 def test_every_user_counts_alike_however_many_likes_are_hidden():
     scores, liked, candidates = uneven()
-    ours = _stacking.Likes()
+    ours = stacking.Likes()
     ours.fit(scores, liked, candidates)
 
     def loss(weights):
@@ -288,13 +289,13 @@ def test_every_user_counts_alike_however_many_likes_are_hidden():
 
 def test_weights_that_are_read_back_serve_everybody_as_before():
     rng = np.random.default_rng(0)
-    weights = _stacking.Weights("ridge", True, 3, [0, 2], [0, 1])
+    weights = stacking.Weights("ridge", True, 3, [0, 2], [0, 1])
     weights.rated = rng.integers(0, 50, N_MOVIES)
     stars, counts = rng.normal(3, 1, 80), rng.integers(1, 50, (80, 2))
     weights.fit_stars({0: stars + rng.normal(0, 0.3, 80), 2: stars + rng.normal(0, 0.6, 80)}, stars, counts)
     weights.fit_likes(*uneven())
     stored = {name: value.copy() for name, value in weights.arrays().items()}
-    again = _stacking.Weights.read("ridge", True, 3, stored)
+    again = stacking.Weights.read("ridge", True, 3, stored)
     movies, given = rng.integers(0, N_MOVIES, 30), rng.integers(1, 50, 30)
     said = rng.normal(3, 1, (3, 30))
     of_scores = rng.normal(size=(3, 4, N_MOVIES))
@@ -303,7 +304,7 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
         own = weights.stars[group]
         expected = own.of(said[starred].T, np.stack([given, weights.rated[movies]], axis=1))
         ranked = sum(
-            weight * _stacking.standardised(of_scores[i])
+            weight * stacking.standardised(of_scores[i])
             for i, weight in zip(parts, weights.likes[group].coefficients, strict=True)
         )
         for one in (weights, again):
@@ -316,8 +317,8 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
 
 
 def test_only_ridge_weighs_by_count_and_a_group_without_parts_serves_nobody():
-    assert not _stacking.Weights("nnls", True, 1, [0], [0]).stars["all"].by_count
-    bare = _stacking.Weights("ridge", False, 2, [1], [])
+    assert not stacking.Weights("nnls", True, 1, [0], [0]).stars["all"].by_count
+    bare = stacking.Weights("ridge", False, 2, [1], [])
     assert (bare.group(True), bare.group(False)) == ("all", None)
     assert bare.blended_stars(False, None, None, None) is None
 
@@ -329,30 +330,30 @@ BLEND = models.build("blend", TABLE.shape)
 
 
 def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
-    kept, part, places = _parts.Kept(tmp_path), _parts.read("autorec --side age"), set()
+    kept, part, places = blend_parts.Kept(tmp_path), blend_parts.read("autorec --side age"), set()
     for side in (np.zeros((30, 2)), np.ones((30, 2))):
-        model = _parts.build(part, BLEND)
+        model = blend_parts.build(part, BLEND)
         model.side = Side(side.astype(np.float32), np.zeros((25, 0), np.float32))
         places.add(kept.place(part, model, "a", TABLE.matrix()))
-    content = _parts.read("content")
+    content = blend_parts.read("content")
     for scale in (1, 2):
-        model = _parts.build(content, BLEND)
+        model = blend_parts.build(content, BLEND)
         model.terms = TABLE.matrix().T.tocsr() * scale
         places.add(kept.place(content, model, "a", TABLE.matrix()))
     changed = TABLE.matrix()
     changed.indices[:] = (changed.indices + 1) % 25
-    model = _parts.build(content, BLEND)
+    model = blend_parts.build(content, BLEND)
     places |= {kept.place(content, model, "a", TABLE.matrix()), kept.place(content, model, "a", changed)}
     assert len(places) == 6
-    assert _parts.Kept(None).place(content, model, "a") is None
+    assert blend_parts.Kept(None).place(content, model, "a") is None
 
 
 def test_a_kept_part_comes_back_with_what_it_chose(tmp_path):
-    part = _parts.read("autorec --hidden 8 --epochs 2")
+    part = blend_parts.read("autorec --hidden 8 --epochs 2")
     model, split = trained("autorec")
-    kept = _parts.Kept(tmp_path)
+    kept = blend_parts.Kept(tmp_path)
     kept.save(tmp_path / "one", part, model)
-    again = _parts.build(part, BLEND)
+    again = blend_parts.build(part, BLEND)
     assert kept.load(tmp_path / "one", again) == {}
     assert again.chosen == model.chosen != {}
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
@@ -360,7 +361,7 @@ def test_a_kept_part_comes_back_with_what_it_chose(tmp_path):
 
 def test_each_part_has_checkpoints_and_logs_of_its_own():
     training = replace(Training(checkpoints=Path("a"), tensorboard=Path("b")), signature="s")
-    own = _parts.without(training, "1-on-all")
+    own = blend_parts.without(training, "1-on-all")
     assert (own.checkpoints, own.tensorboard) == (Path("a/1-on-all"), Path("b/1-on-all"))
-    bare = _parts.without(Training(), "1")
+    bare = blend_parts.without(Training(), "1")
     assert (bare.checkpoints, bare.tensorboard) == (None, None)

@@ -13,9 +13,10 @@ from trained import TABLE, trained
 
 import models
 from models import bayesfm, itemknn
-from utils import biases, splits
-from utils.dates import Dates
-from utils.movies import Movies
+from utils.data import splits
+from utils.data.dates import Dates
+from utils.data.movies import Movies
+from utils.scoring import biases
 
 N_USERS, N_MOVIES = TABLE.shape
 USERS, MOVIES = pairs(TABLE.shape)

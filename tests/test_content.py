@@ -11,9 +11,9 @@ from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
 import models
-from utils import biases
+from utils.data.movies import Movies
 from utils.errors import UserError
-from utils.movies import Movies
+from utils.scoring import biases
 
 GENRES = [["Horror"] if m % 2 else ["Comedy", "Romance"] for m in range(30)]
 

@@ -18,11 +18,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reading import cells, write
 
-from utils.datasets import load
+from utils.data.datasets import load
+from utils.data.movies import Movies
+from utils.data.reading import tables
 from utils.errors import UserError
-from utils.movies import Movies
-from utils.reading import tables
-from utils.reading.personal import read_personal
+from utils.recommend.personal_file import read_personal
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),

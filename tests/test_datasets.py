@@ -11,11 +11,11 @@ import pytest
 from conftest import real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
-from utils import datasets
-from utils.datasets import REPOSITORY, load
-from utils.describe import describe
+from utils.data import datasets
+from utils.data.datasets import REPOSITORY, load
+from utils.data.describe import describe
+from utils.data.reading import tables
 from utils.errors import UserError
-from utils.reading import tables
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
 

@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from utils import datasets
+from utils.data import datasets
+from utils.data.reading import downloads
+from utils.data.reading.downloads import BLOCK, KNOWN, Known, fetch
 from utils.errors import UserError
-from utils.reading import downloads
-from utils.reading.downloads import BLOCK, KNOWN, Known, fetch
 
 RATINGS = "".join(f"{user}::{movie}::{1 + (user + movie) % 5}::{user}\n" for user in range(99) for movie in range(99))
 

@@ -9,8 +9,8 @@ from trained import TABLE
 import models
 import train
 from models import ease
+from utils.data.ratings import likes, signed_likes
 from utils.errors import UserError
-from utils.ratings import likes, signed_likes
 
 
 def by_ridge(given, wanted, penalty):

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import models
 from models import ease
-from utils.rows import Rows
+from utils.scoring.profile_rows import Rows
 
 N_USERS, N_MOVIES = 40, 17
 UNSEEN, DISLIKED = [1, 9], [4, 16]  # movies that nobody rated, and that nobody likes

@@ -4,24 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import _everyone
-from models._everyone import Asked
-from models._saved import Saved
-from utils import answers, bulk, lists, person, runs
-from utils.splits import Part
+from utils.data.splits import Part
+from utils.recommend import everyone, profile, recommendations, reranking, table_writer
+from utils.recommend.everyone import Asked
+from utils.recommend.saved import Saved
+from utils.runs import run_folder
 
 JOINT = ("joint", "--hidden", "8", "--epochs", "3", "--test-share", "0.3")
 
 
 @pytest.fixture
 def run(varied_run_of):
-    return runs.Run(varied_run_of(*JOINT))
+    return run_folder.Run(varied_run_of(*JOINT))
 
 
 def alone(saved, user, asked):
     """[(raw user, rank, movieId, title, score, stars)] that recommend.py says to one user."""
-    them = person.in_data(saved.split, str(user))
-    items = answers.recommend(saved, them, asked.by, asked.n, asked.filters)["items"]
+    them = profile.in_data(saved.split, str(user))
+    items = recommendations.recommend(saved, them, asked.by, asked.n, asked.filters)["items"]
     return [(user, i["rank"], i["movieId"], i["title"], i["score"], i.get("predicted_rating")) for i in items]
 
 
@@ -46,33 +46,33 @@ def check(run, asked, written):
 @pytest.mark.parametrize(
     "filters",
     [
-        lists.Options(),
-        lists.Options(genre=("horror", "drama"), years="1965-1999", min_ratings=8),
-        lists.Options(include_seen=True),
-        lists.Options(diverse=0.4),
-        lists.Options(calibrated=True),
+        reranking.Options(),
+        reranking.Options(genre=("horror", "drama"), years="1965-1999", min_ratings=8),
+        reranking.Options(include_seen=True),
+        reranking.Options(diverse=0.4),
+        reranking.Options(calibrated=True),
     ],
     ids=["plain", "filtered", "seen", "diverse", "calibrated"],
 )
 def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filters, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(_everyone, "BLOCK", 5)  # 43 users are nine blocks
+    monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
     asked = Asked(by, 6, filters)
-    assert _everyone.write(run, asked, tmp_path / "all.csv", False) == 43
+    assert everyone.write(run, asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
 @pytest.mark.parametrize("name", ["itemknn", "bias"])
 def test_so_do_users_of_a_model_without_a_latent_space(name, varied_run_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(_everyone, "BLOCK", 5)
-    run = runs.Run(varied_run_of(name))
-    _everyone.write(run, Asked(n=4), tmp_path / "all.csv", False)
+    monkeypatch.setattr(everyone, "BLOCK", 5)
+    run = run_folder.Run(varied_run_of(name))
+    everyone.write(run, Asked(n=4), tmp_path / "all.csv", False)
     check(run, Asked(n=4), pd.read_csv(tmp_path / "all.csv"))
 
 
 def test_nobody_is_recommended_what_they_rated_hidden_or_not(run, tmp_path):
     ratings, hidden = run.split.ratings, run.split.part == Part.TEST
     assert hidden.sum() > 100
-    _everyone.write(run, Asked(n=34), tmp_path / "all.csv", False)
+    everyone.write(run, Asked(n=34), tmp_path / "all.csv", False)
     told = pd.read_csv(tmp_path / "all.csv").groupby("userId").movieId.agg(set)
     for user, raw in enumerate(ratings.user_ids.tolist()):
         rated = set(ratings.movie_ids[ratings.movie[ratings.user == user]].tolist())
@@ -89,21 +89,21 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
             counted = lambda it, *args, one=one, name=name: made.append((name, *args)) or one(it, *args)  # noqa: E731
         monkeypatch.setattr(owner, name, counted)
     lines = []
-    monkeypatch.setattr(_everyone, "PART", 7)
-    writing = bulk.writing
-    monkeypatch.setattr(bulk, "writing", lambda *args: lines.append(args[0]) or writing(*args))
+    monkeypatch.setattr(everyone, "PART", 7)
+    writing = table_writer.writing
+    monkeypatch.setattr(table_writer, "writing", lambda *args: lines.append(args[0]) or writing(*args))
     asked = Asked("movies", 4)
-    assert _everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 0)
+    assert everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 0)
     assert len(lines) == 7
     assert made.count(("scorer", "movies")) == 1
     assert made.count(("matrix",)) == 1  # of all ratings
     once = len(made)
     made.clear()
-    _everyone.write(run, asked, tmp_path / "all.parquet", True)
+    everyone.write(run, asked, tmp_path / "all.parquet", True)
     assert len(made) == once  # a single file takes as much
     parts = [pd.read_parquet(path) for path in sorted((tmp_path / "parts").glob("*.parquet"))]
     assert [len(part.userId.unique()) for part in parts] == [7, 7, 7, 7, 7, 7, 1]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), pd.read_parquet(tmp_path / "all.parquet"))
     made.clear()
-    assert _everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 7)
+    assert everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 7)
     assert made == []  # nothing is left to write

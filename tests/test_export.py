@@ -11,8 +11,8 @@ from test_odd_data import quick
 import export
 import models
 import recommend
-from utils import runs
 from utils.errors import UserError
+from utils.runs import run_folder
 
 # as they are by default
 UNABLE = {
@@ -31,7 +31,7 @@ ABLE = sorted(set(models.names()) - UNABLE)
 def ours(folder, n=40):
     """(ratings, scores, latent vectors or None) of users whom the model does not know, one of them without ratings;
     their stars are half ones, too."""
-    run, rng = runs.Run(folder), np.random.default_rng(0)
+    run, rng = run_folder.Run(folder), np.random.default_rng(0)
     stars = rng.integers(1, 11, (n, run.split.ratings.shape[1])) / 2
     stars = np.where(rng.random(stars.shape) < 0.3, stars, 0).astype(np.float32)
     stars[3] = 0
@@ -60,8 +60,8 @@ def test_a_saved_model_says_what_the_run_says(name, run_of, tmp_path):
         agree(found["latent"].numpy(), latent)
     with open(tmp_path / "x" / "movies.csv", newline="") as file:
         movies = list(csv.DictReader(file))
-    assert [int(row["movieId"]) for row in movies] == runs.Run(run).split.ratings.movie_ids.tolist()
-    assert [row["title"] for row in movies] == list(runs.Run(run).movies.titles)
+    assert [int(row["movieId"]) for row in movies] == run_folder.Run(run).split.ratings.movie_ids.tolist()
+    assert [row["title"] for row in movies] == list(run_folder.Run(run).movies.titles)
 
 
 @pytest.mark.parametrize("name", ["joint", "multvae", "recvae", "ease"])

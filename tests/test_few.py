@@ -11,10 +11,12 @@ from conftest import answer
 import evaluate
 import recommend
 import train
-from utils import datasets, describe, folds, person, runs
 from utils.app.visitor import Visitor
+from utils.data import datasets, describe, test_file
+from utils.data.ratings import given
 from utils.errors import UserError
-from utils.ratings import given
+from utils.recommend import profile
+from utils.runs import run_folder
 
 NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be judged; a larger test"
 
@@ -40,7 +42,7 @@ def unliked(tmp_path_factory):
 @pytest.fixture(scope="module")
 def noughts(tmp_path_factory):
     """The `Run` on a scale from 0, where every other rating is 0."""
-    return runs.Run(trained(tmp_path_factory.mktemp("noughts"), "bias", (0, 5, 0, 10), "--scale", "0,10"))
+    return run_folder.Run(trained(tmp_path_factory.mktemp("noughts"), "bias", (0, 5, 0, 10), "--scale", "0,10"))
 
 
 def test_a_test_without_likes_is_said_and_no_table_is_empty(unliked, tmp_path, capsys):
@@ -115,7 +117,7 @@ def test_stars_of_0_are_0_in_every_answer(noughts, tmp_path, capsys):
     assert "your ratings: Movie 3 0; Movie 4 10" in shown
     assert "0.001" not in shown + (tmp_path / "a.csv").read_text()
     with pytest.raises(UserError, match="is rated twice, with 0 and 2 stars"):
-        person.typed(noughts.movies, (0, 10), ["Movie 3=0", "Movie 3=2"])
+        profile.typed(noughts.movies, (0, 10), ["Movie 3=0", "Movie 3=2"])
 
 
 def test_stars_of_0_are_0_in_every_figure(noughts, tmp_path, capsys):
@@ -151,4 +153,4 @@ def test_a_test_file_that_says_0_where_the_data_says_more_is_told_so(noughts):
     other = table.only(table.rating < 1)
     changed = type(table)(**{**vars(other), "rating": np.full(len(other), 5, np.float32)})
     with pytest.raises(UserError, match=r"is 5 stars here and 0 in the data"):
-        folds.join(table, changed, "t.csv")
+        test_file.join(table, changed, "t.csv")

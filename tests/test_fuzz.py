@@ -14,9 +14,10 @@ import models
 import recommend
 import train
 import tune
-from utils import options, shards
+from utils.command_line import options
+from utils.data.splits import PROTOCOLS
+from utils.distributed import shards
 from utils.errors import UserError
-from utils.splits import PROTOCOLS
 
 EXAMPLES = int(os.environ.get("REELSPACE_EXAMPLES", "40"))  # the slow job of docs/reliability.md asks for 10,000
 NASTY = ["", "-", "--", "=", "nan", "inf", "-1", "0", "1e999", "9" * 30, "٣", "\0", "é", "a b", "../..", "-n", "--run"]

@@ -13,13 +13,17 @@ import evaluate
 import models
 import recommend
 import train
-from models import _autoencoder, _linear, ease, joint
-from models._saved import Saved
-from utils import latent, person, runs
+from models import ease, joint
+from models.ensemble import linear_path
+from models.networks import rating_autoencoder
 from utils.errors import UserError
-from utils.evaluation import ranking_metrics
-from utils.ranking import hide_seen, top_k
-from utils.training import Training
+from utils.evaluation.holdout_metrics import ranking_metrics
+from utils.recommend import profile
+from utils.recommend.saved import Saved
+from utils.runs import run_folder
+from utils.scoring import latent
+from utils.scoring.ranking import hide_seen, top_k
+from utils.training.loop import Training
 
 KNOWN = np.arange(TABLE.shape[0])
 
@@ -86,10 +90,10 @@ def test_the_linear_path_is_the_logarithm_of_ease_beside_the_logits():
 
 @pytest.mark.parametrize("options", [(), ("--no-linear",), ("--protocol", "strong-ratings", "--held-out", "6")])
 def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
-    run = runs.Run(run_of("joint", "--hidden", "8", "--epochs", "2", *options))
+    run = run_folder.Run(run_of("joint", "--hidden", "8", "--epochs", "2", *options))
     model, known = models.load(run), run.split.known
     for user in (0, 7):
-        them = person.in_data(run.split, str(user + 1))
+        them = profile.in_data(run.split, str(user + 1))
         score = Saved(run).scores(them, "decoder", np.arange(run.split.ratings.shape[1]))
         np.testing.assert_allclose(score[0], model.score(known[[user]], np.array([user]))[0], atol=1e-4)
 
@@ -115,7 +119,7 @@ def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_autoencoder, "train", interrupted)
+    monkeypatch.setattr(rating_autoencoder, "train", interrupted)
     model.refit(split.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(split.train), before)
@@ -139,7 +143,7 @@ def test_bfloat16_answers_are_float32(run_of, capsys):
     folder = run_of("joint", "--hidden", "8", "--epochs", "1", "--precision", "bfloat16")
     evaluate.main(["--run", str(folder)])
     recommend.main(["--user", "3", "--run", str(folder)])
-    assert latent.LatentSpace.load(runs.Run(folder)).users.dtype == np.float32
+    assert latent.LatentSpace.load(run_folder.Run(folder)).users.dtype == np.float32
 
 
 def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monkeypatch, planted, tmp_path, capsys):
@@ -148,7 +152,7 @@ def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monk
     with eagerly():
         train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), *quick])
     assert "EASE beside the decoder is left out: more than 23 movies" in capsys.readouterr().out
-    assert not runs.Run(tmp_path / "run").config["options"]["linear"]
+    assert not run_folder.Run(tmp_path / "run").config["options"]["linear"]
 
 
 def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
@@ -156,7 +160,7 @@ def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
     chosen = model.linear.share
     try:
         found = {}
-        for share in _linear.SHARES:
+        for share in linear_path.SHARES:
             model.linear.share = np.float32(share)
             found[share] = ranking_metrics(model.score, split.validation)["ndcg@100"].value
     finally:

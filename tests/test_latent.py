@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
-from utils import latent
+from utils.scoring import latent
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from trained import TABLE
 import evaluate
 import models
 import train
-from utils import runs, splits
+from utils.data import splits
+from utils.data.ratings import likes
 from utils.errors import UserError
-from utils.evaluation import judged_users
-from utils.ratings import likes
+from utils.evaluation.holdout_metrics import judged_users
+from utils.runs import run_folder
 
 QUICK = {
     "multdae": ["--hidden", "4", "--epochs", "1"],
@@ -60,7 +61,7 @@ def test_it_reaches_training_validation_evaluation_lists_and_the_run(varied, tmp
     run = tmp_path / "run"
     options = ["--data", str(varied), "--like", "2.5", "--run", str(run)]
     train.main(["popularity", *options])
-    saved = runs.Run(run)
+    saved = run_folder.Run(run)
     split = saved.split
     assert saved.config["like"] == split.ratings.like == split.validation.like == split.test.like == 2.5
     np.testing.assert_array_equal(saved.arrays("weights.npz")["likes"], (split.refit.toarray() > 2.5).sum(axis=0))
@@ -92,7 +93,7 @@ def test_every_model_that_learns_likes_learns_others(name, varied, tmp_path):
         run = tmp_path / like
         train.main([name, *QUICK.get(name, ["--hidden", "4", "--epochs", "1"] * (name in ("cdae", "elsa", "multvae"))),
                     "--data", str(varied), "--like", like, "--run", str(run)])  # fmt: skip
-        saved = runs.Run(run)
+        saved = run_folder.Run(run)
         model = models.load(saved)
         assert model.like == float(like)
         assert all(part.like == float(like) for part in getattr(model, "parts", ()))

@@ -8,12 +8,12 @@ from conftest import eagerly
 from trained import TABLE, trained
 
 import models
-from models import _columns, _losses
 from models.multvae import Sample
+from models.networks import losses, sampled_softmax
 from models.recvae import CompositeSample
-from utils.ranking import hide_seen, top_k
-from utils.ratings import likes, signed_likes
-from utils.training import Training
+from utils.data.ratings import likes, signed_likes
+from utils.scoring.ranking import hide_seen, top_k
+from utils.training.loop import Training
 
 NAMES = ["cdae", "elsa", "multdae", "multvae", "recvae"]
 KNOWN = np.arange(TABLE.shape[0])
@@ -102,21 +102,23 @@ def test_the_sampled_loss_is_the_literal_one_and_that_of_all_movies_on_average()
 
     epoch.steps, sums = 1, []
     for number in range(2000):
-        (((_, index, stands), _),) = _columns.sampling(epoch, 6, 0)(number)
+        (((_, index, stands), _),) = sampled_softmax.sampling(epoch, 6, 0)(number)
         assert set(np.flatnonzero(likes_.any(axis=0))) <= set(index)
         assert len(np.unique(index)) == len(index) == 5 + 6
         assert stands.sum() == pytest.approx(40)
         sums.append((np.exp(logits[:, index]) * stands).sum(axis=1))
     np.testing.assert_allclose(np.mean(sums, axis=0), np.exp(logits).sum(axis=1), rtol=0.02)
     inputs = keras.Input((40,))
-    network = keras.Model(inputs, _columns.ToMovies(40, use_bias=True, name="out")(_columns.FromMovies(3)(inputs)))
+    network = keras.Model(
+        inputs, sampled_softmax.ToMovies(40, use_bias=True, name="out")(sampled_softmax.FromMovies(3)(inputs))
+    )
     network.compile(keras.optimizers.SGD(0.0))
     (first, bias), (last, offset) = network.layers[1].get_weights(), network.layers[2].get_weights()
     found = (likes_ @ first + bias) @ last[:, index] + offset[index]
     expected = -np.mean(
         [row[list(index).index(2 * u)] - np.log((np.exp(row) * stands).sum()) for u, row in enumerate(found)]
     )
-    assert float(_columns.step(network)((likes_, index, stands), likes_)) == pytest.approx(expected, rel=1e-5)
+    assert float(sampled_softmax.step(network)((likes_, index, stands), likes_)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_losses_are_the_literal_sums():
@@ -124,12 +126,12 @@ def test_the_losses_are_the_literal_sums():
     liked, logits = (rng.random((4, 7)) < 0.4).astype(np.float32), rng.normal(size=(4, 7)).astype(np.float32)
     softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = -sum(np.log(softmax[i, j]) for i, j in zip(*liked.nonzero(), strict=True)) / 4
-    assert float(_losses.multinomial(liked, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.multinomial(liked, logits)) == pytest.approx(expected, rel=1e-5)
     sigmoid = 1 / (1 + np.exp(-logits))
     expected = -np.where(liked, np.log(sigmoid), np.log(1 - sigmoid)).sum() / 4
-    assert float(_losses.logistic(liked, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.logistic(liked, logits)) == pytest.approx(expected, rel=1e-5)
     expected = np.mean([sum((liked[u, i] - logits[u, i]) ** 2 for i in range(7)) for u in range(len(liked))])
-    assert float(_losses.squared(liked, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.squared(liked, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_losses_by_user_are_the_literal_sums():
@@ -146,8 +148,8 @@ def test_the_losses_by_user_are_the_literal_sums():
             / np.sqrt(n)
             * own.any()
         )
-    assert float(_losses.multinomial_by_user(liked, logits)) == pytest.approx(among / total, rel=1e-5)
-    assert float(_losses.logistic_by_user(liked, logits)) == pytest.approx(each / total, rel=1e-5)
+    assert float(losses.multinomial_by_user(liked, logits)) == pytest.approx(among / total, rel=1e-5)
+    assert float(losses.logistic_by_user(liked, logits)) == pytest.approx(each / total, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["multvae", "recvae"])

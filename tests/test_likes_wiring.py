@@ -12,10 +12,12 @@ from literal import ndcg
 from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
 import models
-from models import _columns, _export, _layers, _likes, _share, recvae
-from utils import splits
-from utils.ratings import likes, signed_likes
-from utils.training import Training
+from models import recvae
+from models.networks import export, layers, likes_autoencoder, sampled_softmax
+from utils.data import splits
+from utils.data.ratings import likes, signed_likes
+from utils.distributed import batch_share
+from utils.training.loop import Training
 
 NAMES = ["cdae", "elsa", "multdae", "multvae", "recvae"]
 KNOWN, N = np.arange(TABLE.shape[0]), TABLE.shape[1]
@@ -65,7 +67,7 @@ def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(nam
 def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     model, split = train_on(TABLE, "multdae")
     before, training = model.score(split.train), Training()
-    monkeypatch.setattr(_likes, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(likes_autoencoder, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     model.refit(split.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(split.train), before)
@@ -151,7 +153,7 @@ def test_blocks_of_rows_come_back_in_order(name, monkeypatch):
     model, split = trained(name)
     users = np.random.default_rng(0).permutation(TABLE.shape[0])
     whole = model.score(split.train[users], users), model.encode(split.train[users], users)
-    monkeypatch.setattr(_likes, "BLOCK", 7)
+    monkeypatch.setattr(likes_autoencoder, "BLOCK", 7)
     np.testing.assert_allclose(model.score(split.train[users], users), whole[0], atol=1e-5)
     np.testing.assert_allclose(model.encode(split.train[users], users), whole[1], atol=1e-5)
 
@@ -169,8 +171,8 @@ def test_exported_inputs_are_likes_and_beside_them_what_is_not_liked():
     stars = np.array([[0, 3.5, 4, 5, 0.5], [3, 0, 0, 3.75, 3.5]], np.float32)
     liked = [[0, 0, 1, 1, 0], [0, 0, 0, 1, 0]]
     low = [[0, 1, 0, 0, 1], [1, 0, 0, 0, 1]]
-    np.testing.assert_array_equal(_export.inputs(stars, 3.5, False), liked)
-    np.testing.assert_array_equal(_export.inputs(stars, 3.5, True), np.hstack([liked, low]))
+    np.testing.assert_array_equal(export.inputs(stars, 3.5, False), liked)
+    np.testing.assert_array_equal(export.inputs(stars, 3.5, True), np.hstack([liked, low]))
     matrix = sp.csr_array(stars)
     np.testing.assert_array_equal(signed_likes(matrix).toarray(), np.hstack([liked, low]))
 
@@ -281,7 +283,7 @@ def test_what_occurs_in_either_block_is_computed_with():
         yield given, judged
 
     epoch.steps = 2
-    sampled = _columns.sampling(epoch, 3, 5)
+    sampled = sampled_softmax.sampling(epoch, 3, 5)
     assert sampled.steps == 2
     drawn = []
     for number in (0, 1, 0):
@@ -299,19 +301,19 @@ def test_what_occurs_in_either_block_is_computed_with():
 def test_shares_of_a_batch_add_up_to_it():
     values = np.arange(6, dtype=np.float32) ** 2
     own = [np.array([4, 1]), np.array([0, 2, 3]), np.array([5])]
-    whole = float(_share.mean(keras.ops.convert_to_tensor(values)))
+    whole = float(batch_share.mean(keras.ops.convert_to_tensor(values)))
     assert whole == pytest.approx(values.mean())
     total, drawn, hidden = 0.0, np.zeros((6, 3)), np.zeros((6, 3))
     for at in own:
-        with _share.of(6, at):
-            assert _share.shared()
-            total += float(_share.mean(keras.ops.convert_to_tensor(values[at])))
+        with batch_share.of(6, at):
+            assert batch_share.shared()
+            total += float(batch_share.mean(keras.ops.convert_to_tensor(values[at])))
             like = SimpleNamespace(shape=(len(at), 3))
-            drawn[at] = np.array(_share.drawn(lambda shape: np.arange(18.0).reshape(shape), like))
-            hidden[at] = np.array(_layers.Hide(0.5, seed=1)(np.full((len(at), 3), 3.0, np.float32), training=True))
-    assert not _share.shared()
+            drawn[at] = np.array(batch_share.drawn(lambda shape: np.arange(18.0).reshape(shape), like))
+            hidden[at] = np.array(layers.Hide(0.5, seed=1)(np.full((len(at), 3), 3.0, np.float32), training=True))
+    assert not batch_share.shared()
     assert total == pytest.approx(whole)
     np.testing.assert_array_equal(drawn, np.arange(18.0).reshape(6, 3))
-    alone = np.array(_layers.Hide(0.5, seed=1)(np.full((6, 3), 3.0, np.float32), training=True))
+    alone = np.array(layers.Hide(0.5, seed=1)(np.full((6, 3), 3.0, np.float32), training=True))
     np.testing.assert_allclose(hidden, alone)
     assert set(alone.ravel().tolist()) == {0.0, 6.0}

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from utils import answers, lists
 from utils.errors import UserError
+from utils.recommend import recommendations, reranking
 
 GENRES = [("Drama", "Horror"), ("Horror",), (), ("Comedy", "Drama", "Horror"), ("Comedy",), ("Drama",)]
 MOVIES = SimpleNamespace(
@@ -17,7 +17,7 @@ COUNT = np.array([0, 3, 4, 5, 9, 2])
 
 def through(count=COUNT, movies=MOVIES, **options):
     """Indices of the movies that the filters let through."""
-    return np.flatnonzero(lists.allowed(movies, lists.Options(**options), count)).tolist()
+    return np.flatnonzero(reranking.allowed(movies, reranking.Options(**options), count)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_a_filter_lets_through_just_these(options, expected):
     [(None, None), ("1985", (1985, 1985)), ("-1985", (0, 1985)), ("1985-", (1985, 9999)), ("1980-1985", (1980, 1985))],
 )
 def test_spans_of_years(years, expected):
-    assert lists.span(years) == expected
+    assert reranking.span(years) == expected
 
 
 @pytest.mark.parametrize("years", ["19801985", "1980 1985", "85", "", "1980-85", "1986-1985", "1980--1985"])
 def test_what_is_no_span_is_refused(years):
     with pytest.raises(ValueError, match=r"takes 1980-1989|1986 is after 1985"):
-        lists.span(years)
+        reranking.span(years)
 
 
 def test_what_the_data_lacks_is_said():
@@ -70,7 +70,7 @@ def test_what_the_data_lacks_is_said():
 def test_genres_are_shared_out_evenly():
     third = 1 / 3
     expected = [[0, 0.5, 0.5], [0, 0, 1], [0, 0, 0], [third, third, third], [1, 0, 0], [0, 1, 0]]
-    np.testing.assert_allclose(lists.genre_shares(MOVIES), expected)
+    np.testing.assert_allclose(reranking.genre_shares(MOVIES), expected)
 
 
 def test_divergence_is_the_relative_entropy_of_smoothed_genres():
@@ -79,50 +79,50 @@ def test_divergence_is_the_relative_entropy_of_smoothed_genres():
     found = np.vstack([rng.dirichlet(np.ones(3), 5), wanted, [0, 0, 1]])
     smooth = 0.99 * found + 0.01 * wanted
     literal = [sum(w * np.log(w / g) for w, g in zip(wanted[:2], row[:2], strict=True)) for row in smooth]
-    np.testing.assert_allclose(lists.divergence(wanted, found), literal, atol=1e-12)
+    np.testing.assert_allclose(reranking.divergence(wanted, found), literal, atol=1e-12)
     assert literal[5] == pytest.approx(0)
     assert literal[6] == pytest.approx(np.log(100))  # what is missing altogether is no infinite loss
 
 
 def test_scores_are_brought_between_nought_and_one():
-    np.testing.assert_allclose(lists.scaled(np.array([3.0, 1.0, 2.0])), [1, 0, 0.5])
-    assert lists.scaled(np.array([2.0, 2.0])).tolist() == [1, 1]
-    assert lists.scaled(np.array([])).tolist() == []
+    np.testing.assert_allclose(reranking.scaled(np.array([3.0, 1.0, 2.0])), [1, 0, 0.5])
+    assert reranking.scaled(np.array([2.0, 2.0])).tolist() == [1, 1]
+    assert reranking.scaled(np.array([])).tolist() == []
 
 
 def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_for():
     scores = np.array([1.0, -np.inf, 5.0, 3.0, -np.inf, 4.0])
-    assert lists.best(scores, 3).tolist() == [2, 5, 3]
-    assert lists.best(scores, 9).tolist() == [2, 5, 3, 0]
+    assert reranking.best(scores, 3).tolist() == [2, 5, 3]
+    assert reranking.best(scores, 9).tolist() == [2, 5, 3, 0]
     asked = []
 
     def backwards(top, score, n):
         asked.append((top.tolist(), score.tolist(), n))
         return list(range(len(top)))[::-1][:n]
 
-    assert lists.best(scores, 2, backwards).tolist() == [0, 3]
-    assert lists.best(scores, 9, backwards).tolist() == [0, 3, 5, 2]
+    assert reranking.best(scores, 2, backwards).tolist() == [0, 3]
+    assert reranking.best(scores, 9, backwards).tolist() == [0, 3, 5, 2]
     assert asked == [([2, 5, 3, 0], [1.0, 0.75, 0.5, 0.0], n) for n in (2, 4)]
     many = np.arange(100.0)
-    assert lists.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]
+    assert reranking.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]
 
 
 def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():
     scores = np.array([[2, 2, -np.inf, 2], [1, 2, 3, 1], [0, 0, 0, 0], [-np.inf, -np.inf, 5, -np.inf]], np.float32)
-    found = answers.telling(scores, np.array([7, 9, 8, 1]))
+    found = recommendations.telling(scores, np.array([7, 9, 8, 1]))
     assert found.tolist() == [[7, 9, -np.inf, 1], [1, 2, 3, 1], [7, 9, 8, 1], [-np.inf, -np.inf, 8, -np.inf]]
 
 
 def test_a_calibrated_list_is_in_the_genres_of_what_is_liked():
-    shares = lists.genre_shares(MOVIES)
+    shares = reranking.genre_shares(MOVIES)
     saved = SimpleNamespace(genre_shares=shares, split=SimpleNamespace(ratings=SimpleNamespace(like=3.5)))
-    calibrated, candidates = lists.Options(calibrated=True), np.array([5, 4, 1])
+    calibrated, candidates = reranking.Options(calibrated=True), np.array([5, 4, 1])
     score = np.array([0.5, 0.4, 0.3])
 
     def first(movies, stars):
         rows = SimpleNamespace(movies=np.array(movies), stars=np.array([stars]))
-        order = answers.reorder(saved, calibrated, candidates, rows)
-        return None if order is None else candidates[lists.best(score, 3, order)].tolist()
+        order = recommendations.reorder(saved, calibrated, candidates, rows)
+        return None if order is None else candidates[reranking.best(score, 3, order)].tolist()
 
     assert first([0, 1, 4], [5.0, 4.0, 3.5]) == lists_of(shares, candidates, score, [0, 0.5, 1.5])  # not what is hated
     assert first([0, 4, 3], [1.0, 4.0, 2.0]) == lists_of(shares, candidates, score, [1, 0, 0])

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from conftest import random_ratings
 
-from utils import latent, methods, splits
-from utils.latent import LatentSpace
+from utils.data import splits
+from utils.recommend import strategies
+from utils.scoring import latent
+from utils.scoring.latent import LatentSpace
 
 
 @pytest.fixture(scope="module", params=["random", "strong"])
@@ -26,12 +28,12 @@ def problem(request):
 
 def literal(model, split):
     """The search written out: every option by fresh scorers, kept where it is better than the best so far."""
-    best, value_of = dict(methods.START), {}
-    for method, tried in methods.TRIED.items():
+    best, value_of = dict(strategies.START), {}
+    for method, tried in strategies.TRIED.items():
 
         def value(hood, method=method):
-            ways = methods.scorers(model, split.validation, split.trained_users, best | {method: hood})
-            return methods.ndcg(ways[method], split.validation)
+            ways = strategies.scorers(model, split.validation, split.trained_users, best | {method: hood})
+            return strategies.ndcg(ways[method], split.validation)
 
         value_of[method] = value(best[method])
         for name, values in tried.items():
@@ -39,24 +41,24 @@ def literal(model, split):
                 found = value(replace(best[method], **{name: option}))
                 if found > value_of[method]:
                     best[method], value_of[method] = replace(best[method], **{name: option}), found
-    value_of["decoder"] = methods.ndcg(model.score, split.validation)
+    value_of["decoder"] = strategies.ndcg(model.score, split.validation)
     return best, value_of
 
 
 def test_the_choice_is_that_of_the_literal_search(problem):
     best, value_of = literal(*problem)
-    found = methods.choose(*problem)
+    found = strategies.choose(*problem)
     assert found["validation"] == value_of
     assert found["neighbourhoods"] == {method: asdict(hood) for method, hood in best.items()}
     assert found["best"] == max(value_of, key=value_of.get)
-    assert best != methods.START  # something was chosen
+    assert best != strategies.START  # something was chosen
 
 
 @pytest.mark.parametrize("shrink", [0.0, 4.0])
 def test_the_scores_of_both_ways_are_the_literal_sums(shrink, problem, monkeypatch):
-    monkeypatch.setattr(methods, "ROWS", 5)
+    monkeypatch.setattr(strategies, "ROWS", 5)
     (model, split), hood = problem, latent.Neighbourhood(size=7, power=2, shrink=shrink, whiten=0.0)
-    ways = methods.scorers(model, split.validation, split.trained_users, {"neighbours": hood, "movies": hood})
+    ways = strategies.scorers(model, split.validation, split.trained_users, {"neighbours": hood, "movies": hood})
     liked = (split.validation.given.toarray() > 3.5).astype(float)
     some = np.array([3, 60, 89, 4, 5, 6, 7])
 
@@ -84,9 +86,9 @@ def test_the_scores_of_both_ways_are_the_literal_sums(shrink, problem, monkeypat
 def test_without_a_hidden_like_the_start_stands(problem):
     model, split = problem
     split = replace(split, part=np.where(split.part == splits.Part.VALIDATION, splits.Part.LEFT_OUT, split.part))
-    found = methods.choose(model, split)
+    found = strategies.choose(model, split)
     assert found["validation"] == {"neighbours": 0.0, "movies": 0.0, "decoder": 0.0}
-    assert found["neighbourhoods"] == {method: asdict(hood) for method, hood in methods.START.items()}
+    assert found["neighbourhoods"] == {method: asdict(hood) for method, hood in strategies.START.items()}
 
 
 def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, monkeypatch):
@@ -94,13 +96,13 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
     one = latent.View.cosines
 
     def counted(name):
-        build = getattr(methods, name)
+        build = getattr(strategies, name)
 
         def by(space, hood, *others):
             built[name, hood] += 1
             return build(space, hood, *others)
 
-        monkeypatch.setattr(methods, name, by)
+        monkeypatch.setattr(strategies, name, by)
 
     counted("by_neighbours")
     counted("by_movies")
@@ -116,7 +118,7 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
 
     monkeypatch.setattr(latent.View, "of", classmethod(of))
     monkeypatch.setattr(latent.View, "cosines", cosines)
-    methods.choose(*problem)
+    strategies.choose(*problem)
     assert set(built.values()) == {1}
     assert sum(name == "by_movies" for name, _ in built) in (6, 7)  # the start, and each option that is another
     assert sum(name == "by_neighbours" for name, _ in built) in (10, 11)
@@ -126,14 +128,14 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
 
 
 def test_where_there_is_no_room_cosines_are_taken_again(problem, monkeypatch):
-    found = methods.choose(*problem)
-    monkeypatch.setattr(methods, "ROOM", 0)
-    assert methods.choose(*problem) == found
+    found = strategies.choose(*problem)
+    monkeypatch.setattr(strategies, "ROOM", 0)
+    assert strategies.choose(*problem) == found
 
 
 def test_a_model_without_a_latent_space_has_one_way(problem):
     model, split = problem
     plain = SimpleNamespace(has_latent_space=False, score=model.score)
-    value = methods.ndcg(model.score, split.validation)
-    assert methods.choose(plain, split) == {"best": "model", "validation": {"model": value}}
+    value = strategies.ndcg(model.score, split.validation)
+    assert strategies.choose(plain, split) == {"best": "model", "validation": {"model": value}}
     assert value > 0

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import mean_absolute_error, mean_squared_error, ndcg_score
 
-from utils import bootstrap, evaluation, metrics, ranking
-from utils.bootstrap import Metric
-from utils.ratings import likes
-from utils.splits import Holdout
+from utils.data.ratings import likes
+from utils.data.splits import Holdout
+from utils.evaluation import bootstrap, holdout_metrics, metrics
+from utils.evaluation.bootstrap import Metric
+from utils.scoring import ranking
 
 
 @given(
@@ -85,8 +86,8 @@ def test_a_hold_outs_figures_agree_with_irspack(holdout):
     import irspack
 
     scores = np.random.default_rng(5).normal(size=holdout.hidden.shape).astype(np.float32)
-    found = evaluation.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
-    judged = evaluation.judged_users(holdout)
+    found = holdout_metrics.ranking_metrics(lambda given, users: scores[users].copy(), holdout)
+    judged = holdout_metrics.judged_users(holdout)
     shown = ranking.hide_seen(scores[judged].copy(), holdout.given[judged])
     for name, (_, k) in metrics.CUTS.items():
         truth = sp.csr_matrix(likes(holdout.hidden)[judged])
@@ -120,7 +121,7 @@ def test_rating_metrics_agree_with_scikit_learn_after_clipping(holdout):
 
     cells = holdout.hidden.tocoo()
     expected = np.clip((cells.row * 7 + cells.col * 3) % 9 - 1.0, 0.5, 5)
-    found = evaluation.rating_metrics(predict, holdout, (0.5, 5))
+    found = holdout_metrics.rating_metrics(predict, holdout, (0.5, 5))
     assert found["mse"].value == pytest.approx(mean_squared_error(cells.data, expected))
     assert found["rmse"].value == pytest.approx(np.sqrt(mean_squared_error(cells.data, expected)))
     assert found["mae"].value == pytest.approx(mean_absolute_error(cells.data, expected))
@@ -130,7 +131,7 @@ def test_rating_metrics_agree_with_scikit_learn_after_clipping(holdout):
 @pytest.mark.parametrize("like", [3.5, 2.0])
 @pytest.mark.parametrize("limited", [False, True])
 def test_ranking_metrics_judge_hidden_likes_among_candidates_not_given(limited, like, holdout, monkeypatch):
-    monkeypatch.setattr(evaluation, "BLOCK", 5)  # of 48 users, so that there are ten
+    monkeypatch.setattr(holdout_metrics, "BLOCK", 5)  # of 48 users, so that there are ten
     candidates = np.random.default_rng(4).random(130) < 0.6 if limited else None
     holdout = replace(holdout, candidates=candidates, like=like)
     scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
@@ -139,7 +140,7 @@ def test_ranking_metrics_judge_hidden_likes_among_candidates_not_given(limited, 
         np.testing.assert_array_equal(given.toarray(), holdout.given[users].toarray())
         return scores[users].copy()
 
-    lists, found = evaluation.lists(score, holdout), evaluation.ranking_metrics(score, holdout)
+    lists, found = holdout_metrics.lists(score, holdout), holdout_metrics.ranking_metrics(score, holdout)
     expected, n = {"ndcg@100": [], "recall@20": [], "recall@50": []}, 0
     for user in range(50):
         hidden = {m for m in range(130) if holdout.hidden[user, m] > like}
@@ -163,16 +164,16 @@ def test_ranking_metrics_judge_hidden_likes_among_candidates_not_given(limited, 
 def test_a_sample_of_users_is_judged_as_each_of_them_is(holdout):
     scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
     of = lambda given, users: scores[users].copy()  # noqa: E731
-    whole, some = evaluation.lists(of, holdout), evaluation.lists(of, holdout, most=7)
+    whole, some = holdout_metrics.lists(of, holdout), holdout_metrics.lists(of, holdout, most=7)
     assert len(some.users) == 7
     assert (np.diff(some.users) > 0).all()
     assert some.users.tolist() != whole.users[:7].tolist()
-    assert evaluation.lists(of, holdout, most=7).users.tolist() == some.users.tolist()
+    assert holdout_metrics.lists(of, holdout, most=7).users.tolist() == some.users.tolist()
     place = np.searchsorted(whole.users, some.users)
     assert whole.users[place].tolist() == some.users.tolist()
     np.testing.assert_array_equal(some.top, whole.top[place])
-    assert evaluation.judged_users(holdout, 48).tolist() == whole.users.tolist()
-    assert evaluation.ranking_metrics(of, holdout, 7)["ndcg@100"].count.sum() == 7
+    assert holdout_metrics.judged_users(holdout, 48).tolist() == whole.users.tolist()
+    assert holdout_metrics.ranking_metrics(of, holdout, 7)["ndcg@100"].count.sum() == 7
 
 
 def test_intervals_are_those_of_a_literal_bootstrap_over_users():

@@ -8,11 +8,12 @@ import scipy.sparse as sp
 from trained import TABLE, train_on, trained
 
 import models
-from utils import biases, runs
-from utils.datasets import Dataset
+from utils.data.datasets import Dataset
+from utils.data.movies import Movies
 from utils.errors import UserError
-from utils.movies import Movies
-from utils.ranking import hide_seen, top_k
+from utils.runs import run_folder
+from utils.scoring import biases
+from utils.scoring.ranking import hide_seen, top_k
 
 VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
 
@@ -59,8 +60,8 @@ def test_a_saved_model_scores_the_same(model_and_split, tmp_path):
     model, split = model_and_split
     facts = {"model": type(model).__module__.removeprefix("models."), "options": asdict(model.config), "seed": 0}
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
-    runs.save(tmp_path / "run", model, split, data, facts, model.history, {})
-    again = models.load(runs.Run(tmp_path / "run"))
+    run_folder.save(tmp_path / "run", model, split, data, facts, model.history, {})
+    again = models.load(run_folder.Run(tmp_path / "run"))
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
     if model.predicts_ratings:
         pairs = np.arange(25), np.arange(25)[::-1]

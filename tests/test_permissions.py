@@ -14,9 +14,11 @@ from conftest import REPOSITORY
 
 import export
 import train
-from utils import datasets, findings, options, places, replacing, runs
+from utils.command_line import options
+from utils.data import datasets
+from utils.data.reading import textfiles
 from utils.errors import UserError
-from utils.reading import textfiles
+from utils.runs import atomic, evaluation_results, paths, run_folder
 
 DRIVER = """
 import contextlib, importlib, io, json, os, sys
@@ -97,7 +99,7 @@ def test_what_is_denied_is_a_sentence_in_every_script(place):
             "bias",
             "--data",
             "nofile",
-        ): f"nofile/ratings.csv: can't be read: Permission denied; {places.ALLOW}",
+        ): f"nofile/ratings.csv: can't be read: Permission denied; {paths.ALLOW}",
         ("train.py", "bias", "--data", "nofile/ratings.csv", "--describe"): "nofile/ratings.csv: can't be read: ",
         ("train.py", "bias", "--data", "nomovies"): "nomovies/movies.csv: can't be read: Permission denied",
         ("train.py", "bias", "--data", "nodata"): f"nodata/ratings.csv {DENIED}",
@@ -179,7 +181,7 @@ def refusing(monkeypatch, path, *names, number=errno.EACCES):
 
 def test_what_is_missing_is_told_from_what_is_denied(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    asked = (places.is_file, places.is_folder, places.is_there)
+    asked = (paths.is_file, paths.is_folder, paths.is_there)
     for path, found in (("file", [1, 0, 1]), ("", [0, 1, 1]), ("none", [0] * 3), ("file/x", [0] * 3)):
         assert [ask(tmp_path / path) for ask in asked] == found
     for none in ("x" * 5000, "\0"):
@@ -191,10 +193,10 @@ def test_what_is_missing_is_told_from_what_is_denied(tmp_path, monkeypatch):
                 with pytest.raises(UserError) as said:
                     ask(tmp_path / "file")
                 assert f"{tmp_path}/file can't be read ({os.strerror(number)})" in str(said.value)
-                assert (places.ALLOW in str(said.value)) == hint
+                assert (paths.ALLOW in str(said.value)) == hint
     refusing(monkeypatch, tmp_path, "listdir")
     with pytest.raises(UserError, match="can't be read"):
-        places.names_in(tmp_path)
+        paths.names_in(tmp_path)
 
 
 def test_a_run_that_is_denied_is_not_called_damaged(place, tmp_path, monkeypatch):
@@ -211,11 +213,11 @@ def test_a_run_that_is_denied_is_not_called_damaged(place, tmp_path, monkeypatch
     monkeypatch.setattr("io.open", refused)
     for denied in ("MANIFEST", "config.json", "findings.json"):
         with pytest.raises(UserError, match=rf"{denied} can't be read \(Permission denied\); whoever"):
-            findings.read(runs.Run(folder)) if denied == "findings.json" else runs.Run(folder)
+            evaluation_results.read(run_folder.Run(folder)) if denied == "findings.json" else run_folder.Run(folder)
     denied = None
     (folder / "config.json").unlink()
     with pytest.raises(UserError, match=r"config\.json is damaged or missing"):
-        runs.Run(folder)
+        run_folder.Run(folder)
 
 
 def test_a_hint_is_no_reason_to_fail(tmp_path, monkeypatch):
@@ -262,7 +264,7 @@ def test_what_is_written_is_for_those_whom_the_umask_lets_in(mask, planted, tmp_
         monkeypatch.setattr(export, "only_tensorflow", lambda *_: None)
         made = [folder, export.main(["--to", "onnx", "--run", str(folder), "--out", str(tmp_path / "out")])]
         options.write_text(tmp_path / "text", "")
-        with replacing.anew(tmp_path / "anew") as new:
+        with atomic.anew(tmp_path / "anew") as new:
             within = stat.S_IMODE(new.stat().st_mode)
     finally:
         os.umask(before)
@@ -277,8 +279,8 @@ def test_new_folders_have_names_that_a_later_run_tidies_up(tmp_path):
     folder = tmp_path / "run"
     names = set()
     for _ in range(3):
-        new = replacing._made(folder)
+        new = atomic._made(folder)
         names.add(new.name)
     assert len(names) == 3
-    replacing.tidy(folder)
+    atomic.tidy(folder)
     assert not list(tmp_path.iterdir())

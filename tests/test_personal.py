@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from utils import options, person
+from utils.command_line import options
+from utils.data.movies import Movies, spoken
 from utils.errors import UserError
-from utils.movies import Movies, spoken
-from utils.reading.personal import read_personal
+from utils.recommend import profile
+from utils.recommend.personal_file import read_personal
 
 TITLES = [
     "Toy Story (1995)",
@@ -29,7 +30,7 @@ SCALE = (0.5, 5.0)
 
 
 def typed(*texts):
-    return person.typed(MOVIES, SCALE, texts)
+    return profile.typed(MOVIES, SCALE, texts)
 
 
 def read(tmp_path, text, scale=SCALE):
@@ -175,13 +176,13 @@ def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():
     titles = ["Heat (1995)", "300 (2006)", "12 Monkeys (1995)"]
     movies = Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3)
     with pytest.raises(UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\)"):
-        person.typed(movies, SCALE, ["12=5"])
-    assert person.typed(movies, SCALE, ["99=5"]) == {1: 5}
-    assert person.typed(movies, SCALE, ["300=4"]) == {1: 4}  # a whole title goes before an id
+        profile.typed(movies, SCALE, ["12=5"])
+    assert profile.typed(movies, SCALE, ["99=5"]) == {1: 5}
+    assert profile.typed(movies, SCALE, ["300=4"]) == {1: 4}  # a whole title goes before an id
 
 
 def test_an_id_is_found_as_the_data_has_it():
-    assert [person.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
+    assert [profile.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
         0, 2, -1, -1, -1, -1, -1,
     ]  # fmt: skip
-    assert [person.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]
+    assert [profile.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]

@@ -7,8 +7,8 @@ import pytest
 from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
-from utils import biases
-from utils.ratings import dense, index_of, likes
+from utils.data.ratings import dense, index_of, likes
+from utils.scoring import biases
 
 
 def test_matrix_cells_are_the_ratings(ratings):

@@ -13,11 +13,14 @@ from trained import TABLE, trained
 
 import models
 import recommend
-from models._saved import Saved
-from utils import encoders, lists, methods, person, runs, splits
+from utils.data import splits
+from utils.data.splits import KNOWN
 from utils.errors import UserError
-from utils.rows import Rows
-from utils.splits import KNOWN
+from utils.recommend import profile, reranking, strategies
+from utils.recommend.saved import Saved
+from utils.runs import run_folder
+from utils.scoring import encoders
+from utils.scoring.profile_rows import Rows
 
 QUICK = ("--hidden", "8", "--epochs", "3")
 ALL = ("--protocol", "all")  # nothing is held out, so that a user's known ratings are all they have
@@ -35,7 +38,7 @@ PLAIN = {
 
 @pytest.fixture
 def run(run_of):
-    return runs.Run(run_of("joint", *QUICK, *ALL))
+    return run_folder.Run(run_of("joint", *QUICK, *ALL))
 
 
 def movies_of(run):
@@ -96,16 +99,16 @@ def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path)
 def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
     quick = [] if name == "itemknn" else ["--hidden", "8", "--epochs", "2"]
     held_out = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
-    run = runs.Run(run_of(name, *quick, *held_out))
+    run = run_folder.Run(run_of(name, *quick, *held_out))
     saved, split, users = Saved(run), run.split, np.arange(40)
-    model, hoods = models.load(run), methods.neighbourhoods(run.json("metrics.json"))
-    judged = methods.scorers(model, split.test, split.trained_users, hoods)
+    model, hoods = models.load(run), strategies.neighbourhoods(run.json("metrics.json"))
+    judged = strategies.scorers(model, split.test, split.trained_users, hoods)
     assert saved.ways == tuple(judged)
     for way, score in judged.items():
         expected = score(split.known[users], users)
         np.testing.assert_allclose(saved.scorer(way)(split.known[users], users), expected, atol=2e-4)
         for user in (0, 3, 39):
-            them = person.in_data(split, str(user + 1))
+            them = profile.in_data(split, str(user + 1))
             np.testing.assert_allclose(saved.scores(them, way, movies_of(run))[0], expected[user], atol=2e-4)
 
 
@@ -116,7 +119,7 @@ def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
 )
 def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, way, run_of, capsys):
     quick = ("--hidden", "8,4", "--epochs", "1") if name == "recvae" else QUICK
-    run = runs.Run(run_of(name, *quick, *protocol))
+    run = run_folder.Run(run_of(name, *quick, *protocol))
     for user in (0, 5):
         test = run.movies.ids[run.split.test.hidden[[user]].indices].tolist()  # kept from the user's own list only
         assert bool(test) == (protocol == ())
@@ -132,7 +135,7 @@ def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, w
 
 
 def test_a_model_without_a_latent_space_takes_new_users(run_of, capsys):
-    run = runs.Run(run_of("ease", *ALL))
+    run = run_folder.Run(run_of("ease", *ALL))
     known = answer(capsys, "--user", 1, "--run", run.folder)["items"]
     assert known == answer(capsys, *typed(run, 0), "--run", run.folder)["items"]
 
@@ -146,18 +149,18 @@ def test_movies_as_rows_take_new_users_only_by_movies(run_of, capsys):
 
 def known_of(split, user):
     """{index of a movie: stars} of what is known of a user."""
-    rows = person.in_data(split, user).rows
+    rows = profile.in_data(split, user).rows
     return dict(zip(rows.movies.tolist(), rows.stars[0].tolist(), strict=True))
 
 
 def test_a_twin_in_the_data_is_no_neighbour(run):
     split, stars = run.split, known_of(run.split, "7")
     more = next(movie for movie in movies_of(run).tolist() if movie not in stars)
-    assert person.somebody(split, stars).own == 6
-    assert person.somebody(split, stars | {next(iter(stars)): 2.5}).own == -1
-    assert person.somebody(split, dict(list(stars.items())[1:])).own == -1
-    assert person.somebody(split, stars | {more: 5.0}).own == -1
-    assert person.somebody(split, {}).own == -1
+    assert profile.somebody(split, stars).own == 6
+    assert profile.somebody(split, stars | {next(iter(stars)): 2.5}).own == -1
+    assert profile.somebody(split, dict(list(stars.items())[1:])).own == -1
+    assert profile.somebody(split, stars | {more: 5.0}).own == -1
+    assert profile.somebody(split, {}).own == -1
 
 
 @pytest.mark.parametrize("protocol", ["cold", "random"])
@@ -167,14 +170,14 @@ def test_nothing_of_the_test_reaches_who_types_the_known_ratings_of_a_user(proto
     users = np.unique(TABLE.user[hidden]).tolist()
     for user in users:
         stars = known_of(split, str(TABLE.user_ids[user]))
-        them = person.somebody(split, stars)
+        them = profile.somebody(split, stars)
         twins += them.own == user
         assert them.seen.tolist() == sorted(stars)
         # were the test another one, the very same would be answered
         other = replace(split, ratings=replace(TABLE, movie=np.where(hidden, TABLE.movie[::-1], TABLE.movie)))
-        assert person.somebody(other, stars).own == them.own
+        assert profile.somebody(other, stars).own == them.own
     assert twins > len(users) / 2
-    assert set(person.in_data(split, str(TABLE.user_ids[users[0]])).seen) == set(TABLE.movie[TABLE.user == users[0]])
+    assert set(profile.in_data(split, str(TABLE.user_ids[users[0]])).seen) == set(TABLE.movie[TABLE.user == users[0]])
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------
@@ -187,8 +190,8 @@ def test_an_effect_is_the_score_less_that_without_the_rating(way, run, capsys):
     for left_out in (1, 5):
         fewer = [one for i, one in enumerate(every) if i != left_out]
         # who is no neighbour stays: without the rating the person is nobody's twin, yet still the same person
-        them = person.somebody(run.split, person.typed(run.movies, run.split.ratings.scale, fewer[1:]))
-        them = person.Person(them.rows, them.seen, own=4)
+        them = profile.somebody(run.split, profile.typed(run.movies, run.split.ratings.scale, fewer[1:]))
+        them = profile.Person(them.rows, them.seen, own=4)
         scores = Saved(run).scores(them, way, movies_of(run))[0]
         title = every[left_out].rpartition("=")[0]
         for item in whole:
@@ -210,7 +213,7 @@ def test_every_rating_of_the_user_has_an_effect_most_first(run, capsys, tmp_path
 
 def test_neighbours_say_how_many_of_them_liked_it(run, capsys):
     found = answer(capsys, "--user", 3, "--explain", "--by", "neighbours", "--run", run.folder)["items"][0]
-    them, saved, ratings = person.in_data(run.split, "3"), Saved(run), run.split.ratings
+    them, saved, ratings = profile.in_data(run.split, "3"), Saved(run), run.split.ratings
     index, weight = saved.nearest(them)
     near = {int(u) for u, w in zip(index[0], weight[0], strict=True) if w > 0}
     liked = sum(
@@ -273,7 +276,7 @@ def test_what_can_not_be_used_is_said(arguments, said, run):
 def test_a_diverse_list_is_the_literal_greedy_one():
     rng = np.random.default_rng(0)
     scores, vectors = rng.random(60), rng.normal(size=(60, 4)).astype(np.float32)
-    found = lists.best(scores, 5, lists.diversely(vectors, np.arange(60), 0.4)).tolist()
+    found = reranking.best(scores, 5, reranking.diversely(vectors, np.arange(60), 0.4)).tolist()
     pool = np.argsort(-scores)[:50]
     score = {m: (scores[m] - scores[pool].min()) / (scores[pool].max() - scores[pool].min()) for m in pool.tolist()}
     cosine = lambda a, b: vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])  # noqa: E731
@@ -283,7 +286,8 @@ def test_a_diverse_list_is_the_literal_greedy_one():
         expected.append(max(rest, key=lambda m: 0.6 * score[m] - 0.4 * max(cosine(m, t) for t in expected)))
     assert found == expected
     assert (
-        lists.best(scores, 5, lists.diversely(vectors, np.arange(60), 0.0)).tolist() == np.argsort(-scores)[:5].tolist()
+        reranking.best(scores, 5, reranking.diversely(vectors, np.arange(60), 0.0)).tolist()
+        == np.argsort(-scores)[:5].tolist()
     )
 
 
@@ -291,7 +295,7 @@ def test_a_calibrated_list_is_the_literal_greedy_one():
     rng = np.random.default_rng(1)
     scores, shares = rng.random(40), rng.dirichlet(np.ones(3), 40)
     wanted = np.array([0.7, 0.3, 0.0])
-    found = lists.best(scores, 4, lists.calibrated(shares, np.arange(40), wanted)).tolist()
+    found = reranking.best(scores, 4, reranking.calibrated(shares, np.arange(40), wanted)).tolist()
     score, expected = (scores - scores.min()) / (scores.max() - scores.min()), []
 
     def worth(chosen):

@@ -8,9 +8,10 @@ from conftest import eagerly
 from trained import TABLE, train_on
 
 import models
-from models import _losses
-from utils import batches, splits, training
-from utils.training import Training
+from models.networks import losses
+from utils.data import splits
+from utils.training import batches, loop
+from utils.training.loop import Training
 
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
@@ -49,9 +50,9 @@ class Steps:
 
 @pytest.mark.parametrize("options", [{}, {"rows": "movies"}, {"target": "hidden"}])
 def test_the_loss_of_an_epoch_is_the_mean_over_its_ratings(options, monkeypatch):
-    from models import _autoencoder
+    from models.networks import rating_autoencoder
 
-    steps = Steps(monkeypatch, _autoencoder)
+    steps = Steps(monkeypatch, rating_autoencoder)
     _, history = fitted("autorec", **options)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y > 0).sum()), rel=1e-6)
@@ -68,18 +69,18 @@ def test_an_unchanging_network_records_the_masked_mse_of_all_ratings():
 
 
 def test_the_loss_of_likes_is_the_mean_over_users(monkeypatch):
-    from models import _likes
+    from models.networks import likes_autoencoder
 
-    steps = Steps(monkeypatch, _likes)
+    steps = Steps(monkeypatch, likes_autoencoder)
     _, history = fitted("multdae")
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, len), rel=1e-6)
 
 
 def test_the_loss_of_joint_is_weighted_by_ratings(monkeypatch):
-    from models import _autoencoder
+    from models.networks import rating_autoencoder
 
-    steps = Steps(monkeypatch, _autoencoder)
+    steps = Steps(monkeypatch, rating_autoencoder)
     _, history = fitted("joint", linear=False)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y[0] > 0).sum()), rel=1e-6)
@@ -118,14 +119,14 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now, self.saved = 0.0, []
-        monkeypatch.setattr(training.time, "perf_counter", lambda: self.now)
-        save = training._save
+        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
+        save = loop._save
 
         def saving(network, path, state, weights):
             self.saved.append((path.name, len(state["history"])))
             save(network, path, state, weights)
 
-        monkeypatch.setattr(training, "_save", saving)
+        monkeypatch.setattr(loop, "_save", saving)
         rows = batches.denoising
 
         def passing(*arguments):
@@ -158,7 +159,7 @@ def test_the_last_epoch_before_validation_stops_a_phase_is_kept(tmp_path, monkey
     assert len(history) < 50
     assert clock.saved[-1] == ("train.npz", len(history))
     steps = []
-    monkeypatch.setattr(training, "_finite", lambda *what: steps.append(what))
+    monkeypatch.setattr(loop, "_finite", lambda *what: steps.append(what))
     again, resumed = fitted("joint", Training(tmp_path), **options)
     assert resumed == history
     assert not steps
@@ -169,7 +170,7 @@ def test_losses_are_means_over_what_they_say():
     """What the weights of the batches rest on: two batches, weighted so, are one."""
     rng = np.random.default_rng(0)
     stars, guess = rng.integers(0, 3, (6, 5)).astype(np.float32), rng.normal(size=(6, 5)).astype(np.float32)
-    for loss, count in ((_losses.masked_mse, lambda y: (y > 0).sum()), (_losses.multinomial, len)):
+    for loss, count in ((losses.masked_mse, lambda y: (y > 0).sum()), (losses.multinomial, len)):
         parts = [(float(loss(stars[rows], guess[rows])), count(stars[rows])) for rows in (slice(4), slice(4, 6))]
         whole = np.average([value for value, _ in parts], weights=[n for _, n in parts])
         assert whole == pytest.approx(float(loss(stars, guess)), rel=1e-5)

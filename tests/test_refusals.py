@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from reading import FIVE_STARS, HEADING, refusal, write
 
-from utils.datasets import KNOWN, load
+from utils.data.datasets import KNOWN, load
 from utils.errors import UserError
 
 # --- timestamps and scale --------------------------------------------------------------------------------------------

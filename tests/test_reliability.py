@@ -25,9 +25,10 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import evaluate
 import recommend
 import train
-from utils import findings, replacing, runs, training
+from utils.data.reading import textfiles
 from utils.errors import UserError
-from utils.reading import textfiles
+from utils.runs import atomic, evaluation_results, run_folder
+from utils.training import loop
 
 QUICK = ("--hidden", "8", "--epochs", "2")
 
@@ -42,7 +43,7 @@ def script(name, *arguments, **options):
 def weights(folder):
     """sha256 of what the network of a run has learned."""
     digest = hashlib.sha256()
-    for name, values in sorted(runs.Run(folder).arrays("latent.npz").items()):
+    for name, values in sorted(run_folder.Run(folder).arrays("latent.npz").items()):
         digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
 
@@ -77,7 +78,7 @@ def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_pat
     start = time.perf_counter()
     whole = script("train.py", *command, tmp_path / "whole", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert whole.wait() == 0
-    run, rng, killed = runs.Run(tmp_path / "whole"), np.random.default_rng(0), []
+    run, rng, killed = run_folder.Run(tmp_path / "whole"), np.random.default_rng(0), []
     one = run.config["seconds"] / len(run.history)  # seconds of an epoch
     first = sum(row["phase"] == "train" for row in run.history)
     assert first < run.config["options"]["epochs"]  # early stopping has ended it
@@ -106,7 +107,7 @@ def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_pat
 def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock(planted, tmp_path):
     folder = tmp_path / "run"
     command = ["bias", "--data", str(planted[0]), "--run", str(folder)]
-    with runs.locked(folder), pytest.raises(UserError, match="is being trained into by another process"):
+    with run_folder.locked(folder), pytest.raises(UserError, match="is being trained into by another process"):
         train.main(command)
     assert not folder.exists()
     holder = (
@@ -164,7 +165,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_there(name, run_of, pl
 @pytest.mark.parametrize("call", ["fsync", "rename", "replace"])
 def test_a_disk_that_is_full_when_names_are_written_leaves_what_was_there(name, call, planted, tmp_path, monkeypatch):
     """The n-th call fails, for every n until none is left to fail; of autorec only the first, a checkpoint's."""
-    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     command = [name, *(QUICK if name == "autorec" else ()), "--data", str(planted[0]), "--run", str(tmp_path / "run")]
     train.main(["bias", *command[-4:]])
     content = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
@@ -201,7 +202,7 @@ def test_logs_that_can_not_be_written_end_in_a_sentence(planted, tmp_path, monke
     with eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written: .*is not a directory"):
         train.main(command)
     (tmp_path / "run.tensorboard").unlink()
-    monkeypatch.setattr(training, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
+    monkeypatch.setattr(loop, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -282,13 +283,13 @@ def test_flipped_bytes_never_give_a_wrong_answer(flips, run_of, tmp_path, capsys
         return capsys.readouterr().out
 
     right, rng, noticed = answers(), np.random.default_rng(1), 0
-    files = sorted(path for path in copy.iterdir() if path.name not in runs.ADDED)
+    files = sorted(path for path in copy.iterdir() if path.name not in run_folder.ADDED)
     for path in rng.choice(files, flips):
         content = path.read_bytes()
         at = int(rng.integers(len(content)))
         path.write_bytes(content[:at] + bytes([content[at] ^ (1 << int(rng.integers(8)))]) + content[at + 1 :])
         with pytest.raises(UserError, match=f"{path.name} is damaged|MANIFEST|is no run folder|damaged or missing"):
-            runs.Run(copy).verify()
+            run_folder.Run(copy).verify()
         said = answers()
         noticed += said != right  # a damaged file that is not read changes nothing
         assert said == right or path.name in said or path.name == "MANIFEST"
@@ -301,7 +302,7 @@ def test_flipped_bytes_never_give_a_wrong_answer(flips, run_of, tmp_path, capsys
         for length in (0, len(content) // 2, last_line):
             path.write_bytes(content[:length])
             with pytest.raises(UserError, match=path.name if path.name != "MANIFEST" else "MANIFEST|damaged"):
-                runs.Run(copy).verify()
+                run_folder.Run(copy).verify()
         path.write_bytes(content)
     assert answers() == right
 
@@ -341,19 +342,19 @@ def test_titles_are_text_in_tables(title, tmp_path, capsys):
 
 
 def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(planted, tmp_path, monkeypatch, capsys):
-    real, calls = training._finite, []
+    real, calls = loop._finite, []
 
     def exploding(value, what, number, *where):
         calls.append(number)
         return real(np.nan if number == 2 and what == "loss" else value, what, number, *where)
 
-    monkeypatch.setattr(training, "_finite", exploding)
+    monkeypatch.setattr(loop, "_finite", exploding)
     command = ["autorec", "--hidden", "8", "--epochs", "9", "--data", str(planted[0]), "--run", str(tmp_path / "run")]
     with pytest.raises(
         UserError, match=r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
     ):
         train.main(command)
-    run = runs.Run(tmp_path / "run")
+    run = run_folder.Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == ["1", "2"]
     assert not run.config["refit"]
     recommend.main(["--user", "1", "--run", str(tmp_path / "run")])
@@ -385,12 +386,12 @@ def test_a_kill_between_two_renames_loses_no_run(planted, run_of, tmp_path, monk
     shutil.copytree(run_of("bias"), folder)
     folder.rename(tmp_path / ".run.abcd_123.old")  # as a kill leaves it where the system can't exchange names
     shutil.copytree(run_of("bias"), tmp_path / ".run.abcd_123")
-    with runs.locked(folder):
-        runs.Run(folder).verify()
+    with run_folder.locked(folder):
+        run_folder.Run(folder).verify()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
     before = (folder / "MANIFEST").stat().st_mtime_ns
-    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     rename = Path.rename
 
     def stopped(path, target):
@@ -429,11 +430,11 @@ def test_findings_are_those_of_the_run_beside_them(run_of, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     shutil.copytree(run_of("bias"), one)
     shutil.copytree(run_of("itemknn"), other)
-    run = runs.Run(one)
-    findings.keep(run, {"model": "bias"})
-    assert findings.read(run) == {"model": "bias"}
-    shutil.copy(one / findings.NAME, other)  # as when a training replaces the run that is being judged
-    assert findings.read(runs.Run(other)) is None
+    run = run_folder.Run(one)
+    evaluation_results.keep(run, {"model": "bias"})
+    assert evaluation_results.read(run) == {"model": "bias"}
+    shutil.copy(one / evaluation_results.NAME, other)  # as when a training replaces the run that is being judged
+    assert evaluation_results.read(run_folder.Run(other)) is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

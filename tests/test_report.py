@@ -17,12 +17,14 @@ from conftest import BUNDLED, eagerly, random_ratings, real
 
 import evaluate
 import train
-from utils import atlas, bootstrap, reconstruction, runs, splits
-from utils.bootstrap import Metric
+from utils.data import splits
 from utils.errors import UserError
-from utils.latent import LatentSpace
-from utils.report import pictures
-from utils.training import curves
+from utils.evaluation import bootstrap, reconstruction
+from utils.evaluation.bootstrap import Metric
+from utils.report import latent_maps, pictures
+from utils.runs import run_folder
+from utils.scoring.latent import LatentSpace
+from utils.training.loop import curves
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUICK = ("--hidden", "8", "--epochs", "3")
@@ -222,7 +224,7 @@ def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_pat
 
 
 def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tmp_path):
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     lines = curves(run.history)
     assert [line["of"] for line in lines] == ["train", "refit"]
     assert lines[0]["epoch"] == [1, 2, 3]
@@ -235,7 +237,7 @@ def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tm
 
 
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     split = run.split
 
     def predict(given, users, movies):
@@ -277,7 +279,7 @@ def test_dimensions_say_what_they_carry_and_lean_to():
     genres = [["War"] if m % 2 else ["Comedy"] for m in range(200)]
     vectors = rng.normal(size=(200, 3)) * [1, 3, 2]
     vectors[:, 1] += np.where(np.arange(200) % 2, 3, -3)
-    rows = atlas.dimensions(vectors, genres, np.arange(200))
+    rows = latent_maps.dimensions(vectors, genres, np.arange(200))
     assert [row["unit"] for row in rows] == [1, 2, 0]
     variance = vectors.var(axis=0)
     assert [row["variance"] for row in rows] == pytest.approx((variance / variance.sum())[[1, 2, 0]])
@@ -295,7 +297,7 @@ def test_the_map_is_that_of_scikit_learns_principal_components(monkeypatch):
     seen /= np.linalg.norm(seen, axis=1, keepdims=True)
     for name in ("umap", "openTSNE"):
         monkeypatch.setitem(sys.modules, name, None)  # as if not installed
-    method, places = atlas.embedded(vectors)
+    method, places = latent_maps.embedded(vectors)
     expected = PCA(2, svd_solver="full").fit_transform(seen)
     assert method == "PCA"
     np.testing.assert_allclose(np.abs(places), np.abs(expected), atol=1e-6)
@@ -310,7 +312,7 @@ def test_an_installed_umap_is_asked(monkeypatch):
             return vectors[:, :2]
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
-    method, places = atlas.embedded(np.ones((60, 4)))
+    method, places = latent_maps.embedded(np.ones((60, 4)))
     assert (method, places.shape) == ("UMAP", (60, 2))
 
 
@@ -320,7 +322,7 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
 
     with eagerly():
         train.main(["autorec", *QUICK, "--tensorboard", "--data", str(planted[0]), "--run", str(tmp_path / "r")])
-    logs, run = tmp_path / "r.tensorboard", runs.Run(tmp_path / "r")
+    logs, run = tmp_path / "r.tensorboard", run_folder.Run(tmp_path / "r")
     space = LatentSpace.load(run)
     config = (logs / "projector_config.pbtxt").read_text()
     for name, vectors in (("movies", space.movies), ("users", space.users)):

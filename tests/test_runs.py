@@ -13,8 +13,9 @@ from conftest import answer
 import evaluate
 import recommend
 import train
-from utils import options, origin, replacing, runs
+from utils.command_line import options
 from utils.errors import UserError
+from utils.runs import atomic, provenance, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def say(run, **facts):
 
 
 def names():
-    return [path.name for path in runs.every()]
+    return [path.name for path in run_folder.every()]
 
 
 def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
@@ -55,25 +56,25 @@ def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
         script.main(arguments)
         line = capsys.readouterr().out.splitlines()[0]
         assert line.removeprefix("run: ") == "runs/a"
-    say(house / "copy", trained=origin.now())
+    say(house / "copy", trained=provenance.now())
     assert names() == ["copy", "a", "b"]
 
 
 def test_a_run_says_when_it_was_trained_to_the_microsecond(two, planted, monkeypatch, tmp_path):
     before = datetime.now(UTC)
     folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "c")])
-    said = runs.Run(folder).config["trained"]
+    said = run_folder.Run(folder).config["trained"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", said)
     assert before <= datetime.fromisoformat(said) <= datetime.now(UTC)
-    first, second = (runs.Run(two / "runs" / name).config["trained"] for name in "ba")
+    first, second = (run_folder.Run(two / "runs" / name).config["trained"] for name in "ba")
     assert first < second < said  # as text, too
-    monkeypatch.setattr(origin, "datetime", type("", (), {"now": lambda zone: datetime(2030, 1, 2, tzinfo=zone)}))
-    assert origin.now() == "2030-01-02T00:00:00.000000+00:00"  # zeros are not left out
+    monkeypatch.setattr(provenance, "datetime", type("", (), {"now": lambda zone: datetime(2030, 1, 2, tzinfo=zone)}))
+    assert provenance.now() == "2030-01-02T00:00:00.000000+00:00"  # zeros are not left out
 
 
 def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     shutil.copytree(house / "b", house / "old")
-    say(house / "old", format=runs.FORMAT - 1, trained=None)
+    say(house / "old", format=run_folder.FORMAT - 1, trained=None)
     shutil.copytree(house / "b", house / "gone")
     (house / "gone" / "config.json").unlink()
     shutil.copytree(house / "b", house / ".hidden")
@@ -82,21 +83,27 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     assert names()[:2] == ["a", "b"]
     assert set(names()[2:]) == {"old", "gone"}
     shutil.copytree(house / "b", house / "damaged")
-    for damage in ("{", "{}", "[]", f'{{"format": {runs.FORMAT}, "trained": 1}}', f'{{"format": {runs.FORMAT}}}'):
+    for damage in (
+        "{",
+        "{}",
+        "[]",
+        f'{{"format": {run_folder.FORMAT}, "trained": 1}}',
+        f'{{"format": {run_folder.FORMAT}}}',
+    ):
         (house / "damaged" / "config.json").write_text(damage)
         with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
-            runs.find()
+            run_folder.find()
     os.utime(house / "damaged" / "config.json", (0, 0))
     assert names()[:3] == ["a", "b", "damaged"]
     with pytest.raises(UserError, match="older version of Reelspace; train again"):
-        runs.find(house / "old", verified=False)
+        run_folder.find(house / "old", verified=False)
 
 
 def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before_it_is_renamed(
     two, planted, tmp_path, monkeypatch
 ):
     folder, flushed, renamed = tmp_path / "run", [], []
-    fsync, take = os.fsync, replacing.take_place
+    fsync, take = os.fsync, atomic.take_place
 
     def noting(place):
         new = next((path for path in tmp_path.glob(".run.*") if path.is_dir()), folder)  # hidden until it is renamed
@@ -112,10 +119,10 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
         renamed.append(True)
 
     monkeypatch.setattr(os, "fsync", noting)
-    monkeypatch.setattr(replacing, "take_place", taking)
+    monkeypatch.setattr(atomic, "take_place", taking)
     train.main(["itemknn", "--data", str(planted[0]), "--run", str(folder)])
-    flushed = [one for one in flushed if one[0] not in runs.ADDED and not one[0].startswith(".run.")]
-    size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in runs.ADDED}
+    flushed = [one for one in flushed if one[0] not in run_folder.ADDED and not one[0].startswith(".run.")]
+    size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in run_folder.ADDED}
     assert size.keys() > {"config.json", "ratings.npz", "movies.csv", "history.csv", "metrics.json", "MANIFEST"}
     first = sorted(size.keys() - {"MANIFEST"})
     expected = [(name, size[name], False, False) for name in first]
@@ -127,40 +134,40 @@ def test_what_was_replaced_goes_when_a_kill_left_it_and_what_stands_stays(tmp_pa
     for name in ("run", ".run.abcd_123.old", ".run.0123abcd", ".run.other", ".ran.0123abcd"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "of").write_text(name)
-    replacing.tidy(tmp_path / "run")
+    atomic.tidy(tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ran.0123abcd", ".run.other", "run"]
     assert (tmp_path / "run" / "of").read_text() == "run"
 
 
 def test_nothing_is_left_where_the_system_can_not_exchange_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     for text in ("first", "second"):
-        with replacing.anew(tmp_path / "run") as new:
+        with atomic.anew(tmp_path / "run") as new:
             (new / "of").write_text(text)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert (tmp_path / "run" / "of").read_text() == "second"
 
 
 def test_a_run_with_a_link_in_it_is_not_replaced(house):
-    assert runs.check_free(house / "a")
+    assert run_folder.check_free(house / "a")
     shutil.move(house / "a" / "movies.csv", house / "movies.csv")
     (house / "a" / "movies.csv").symlink_to(house / "movies.csv")
     with pytest.raises(UserError, match="is no run folder"):
-        runs.check_free(house / "a")
+        run_folder.check_free(house / "a")
 
 
 def test_a_run_says_which_split_and_which_ratings_it_is_of(two):
-    run = runs.Run(two / "runs" / "a")
+    run = run_folder.Run(two / "runs" / "a")
     assert run.config["split_sha256"] == run.split.fingerprint()
     assert run.config["sha256"] == run.split.ratings.fingerprint()
 
 
 def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
     with open(tmp_path / "lock", "w") as file:
-        assert runs._lock(file)
+        assert run_folder._lock(file)
     with open(tmp_path / "lock", "w") as file:
         (tmp_path / "lock").unlink()  # by who held it, between our opening and locking it
-        assert not runs._lock(file)
+        assert not run_folder._lock(file)
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):

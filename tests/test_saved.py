@@ -10,12 +10,13 @@ import pytest
 from literal import pairs
 from trained import PARTS, TABLE, train_on, trained
 
-from models._blended import saved
-from utils import methods, person, runs
-from utils.datasets import Dataset
+from models.ensemble.blended import saved
+from utils.data.datasets import Dataset
+from utils.data.movies import Movies
 from utils.errors import UserError
-from utils.latent import vouching
-from utils.movies import Movies
+from utils.recommend import profile, strategies
+from utils.runs import run_folder
+from utils.scoring.latent import vouching
 
 N_USERS, N_MOVIES = TABLE.shape
 USERS = np.random.default_rng(0).permutation(N_USERS)[:17]
@@ -33,26 +34,26 @@ def run_of(name, rows=None):
     model.remember(split.known)
     folder = Path(mkdtemp()) / "run"
     about = {"model": name, "options": asdict(model.config), "seed": 0}
-    chosen = methods.unchosen(model)
+    chosen = strategies.unchosen(model)
     if model.has_latent_space:
-        hoods = {"neighbours": methods.START["neighbours"], "movies": methods.START["movies"]}
+        hoods = {"neighbours": strategies.START["neighbours"], "movies": strategies.START["movies"]}
         size = {"neighbours": 25, "movies": 6}  # of so many users some point the other way, and weigh nothing
         hoods = {way: replace(hood, size=size[way], shrink=2.0) for way, hood in hoods.items()}
         chosen["neighbourhoods"] = {way: asdict(hood) for way, hood in hoods.items()}
-        model.latent = methods.viewed(model.latent, split, hoods)
+        model.latent = strategies.viewed(model.latent, split, hoods)
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
-    runs.save(folder, model, split, data, about, model.history, chosen)
-    return saved(runs.Run(folder)), model, split
+    run_folder.save(folder, model, split, data, about, model.history, chosen)
+    return saved(run_folder.Run(folder)), model, split
 
 
 def known(split, user):
-    return person.in_data(split, str(TABLE.user_ids[user]))
+    return profile.in_data(split, str(TABLE.user_ids[user]))
 
 
 def stranger(split, row):
     """Somebody who rated as the user of this row did, but for one movie."""
     stars = dict(zip(row.indices[1:].tolist(), row.data[1:].tolist(), strict=True))
-    found = person.somebody(split, stars)
+    found = profile.somebody(split, stars)
     assert found.own < 0
     return found
 
@@ -152,7 +153,7 @@ def test_neighbours_and_movies_vote_with_likes_that_are_known(name, rows):
 def test_strangers_have_neighbours_and_their_twin_is_none_of_them():
     asked, model, split = run_of("autorec")
     row = split.known[[13]]
-    twin = person.somebody(split, dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)))
+    twin = profile.somebody(split, dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)))
     assert twin.own == 13
     assert 13 not in asked.nearest(twin)[0]
     same = asked.scores(known(split, 13), "neighbours", SOME)
@@ -205,7 +206,7 @@ def test_a_baseline_of_nothing_deviates_nowhere():
     about = {"model": "autorec", "options": asdict(model.config), "seed": 0}
     model.remember(split.known)
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
-    runs.save(folder, model, split, data, about, model.history, methods.unchosen(model))
-    asked, them = saved(runs.Run(folder)), stranger(split, split.known[[13]])
+    run_folder.save(folder, model, split, data, about, model.history, strategies.unchosen(model))
+    asked, them = saved(run_folder.Run(folder)), stranger(split, split.known[[13]])
     expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
     np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)

@@ -26,11 +26,14 @@ import evaluate
 import models
 import recommend
 import train
-from models import _everyone, _workers, ease
-from utils import datasets, runs, shards, splits
+from models import ease
+from utils.data import datasets, splits
+from utils.data.ratings import likes
+from utils.distributed import shards, training_workers
 from utils.errors import UserError
-from utils.ratings import likes
-from utils.training import Training
+from utils.recommend import everyone
+from utils.runs import run_folder
+from utils.training.loop import Training
 
 SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
 
@@ -72,7 +75,7 @@ def inline(monkeypatch):
 
 def weights(folder):
     """{name: array} of encoder and decoder of a run, or of a closed form."""
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     found = run.arrays("weights.npz") if run.holds("weights.npz") else run.arrays("encoder.npz")
     if run.holds("latent.npz"):
         found |= {f"decoder {name}": values for name, values in run.arrays("latent.npz").items() if name[-1].isdigit()}
@@ -124,7 +127,7 @@ def listed(folder):
 
 def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, tmp_path, capsys, monkeypatch):
     run, out = ["--run", str(run_of("itemknn"))], tmp_path / "out"
-    monkeypatch.setattr(_everyone, "PART", 7)
+    monkeypatch.setattr(everyone, "PART", 7)
     recommend.main(["--all-users", *run, "--parquet", str(tmp_path / "one.parquet"), "-n", "4"])
     recommend.main(["--all-users", *run, "--out", str(out), "-n", "4"])
     assert listed(out) == listed(tmp_path)
@@ -158,7 +161,7 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.train", sys.modules["ray"].train)
     job = {"model": "multvae", "options": asdict(config), "seed": 0, "refit": True, "signature": ""}
     job |= {"shards": str(tmp_path / "s"), "checkpoints": str(tmp_path / "c")}
-    _workers.work(job)
+    training_workers.work(job)
     two = models.build("multvae", split.ratings.shape, config)
     history = two.fit(split.train, split.validation, Training(checkpoints=tmp_path / "c"))
     assert [row["epoch"] for row in history] == [1, 2, 3]
@@ -167,9 +170,9 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["refit.npz", "train.npz"]
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
-        _workers.work(job)
+        training_workers.work(job)
     assert "shard=1" in (tmp_path / "s" / "failed").read_text()
-    _workers.work(job)  # started again, it does nothing: it would fail again
+    training_workers.work(job)  # started again, it does nothing: it would fail again
 
 
 def test_ease_of_summed_gram_matrices_is_ease(board, inline, tmp_path):
@@ -183,7 +186,7 @@ def test_ease_of_summed_gram_matrices_is_ease(board, inline, tmp_path):
 
 
 def test_workers_write_the_parts_of_one_process(inline, run_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(_everyone, "PART", 7)
+    monkeypatch.setattr(everyone, "PART", 7)
     run = ["--all-users", "--run", str(run_of("itemknn"))]
     recommend.main([*run, "--parquet", str(tmp_path / "one.parquet")])
     recommend.main([*run, "--out", str(tmp_path / "out"), "--workers", "2"])
@@ -252,7 +255,7 @@ def test_ids_of_a_log_are_numbers_where_all_are(ids, kept, inline):
 
 @pytest.mark.slow
 def test_two_workers_recommend_what_one_process_does(nodes, run_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(_everyone, "PART", 7)
+    monkeypatch.setattr(everyone, "PART", 7)
     run = ["--all-users", "--run", str(run_of("itemknn"))]
     recommend.main([*run, "--parquet", str(tmp_path / "one.parquet")])
     recommend.main([*run, "--out", str(tmp_path / "out"), "--workers", "2", "--ray", nodes])
@@ -274,7 +277,7 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
     assert one
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=1e-5, err_msg=name)
-    found = [runs.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
+    found = [run_folder.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
     assert found[0]["best"] == found[1]["best"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 

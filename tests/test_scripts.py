@@ -16,8 +16,9 @@ import evaluate
 import models
 import recommend
 import train
-from utils import options, runs
+from utils.command_line import options
 from utils.errors import UserError
+from utils.runs import run_folder
 
 QUICK = ("--hidden", "16", "--epochs", "20", "--dropout", "0.2", "--learning-rate", "0.02")
 
@@ -108,7 +109,7 @@ def test_evaluate_judges_exactly_the_test_ratings(run_of, painted, capsys):
     capsys.readouterr()
     evaluate.main(["--run", str(folder), "--json", "-"])
     facts = json.loads(capsys.readouterr().out)["runs"][0]
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     test = run.split.test.hidden.tocoo()
     predicted = np.clip(models.load(run).predict(run.split.test.given, test.row, test.col), 1, 5)
     errors = [(p - r) ** 2 for p, r in zip(predicted, test.data, strict=True)]
@@ -127,14 +128,14 @@ def test_changing_the_test_stars_changes_no_weight(planted, tmp_path):
     source = (planted[0] / "ratings.csv").read_text().splitlines()
     first, second = tmp_path / "first", tmp_path / "second"
     train.main(["autorec", "--data", str(planted[0]), "--run", str(first), *QUICK[:2], "--epochs", "3"])
-    split = runs.Run(first).split
+    split = run_folder.Run(first).split
     for i in np.flatnonzero(split.part == 2):
         line = source[i + 1].split(",")
         line[2] = str(6 - float(line[2]))
         source[i + 1] = ",".join(line)
     (tmp_path / "changed.csv").write_text("\n".join(source) + "\n")
     train.main(["autorec", "--data", str(tmp_path / "changed.csv"), "--run", str(second), *QUICK[:2], "--epochs", "3"])
-    a, b = (runs.Run(folder).arrays("latent.npz") for folder in (first, second))
+    a, b = (run_folder.Run(folder).arrays("latent.npz") for folder in (first, second))
     assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
@@ -161,7 +162,7 @@ def test_ratings_of_a_test_file_are_judged_and_never_trained_on(tmp_path, capsys
     run = tmp_path / "run"
     options_ = ["--data", str(train_file), "--protocol", "fixed", "--test", str(test_file), "--run", str(run)]
     train.main(["bias", *options_])
-    split = runs.Run(run).split
+    split = run_folder.Run(run).split
     ids = split.ratings.user_ids, split.ratings.movie_ids
     hidden = split.test.hidden.tocoo()
     cells = {f"{ids[0][u]},{ids[1][m]},{r:g}" for u, m, r in zip(hidden.row, hidden.col, hidden.data, strict=True)}
@@ -192,7 +193,7 @@ def test_held_out_users_are_judged_on_likes_and_can_be_recommended_to(protocol, 
     assert "rmse" not in facts["metrics"]
     assert facts["metrics"]["ndcg@100"]["n"] == 6
     assert facts["metrics"]["ndcg@100"]["value"] > facts["baselines"]["popularity"]["ndcg@100"]["value"]
-    split = runs.Run(run).split
+    split = run_folder.Run(run).split
     user = int(split.ratings.user_ids[np.flatnonzero(np.diff(split.test.hidden.indptr))[0]])
     assert answer(capsys, "--user", user, "--run", run)["items"]
 
@@ -207,7 +208,7 @@ def test_movie_rows_refuse_a_protocol_that_holds_users_out(planted, tmp_path):
 @pytest.mark.parametrize("fold", ["u1", "u2", "u3", "u4", "u5", "ua", "ub"])
 def test_a_published_fold_trains_on_exactly_its_base_file(fold, tmp_path):
     train.main(["popularity", "--data", str(real("ml-100k")), "--protocol", fold, "--run", str(tmp_path / "run")])
-    split = runs.Run(tmp_path / "run").split
+    split = run_folder.Run(tmp_path / "run").split
     found = split.refit.tocoo()
     with open(real("ml-100k") / f"{fold}.base") as file:
         base = {tuple(map(int, line.split("\t")[:3])) for line in file}
@@ -219,7 +220,7 @@ def test_a_published_fold_trains_on_exactly_its_base_file(fold, tmp_path):
 def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
     options_ = ["--protocol", "strong", "--held-out", "600", "--run", str(tmp_path / "run")]
     train.main(["popularity", "--data", str(real("ml-1m")), *options_])
-    split = runs.Run(tmp_path / "run").split
+    split = run_folder.Run(tmp_path / "run").split
     part, likes = split.part, split.ratings.rating > 3.5
     eligible = np.bincount(split.ratings.user[likes]) >= 5
     assert (eligible.sum(), likes[eligible[split.ratings.user]].sum()) == (6034, 575_272)
@@ -310,7 +311,7 @@ def test_a_failing_save_leaves_the_older_run_whole(run_of, planted, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("utils.movies.Movies.write", full)
+    monkeypatch.setattr("utils.data.movies.Movies.write", full)
     with pytest.raises(UserError, match="No space left"):
         train.main(["popularity", "--data", str(planted[0]), "--run", str(folder)])
     assert (folder / "MANIFEST").read_text() == before
@@ -431,7 +432,7 @@ def test_a_folder_with_a_manifest_of_its_own_is_never_replaced(tmp_path):
 @pytest.mark.parametrize(("top", "like"), [(5, 3.5), (10, 7), (100, 70)])
 def test_a_like_follows_the_scale(top, like, tmp_path):
     train.main(["popularity", "--data", str(small_csv(tmp_path / "a.csv", top, 600)), "--run", str(tmp_path / "run")])
-    run = runs.Run(tmp_path / "run")
+    run = run_folder.Run(tmp_path / "run")
     refit = run.split.refit.toarray()
     assert run.split.test.like == run.config["like"] == like
     np.testing.assert_array_equal(run.arrays("weights.npz")["likes"], (refit > like).sum(axis=0))
@@ -491,7 +492,7 @@ def test_an_option_may_have_the_name_of_a_model_as_its_value(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     small_csv(tmp_path / "a.csv")
     train.main(["bias", "--data", "a.csv", "--run", "bias"])
-    assert runs.Run("bias").config["model"] == "bias"
+    assert run_folder.Run("bias").config["model"] == "bias"
 
 
 @pytest.mark.parametrize("text", ["1_2", "+3", "３", " 3", "3.0"])

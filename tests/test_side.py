@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from conftest import random_ratings, real
 
-from utils import datasets, side
-from utils.datasets import Dataset
+from utils.data import datasets, side_features
+from utils.data.datasets import Dataset
+from utils.data.movies import Movies
 from utils.errors import UserError
-from utils.movies import Movies
 
 
 def small(users=None):
@@ -25,15 +25,15 @@ USERS = pd.DataFrame(
 
 
 def test_genres_are_flags_and_an_unknown_year_is_all_zeros():
-    found = side.features(small(), ("year", "genres"))
+    found = side_features.features(small(), ("year", "genres"))
     assert found.users.shape == (3, 0)
     assert found.movies[:, :2].tolist() == [[1, 1], [0, 0]]  # Comedy, Drama: genres come first, by name
     assert found.movies[:, 2:].sum(axis=1).tolist() == [1, 0]
-    assert found.movies[0, 2 + list(side.DECADES).index(1990)] == 1
+    assert found.movies[0, 2 + list(side_features.DECADES).index(1990)] == 1
 
 
 def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():
-    found = side.features(small(USERS), ("age", "gender", "occupation"))
+    found = side_features.features(small(USERS), ("age", "gender", "occupation"))
     assert found.movies.shape == (2, 0)
     assert found.users.tolist() == [[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 1, 0]]
     assert found.users.dtype == np.float32
@@ -42,12 +42,12 @@ def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():
 @pytest.mark.parametrize("name", ["age", "gender", "occupation"])
 def test_a_feature_that_the_data_lacks_is_refused_by_name(name):
     with pytest.raises(UserError, match=f"--side {name}: small does not tell it"):
-        side.features(small(), (name,))
+        side_features.features(small(), (name,))
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "ml-1m"])
 def test_movielens_tells_all_of_them(name):
-    found = side.features(datasets.load(str(real(name))), side.NAMES)
+    found = side_features.features(datasets.load(str(real(name))), side_features.NAMES)
     assert found.users.shape[1] == 7 + 2 + 21  # bands of age, genders, occupations
     assert (found.users.sum(axis=1) == 3).all()
     assert found.movies.shape[1] == 18 + 11

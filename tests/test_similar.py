@@ -10,10 +10,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 import recommend
-from models._saved import Saved
-from utils import answers, latent, runs
+from utils.data.splits import KNOWN
 from utils.errors import UserError
-from utils.splits import KNOWN
+from utils.recommend import recommendations
+from utils.recommend.saved import Saved
+from utils.runs import run_folder
+from utils.scoring import latent
 
 QUICK = ("--hidden", "8", "--epochs", "3")
 
@@ -40,7 +42,7 @@ def seen(vectors, run, way, whiten=None):
 
 def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
     found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     vectors = seen(latent.LatentSpace.load(run).movies, run, "movies")
     own = run.movies.titles.index(found["movie"]["title"])
     cosines = cosine_similarity(vectors[[own]], vectors)[0]
@@ -52,19 +54,19 @@ def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
 
 @pytest.mark.parametrize("whiten", [0.0, 0.25, 0.6])
 def test_movies_are_like_one_in_the_view_that_validation_chose(whiten, folder):
-    saved = Saved(runs.Run(folder))
+    saved = Saved(run_folder.Run(folder))
     vectors, everything = saved.space.movies, np.arange(24)
     chosen = latent.View.of(vectors, everything, whiten)
     saved.space = replace(saved.space, views={"movies": chosen, "neighbours": None})
     cosines = cosine_similarity(seen(vectors, saved.run, "movies", whiten))[3]
     expected = [m for m in np.argsort(-cosines, kind="stable").tolist() if m != 3]
-    items = answers.movies_like(saved, 3, 23)["items"]
+    items = recommendations.movies_like(saved, 3, 23)["items"]
     assert [item["movieId"] for item in items] == saved.run.movies.ids[expected].tolist()
     np.testing.assert_allclose([item["score"] for item in items], cosines[expected], atol=1e-4)
 
 
 def test_a_movie_is_named_by_title_or_id(folder, capsys):
-    movies = runs.Run(folder).movies
+    movies = run_folder.Run(folder).movies
     by_id = answer(capsys, "--like-movie", movies.ids[4].item(), "--run", folder)
     by_title = answer(capsys, "--like-movie", movies.titles[4].lower(), "--run", folder)
     assert by_id["items"] == by_title["items"]
@@ -73,19 +75,19 @@ def test_a_movie_is_named_by_title_or_id(folder, capsys):
 
 
 def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypatch):
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
     few = sorted(count.values())[len(count) // 2]
-    monkeypatch.setattr(answers, "FEW", few)
+    monkeypatch.setattr(recommendations, "FEW", few)
     most = max(count, key=count.get)
     items = answer(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
     assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}
 
 
 def test_a_movie_with_few_ratings_is_like_others_with_as_many(folder, capsys, monkeypatch):
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
-    monkeypatch.setattr(answers, "FEW", max(count.values()) + 1)
+    monkeypatch.setattr(recommendations, "FEW", max(count.values()) + 1)
     one = sorted(count, key=count.get)[len(count) // 2]
     items = answer(capsys, "--like-movie", one, "--run", folder, "-n", 100)["items"]
     assert {item["movieId"] for item in items} == {m for m in count if count[m] >= count[one]} - {one}
@@ -93,7 +95,7 @@ def test_a_movie_with_few_ratings_is_like_others_with_as_many(folder, capsys, mo
 
 def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
     found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
-    run = runs.Run(folder)
+    run = run_folder.Run(folder)
     stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
     cosines = cosine_similarity(seen(vectors, run, "neighbours"))[2]
     cosines[2] = -np.inf

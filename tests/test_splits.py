@@ -8,9 +8,9 @@ from conftest import random_ratings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import folds, splits
+from utils.data import splits, test_file
+from utils.data.splits import Options, Part
 from utils.errors import UserError
-from utils.splits import Options, Part
 
 DRAWN = ("random", "cold", "temporal", "leave-one-out", "strong", "strong-ratings", "all")
 
@@ -183,7 +183,7 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
             rating=table.rating[rows].copy(), user_ids=table.user_ids[users], movie_ids=table.movie_ids[movies],
         )  # fmt: skip
 
-    joined, place = folds.join(piece(keep), piece(part), "test.csv")
+    joined, place = test_file.join(piece(keep), piece(part), "test.csv")
     cells = {
         (joined.user_ids[u], joined.movie_ids[m]): r
         for u, m, r in zip(joined.user, joined.movie, joined.rating, strict=True)
@@ -198,7 +198,7 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
     wrong = piece(part)
     wrong.rating[3] = 5.5 - wrong.rating[3]
     with pytest.raises(UserError, match=r"test\.csv: user .* stars here and .* in the data"):
-        folds.join(piece(keep), wrong, "test.csv")
+        test_file.join(piece(keep), wrong, "test.csv")
 
 
 @pytest.mark.parametrize("protocol", ["random", "strong", "strong-ratings"])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import BUNDLED
 
-from utils import datasets
+from utils.data import datasets
+from utils.data.movies import Movies, year_of
+from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.movies import Movies, year_of
-from utils.titles import Titles
 
 TITLES = [
     "Matrix, The (1999)",

@@ -10,12 +10,15 @@ from trained import tastes
 
 import models
 import train
-from utils import batches, latent, methods, splits
+from utils.data import splits
+from utils.data.ratings import likes
+from utils.data.splits import Part
 from utils.errors import UserError
-from utils.latent import LatentSpace
-from utils.ratings import likes
-from utils.splits import Part
-from utils.training import Training
+from utils.recommend import strategies
+from utils.scoring import latent
+from utils.scoring.latent import LatentSpace
+from utils.training import batches
+from utils.training.loop import Training
 
 TABLE = random_ratings(30, 25, 300)
 SPLIT = splits.split(TABLE, "random", splits.Options())
@@ -221,7 +224,7 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
     model, split = Told(), splits.split(table, protocol, splits.Options())
     best = {"neighbours": latent.Neighbourhood(whiten=0.5), "movies": latent.Neighbourhood(whiten=0.0)}
     chosen = {"neighbourhoods": {method: asdict(hood) for method, hood in best.items()}}
-    monkeypatch.setattr(methods, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
+    monkeypatch.setattr(strategies, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
     model.latent = replace(model.latent, users=np.random.default_rng(0).random((60, 8), np.float32))
     history, found, refitted = train.fit(model, split, Training(), refit)
     again = refit and protocol == "random"  # where users are held out validation teaches nothing

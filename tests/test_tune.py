@@ -19,12 +19,12 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import models
 import train
 import tune
-from models import _command
-from models._search import Objective, OutOfTimeError
-from utils import splits, tuned
-from utils import study as studies
+from utils.data import splits
+from utils.data.ratings import likes
 from utils.errors import UserError
-from utils.ratings import likes
+from utils.training import search_space, training_command
+from utils.training import study as studies
+from utils.training.objective import Objective, OutOfTimeError
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +55,25 @@ def unhurried(monkeypatch):
 @pytest.mark.parametrize("name", models.names())
 def test_what_is_searched_holds_the_default_and_can_be_typed(name):
     config = models.module(name).Config
-    spaces, edges = tuned.spaces(config), {}
+    spaces, edges = search_space.spaces(config), {}
     for option, space in spaces.items():
         assert space.holds(getattr(config(), option)), option
-        values = space.values.values() if isinstance(space, tuned.Among) else (space.low, space.high)
+        values = space.values.values() if isinstance(space, search_space.Among) else (space.low, space.high)
         # a dropout of 0 and hidden targets do not go together, and are given up
         edges[option] = [value for value in values if (option, value) not in (("dropout", 0.0), ("target", "hidden"))]
     for place in range(max(map(len, edges.values()), default=0)):
         asked = {option: values[place % len(values)] for option, values in edges.items()}
-        found = train.parse([name, *tuned.typed(asked)])[2]
+        found = train.parse([name, *search_space.typed(asked)])[2]
         assert {option: getattr(found, option) for option in asked} == asked
 
 
 def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
     study = optuna.create_study()
     spaces = {
-        "whole": tuned.Between(2, 9),
-        "log": tuned.Between(1e-6, 1e-2, log=True),
-        "sizes": tuned.Among((5,), (7, 3)),
-        "on": tuned.Among(True, False),
+        "whole": search_space.Between(2, 9),
+        "log": search_space.Between(1e-6, 1e-2, log=True),
+        "sizes": search_space.Among((5,), (7, 3)),
+        "on": search_space.Among(True, False),
     }
     seen = []
 
@@ -112,12 +112,12 @@ def test_the_best_options_have_the_best_figure_and_train_takes_them(board, tmp_p
 
 
 def tuned_defaults(name, *options):
-    return tuple(tuned.as_text(getattr(models.module(name).Config(), option)) for option in options)
+    return tuple(search_space.as_text(getattr(models.module(name).Config(), option)) for option in options)
 
 
 def literal_ndcg(board, options):
     """NDCG@100 of EASE on the validation likes, user by user."""
-    words = ["ease", "--data", str(board), "--validation-share", "0.2", *tuned.typed(options)]
+    words = ["ease", "--data", str(board), "--validation-share", "0.2", *search_space.typed(options)]
     name, chosen, config = train.parse(words)
     data, split = train.read(chosen)
     model = train.build(name, config, data, 0)
@@ -168,7 +168,7 @@ def test_processes_share_a_search(board, tmp_path):
 
 def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
     """A second study is opened before the first has a trial, and the trial of each begins while the other's runs."""
-    space, start = tuned.Between(0.0, 1.0), {"x": 0.25, "y": 0.5}
+    space, start = search_space.Between(0.0, 1.0), {"x": 0.25, "y": 0.5}
     one, two = (studies.opened(tmp_path / "one", {"start": start}, True) for _ in range(2))
     seen = {}
 
@@ -280,7 +280,7 @@ def test_a_model_is_judged_by_what_it_is_for(board, words, figure):
 
 def test_options_that_do_not_go_together_are_given_up(board):
     search = objective(board, "autorec")
-    search.spaces = {"dropout": tuned.Among(0.0), "target": tuned.Among("hidden")}
+    search.spaces = {"dropout": search_space.Among(0.0), "target": search_space.Among("hidden")}
     trial = optuna.trial.FixedTrial({"dropout": "0", "target": "hidden"}, number=1)
     with pytest.raises(optuna.TrialPruned, match="nothing would be hidden"):
         search(trial)
@@ -353,8 +353,8 @@ def test_what_is_said_beside_a_config_comes_first(tmp_path):
         train.parse([f"--config={path}", f"--config={path}"])
     with pytest.raises(UserError, match="can't be read"):
         train.parse(["--config", str(tmp_path / "none.json")])
-    assert _command.given("batch_size", ["--batch-size=3"])
-    assert not _command.given("batch_size", ["--batch"])
+    assert training_command.given("batch_size", ["--batch-size=3"])
+    assert not training_command.given("batch_size", ["--batch"])
 
 
 def test_the_start_is_tried_again_where_it_did_not_come_to_its_end(board, tmp_path):

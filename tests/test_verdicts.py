@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils import verdicts
+from utils.report import summary
 
 ABOVE = {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.01}
 BELOW = {"value": -0.2, "low": -0.3, "high": -0.1, "p": 0.01}
@@ -20,9 +20,9 @@ BELOW = {"value": -0.2, "low": -0.3, "high": -0.1, "p": 0.01}
     ],
 )
 def test_more_is_better_worse_or_neither(metric, above, below):
-    assert (verdicts.verdict(metric, ABOVE), verdicts.verdict(metric, BELOW)) == (above, below)
+    assert (summary.verdict(metric, ABOVE), summary.verdict(metric, BELOW)) == (above, below)
     for unsure in (ABOVE | {"p": 0.06}, ABOVE | {"low": -0.1}, BELOW | {"p_holm": 0.06}):
-        assert verdicts.verdict(metric, unsure) == "can't tell"
+        assert summary.verdict(metric, unsure) == "can't tell"
 
 
 def judged(model="blend", **more):
@@ -38,21 +38,21 @@ def judged(model="blend", **more):
 
 
 def test_a_blend_stands_beside_its_best_part_of_each_task():
-    said = verdicts.said(judged())["headlines"][-2:]
+    said = summary.said(judged())["headlines"][-2:]
     assert said[0].startswith("RMSE less that of part 2, the best on the test: -2.0000")
     assert said[1].startswith("NDCG@100 less that of part 3, the best on the test: +3.0000")
 
 
 def test_each_task_stands_beside_its_baselines_and_none_beside_itself():
     beside = {"RMSE less bias's", "NDCG@100 less popularity's", "NDCG@100 less itemknn's"}
-    assert {line.split(":")[0] for line in verdicts.said(judged("joint", parts=[]))["headlines"]} == beside
-    own = verdicts.said(judged("itemknn", parts=[]))["headlines"]
+    assert {line.split(":")[0] for line in summary.said(judged("joint", parts=[]))["headlines"]} == beside
+    own = summary.said(judged("itemknn", parts=[]))["headlines"]
     assert {line.split(":")[0] for line in own} == beside - {"NDCG@100 less itemknn's"}
 
 
 def test_only_what_the_run_itself_has_is_a_column():
     facts = {"model": "x", "method": "model", "parts": [], "metrics": {"rmse": {}}, "methods": {"model": {}}}
     facts["baselines"] = {"mean": {"mae": {}}, "bias": {"rmse": {}, "ndcg@100": {}}}
-    names, rows = verdicts.defined(facts, ["mae", "rmse", "ndcg@100"])
+    names, rows = summary.defined(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]

@@ -8,8 +8,8 @@ import numpy as np
 from conftest import eagerly, random_ratings
 
 import models
-from utils import splits
-from utils.training import Training
+from utils.data import splits
+from utils.training.loop import Training
 
 
 def tastes(n_users, n_movies, n, seed=0):

@@ -23,8 +23,8 @@ def prepare(model, options, _data):
 
 def fit(prepared):
     """See `run.py`."""
-    from models._base import ClosedForm
-    from utils.training import Training
+    from models.base import ClosedForm
+    from utils.training.loop import Training
 
     fitted, split = prepared
     if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation
@@ -50,7 +50,7 @@ def _blocks(fitted):
 
 def rank(fitted, _data, k):
     """See `run.py`."""
-    from utils import ranking
+    from utils.scoring import ranking
 
     return [ranking.top_k(ranking.hide_seen(scores, given), k) for given, scores in _blocks(fitted)]
 

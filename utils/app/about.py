@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from utils import findings, verdicts
 from utils.app.text import say
 from utils.errors import UserError
-from utils.report import figures
-from utils.training import curves
+from utils.report import figures, summary
+from utils.runs import evaluation_results
+from utils.training.loop import curves
 
 
 def page(shared, _visitor):
@@ -22,15 +22,15 @@ def page(shared, _visitor):
     )
     facts, missing = None, f"Not judged yet: python evaluate.py --run {run.folder}"
     try:
-        facts = findings.read(run)
+        facts = evaluation_results.read(run)
     except UserError as error:
         missing = str(error)
     if facts:
         names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
-        names, rows = verdicts.defined(facts, names)
+        names, rows = summary.defined(facts, names)
         cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
         table = {
-            verdicts.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
+            summary.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
             for name in names
         }
         if names:

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from utils import answers, lists, reasons
 from utils.app.text import ABOUT, boxed, brief, say, write
 from utils.errors import UserError
+from utils.recommend import explanations, recommendations, reranking
 
 EXPLAINED = 200  # ratings, beyond which reasons would take too long
 WAYS = {
@@ -31,7 +31,7 @@ def switches(shared):
         diverse = 0.0
         if saved.hoods:
             diverse = st.slider("Diversity", 0.0, 1.0, 0.0, 0.1, key="diverse", **bound)
-    return by, n, lists.Options(genre=tuple(genre), years=years, diverse=diverse)
+    return by, n, reranking.Options(genre=tuple(genre), years=years, diverse=diverse)
 
 
 def seen_it(visitor, movie):
@@ -53,7 +53,7 @@ def column(shared, visitor):
     them = visitor.person(saved.split)
     explained = len(visitor.stars) <= EXPLAINED and saved.takes_strangers
     try:
-        found = answers.recommend(saved, them, by, n, filters, explained)
+        found = recommendations.recommend(saved, them, by, n, filters, explained)
     except UserError as error:
         say(str(error), "alert")
         return
@@ -65,10 +65,10 @@ def column(shared, visitor):
         with boxed(f"item-{place}"):
             stars = f"★ {item['predicted_rating']:.1f}" if "predicted_rating" in item else ""
             title = f"{item['rank']}. {brief(item['title'], item['year'])}"
-            why = reasons.sentence(item) if explained else ""
+            why = explanations.sentence(item) if explained else ""
             write(ABOUT, title, " · ".join(filter(None, [stars, *item["genres"]])), why)
             st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=seen_it, args=(visitor, movie))
             st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
     if len(found["items"]) < n:
-        say(f"{lists.no_more(len(found['items']))}.".capitalize())
-    st.download_button("Download the list", answers.as_csv(found), "list.csv", "text/csv", on_click="ignore")
+        say(f"{reranking.no_more(len(found['items']))}.".capitalize())
+    st.download_button("Download the list", recommendations.as_csv(found), "list.csv", "text/csv", on_click="ignore")

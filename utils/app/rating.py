@@ -3,12 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from utils import person
 from utils.app.text import ABOUT, boxed, brief, say, shown, write
 from utils.app.visitor import IN_ADDRESS
+from utils.data.movies import shortened
+from utils.data.ratings import given, nought
 from utils.errors import UserError
-from utils.movies import shortened
-from utils.ratings import given, nought
+from utils.recommend import profile
 
 MB = 5  # of a file that is uploaded
 NOTES = 10  # about it that are shown
@@ -34,7 +34,7 @@ def search(shared, visitor):
     if text:
         try:
             known = shared.labels
-            visitor.ask(known[text] if text in known else person.find_movie(shared.titles, text))
+            visitor.ask(known[text] if text in known else profile.find_movie(shared.titles, text))
         except UserError as error:
             visitor.sought = str(error)
 

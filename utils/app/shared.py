@@ -4,16 +4,17 @@ import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from utils import answers, atlas, elicitation, person
 from utils.app.text import shown
+from utils.data.ratings import index_of
+from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.ratings import index_of
-from utils.titles import Titles
+from utils.recommend import elicitation, profile, recommendations
+from utils.report import latent_maps
 
 
 @dataclass(frozen=True)
 class Shared:
-    """saved: a `models._saved.Saved`, or what does the same for a blend."""
+    """saved: a `utils.recommend.saved.Saved`, or what does the same for a blend."""
 
     saved: object
 
@@ -21,7 +22,7 @@ class Shared:
         """Read and derive all that the first page takes, so that no visitor waits for it."""
         best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
         with contextlib.suppress(UserError):  # of a model that knows nobody but its own users, as its list will say
-            answers.recommend(self.saved, person.somebody(self.saved.split, best), "best", 1)
+            recommendations.recommend(self.saved, profile.somebody(self.saved.split, best), "best", 1)
         return self.titles, self.labels
 
     @property
@@ -67,7 +68,7 @@ class Shared:
     @cached_property
     def map(self):
         """The map of all movies that have enough ratings."""
-        return atlas.movie_map(self.saved, most=None)
+        return latent_maps.movie_map(self.saved, most=None)
 
     def indices(self, items):
         """Indices of the movies of an answer's items."""

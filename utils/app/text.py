@@ -3,7 +3,7 @@
 import streamlit as st
 from markupsafe import Markup
 
-from utils.movies import article_first, spoken
+from utils.data.movies import article_first, spoken
 
 STYLE = """<style>
 .title { font-weight: 600; overflow-wrap: anywhere; }

@@ -9,11 +9,11 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from utils import person
+from utils.data.movies import cell
+from utils.data.ratings import given
 from utils.errors import UserError
-from utils.movies import cell
-from utils.ratings import given
-from utils.reading.personal import read_personal
+from utils.recommend import profile
+from utils.recommend.personal_file import read_personal
 
 ASKED = 6  # movies that are on the screen to be rated
 LINES = 20_000  # of a file that is uploaded
@@ -35,7 +35,7 @@ class Visitor:
 
     def person(self, split):
         """The `Person` to recommend to."""
-        them = person.somebody(split, self.stars)
+        them = profile.somebody(split, self.stars)
         return replace(them, seen=np.union1d(them.seen, np.array(sorted(self.hidden), np.intp)))
 
     def rate(self, movie, stars):
@@ -127,7 +127,7 @@ class Visitor:
         found = cls()
         for entry in text.split(",")[:IN_ADDRESS]:
             raw, _, number = entry.rpartition(":")
-            movie, stars = person.by_id(movies.ids, unquote(raw)), person.finite(number)
+            movie, stars = profile.by_id(movies.ids, unquote(raw)), profile.finite(number)
             if movie >= 0 and stars == 0:
                 found.hidden.add(movie)
             elif movie >= 0 and stars is not None and scale[0] <= stars <= scale[1]:

@@ -8,9 +8,9 @@ from functools import partial
 from html import escape as escaped
 from itertools import pairwise
 
-from utils.movies import spoken
+from utils.data.movies import spoken
 from utils.report.pictures import COLOURS
-from utils.verdicts import label
+from utils.report.summary import label
 
 escape = partial(escaped, quote=False)  # Plotly takes < > & for markup, quotes for what they are
 BLUE = "#2f86c6"  # seen well on white and on black

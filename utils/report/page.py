@@ -6,12 +6,12 @@ from functools import reduce
 from operator import getitem
 from pathlib import Path
 
-from utils.beyond import ABOUT
-from utils.metrics import CUTS
-from utils.movies import spoken
-from utils.reasons import sentence
+from utils.data.movies import spoken
+from utils.evaluation.beyond_accuracy import ABOUT
+from utils.evaluation.metrics import CUTS
+from utils.recommend.explanations import sentence
 from utils.report.figures import plots
-from utils.verdicts import APART, RATING, defined, label, unjudged
+from utils.report.summary import APART, RATING, defined, label, unjudged
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from utils import options
-from utils.training import curves
+from utils.command_line import options
+from utils.training.loop import curves
 
 BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
 COLOURS = (BLUE, "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#8c6d31")
@@ -34,7 +34,7 @@ def learning_curve(path, history):
 
 def search(path, lines, facts):
     """Write a PNG of a search for options: the figure of each trial beside the best until then, and how much each
-    option mattered. lines: from `utils.study.lines`; facts: what best.json says it found."""
+    option mattered. lines: from `utils.training.study.lines`; facts: what best.json says it found."""
     from matplotlib.figure import Figure
 
     mattered = dict(reversed(facts["importance"].items()))
@@ -67,7 +67,7 @@ def reconstruction(path, block, predicted, actual, scale):
 
     Top: the ratings of the most active users for the most rated movies, the model's reconstruction of the same block,
     and where both exist the error. Bottom: predicted against actual stars of the test ratings, and the errors.
-    block: from `utils.reconstruction.block`; predicted, actual: (n,) stars of the test ratings."""
+    block: from `utils.evaluation.reconstruction.block`; predicted, actual: (n,) stars of the test ratings."""
     from matplotlib.figure import Figure
 
     original = np.array([[np.nan if value is None else value for value in row] for row in block["original"]])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.movies import article_first, spoken
+from utils.data.movies import article_first, spoken
 from utils.report.figures import BARE, BLUE, coloured, escape
 
 LABELS = 14  # well-known movies that are named on the map

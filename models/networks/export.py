@@ -1,0 +1,43 @@
+"""A trained model as one graph for other programs: rows of stars in, scores of all movies and latent vectors out."""
+
+from utils.errors import UserError
+
+OPSET = 18  # of ONNX
+MOST = 1_900_000_000  # bytes of constants in a graph, as Protocol Buffers have it
+
+
+def save(model, to, folder):
+    """Write the graph of a trained model into a folder: 1/ for a SavedModel, a version as TensorFlow Serving wants it,
+    or model.onnx. Its input `ratings` is (n, n_movies) float32, stars and 0 where not rated; its outputs are `scores`,
+    (n, n_movies), what the model ranks by, and with a latent space `latent`, (n, latent)."""
+    import tensorflow as tf
+
+    if (held := getattr(model, "held", 0)) > MOST:
+        raise UserError(f"{held / 1e9:.1f} GB of weights are more than a graph holds; an autoencoder can be exported")
+    spec = tf.TensorSpec((None, model.shape[1]), tf.float32, name="ratings")
+    answer = tf.function(model.exported, input_signature=[spec], autograph=False)
+    if to == "onnx":
+        try:
+            import tf2onnx
+        except ImportError:
+            raise UserError("ONNX takes more packages: pip install -r requirements-scale.txt") from None
+        tf2onnx.convert.from_function(answer, [spec], opset=OPSET, output_path=str(folder / "model.onnx"))
+        return
+    module = tf.Module()
+    module.answer, module.kept = answer, _variables(answer)
+    tf.saved_model.save(module, str(folder / "1"), {"serving_default": answer})
+
+
+def inputs(stars, like, signed):
+    """What `utils.data.ratings.likes`, or `signed_likes`, makes of stars, (n, n_movies) with 0 = not rated, in Keras
+    operations: float32."""
+    from keras import ops
+
+    liked = stars > like
+    blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if signed else [liked]
+    return ops.cast(ops.concatenate(blocks, axis=1), "float32")
+
+
+def _variables(answer):
+    """The weights that a function uses, which what holds it has to hold, too."""
+    return list(answer.get_concrete_function().graph.variables)

@@ -1,0 +1,101 @@
+"""Kernelised weights (Muller, Martel and Indiveri, Kernelized Synaptic Weight Matrices, ICML 2018)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+from keras import ops
+
+from models.networks import options, rating_autoencoder
+from utils.command_line.options import Sizes
+from utils.training.search_space import Among, Between, tuned
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class KernelDense(keras.layers.Layer):
+    """A dense layer whose weights are thinned by a kernel: y = activation(x (W * K) + b), K_ij = max(0, 1 - |u_i -
+    v_j|**2) for learned places u_i of the inputs and v_j of the units in a space of few dimensions. Units far from an
+    input have no connection to it.
+
+    The loss gets l2 * sum W**2 + sparsity * sum K**2; W is penalised as it is before thinning, as in the authors' code.
+    """
+
+    def __init__(self, units, activation="linear", l2=0.0, sparsity=0.0, dimensions=5, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.l2, self.sparsity, self.dimensions = units, l2, sparsity, dimensions
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        """Create W and b, and the places of inputs and units, close together so that K starts near 1."""
+        near = keras.initializers.TruncatedNormal(stddev=1e-3)
+        n = input_shape[-1]
+        self.kernel = self._weight("kernel", (n, self.units), "glorot_uniform")
+        self.bias = self._weight("bias", (self.units,), "zeros")
+        self.inputs = self._weight("inputs", (n, self.dimensions), near)
+        self.outputs = self._weight("outputs", (self.units, self.dimensions), near)
+
+    def _weight(self, name, shape, initializer):
+        # float32 whatever the layer computes in: small differences between places decide what is connected
+        return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
+
+    def thinning(self):
+        """K, (inputs, units), in [0, 1]."""
+        squares = ops.sum(self.inputs**2, axis=1)[:, None] + ops.sum(self.outputs**2, axis=1)
+        return ops.relu(1 - squares + 2 * ops.matmul(self.inputs, ops.transpose(self.outputs)))
+
+    def call(self, x):
+        """See the class."""
+        thinning = self.thinning()
+        self.add_loss(self.l2 * ops.sum(self.kernel**2) + self.sparsity * ops.sum(thinning**2))
+        kernel, bias = (ops.cast(w, self.compute_dtype) for w in (self.kernel * thinning, self.bias))
+        return self.activation(ops.matmul(x, kernel) + bias)
+
+    def get_config(self):
+        """The arguments, for saving."""
+        mine = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions")}
+        return super().get_config() | mine | {"activation": self.activation.__name__}
+
+    def dense(self):
+        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+        return [ops.convert_to_numpy(self.kernel * self.thinning()), ops.convert_to_numpy(self.bias)]
+
+
+@dataclass(frozen=True)
+class Config(options.Config):
+    """Options of the kernelised autoencoders."""
+
+    rows: Literal["users", "movies"] = "movies"
+    """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
+    hidden: Sizes = tuned((500,), Among((128,), (256,), (500,)))
+    """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
+    dropout: float = tuned(0.16, Between(0.0, 0.8))
+    """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
+    l2: float = tuned(0.017, Between(0.005, 0.5, log=True))
+    """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
+    learning_rate: float = tuned(1.5e-3, Between(2e-4, 5e-3, log=True))
+    """step size of the optimiser in the first epoch"""
+    decay: float = tuned(0.95, Between(0.9, 1.0))
+    """what the step size is multiplied by after each epoch, 0 < d <= 1"""
+    batch_size: int = tuned(256, Among(32, 64, 128, 256))
+    """rows in a training step"""
+    dimensions: int = 5
+    """dimensions of the space in which the kernel compares inputs and units"""
+    sparsity: float = tuned(2.5e-7, Between(1e-7, 1e-4, log=True))
+    """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.dimensions < 1 or not 0 <= self.sparsity < float("inf"):
+            raise ValueError("dimensions must be 1 or more, and sparsity must not be negative")
+
+
+class Kernelised(rating_autoencoder.Autoencoder):
+    """Kernelised layers down to the latent vector, and one from there to the ratings."""
+
+    def coders(self, features, n_columns):
+        """See `Autoencoder.coders`."""
+        return self._down(features), self._up((), n_columns)
+
+    def _dense(self, units, activation, name):
+        l2, sparsity = self.config.l2 * self.per_rating, self.config.sparsity * self.per_rating
+        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, name=name)

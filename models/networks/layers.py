@@ -1,0 +1,196 @@
+"""Keras layers that the autoencoders share."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils.distributed.batch_share import drawn, shared
+from utils.scoring.biases import EPSILON
+from utils.scoring.encoders import Centred
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Centre(keras.layers.Layer):
+    """Stars become what is left to explain. Input: (batch, n) stars, 0 = not rated.
+
+    Returns (features, baseline). baseline, (batch, n) stars: global mean + column deviation + the row's own deviation,
+    the damped mean of what its ratings leave over (the formula of `utils.scoring.biases`); so an unseen row is centred like a
+    known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit` a
+    second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
+    2008). With `like` there is a block more, 1 where the stars are above it. `star` stars of the data are one of the
+    features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that
+    heavy and light raters look alike to the encoder.
+
+    While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
+    adds up; the features are scaled so that the sums are on average those of the whole row.
+
+    Mean and column deviations are weights, but not trained: `mean` and `column` are to be assigned. Without `baseline`
+    the stars pass as they are and the baseline is 0."""
+
+    def __init__(
+        self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, like=None, star=1.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.damping, self.baseline, self.implicit, self.normalise = damping, baseline, implicit, normalise
+        self.dropout, self.like, self.star = dropout, like, star
+
+    def build(self, input_shape):
+        """Create mean, (), and column deviations, (n,)."""
+        self.mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mean")
+        self.column = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False, name="column")
+
+    def call(self, ratings, training=False):
+        """See the class."""
+        observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
+        count = ops.sum(observed, axis=1, keepdims=True)
+        if self.baseline:
+            expected = self.mean + self.column
+            total = ops.sum(observed * (ratings - expected), axis=1, keepdims=True)
+            baseline = expected + total / ops.maximum(count + self.damping, EPSILON)
+        else:
+            baseline = ops.zeros_like(ratings)
+        features = observed * (ratings - baseline) / self.star
+        if self.implicit:
+            features = ops.concatenate([features, observed], axis=1)
+        if self.like is not None:
+            features = ops.concatenate([features, ops.cast(ratings > self.like, ratings.dtype)], axis=1)
+        if self.normalise:
+            features = features / ops.sqrt(ops.maximum(count, 1))
+        return features * self._scale(training), baseline
+
+    def _scale(self, training):
+        """What makes up for the ratings that are hidden while training."""
+        return (1 - self.dropout) ** -(0.5 if self.normalise else 1.0) if training else 1.0
+
+    def get_config(self):
+        """The arguments, for saving."""
+        names = ("damping", "baseline", "implicit", "normalise", "dropout", "like", "star")
+        mine = {name: getattr(self, name) for name in names}
+        return super().get_config() | mine
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Hide(keras.layers.Dropout):
+    """Keras's dropout, of which workers that share a batch each draw the same."""
+
+    def call(self, inputs, training=False):
+        """See Keras."""
+        if not (training and self.rate and shared()):
+            return super().call(inputs, training=training)
+        return inputs * drawn(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class GlobalKernel(Centre):
+    """`Centre` of rows whose ratings, once centred, are spread to neighbours (Han et al., CIKM 2021).
+
+    Input: (batch, 3 n) stars, each row between the rows before and after it. The features are those of `Centre`, but
+    that the ratings less the baseline of the three rows are convolved with a 3 x 3 kernel: the one that changes
+    nothing, plus the mean over movies i of pooled_i * spread_i. pooled, (n_movies,), is the average output for the
+    movie, in stars, and stays; spread, (n_movies, 3, 3), is learned from 0. As in the paper a ReLU follows where there
+    is no baseline, so that what is spread are stars."""
+
+    def __init__(self, n_movies, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.n_movies = n_movies
+
+    def build(self, input_shape):
+        """Create the weights of `Centre`, and those of the kernel."""
+        super().build((None, input_shape[-1] // 3))
+        self.pooled = self.add_weight(shape=(self.n_movies,), initializer="zeros", trainable=False, name="pooled")
+        self.spread = self.add_weight(shape=(self.n_movies, 3, 3), initializer="zeros", name="spread")
+
+    def kernel(self):
+        """The 3 x 3 kernel, rows x columns."""
+        same = np.zeros((3, 3), np.float32)
+        same[1, 1] = 1
+        return same + ops.einsum("i,irc->rc", self.pooled, self.spread) / self.n_movies
+
+    def call(self, ratings, training=False):
+        """See `Centre`."""
+        n = ratings.shape[-1] // 3
+        features, baseline = super().call(ops.reshape(ratings, (-1, n)))
+        scale = self._scale(training)  # nothing is hidden of the rows before and after
+        centred = ops.reshape(features[:, :n], (-1, 3, n)) * np.array([1, scale, 1], np.float32)[:, None]
+        left, same, right = ops.unstack(ops.einsum("brn,rc->cbn", centred, self.kernel()), 3)
+        spread = same + ops.pad(left[:, :-1], ((0, 0), (1, 0))) + ops.pad(right[:, 1:], ((0, 0), (0, 1)))
+        own = [spread if self.baseline else ops.relu(spread)]
+        if self.implicit:
+            own.append(features[1::3, n:] * scale)
+        return ops.concatenate(own, axis=1), baseline[1::3]
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"n_movies": self.n_movies}
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class BySide(keras.layers.Layer):
+    """An output layer whose kernel also has a part in common for columns of a kind: y = activation(layer(x) + x V S'),
+    with S (columns, f) the side features of the columns, which stay, and V (inputs, f) learned, from 0 and with the
+    penalty l2 * sum V**2. What is learned so about a kind of user or movie serves those with few ratings."""
+
+    def __init__(self, layer, features, activation="linear", l2=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.layer, self.given, self.l2 = layer, features, l2
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        """Create S and V."""
+        if not self.layer.built:  # Keras builds it first when it reads a saved one back
+            self.layer.build(input_shape)
+        self.features = self.add_weight(
+            shape=self.given.shape, initializer=lambda shape, dtype: self.given, trainable=False, name="features"
+        )
+        self.kinds = self.add_weight(shape=(input_shape[-1], self.given.shape[1]), initializer="zeros", name="kinds")
+
+    def call(self, x):
+        """See the class."""
+        self.add_loss(self.l2 * ops.sum(self.kinds**2))
+        by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
+        return self.activation(ops.cast(self.layer(x), by_kind.dtype) + by_kind)
+
+    def dense(self):
+        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+        kernel, bias = dense(self.layer)
+        return kernel + ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features))), bias
+
+    def get_config(self):
+        """The arguments, for saving; of the features, which are among the weights, only how many there are."""
+        mine = {"layer": keras.layers.serialize(self.layer), "features": self.given.shape[1], "l2": self.l2}
+        return super().get_config() | mine | {"activation": self.activation.__name__}
+
+    @classmethod
+    def from_config(cls, config):
+        """Read the layer inside back, too; the features come with the weights."""
+        layer = keras.layers.deserialize(config.pop("layer"))
+        return cls(layer, np.zeros((layer.units, config.pop("features")), np.float32), **config)
+
+
+def dense_layers(decoder):
+    """A decoder of dense layers as (kernel, bias, activation name) of each."""
+    return [(*dense(layer), layer.activation.__name__) for layer in decoder.layers if layer.weights]
+
+
+def plain_layers(encoder, *passing):
+    """The same of an encoder that besides has only layers of the kinds `passing`; None of any other."""
+    others = [layer for layer in encoder.layers if type(layer) not in (keras.layers.InputLayer, *passing)]
+    if not all(isinstance(layer, keras.layers.Dense) or hasattr(layer, "dense") for layer in others):
+        return None
+    return [(*dense(layer), layer.activation.__name__) for layer in others]
+
+
+def plain_encoder(encoder: keras.Model) -> Centred | None:
+    """Return an encoder of stars as arrays; None where it is more than dense layers behind `Centre`."""
+    layers = plain_layers(encoder, Centre)
+    if not layers:
+        return None
+    centre = encoder.get_layer("centre")
+    mean, column = (ops.convert_to_numpy(weight) for weight in (centre.mean, centre.column))
+    names = ("damping", "baseline", "implicit", "normalise", "like", "star")
+    return Centred(layers, float(mean), column, *(getattr(centre, name) for name in names))
+
+
+def dense(layer):
+    """(kernel, bias), numpy, of a dense layer: Keras's, or one that says what it comes to."""
+    return layer.dense() if hasattr(layer, "dense") else layer.get_weights()

@@ -1,0 +1,49 @@
+"""The losses that the autoencoders are trained with."""
+
+from keras import ops
+
+from utils.distributed.batch_share import mean
+
+
+def masked_mse(ratings, predicted):
+    """Mean squared error over observed cells: the data term of AutoRec (Sedhain et al., WWW 2015), divided by the
+    number of ratings so that it does not grow with the batch. ratings, predicted: (batch, n), stars; 0 = not rated.
+    Returns a scalar in stars**2, 0 when nothing is observed."""
+    observed = ops.cast(ops.not_equal(ratings, 0), predicted.dtype)
+    return ops.sum(observed * ops.square(ratings - predicted)) / ops.maximum(ops.sum(observed), 1)
+
+
+def multinomial(likes, logits):
+    """Negative log likelihood of each user's likes under the softmax over all movies, mean over users (Liang et al.,
+    WWW 2018). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+    return -mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
+
+
+def logistic(likes, logits):
+    """Cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over users (CDAE,
+    Wu et al., WSDM 2016). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+    return mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+
+
+def squared(likes, scores):
+    """Squared error of each cell: sum over movies, mean over users. likes, scores: (batch, n), likes being 0 or 1."""
+    return mean(ops.sum(ops.square(likes - scores), axis=-1))
+
+
+def multinomial_by_user(likes, logits):
+    """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
+    weight = _by_user(likes)
+    return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)
+
+
+def logistic_by_user(likes, logits):
+    """`logistic`, but what a user's cells add up to, over the root of the user's number of likes, is divided by what
+    `multinomial_by_user` is divided by: so both are a figure for each like. Who likes nothing counts for nothing."""
+    weight = _by_user(likes)
+    cells = ops.softplus(logits) * ops.max(weight, axis=1, keepdims=True) - weight * logits
+    return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)
+
+
+def _by_user(likes):
+    """The weight of each like, (batch, n): one over the root of its user's number of likes."""
+    return likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))

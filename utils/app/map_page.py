@@ -1,0 +1,87 @@
+"""The map: movies in two dimensions, with the visitor among them."""
+
+import numpy as np
+import streamlit as st
+from markupsafe import Markup
+
+from utils.app.text import brief, say, write
+from utils.errors import UserError
+from utils.recommend import recommendations
+from utils.report import latent_maps, starmap
+
+NEAR = 10  # movies named as near one
+LIT = 30  # favourites of the nearest users on the map
+
+
+def on_map(shared, visitor):
+    """({role: movies that are lit}, (x, y) of the visitor or None)."""
+    if not visitor.stars:
+        return {}, None
+    saved = shared.saved
+    them, lit = visitor.person(saved.split), {"you rated": list(visitor.stars)}
+    try:
+        near = recommendations.recommend(saved, them, "neighbours", LIT)["items"]
+        lit["favourites of those nearest to you"] = shared.indices(near)
+        return lit, latent_maps.place(saved, them, shared.map["points"])
+    except UserError as error:  # a model that encodes nobody but its own users
+        say(str(error))
+        return lit, None
+
+
+def clicked_on(event, points):
+    """The index of the movie of the first point of a selection; None where that is no movie of these points."""
+    said = np.ravel(event[0].get("customdata", ())) if event else ()
+    return int(said[0]) if len(said) and said[0] in {point["movie"] for point in points} else None
+
+
+def clicked():
+    """What happens when a movie of the map is clicked: the one that was chosen by name is forgotten."""
+    st.session_state.picked = None
+
+
+def page(shared, visitor):
+    """Show it."""
+    saved, labels = shared.saved, shared.labels
+    st.header("The map", anchor=False)
+    if not saved.hoods:
+        say(f"{saved.run.config['model']} has no latent space, so there is no map; choose another model.")
+        return
+    with st.spinner("Drawing the map"):
+        points, method = shared.map["points"], shared.map["method"]
+    lit, you = on_map(shared, visitor)
+    plot, beside = st.columns([3, 1])
+    with beside:
+        picked = st.selectbox(
+            "A movie and what is near it",
+            labels,
+            index=None,
+            key="picked",
+            filter_mode="contains",
+            placeholder="Click one, or choose it here",
+        )
+        key = f"map {saved.run.config['sha256'][:8]}"
+        event = st.session_state.get(key, {}).get("selection", {}).get("points", [])
+        movie = labels[picked] if picked else clicked_on(event, points)
+        if movie is not None:
+            try:
+                near = recommendations.movies_like(saved, movie, NEAR)
+                lit["near the movie you chose"] = [movie, *shared.indices(near["items"])]
+                titles = (brief(item["title"], item["year"]) for item in near["items"])
+                items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
+                write(
+                    '<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>',
+                    brief(near["movie"]["title"], near["movie"]["year"]),
+                    items,
+                )
+            except UserError as error:
+                say(str(error))
+    with plot:
+        drawn = starmap.figure(points, lit, you, st.context.theme.type == "dark")
+        alt = f"Map of {len(points):,} movies by {method}"
+        config = {"scrollZoom": True, "displaylogo": False}
+        st.plotly_chart(drawn, key=key, on_select=clicked, selection_mode="points", config=config, alt=alt)
+        say(
+            f"Each of the {len(points):,} points is a movie that was rated often enough, where {method} puts its "
+            "latent vector: what lies close is liked by the same people. You stand amid the movies nearest to your "
+            "own vector."
+        )

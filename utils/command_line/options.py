@@ -1,0 +1,272 @@
+"""The command line of the scripts: a dataclass becomes the options (tyro), and every error one or two lines."""
+
+import contextlib
+import errno
+import io
+import os
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, get_args, get_origin
+
+import tyro
+
+from utils.errors import UserError
+from utils.runs.paths import DENIED, is_folder, resolved
+
+
+def _listed(number, metavar, length=None):
+    """How tyro reads numbers separated by commas."""
+
+    def read(arguments):
+        numbers = tuple(number(part) for part in arguments[0].split(","))
+        if length and len(numbers) != length:
+            raise ValueError(f"{length} numbers separated by a comma are needed, got {arguments[0]}")
+        return numbers
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=read,
+        is_instance=lambda value: value is None or isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(map(str, value or ()))],
+    )
+
+
+Sizes = Annotated[tuple[int, ...], _listed(int, "N[,N...]")]
+"""Layer sizes, written 500,200 on the command line."""
+Names = Annotated[tuple[str, ...], _listed(str, "NAME[,NAME...]")]
+"""Names, written genres,year on the command line."""
+Pair = Annotated[tuple[float, float] | None, _listed(float, "LOW,HIGH", 2), tyro.conf.arg(help_behavior_hint="")]
+"""Two numbers, written 0.5,5 on the command line."""
+Threshold = Annotated[float | None, tyro.conf.arg(metavar="STARS", help_behavior_hint="")]
+"""A number of stars, which has a default of its own."""
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
+"""A folder that has a default of its own, which the option's help tells."""
+Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hint="")]
+"""A file to write, or - for standard output."""
+
+_CONFIG = (tyro.conf.OmitArgPrefixes,)  # --latent, not --config.latent
+
+
+def parse(kind, argv, prog, description, default=None):
+    """An instance of the dataclass `kind` from the arguments, what they do not say as in `default`. `--help` prints and
+    exits 0; what can't be used is a `UserError` of one or two lines, with the nearest name where an option is unknown
+    or shortened."""
+    names = _names(kind)
+    for argument in argv:
+        name = argument.split("=")[0]
+        if name.startswith("--") and name not in names:
+            raise UserError(_unknown(name, names))
+    argv = _gathered(argv, _several(kind))
+    said = [argument.split("=")[0] for argument in argv if isinstance(argument, str)]
+    if repeated := [name for name in names if said.count(name) > 1]:
+        raise UserError(f"{repeated[0]} is given twice")
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            value, unknown = tyro.cli(
+                kind,
+                args=argv,
+                prog=prog,
+                description=description,
+                default=default,
+                return_unknown_args=True,
+                config=_CONFIG,
+            )
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise UserError(_one_line(said.getvalue())) from None
+    if unknown:
+        raise UserError(_unknown(unknown[0], names))
+    return value
+
+
+def _one_line(box):
+    """tyro draws a box of several lines; its first paragraph says what is wrong."""
+    lines = [re.sub(r"^[│|]\s?|\s*[│|]\s*$", "", line).strip() for line in box.splitlines()]
+    if len(lines) > 1 and re.fullmatch(r"[─-]+", lines[1]):  # without a box, as where stdout is not utf-8
+        lines = lines[2:]
+    text = []
+    for line in lines:
+        if re.match(r"^[╭╰]", line):
+            continue
+        if re.fullmatch(r"[─-]+", line):
+            break
+        text.append(line)
+    said = re.sub(r"^Error parsing \w[\w.]*: ", "", " ".join(text))
+    return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", said)
+
+
+def _names(kind):
+    """Every long option that the dataclass `kind`, with the dataclasses in it, makes."""
+    names = ["--help"]
+    for field in fields(kind):
+        if is_dataclass(field.type):
+            names += _names(field.type)
+        else:
+            dashed = field.name.replace("_", "-")
+            names += dict.fromkeys((f"--{dashed}", f"--{field.name}"))  # both spellings are taken
+            names += [f"--no-{dashed}"] if field.type is bool else []
+    return names
+
+
+def _several(kind):
+    """The long options that take any number of values, of `kind` and the dataclasses in it."""
+    found = []
+    for field in fields(kind):
+        if is_dataclass(field.type):
+            found += _several(field.type)
+        else:
+            base = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+            listed = get_origin(base) is tuple and not _reads_itself(field.type)
+            found += [f"--{field.name.replace('_', '-')}"] if listed else []
+    return found
+
+
+def _reads_itself(kind):
+    """Whether a type is read from one argument by a rule of its own, as `Sizes` is."""
+    of = tyro.constructors.PrimitiveConstructorSpec
+    return any(isinstance(extra, of) for extra in getattr(kind, "__metadata__", ()))
+
+
+def _gathered(argv, several):
+    """The arguments with the values of each option that takes several, however often it is given, behind its first."""
+    found, values, at = [], {}, None
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        if name in several:
+            at = values.setdefault(name, [])
+            if not at:
+                found.append(name)
+                found.append(at)
+            at += [value] if equals else []
+        elif at is None or argument.startswith("--") or argument in ("-n", "-h"):
+            at = None
+            found.append(argument)
+        else:
+            at.append(argument)
+    return [one for part in found for one in (part if isinstance(part, list) else [part])]
+
+
+def _unknown(argument, names):
+    near = get_close_matches(argument, names, 1, 0.7)
+    return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
+
+
+def check_target(target):
+    """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
+    place = resolved(target)
+    if str(target) == "-" or (not os.path.isdir(place) and os.access(place.parent, os.W_OK | os.X_OK)):
+        return
+    why = "it is a folder"
+    if not os.path.isdir(place):
+        there = is_folder(place.parent)
+        why = f"nobody let you write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
+    raise UserError(f"{target}: can't be written ({why}); give another file")
+
+
+def write_text(target, text):
+    """Write `text` to a file, as `whole` does, or to standard output where `target` is -."""
+    if target == "-":
+        with standard_output() as file:
+            file.write(text)
+    else:
+        with whole(target) as path:  # a name of a file may hold what is no character
+            path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def standard_output():
+    """Standard output as a file of UTF-8 text, whatever the terminal's encoding: what goes there is data."""
+    with _said("standard output"):
+        sys.stdout.flush()
+        file = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", newline="")
+        try:
+            yield file
+            file.flush()
+        finally:
+            file.detach()
+
+
+def flush_folder(path):
+    """Have the system write the names in a folder to disk, where it can."""
+    with contextlib.suppress(OSError):
+        place = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(place)
+        finally:
+            os.close(place)
+
+
+@contextlib.contextmanager
+def whole(target):
+    """A path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What is no
+    plain file (a pipe, a device) is written to as it is."""
+    path = resolved(target)
+    special = os.path.exists(path) and not os.path.isfile(path)  # of what is denied writing says so
+    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
+    try:
+        with _said(target):
+            yield beside
+            if not special:
+                with open(beside, "rb") as file:
+                    os.fsync(file.fileno())
+                beside.replace(path)
+    finally:
+        if not special:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _said(target):
+    """Where a failure to write becomes a `UserError`; a reader who has left is for `run` to see."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
+
+
+REFUSED = (*DENIED, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)  # what the system says of a place, not of a bug
+
+
+def run(main):
+    """Run a script's `main` and exit: 0 done; 2 with the sentence of a `UserError`; 130 after Ctrl-C. Anything else is
+    a bug and shows its traceback (1)."""
+    sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for is no reason to fail
+    name = sys.argv[0].rsplit("/", 1)[-1]
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name != os.environ.get("KERAS_BACKEND"):
+            raise
+        print(f"{name}: KERAS_BACKEND={error.name} is not installed: pip install {error.name}", file=sys.stderr)
+        sys.exit(2)
+    except MemoryError:
+        print(f"{name}: there is not enough memory for this", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stderr.close()
+    except OSError as error:
+        if error.filename is not None and error.errno in REFUSED:  # wherever nothing better was found to say
+            print(f"{name}: {UserError(f'{error.filename} can not be used ({error.strerror})')}", file=sys.stderr)
+            sys.exit(2)
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more at its end
+        with contextlib.suppress(OSError):
+            print(f"{name}: the output can't be written ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)

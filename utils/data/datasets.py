@@ -1,0 +1,197 @@
+"""A set of ratings with what is known about its movies and users, from a known set's name, a folder or a file."""
+
+import difflib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils.data.movies import Movies
+from utils.data.ratings import Ratings, nought
+from utils.data.reading.downloads import KNOWN, fetch
+from utils.data.reading.scales import check_scale, find_scale
+from utils.data.reading.sidetables import read_movies, read_tags, read_users
+from utils.data.reading.tables import read_text
+from utils.data.reading.textfiles import PARQUET, head
+from utils.errors import UserError
+from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARDS = "shards.json"  # of `utils.distributed.shards`
+RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
+ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base", ".test")  # .gz may follow
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Ratings, and what lies beside them.
+
+    users: table of age, gender, occupation, one row a matrix row, or None where the source has none.
+    notes: sentences about how the source was read, to be shown to the user. folder: where the file lies.
+    """
+
+    name: str
+    ratings: Ratings
+    movies: Movies
+    users: pd.DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+    @cached_property
+    def tags(self):
+        """What users wrote about movies (table: user, movie, tag, timestamp; -1 for an index the matrix lacks), read
+        on first use, or None where the source has none."""
+        return self.folder and read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
+
+
+def load(source, data_dir=Path("data"), scale=None, like=None):
+    """The `Dataset` of a known set's name, a folder or a file.
+
+    A known set is looked for under `data_dir` and downloaded there where it is absent. scale: (lowest, highest) stars;
+    found from the ratings where None. like: stars above which a rating is a like; by the scale where None. Raises
+    UserError, with file and line, for whatever can't be read exactly.
+    """
+    path = rating_file(find(source, Path(data_dir)))
+    table = read_ratings(path)
+    notes = list(table.notes)
+    check_options(scale, like)
+    found = scale or find_scale(table.rating)
+    if scale is None:
+        notes.append(f"scale {found[0]:g} to {found[1]:g} found from the ratings")
+    check_scale(table.rating, found, table.where, given=scale is not None)
+    check_duplicates(table)
+    rating, zero = table.rating, table.rating == 0
+    if zero.any():
+        rating = np.where(zero, np.float32(nought(found)), rating)
+        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {nought(found):g}: 0 would mean 'not rated'")
+    timestamp = table.timestamp
+    if timestamp is not None and timestamp.min() == timestamp.max():
+        timestamp = None
+        notes.append("every timestamp is the same: treated as no timestamps")
+    ratings = Ratings(
+        table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found)), like
+    )
+    notes += about_likes(ratings)
+    movies, more = read_movies(path, ratings.movie_ids)
+    users = read_users(path, ratings.user_ids)
+    name = name_of(path)
+    return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+
+
+def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
+    """Raise a UserError where the user's own scale, or threshold of likes, can't be one."""
+    if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+    if like is not None and not np.isfinite(like):
+        raise UserError(f"like must be a number of stars, got {like:g}")
+
+
+def about_likes(ratings: Ratings) -> list[str]:
+    """Say in a sentence where no rating is a like, or every one, with the option that helps; [] elsewhere."""
+    stars, like = ratings.rating, ratings.like
+    liked, values = np.count_nonzero(stars > like), np.unique(stars)
+    if 0 < liked < len(stars):
+        return []
+    if len(values) == 1:
+        alike = f"every rating is {values[0]:g}, so stars say nothing; "
+        if liked:
+            return [f"{alike}each counts as a like, and what is learned is who rated what"]
+        return [f"{alike}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
+    middle = np.median(stars)  # likes are then about the better half
+    least = max(values[values < max(middle, values[1])])
+    if liked:
+        return [f"every rating is above {like:g}, so each is a like; --like {least:g} leaves those above it"]
+    return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
+
+
+def read_ratings(path):
+    """The `Table` of a rating file, text or Parquet, told apart by content; its scale and duplicates are not judged."""
+    if path.name == SHARDS:
+        from utils.distributed.shards import table  # which takes Arrow
+
+        return table(path.parent)
+    if head(path).startswith(PARQUET):
+        from utils.data.reading.parquet import read_parquet  # text files need not pay for importing it
+
+        return read_parquet(path)
+    return read_text(path)
+
+
+def find(source, data_dir):
+    """The existing folder or file that `source` names: a path, a known set (downloaded if need be), or what lies under
+    `data_dir` or the repository's data/. UserError otherwise, with the names that are near."""
+    text = str(source)
+    if is_there(text):
+        return Path(text)
+    places = [data_dir, REPOSITORY / "data"]
+    for place in places:
+        folder = KNOWN[text].folder if text in KNOWN else text
+        if text and is_there(place / folder):
+            return place / folder
+    if text in KNOWN:
+        return fetch(text, data_dir)
+    there = [name for place in (*places, Path(text).parent) for name in _names_in(place)]
+    near = difflib.get_close_matches(Path(text).name, sorted({*KNOWN, *there}), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
+    raise UserError(f"{text}: no such file, folder or known set; {hint}")
+
+
+def _names_in(folder):
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def rating_file(path):
+    """The rating file in a folder, or `path` itself where it is a file."""
+    if is_file(path):
+        return path
+    if not is_folder(path):
+        raise UserError(f"{path}: neither a file nor a folder")
+    for name in RATING_FILES:
+        if is_file(path / name):
+            return path / name
+    # a hint only: what can't be read in other folders is no matter here
+    inside = [one for one in names_in(path) if any(os.path.isfile(path / one / name) for name in RATING_FILES)]
+    hint = f"; {path / inside[0]} has one" if inside else ""
+    raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
+
+
+def name_of(path):
+    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without the ending
+    that says its format. Never empty, and without dots in front, which would hide the runs that are called so."""
+    if path.name not in RATING_FILES:
+        bare = path.name.removesuffix(".gz")
+        stem, dot, ending = bare.rpartition(".")
+        return (stem if dot + ending.lower() in ENDINGS else bare).strip(".") or "ratings"
+    folder = resolved(path).parent.name
+    return next((name for name, known in KNOWN.items() if known.folder == folder), folder.lstrip(".") or "ratings")
+
+
+def check_counts(name, ratings):
+    """What to tell the user where a known set is not as it was published: a list of one sentence, or of none."""
+    published = KNOWN[name].counts if name in KNOWN else None
+    found = (len(ratings), *reversed(ratings.shape))
+    if published is None or found == published:
+        return []
+    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (found, published)]
+    return [f"this copy of {name} is not the published one: it has {words[0]}, published were {words[1]}"]
+
+
+def check_duplicates(table):
+    """UserError, with both lines, where a user has rated a movie twice."""
+    cell = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
+    if (cell[1:] > cell[:-1]).all():  # MovieLens' files are in this order, which saves sorting them
+        return
+    ordered = np.sort(cell)
+    if (ordered[1:] == ordered[:-1]).any():
+        second = int(np.argmax(pd.Series(cell).duplicated()))
+        first = int(np.argmax(cell == cell[second]))
+        user, movie = table.user_ids[table.user[second]].item(), table.movie_ids[table.movie[second]].item()
+        raise UserError(
+            f"{table.where(second)}: user {user!r} has already rated movie {movie!r} ({table.where(first)}); keep one"
+        )

@@ -1,0 +1,68 @@
+"""What a set of ratings looks like, in rows to print: counts, density, quantiles, stars, time span, what was noted."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from utils.data.ratings import given
+
+MOST_STARS = 20  # with more different stars than this, they are counted in ten ranges
+
+
+def describe(dataset):
+    """[(label, text), ...] about a Dataset, in the order to show them. Nothing is printed here."""
+    ratings, movies = dataset.ratings, dataset.movies
+    n_users, n_movies = ratings.shape
+    low, high = ratings.scale
+    liked = int(np.count_nonzero(ratings.rating > ratings.like))
+    rows = [
+        ("data", f"{dataset.name}, in {dataset.folder}" if dataset.folder else dataset.name),
+        ("ratings", f"{len(ratings):,}"),
+        ("users", f"{n_users:,}"),
+        ("movies", f"{n_movies:,}"),
+        ("density", f"{len(ratings) / (n_users * n_movies):.2%} of all pairs of user and movie"),
+        ("ratings per user", _spread(np.bincount(ratings.user, minlength=n_users))),
+        ("ratings per movie", _spread(np.bincount(ratings.movie, minlength=n_movies))),
+        ("scale", f"{low:g} to {high:g}"),
+        ("likes", f"{liked:,}, ratings above {ratings.like:g} ({liked / len(ratings):.1%})"),
+        ("mean rating", f"{given(ratings.rating, ratings.scale).mean(dtype=np.float64):.3f}"),
+        *((f"stars {stars}", f"{count:,} ({count / len(ratings):.1%})") for stars, count in _histogram(ratings)),
+        ("time span", _span(ratings.timestamp)),
+        ("movie table", _known(n_movies, years=movies.years, genres=movies.genres)),
+    ]
+    if dataset.users is not None:
+        rows.append(
+            ("user table", _known(n_users, **{name: column.dropna() for name, column in dataset.users.items()}))
+        )
+    return [*rows, *(("note", note) for note in dataset.notes)]
+
+
+def _spread(counts):
+    """Quantiles of counts, in words."""
+    low, lower, middle, upper, high = np.percentile(counts, [0, 25, 50, 75, 100], method="nearest")
+    return f"{low:,} to {high:,}; median {middle:,}, middle half {lower:,} to {upper:,}"
+
+
+def _histogram(ratings):
+    """[(stars, count), ...], ascending."""
+    stars, counts = np.unique(given(ratings.rating, ratings.scale), return_counts=True)
+    if len(stars) <= MOST_STARS:
+        return [(f"{value:g}", count) for value, count in zip(stars, counts, strict=True)]
+    counts, edges = np.histogram(ratings.rating, bins=10, range=ratings.scale)
+    return [(f"{edges[i]:g} to {edges[i + 1]:g}", count) for i, count in enumerate(counts)]
+
+
+def _span(timestamp):
+    """First and last day, UTC."""
+    if timestamp is None:
+        return "no timestamps"
+    first, last = (datetime.fromtimestamp(int(seconds), UTC).date() for seconds in (timestamp.min(), timestamp.max()))
+    return f"{first} to {last}"
+
+
+def _known(total, **facts):
+    """For how many of `total` each fact is known."""
+    known = {name: sum(map(bool, values)) for name, values in facts.items()}
+    return ", ".join(
+        f"{name} of {'all' if n == total else format(n, ',') if n else 'none'}" for name, n in known.items()
+    )

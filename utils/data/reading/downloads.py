@@ -1,0 +1,210 @@
+"""The known MovieLens sets: found under data/, unpacked from an archive placed there, or downloaded and verified."""
+
+import hashlib
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.data.reading.archives import extract
+from utils.errors import UserError
+from utils.runs.paths import is_file, is_folder, is_there
+
+BASE_URL = "https://files.grouplens.org/datasets/movielens"
+LICENCE = (
+    "MovieLens data come from GroupLens, University of Minnesota, for research: no endorsement implied, no commercial "
+    "use without permission, cite Harper & Konstan (2015), doi:10.1145/2827872; the README in {folder} has the terms."
+)
+TRIES = 4  # connections in a row that may break before giving up; each goes on where the last one stopped
+BLOCK = 1 << 14  # bytes written at a time: what has come of an unfinished block is lost when a connection breaks
+PAUSE = 1.0  # seconds before the second try, doubled for each further one
+
+
+@dataclass(frozen=True)
+class Known:
+    """folder: what the archive unpacks to. checksum: "sha256:..." or "md5:..." of the archive, None where it changes
+    with each release (then the publisher's .md5 beside it counts). counts: published ratings, movies, users."""
+
+    folder: str
+    checksum: str | None = None
+    counts: tuple[int, int, int] | None = None
+
+
+KNOWN = {
+    "ml-100k": Known(
+        "ml-100k",
+        "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        (100_000, 1_682, 943),
+    ),
+    "ml-1m": Known(
+        "ml-1m",
+        "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        (1_000_209, 3_706, 6_040),
+    ),
+    "ml-10m": Known(
+        "ml-10M100K",
+        "sha256:813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
+        (10_000_054, 10_677, 69_878),
+    ),
+    "ml-20m": Known(
+        "ml-20m",
+        "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        (20_000_263, 26_744, 138_493),
+    ),
+    "ml-25m": Known("ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", (25_000_095, 59_047, 162_541)),
+    "ml-32m": Known("ml-32m", "md5:d472be332d4daa821edc399621853b57", (32_000_204, 84_432, 200_948)),
+    "ml-latest-small": Known("ml-latest-small"),
+    "ml-latest": Known("ml-latest"),
+}
+
+
+def fetch(name, data_dir, base_url=BASE_URL):
+    """The folder of the known set `name` under `data_dir`: the one that is there, else unpacked from `<name>.zip` if
+    that lies there, else downloaded. Asks nothing; says on standard error what it does.
+
+    Raises UserError, with the address and the place for the archive, where the set can't be had or isn't genuine.
+    """
+    known, data_dir = KNOWN[name], Path(data_dir)
+    folder, archive = data_dir / known.folder, data_dir / f"{name}.zip"
+    if is_folder(folder):
+        return folder
+    placed, url = is_there(archive), f"{base_url}/{name}.zip"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if placed:
+            _verify_placed(archive, known.checksum)
+        else:
+            print(f"{name}: downloading {url}", file=sys.stderr)
+            _download(url, archive, known.checksum or _published_md5(url))
+    except DownloadError as error:
+        raise UserError(
+            f"{name}: can't be downloaded: {error}\n"
+            f"fetch {url} by other means and place it at {archive}: it is verified and unpacked from there"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{name}: can't be stored in {data_dir}: {error.strerror or error}") from None
+    extract(archive, known.folder, data_dir)
+    if not placed:
+        archive.unlink()
+    print(LICENCE.format(folder=folder), file=sys.stderr)
+    return folder
+
+
+class DownloadError(Exception):
+    """A download failed; the message says why in a few words."""
+
+
+def _verify_placed(archive, checksum):
+    """UserError unless the archive that the user placed has the known checksum, or the one in the .md5 beside it."""
+    beside = archive.with_name(archive.name + ".md5")
+    if checksum is None and is_file(beside):
+        checksum = _md5_in(beside.read_text(encoding="utf-8", errors="replace"), beside)
+    if checksum is None:
+        print(f"{archive}: no checksum is known for it; place {beside.name} beside it to verify it", file=sys.stderr)
+        return
+    kind, _, expected = checksum.partition(":")
+    with open(archive, "rb") as file:
+        found = hashlib.file_digest(file, kind).hexdigest()
+    if found != expected:
+        raise UserError(
+            f"{archive}: not the published archive, or cut short: {kind} {found}, published {expected}; fetch it again"
+        )
+
+
+def _md5_in(text, where):
+    found = re.search(r"\b[0-9a-f]{32}\b", text.lower())
+    if not found:
+        raise DownloadError(f"{where} holds no md5 checksum")
+    return f"md5:{found[0]}"
+
+
+def _published_md5(url):
+    """The checksum that the publisher shows beside an archive that changes with each release."""
+    import requests
+
+    try:
+        answer = requests.get(f"{url}.md5", timeout=30)
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise DownloadError(_in_words(error, f"{url}.md5")) from None
+    return _md5_in(answer.text, f"{url}.md5")
+
+
+def _download(url, archive, checksum):
+    """Download to `archive`, which appears only when it is whole and has the checksum. What an earlier, broken
+    download left in `<archive>.part` is gone on with; if the whole is then wrong, it is fetched once from the start."""
+    import pooch
+
+    part = archive.with_name(archive.name + ".part")
+    pooch.get_logger().setLevel("WARNING")
+    for resumed in (part.exists(), False):
+        try:
+            pooch.retrieve(
+                url, checksum, archive.name, archive.parent, downloader=lambda url, to, _: _resume(url, to, part)
+            )
+            return
+        except ValueError:  # pooch's word for a wrong checksum
+            if not resumed:
+                raise DownloadError(f"what {url} gives does not have the published checksum") from None
+
+
+def _resume(url, target, part):
+    """Download to `part`, going on where it ends, as often as it takes (at most TRIES), then move it to `target`."""
+    import requests
+
+    for attempt in range(TRIES):
+        try:
+            _receive(url, part)
+            os.replace(part, target)
+            return
+        except requests.RequestException as error:
+            status = error.response.status_code if error.response is not None else 500
+            hopeless = isinstance(error, requests.exceptions.SSLError) or status < 500
+            if hopeless or attempt == TRIES - 1:
+                raise DownloadError(_in_words(error, url)) from None
+            time.sleep(PAUSE * 2**attempt)
+
+
+def _receive(url, part):
+    """One connection: append what is missing to `part`; whole again where the server doesn't do parts."""
+    import requests
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    have = part.stat().st_size if part.exists() else 0
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    asked = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity", **asked}  # identity: the checksum is of the archive as it is
+    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
+        if answer.status_code == 416:  # nothing follows: the part is whole already, or it is not a part of this file
+            if answer.headers.get("Content-Range") != f"bytes */{have}":
+                part.unlink()
+                raise requests.ConnectionError("the part downloaded earlier does not fit; starting again")
+            return
+        answer.raise_for_status()
+        have = have if answer.status_code == 206 else 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdecimal() else None
+        progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+        with progress, open(part, "ab" if have else "wb") as file:
+            bar = progress.add_task(url.rsplit("/", 1)[-1], total=total, completed=have)
+            for block in answer.iter_content(BLOCK):
+                file.write(block)
+                progress.advance(bar, len(block))
+
+
+def _in_words(error, url):
+    """Why requests failed, in a few words."""
+    import requests
+
+    if error.response is not None:
+        return f"{url} answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the server's certificate can't be verified"
+    if isinstance(error, requests.Timeout):
+        return "the server doesn't answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection breaks off each time"
+    return f"no connection to {url.split('/')[2]}"

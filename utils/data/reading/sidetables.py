@@ -1,0 +1,172 @@
+"""What lies beside a rating file: titles, years and genres of its movies, who its users are, and their tags."""
+
+import re
+
+import pandas as pd
+
+from utils.data.movies import Movies, year_of
+from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
+from utils.data.reading.values import to_seconds, to_whole
+from utils.errors import UserError
+from utils.runs.paths import is_file
+
+MOVIE_COLUMNS = {
+    "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
+    "title": ("title", "name", "movietitle", "movie", "film"),
+    "year": ("year", "releaseyear"),
+    "genres": ("genres", "genre", "categories", "category"),
+}
+TAG_COLUMNS = {"userId": ("userid",), "movieId": ("movieid",), "tag": ("tag",), "timestamp": ("timestamp",)}
+GENRES_100K = (  # one 0/1 column of u.item each, unless u.genre says otherwise
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
+    "Mystery|Romance|Sci-Fi|Thriller|War|Western"
+)
+OCCUPATIONS_1M = (  # by the code's position, as ml-1m's README lists them
+    "other|academic/educator|artist|clerical/admin|college/grad student|customer service|doctor/health care|"
+    "executive/managerial|farmer|homemaker|K-12 student|lawyer|programmer|retired|sales/marketing|scientist|"
+    "self-employed|technician/engineer|tradesman/craftsman|unemployed|writer"
+)
+
+
+def read_movies(path, ids):
+    """(Movies in the order of `ids`, notes) of the movie file beside the rating file `path`, if there is one.
+
+    Listed movies without a rating are left out; rated movies that aren't listed are called "movie <id>".
+    """
+    file, reader = {
+        ".dat": (path.parent / "movies.dat", _movies_dat),
+        ".data": (path.parent / "u.item", _movies_100k),
+        ".base": (path.parent / "u.item", _movies_100k),
+        ".test": (path.parent / "u.item", _movies_100k),
+    }.get(path.suffix, (path.parent / "movies.csv", _movies_csv))
+    movies = Movies.untitled(ids)
+    if not is_file(file):
+        return movies, [f"no {file.name} beside the ratings: movies are called by their ids"]
+    place = {raw: index for index, raw in enumerate(ids.tolist())}
+    lines = {}
+    for line, text, title, year, genres in reader(file):
+        with located(file, line):
+            raw = _new_id(text, ids, lines, line)
+        if raw in place and title.strip():
+            index = place[raw]
+            movies.titles[index], movies.years[index] = title, year
+            movies.genres[index].extend(g for g in genres if g not in ("", "unknown", "(no genres listed)"))
+    unlisted = sum(raw not in lines for raw in place)
+    unrated = len(lines) - len(place) + unlisted
+    notes = [f"{unrated:,} movies of {file.name} have no rating: left out"] if unrated else []
+    if unlisted:
+        notes.append(f"{unlisted:,} rated movies are not in {file.name}: called by their ids")
+    return movies, notes
+
+
+def _id(text, ids):
+    """The raw id that `text` stands for, of the kind the ratings' `ids` are."""
+    raw = text if ids.dtype.kind == "U" else to_whole(text)
+    if raw is None:
+        raise ValueError(f"id {text[:40]!r} is not a whole number, as the ids of the ratings are")
+    return raw
+
+
+def _new_id(text, ids, lines, line):
+    """The raw id on a line of a table that tells each once; `lines` remembers, and gets, {raw id: line}."""
+    raw = _id(text, ids)
+    if lines.setdefault(raw, line) != line:
+        raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
+    return raw
+
+
+def _headed(file, spellings, needed):
+    """(line, {column: text}) of the rows of a file with a heading."""
+    heading, line = first_line(file)
+    for separator in (",", "\t", ";", "|"):
+        names = cut(line, separator)
+        columns = find_columns(file, names, spellings)
+        if all(name in columns for name in needed):
+            break
+    else:
+        names = shown(cut(line, ","))
+        raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {names}")
+    for number, fields in rows(file, separator, heading):
+        with located(file, number):
+            check_width(fields, len(names))
+        yield number, {name: fields[place] for name, place in columns.items()}
+
+
+def _movies_csv(file):
+    for line, row in _headed(file, MOVIE_COLUMNS, ("movieId", "title")):
+        year = re.fullmatch(r"\s*(\d{4})(\.0)?\s*", row.get("year", ""))
+        genres = [genre.strip() for genre in row.get("genres", "").split("|")]
+        yield line, row["movieId"], row["title"], int(year[1]) if year else year_of(row["title"]), genres
+
+
+def _movies_dat(file):
+    for line, fields in rows(file, "::", encoding="utf-8" if is_utf8(file) else "latin-1"):
+        raw, title, genres = _joined(file, line, fields, 3)
+        yield line, raw, title, year_of(title), genres.split("|")
+
+
+def _joined(file, line, fields, width):
+    """The fields of a line of a .dat file, of which the last but one is text that may hold the separator itself."""
+    with located(file, line):
+        check_width(fields[:width], width)
+    return [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
+
+
+def _movies_100k(file):
+    names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
+    if is_file(listed):
+        names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
+    for line, fields in rows(file, "|", encoding="latin-1", quoted=False):
+        with located(file, line):
+            check_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
+            if not set(fields[5:]) <= {"0", "1"}:
+                raise ValueError(f"genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
+        genres = [name for name, flag in zip(names, fields[5:], strict=True) if flag == "1"]
+        year = year_of(fields[1]) or (int(fields[2][-4:]) if fields[2][-4:].isdecimal() else None)
+        yield line, fields[0], fields[1], year, genres
+
+
+def read_users(path, ids):
+    """age, gender and occupation (a DataFrame, one row for each of `ids`, missing where not told) from the user file
+    of ml-100k or ml-1m beside the rating file `path`; None where there is none. Ages of ml-1m are the lowest of a
+    group: 1 stands for under 18, then 18, 25, 35, 45, 50, 56."""
+    name, separator, columns = {
+        ".dat": ("users.dat", "::", ("gender", "age", "occupation")),
+        ".data": ("u.user", "|", ("age", "gender", "occupation")),
+    }.get(path.suffix, (None, None, None))
+    if name is None or not is_file(file := path.with_name(name)):
+        return None
+    told, lines = {}, {}
+    occupations = dict(enumerate(OCCUPATIONS_1M.split("|")))
+    for line, fields in rows(file, separator, encoding="latin-1", quoted=False):
+        with located(file, line):
+            check_width(fields, 5)
+            user = dict(zip(columns, fields[1:4], strict=True))
+            user["age"] = to_whole(user["age"])
+            if separator == "::":
+                user["occupation"] = occupations.get(to_whole(user["occupation"]))
+            if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
+                raise ValueError(f"no age or occupation in {separator.join(fields)[:60]!r}")
+            told[_new_id(fields[0], ids, lines, line)] = user
+    table = pd.DataFrame([told.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
+    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"})
+
+
+def read_tags(folder, user_ids, movie_ids):
+    """What users wrote about movies (DataFrame: user, movie, tag, timestamp), from tags.csv or tags.dat in `folder`;
+    None where there is neither. user, movie: matrix indices, -1 where the ratings lack them."""
+    file = next((folder / name for name in ("tags.csv", "tags.dat") if is_file(folder / name)), None)
+    if file is None:
+        return None
+    if file.suffix == ".csv":
+        found = ((line, *row.values()) for line, row in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
+    else:
+        found = ((line, *_joined(file, line, fields, 4)) for line, fields in rows(file, "::"))
+    users = {raw: index for index, raw in enumerate(user_ids.tolist())}
+    movies = {raw: index for index, raw in enumerate(movie_ids.tolist())}
+    tags = []
+    for line, user, movie, tag, seconds in found:
+        with located(file, line):
+            user, movie = users.get(_id(user, user_ids), -1), movies.get(_id(movie, movie_ids), -1)
+            tags.append((user, movie, tag, to_seconds(seconds)))
+    return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

@@ -1,0 +1,85 @@
+"""Test ratings that come in a file of their own: the user's, or one of the folds published with ml-100k."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from utils.data import datasets
+from utils.data.movies import Movies
+from utils.data.ratings import Ratings, given, index_of
+from utils.data.splits import FOLDS
+from utils.errors import UserError
+from utils.runs.paths import is_file
+
+
+def test_ratings(data, protocol, path):
+    """(data, test): the `Dataset` with the ratings of the protocol's test file among its own, and their indices; the
+    data as it is and None for a protocol without such a file. Raises UserError where the file does not fit."""
+    if protocol in FOLDS:
+        path = (data.folder or Path()) / f"{protocol}.test"
+        if not is_file(path):
+            raise UserError(
+                f"{protocol} is a fold published with ml-100k, and {path} does not exist: add --data ml-100k"
+            )
+    elif protocol == "fixed":
+        if path is None:
+            raise UserError("protocol fixed needs --test FILE, the file with the test ratings")
+    elif path is not None:
+        raise UserError(f"--test belongs to --protocol fixed; {protocol} draws its own test")
+    else:
+        return data, None
+    test = datasets.load(path, scale=data.ratings.scale)
+    ratings, place = join(data.ratings, test.ratings, path)
+    movies = _movies(ratings.movie_ids, data.movies, test.movies)
+    users = data.users
+    if users is not None and len(ratings.user_ids) > len(users):
+        users = users.reindex(index_of(data.ratings.user_ids, ratings.user_ids)).reset_index(drop=True)
+    return replace(data, ratings=ratings, movies=movies, users=users), place
+
+
+def join(first, second, path):
+    """(table, place): the `Ratings` of `first` followed by those of `second` that are not among them, and where in it
+    those of `second` are. The same cell with other stars is a UserError that names `path`, the file of `second`."""
+    if (
+        first.user_ids.dtype.kind != second.user_ids.dtype.kind
+        or first.movie_ids.dtype.kind != second.movie_ids.dtype.kind
+    ):
+        raise UserError(f"{path}: its ids are not of the kind of the data's: numbers in one, text in the other")
+    user_ids, movie_ids = np.union1d(first.user_ids, second.user_ids), np.union1d(first.movie_ids, second.movie_ids)
+    cells, tables = [], (first, second)
+    for table in tables:
+        user = index_of(user_ids, table.user_ids)[table.user]
+        cells.append(user.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
+    order = np.argsort(cells[0])
+    place = index_of(cells[0][order], cells[1])
+    known = np.flatnonzero(place >= 0)
+    place[known] = order[place[known]]
+    if (differs := first.rating[place[known]] != second.rating[known]).any():
+        i = known[np.argmax(differs)]
+        who, what = second.user_ids[second.user[i]], second.movie_ids[second.movie[i]]
+        here, there = (given(stars, first.scale) for stars in (second.rating[i], first.rating[place[i]]))
+        stars = f"{here:g} stars here and {there:g} in the data"
+        raise UserError(f"{path}: user {who}'s rating of movie {what} is {stars}; which is right?")
+    new = np.flatnonzero(place < 0)
+    place[new] = len(first) + np.arange(len(new))
+
+    cell = np.concatenate([cells[0], cells[1][new]])
+    timestamp = None
+    if first.timestamp is not None and second.timestamp is not None:
+        timestamp = np.concatenate([first.timestamp, second.timestamp[new]])
+    scale = min(first.scale[0], second.scale[0]), max(first.scale[1], second.scale[1])
+    user, movie = np.divmod(cell, len(movie_ids))
+    rating = np.concatenate([first.rating, second.rating[new]])
+    user, movie = user.astype(np.int32), movie.astype(np.int32)
+    return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, scale, first.threshold), place
+
+
+def _movies(ids, *tables):
+    """The movie table of `ids`, each movie from the first table that has it."""
+    found = Movies.untitled(ids)
+    for table in reversed(tables):
+        for source, target in enumerate(index_of(ids, table.ids)):
+            found.titles[target] = table.titles[source]
+            found.years[target], found.genres[target] = table.years[source], table.genres[source]
+    return found

@@ -1,0 +1,216 @@
+"""Training by several workers, on one machine or on many: Ray starts them and, where one dies, all of them again;
+TensorFlow's MultiWorkerMirroredStrategy adds up their gradients.
+
+Every worker goes through the training loop of `utils.training.loop` with the ratings of its own users (`utils.distributed.shards`) and
+the same batches as one process alone (`utils.distributed.batch_share`); the first writes the checkpoints, from which all go on after a
+fault, and from the last of which the process that asked for the training takes what was learned. The checkpoints and
+shards lie beside the run folder, on storage that all machines see."""
+
+import contextlib
+import json
+import shutil
+import traceback
+from concurrent.futures import Future, wait
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+
+import models
+from utils.data.splits import Part
+from utils.distributed import cluster, shards
+from utils.errors import UserError
+from utils.training.loop import PROGRESS, Training, bar
+
+SHARDS_A_WORKER = 4
+FAULTS = 10  # after so many deaths of workers the training ends
+
+
+class Workers:
+    """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts."""
+
+    def __init__(self, name, n, folder):
+        self.name, self.n, self.folder, self.parts = name, n, folder, (Part.TRAIN,)
+
+    @contextlib.contextmanager
+    def sharded(self, split):
+        """Within, the `Split` lies in shards."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shards.write(self.folder, split, SHARDS_A_WORKER * self.n)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def train(self, model, training, refit):
+        """Let them train; `model.fit` and `model.refit` then find the checkpoints of a training that is over."""
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.tensorflow import TensorflowTrainer
+
+        (self.folder / "failed").unlink(missing_ok=True)
+        job = {"model": self.name, "options": asdict(model.config), "seed": model.seed, "refit": refit}
+        job |= {"shards": str(self.folder.resolve()), "checkpoints": str(training.checkpoints.resolve())}
+        job["checkpoint_every"] = training.checkpoint_every
+        trainer = TensorflowTrainer(
+            work,
+            train_loop_config=job | {"signature": training.signature},
+            scaling_config=ScalingConfig(num_workers=self.n),
+            run_config=RunConfig(
+                storage_path=str(self.folder.resolve() / "ray"), failure_config=FailureConfig(max_failures=FAULTS)
+            ),
+        )
+        try:
+            done = _aside(trainer.fit)
+            _show(done, training, model.config.epochs)
+            done.result()
+        except Exception as error:  # what Ray makes of whatever ended the last worker
+            raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
+        training.show = False  # what is left is to read what they have learned
+        if reason := _reason(self.folder):
+            raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
+
+    def gram(self, model):
+        """The sum of `model.gram` over the shards, of which each worker adds up its own."""
+        import ray
+
+        gram, folder = ray.remote(_gram), str(self.folder.resolve())
+        begun = [gram.remote(folder, rank, self.n, self.parts, model) for rank in range(self.n)]
+        with cluster.told():
+            return sum(ray.get(one) for one in begun)
+
+
+def _aside(function):
+    """The future of a function that is called in a thread of its own, which nothing waits for: Ctrl-C ends both."""
+    done = Future()
+
+    def call():
+        try:
+            done.set_result(function())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=call, daemon=True).start()
+    return done
+
+
+def _show(done, training, epochs):
+    """A progress bar of what the workers have written, until their future is done."""
+    with bar(training, "train", epochs) as move:
+        while not done.done():
+            with contextlib.suppress(OSError):
+                history = json.loads((training.checkpoints / PROGRESS).read_text(encoding="utf-8"))
+                last = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
+                facts = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
+                move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
+            wait([done], timeout=1)
+
+
+def _reason(folder):
+    """What a worker wrote before it gave up."""
+    path = folder / "failed"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _gram(folder, rank, n, parts, model):
+    """The gram matrix of the ratings of these parts in the shards of a worker."""
+    split, _ = shards.own(Path(folder), rank, n)
+    return model.gram(split.ratings.matrix(np.isin(split.part, parts)))
+
+
+def work(job):
+    """What a worker does: train on the ratings of its own users."""
+    import ray.train
+
+    folder, context = Path(job["shards"]), ray.train.get_context()
+    if _reason(folder):  # it would fail again
+        return
+    try:
+        split, candidates = shards.own(folder, context.get_world_rank(), context.get_world_size())
+        config = models.module(job["model"]).Config
+        worker = Worker(context.get_world_rank(), context.get_world_size())
+        ratings, config = split.ratings, config(**job["options"])
+        model = models.build(job["model"], ratings.shape, config, job["seed"], ratings.scale, ratings.like)
+        training = Training(
+            Path(job["checkpoints"]), job["checkpoint_every"], signature=job["signature"], worker=worker
+        )
+        model.fit(split.train, replace(split.validation, candidates=candidates), training)
+        if job["refit"] and not training.failed:
+            model.refit(split.refit, training)
+    except Exception as error:
+        if not _of_another(error):
+            said = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            (folder / "failed").write_text(said, encoding="utf-8")
+        raise
+
+
+def _of_another(error):
+    """Whether an error is that another worker is gone, after which all start again."""
+    import tensorflow as tf
+
+    gone = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
+    return isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in gone))
+
+
+class Worker:
+    """One of `n` workers, which add up what each has."""
+
+    def __init__(self, rank, n):
+        import tensorflow as tf
+
+        self.first, self.n = rank == 0, n
+        self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self._sum = tf.function(self._summed)
+
+    def _summed(self, values):
+        import tensorflow as tf
+
+        def add(values):
+            return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(values))
+
+        return self.strategy.run(add, args=(values,))
+
+    def summed(self, values):
+        """Numbers, summed over the workers."""
+        return self._sum(np.asarray(values)).numpy()
+
+    def step(self, network, loss_of):
+        """The function ((given, places of the own rows, rows of the batch), judged) -> loss that trains a compiled
+        network on a batch of which all workers have a share."""
+        import tensorflow as tf
+
+        from utils.distributed import batch_share
+
+        weights = network.trainable_variables
+        network.optimizer.build(weights)
+
+        def gradients(given, at, rows, judged):
+            with tf.GradientTape() as tape, batch_share.of(rows, at):
+                own = loss_of(judged, network(given, training=True))
+                penalty = tf.add_n([tf.zeros(()), *_penalties(network)])
+                # a penalty on the weights is among the losses of every worker, and counts once
+                own = tf.add_n([own, *network.losses]) - penalty * (1 - 1 / self.n)
+            found = tape.gradient(own, [weight.value for weight in weights])
+            return tf.distribute.get_replica_context().all_reduce("sum", [own, *found])
+
+        shapes = [tf.TensorSpec((None, shape[1])) for shape in (network.input_shape, network.output_shape)]
+
+        @tf.function(
+            input_signature=[shapes[0], tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), shapes[1]]
+        )
+        def update(given, at, rows, judged):
+            loss, *found = self.strategy.run(gradients, args=(given, at, rows, judged))
+            network.optimizer.apply(found, weights)
+            return loss
+
+        def step(x, judged):
+            given, at, rows = x
+            return update(given, at, rows, judged)
+
+        return step
+
+
+def _penalties(network):
+    """What the kernel regularizers of a network's layers add to its losses."""
+    layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
+    return [layer.kernel_regularizer(layer.kernel) for layer in layers]

@@ -1,0 +1,124 @@
+"""Recommendations to every user of a run, blocks of users at a time: into one file, or into parts that several workers
+write."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from models.ensemble.blended import saved as answering
+from utils.command_line import options
+from utils.errors import UserError
+from utils.recommend import recommendations, reranking, table_writer
+from utils.runs import run_folder
+from utils.scoring import ranking
+
+BLOCK = 512  # users scored at a time
+PART = 4096  # users of a part
+ABOUT = "recommendations.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for each user. by: the way of recommending, as --by says it. n: how many movies."""
+
+    by: str = "best"
+    n: int = 10
+    filters: reranking.Options = field(default_factory=reranking.Options)
+
+
+class Everyone:
+    """What recommends to all users of a run: made once, however many parts are written."""
+
+    def __init__(self, run, asked):
+        self.saved, self.asked, split = _opened(run), asked, run.split
+        self.count = recommendations.known_count(split)
+        self.fits = reranking.allowed(run.movies, asked.filters, self.count)
+        self.score = self.saved.scorer(self.saved.way(asked.by))
+        self.known, self.rated = split.known, split.ratings.matrix()
+
+    def write(self, users, target, parquet):
+        """Write what is recommended to users of these indices to a file."""
+        saved, filters = self.saved, self.asked.filters
+        with table_writer.writing(target, parquet, saved.run) as line:
+            for block in np.array_split(users, -(-len(users) // BLOCK)):
+                given = self.known[block]
+                scores = np.where(self.fits, self.score(given, block), -np.inf)
+                if not filters.include_seen:
+                    ranking.hide_seen(scores, self.rated[block])
+                rows, top = recommendations.best_of_each(saved, self.asked.n, filters, given, scores, self.count)
+                line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
+
+
+def write(run, asked, target, parquet):
+    """Write what is recommended to each user to a file; returns how many they are."""
+    n_users = run.split.ratings.shape[0]
+    Everyone(run, asked).write(np.arange(n_users), target, parquet)
+    return n_users
+
+
+@lru_cache(maxsize=1)
+def _opened(run):
+    return answering(run)
+
+
+def write_parts(run, asked, folder, workers=None, address=None):
+    """Write a Parquet file for every PART users into a folder, each whole or not at all; what is there already, of the
+    same run and asked for in the same way, stays. Returns (users, parts, parts that were there). workers: how many Ray
+    workers do it, and address: where; this process where None."""
+    n_users = run.split.ratings.shape[0]
+    bounds = pairwise([*range(0, n_users, PART), n_users])
+    parts = [(folder / f"part-{k:05d}.parquet", *pair) for k, pair in enumerate(bounds)]
+    _opened(run).way(asked.by)  # which refuses what this run does not have
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}") from None
+    with run_folder.locked(folder, "written", "--out"):
+        _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
+        left = [part for part in parts if not part[0].exists()]
+        if workers and left:
+            _by_workers(run, asked, left, min(workers, len(left)), address)
+        else:
+            _several(run, asked, left)
+    return n_users, len(parts), len(parts) - len(left)
+
+
+def _claim(folder, about):
+    """Make the folder that of these recommendations; refuse one that holds others."""
+    said = json.dumps(about, sort_keys=True)
+    found = sorted(path.name for path in folder.iterdir())
+    if found and (ABOUT not in found or (folder / ABOUT).read_text(encoding="utf-8") != said):
+        raise UserError(f"{folder} holds something else than these recommendations; give another --out")
+    for name in found:
+        if name.startswith(".") and name.endswith(".part"):  # what a kill left
+            (folder / name).unlink()
+    options.write_text(folder / ABOUT, said)
+
+
+def _several(run, asked, parts):
+    everyone = Everyone(run, asked) if parts else None
+    for path, first, end in parts:
+        everyone.write(np.arange(first, end), path, True)
+
+
+def _by_workers(run, asked, parts, workers, address):
+    from utils.distributed import cluster  # sockets and logging come with it, which one process does without
+
+    with cluster.connected(address, workers):
+        import ray
+
+        folder = run.folder.resolve()
+        several = [ray.remote(_work).remote(folder, run.sha256, asked, parts[i::workers]) for i in range(workers)]
+        with cluster.told():
+            ray.get(several)
+
+
+def _work(folder, sha256, asked, parts):
+    """What a worker does."""
+    run = run_folder.find(folder, verified=False)  # which has been verified
+    if run.sha256 != sha256:
+        raise UserError(f"{folder} was replaced by another run meanwhile; ask again")
+    _several(run, asked, parts)

@@ -1,0 +1,118 @@
+"""Who is recommended to: a user of the data, or anybody who says how they rated some movies."""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+
+from utils.data.ratings import given, index_of, nought
+from utils.data.titles import Titles
+from utils.errors import UserError
+from utils.scoring.profile_rows import Rows
+
+
+@dataclass(frozen=True)
+class Person:
+    """rows: what is known of their ratings, one row. seen: indices of the movies that are not recommended to them: all
+    that a user of the data has rated, known or not; of others what they said. user: their index in the data, None for
+    others. own: the user who is not one of their neighbours: themselves, or the one in the data whose known ratings
+    are the very same; -1 where there is none. name: raw id of the user, None for others. notes: what they should know
+    about how their ratings were read."""
+
+    rows: Rows
+    seen: np.ndarray
+    user: int | None = None
+    own: int = -1
+    name: object = None
+    notes: list = field(default_factory=list)
+
+
+def in_data(split, text):
+    """The `Person` whose raw id is `text`."""
+    ratings = split.ratings
+    user = find_user(ratings.user_ids, text)
+    theirs = ratings.user == user
+    known = theirs & split.is_known
+    rows = Rows.of(ratings.movie[known], ratings.rating[known])
+    return Person(rows, ratings.movie[theirs], user, user, ratings.user_ids[user].item())
+
+
+def somebody(split, stars, notes=()):
+    """The `Person` who rated as `stars` says: {index of a movie: stars}. The user whose known ratings are these is no
+    neighbour of theirs, so that their scores are that user's."""
+    rows = Rows.of(list(stars), list(stars.values()))
+    # Only what they said themselves is seen: the test of a user who happens to have rated the same is not theirs to
+    # know. The twin as `own` tells nothing of it: it is found by the known ratings, and takes away known likes alone.
+    return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
+
+
+def _twin(split, rows):
+    """The first user whose known ratings are exactly these, or -1."""
+    ratings, known = split.ratings, split.is_known
+    said = np.zeros(ratings.shape[1], np.float32)
+    said[rows.movies] = rows.stars[0]
+    n_users = ratings.shape[0]
+    count = np.bincount(ratings.user[known], minlength=n_users)
+    same = np.bincount(ratings.user[known & (said[ratings.movie] == ratings.rating)], minlength=n_users)
+    twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
+    return int(twins[0]) if len(twins) else -1
+
+
+def find_user(ids, text):
+    """Index of the user whose raw id is `text`; a `UserError` says which there are."""
+    user = by_id(ids, text)
+    if user < 0:
+        near = [] if ids.dtype.kind == "i" else get_close_matches(text, ids.tolist(), 1)
+        hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
+        raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
+    return user
+
+
+def find_movie(titles, text):
+    """Index of the movie that `text` names: a title, or an id of the data that is no title."""
+    ids = titles.movies.ids
+    if text.strip().isdecimal() and not titles.exactly(text):
+        place, begun = by_id(ids, text.strip()), titles.beginning(text.strip())
+        if place >= 0 and begun:
+            own, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
+            raise UserError(f"{text!r} is the id of {own} and the beginning of {others}; add more of the title")
+        if place >= 0:
+            return place
+    return titles.find(text)
+
+
+def by_id(ids, text):
+    """Index of the user or movie with the raw id `text`, or -1."""
+    if ids.dtype.kind == "i":
+        return int(index_of(ids, [int(text)])[0]) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else -1
+    return int(index_of(ids, [text])[0])
+
+
+# -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
+
+
+def typed(movies, scale, texts):
+    """{index of a movie: stars} of texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an id."""
+    titles, stars = Titles(movies), {}
+    for text in texts:
+        title, equals, number = text.rpartition("=")
+        value = finite(number)
+        if not equals or not title.strip() or value is None:
+            raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
+        if not scale[0] <= value <= scale[1]:
+            raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
+        movie, value = find_movie(titles, title), value or nought(scale)
+        if stars.setdefault(movie, value) != value:
+            twice = " and ".join(f"{given(one, scale):g}" for one in (stars[movie], value))
+            raise UserError(f"{movies.titles[movie]} is rated twice, with {twice} stars")
+    return stars
+
+
+def finite(text):
+    """The number that a text says, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None

@@ -1,0 +1,156 @@
+"""Which movies may be on a list, and how one is put together from scores: filters, diversity, calibration."""
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from utils.errors import UserError
+from utils.scoring.latent import cosine
+from utils.scoring.ranking import top_k
+
+NO_GENRES = "this data names no genres"
+POOL = 10  # times the length of the list: the best movies among which a diverse or calibrated one is looked for
+STEP = 0.5  # --calibrated: weight of the genres beside the scores
+SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
+
+
+@dataclass(frozen=True)
+class Options:
+    """What lists are made of."""
+
+    genre: Annotated[tuple[str, ...], tyro.conf.arg(metavar="G ...", help_behavior_hint="")] = ()
+    """only movies of one of these genres"""
+    years: Annotated[str | None, tyro.conf.arg(metavar="A-B", help_behavior_hint="")] = None
+    """only movies of these years: 1980-1989, 1980-, -1989 or 1985"""
+    min_ratings: int = 0
+    """only movies that so many people are known to have rated"""
+    include_seen: bool = False
+    """movies that were rated already, too"""
+    diverse: float = 0.0
+    """0 to 1: how much a movie must differ in latent space from those above it (0.3 is a good start)"""
+    calibrated: bool = False
+    """genres in the proportions of what was liked"""
+
+    def __post_init__(self):
+        if not 0 <= self.diverse <= 1:
+            raise ValueError(f"diverse must be from 0 to 1, got {self.diverse}")
+        if self.min_ratings < 0:
+            raise ValueError(f"min-ratings must be 0 or more, got {self.min_ratings}")
+        if self.diverse and self.calibrated:
+            raise ValueError("--diverse and --calibrated are two ways to put a list together; give one")
+        span(self.years)
+
+
+def no_more(count):
+    """What to say where a list is shorter than it should be."""
+    if count < 2:
+        return "there is no more than this one" if count else "no movie fits"
+    return f"there are no more than these {count}"
+
+
+def span(years):
+    """(first, last) of a text such as 1980-1989, 1980-, -1989 or 1985; None of None."""
+    if years is None:
+        return None
+    found = re.fullmatch(r"(\d{4})?\s*(-)?\s*(\d{4})?", years.strip())
+    if not found or not (found[1] or found[3]) or (found[1] and found[3] and not found[2]):
+        raise ValueError(f"--years takes 1980-1989, 1980-, -1989 or 1985; got {years!r}")
+    first = int(found[1]) if found[1] else 0
+    last = int(found[3]) if found[3] else 9999 if found[2] else first
+    if first > last:
+        raise ValueError(f"--years {years}: {first} is after {last}")
+    return first, last
+
+
+def allowed(movies, options, count):
+    """Bool (n_movies,): the movies that the options let through. count: known ratings of each."""
+    fits = count >= options.min_ratings
+    if options.genre:
+        known = {name.casefold(): name for name in movies.genre_names}
+        for name in options.genre:
+            if name.casefold() not in known:
+                near = get_close_matches(name.casefold(), known, 1)
+                hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(sorted(known.values()))}"
+                raise UserError(f"no movie has the genre {name!r}; {hint}" if known else NO_GENRES)
+        wanted = {name.casefold() for name in options.genre}
+        fits &= np.array([not wanted.isdisjoint(map(str.casefold, names)) for names in movies.genres])
+    if options.calibrated and not any(movies.genres):
+        raise UserError(NO_GENRES)
+    if limits := span(options.years):
+        if not any(movies.years):
+            raise UserError("this data names no years")
+        first, last = limits
+        fits &= np.array([year is not None and first <= year <= last for year in movies.years])
+    return fits
+
+
+def best(scores, n, reorder=None):
+    """Positions of the `n` best of `scores` (m,), best first, those of -inf left out. reorder: a function from the
+    positions and scores of more of them, and n, to the n to show."""
+    top = top_k(scores[None], n if reorder is None else n * POOL)[0]
+    top = top[np.isfinite(scores[top])]
+    return top if reorder is None else top[reorder(top, scaled(scores[top]), min(n, len(top)))]
+
+
+def scaled(scores):
+    """Scores between 0, the lowest, and 1, the highest."""
+    low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+    return np.ones(len(scores)) if not high > low else (scores.astype(np.float64) - low) / (high - low)
+
+
+def diversely(vectors, candidates, weight):
+    """A `reorder` for `best`: maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). One after the other the
+    movie is taken with the largest (1 - weight) * score - weight * (largest cosine with one taken before).
+    vectors: of all movies, (n_movies, latent). candidates: (m,), the movies that have scores."""
+
+    def reorder(top, score, n):
+        seen = vectors[candidates[top]]
+        near, worst = cosine(seen, seen), np.zeros(len(top))
+        taken = []
+        for _ in range(n):
+            gain = (1 - weight) * score - weight * worst
+            gain[taken] = -np.inf
+            taken.append(int(gain.argmax()))
+            worst = near[taken[-1]] if len(taken) == 1 else np.maximum(worst, near[taken[-1]])
+        return taken
+
+    return reorder
+
+
+def calibrated(shares, candidates, wanted):
+    """A `reorder` for `best`: genres in the wanted proportions (Steck, RecSys 2018). One after the other the movie is
+    taken that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest.
+    shares: (n_movies, n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted:
+    (n_genres,)."""
+
+    def reorder(top, score, n):
+        share, total, taken = shares[candidates[top]], np.zeros(shares.shape[1]), []
+        for place in range(1, n + 1):
+            gain = (1 - STEP) * score - STEP * divergence(wanted, (total + share) / place)
+            gain[taken] = -np.inf
+            taken.append(int(gain.argmax()))
+            total += share[taken[-1]]
+        return taken
+
+    return reorder
+
+
+def divergence(wanted, found):
+    """KL(wanted || found), found (m, n_genres) smoothed with SMOOTH of what is wanted: (m,), 0 where they agree."""
+    found = (1 - SMOOTH) * found + SMOOTH * wanted
+    there = wanted > 0
+    return (wanted[there] * np.log(wanted[there] / found[:, there])).sum(axis=1)
+
+
+def genre_shares(movies):
+    """(n_movies, n_genres): each movie divided evenly among its genres; all 0 where it has none."""
+    place = {name: i for i, name in enumerate(movies.genre_names)}
+    shares = np.zeros((len(movies.genres), len(place)))
+    for row, names in zip(shares, movies.genres, strict=True):
+        for name in names:
+            row[place[name]] += 1 / len(names)
+    return shares

@@ -1,0 +1,94 @@
+"""Recommendations of many users into one file, CSV or Parquet, as they come: whole at the end, or not there at all."""
+
+import contextlib
+import csv
+
+import numpy as np
+
+from utils.command_line import options
+from utils.data.movies import cell
+
+COLUMNS = ("userId", "rank", "movieId", "title", "year", "genres", "score", "predicted_rating")
+
+
+@contextlib.contextmanager
+def writing(target, parquet, run):
+    """A function (users, movies, scores, stars or None) that writes one line a recommendation, a user's lines together
+    and best first; users and movies are indices into the data of the `Run`. target: a path, or - for standard
+    output."""
+    if target == "-" and not parquet:
+        with options.standard_output() as file:
+            yield _csv(file, run)
+        return
+    with options.whole(target) as path, _parquet(path, run) if parquet else _csv_file(path, run) as write:
+        yield write
+
+
+def _columns(run):
+    """A function from what is to be written to {column: array}."""
+    ratings, movies = run.split.ratings, run.movies
+    titles, years = np.array(movies.titles, object), np.array(movies.years, object)
+    genres = np.array(["|".join(names) for names in movies.genres], object)
+
+    def columns(users, at, scores, stars):
+        new = np.flatnonzero(np.diff(users, prepend=-1))  # where the lines of a user begin
+        rank = np.arange(len(users)) - np.repeat(new, np.diff(new, append=len(users))) + 1
+        known = (
+            ratings.user_ids[users],
+            rank,
+            ratings.movie_ids[at],
+            titles[at],
+            years[at],
+            genres[at],
+            _rounded(scores, 5),
+        )
+        found = dict(zip(COLUMNS, known, strict=False))
+        return found if stars is None else found | {COLUMNS[-1]: _rounded(stars, 3)}
+
+    return columns
+
+
+def _rounded(values, digits):
+    return values.astype(np.float64).round(digits)
+
+
+def _csv(file, run):
+    out, columns, heading = csv.writer(file), _columns(run), []
+
+    def write(*what):
+        found = columns(*what)
+        if not heading:
+            heading.extend(found)
+            out.writerow(heading)
+        safe = [map(cell, column.tolist()) for column in found.values()]
+        out.writerows(zip(*safe, strict=True))
+
+    return write
+
+
+@contextlib.contextmanager
+def _csv_file(path, run):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        yield _csv(file, run)
+
+
+@contextlib.contextmanager
+def _parquet(path, run):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns, writers = _columns(run), []
+    text = {"title": pa.string(), "year": pa.int64(), "genres": pa.string()}  # known even where a block is empty
+
+    def write(*what):
+        found = columns(*what)
+        table = pa.table(found | {name: pa.array(found[name].tolist(), kind) for name, kind in text.items()})
+        if not writers:
+            writers.append(parquet.ParquetWriter(path, table.schema))
+        writers[0].write_table(table)
+
+    try:
+        yield write
+    finally:
+        for writer in writers:
+            writer.close()

@@ -1,0 +1,72 @@
+"""What the scripts print for people: the terminal, tables of facts and of recommendations."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from utils.data.describe import describe
+from utils.data.movies import shortened, spoken
+from utils.recommend.explanations import sentence as sentence_of
+
+STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
+
+
+def console():
+    """The terminal. Titles, ids and file names are text: no markup and no emoji codes in them are acted on."""
+    return _Terminal(markup=False, emoji=False, highlight=False)
+
+
+class _Terminal(Console):
+    """One that prints no character of a text that would steer it."""
+
+    def print(self, *objects, **options):
+        """See rich."""
+        super().print(*("\n".join(map(plain, o.split("\n"))) if isinstance(o, str) else o for o in objects), **options)
+
+
+def plain(text):
+    """Text without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def print_facts(data, console):
+    """Print what `utils.data.describe` finds out about a data set."""
+    table = Table(show_header=False, **STYLE)
+    for row in describe(data):
+        table.add_row(*map(plain, row))
+    console.print(table)
+
+
+def recommendations(found):
+    """The table of movies that recommend.py answers with."""
+    if "movie" in found:
+        title = f"Like {found['movie']['title']}"
+    else:
+        whom = "you" if found["user"] is None else f"user {found['user']}"
+        title = f"For {whom}, by {found['method']}"
+    table = Table(title=plain(title), **STYLE)
+    starred = any("predicted_rating" in item for item in found["items"])
+    explained = any("because" in item for item in found["items"])
+    names = ["", "title", "year", "why" if explained else "genres", *(["stars"] if starred else []), "score"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("title", "genres", "why") else "right", overflow="fold")
+    for item in found["items"]:
+        stars = [f"{item['predicted_rating']:.1f}"] if starred else []
+        title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
+        about = sentence_of(item) if explained else ", ".join(item["genres"])
+        cells = str(item["rank"]), title, year, about, *stars, f"{item['score']:.3g}"
+        table.add_row(*map(plain, cells), end_section=explained)
+    return table
+
+
+def similar_users(found):
+    """The table of users near one in latent space."""
+    table = Table(title=plain(f"Near user {found['user']} in latent space"), **STYLE)
+    for name in ("", "user", "cosine", "both rated", "both like"):
+        table.add_column(name, justify="left" if name == "both like" else "right", overflow="fold")
+    for item in found["items"]:
+        liked = [spoken(movie["title"]) for movie in item["both_like"]]
+        shown = shortened(liked, 3, ", ")
+        cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), shown
+        table.add_row(*map(plain, cells))
+    return table

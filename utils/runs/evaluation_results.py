@@ -1,0 +1,37 @@
+"""What evaluate.py found out about a run, left beside it for whoever shows it."""
+
+import hashlib
+import json
+
+from utils.command_line import options
+from utils.errors import UserError
+from utils.runs.paths import unreadable
+
+NAME = "findings.json"
+DRAWN = "pictured"  # what only the report's plots take
+
+
+def keep(run, facts):
+    """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
+    said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
+    digest = hashlib.sha256(said.encode()).hexdigest()
+    options.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
+
+
+def read(run):
+    """The facts that `keep` wrote; None where the run was not judged since it was trained. A `UserError` where the
+    file is damaged."""
+    path = run.folder / NAME
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.get("run") != run.sha256:  # another was trained meanwhile
+            return None
+        if hashlib.sha256(stored["facts"].encode()).hexdigest() != stored["sha256"]:
+            raise ValueError
+        return json.loads(stored["facts"])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it anew") from None
