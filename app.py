@@ -3,7 +3,7 @@ streamlit run app.py"""
 
 import streamlit as st
 
-from models.ensemble.blended import saved as answering
+import models
 from utils.app import about, listing, map_page, rating
 from utils.app.shared import Shared
 from utils.app.text import DARK, STYLE, say
@@ -17,7 +17,7 @@ def opened(folder, written):
     """What visitors `Shared` of the run in a folder, which was `written` at that time: read once, and whole."""
     run = run_folder.find(folder)
     run.verify()
-    shared = Shared(answering(run))
+    shared = Shared(models.open_run(run))
     shared.warm()
     return shared
 

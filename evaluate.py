@@ -14,17 +14,16 @@ import numpy as np
 import tyro
 
 import models
-from models.ensemble.blended import saved as answering
 from utils.command_line import options
+from utils.data.movies import genre_shares
 from utils.data.ratings import given
 from utils.errors import UserError
 from utils.evaluation import bootstrap, holdout_metrics, reconstruction, subgroups
 from utils.evaluation.beyond_accuracy import beyond
 from utils.recommend import strategies
 from utils.recommend.recommendations import samples
-from utils.recommend.reranking import genre_shares
 from utils.report import latent_maps, page, pictures, summary, tables
-from utils.runs import run_folder
+from utils.runs import files, run_folder
 from utils.runs.evaluation_results import keep
 from utils.training.loop import curves
 
@@ -107,7 +106,7 @@ def judge(run, drawn=False):
     if not test.hidden.nnz:
         why = "it was trained on every rating" if config["protocol"] == "all" else "the data is too small for a test"
         raise UserError(f"{run.folder} can't be judged: {why} (protocol {config['protocol']})")
-    saved = answering(run)
+    saved = models.open_run(run)
     model = saved.model
     space, shares = model.latent if model.has_latent_space else None, genre_shares(run.movies)
 
@@ -224,7 +223,7 @@ def main(argv=None):
     """Judge each run, print a table, write what was asked for."""
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
     for target in filter(None, (chosen.json, chosen.report)):
-        options.check_target(target)
+        files.check_target(target)
     opened = [run_folder.find(folder, chosen.verify) for folder in chosen.run or (None,)]
     for a, b in combinations(opened, 2):
         check_comparable(a, b)
@@ -242,9 +241,9 @@ def main(argv=None):
     if len(judged) > 1:
         facts["comparisons"] = compare(judged)
     if chosen.json:
-        options.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        files.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
     if chosen.report:
-        options.write_text(chosen.report, page.html(facts))
+        files.write_text(chosen.report, page.html(facts))
     if chosen.json == "-":
         return
     summary.print_judged(facts, tables.console())

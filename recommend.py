@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from models.ensemble.blended import saved as answering
+import models
 from utils.command_line import options
 from utils.data.movies import shortened, spoken
 from utils.data.titles import Titles
 from utils.recommend import everyone, profile, recommendations, reranking
-from utils.runs import run_folder
+from utils.runs import files, run_folder
 
 SHOWN = 8  # ratings of somebody new that are repeated
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
@@ -102,7 +102,7 @@ def who(run, chosen):
 
 def answer(run, chosen):
     """What was asked for, as the plain values that --json writes."""
-    start, saved = time.perf_counter(), answering(run)
+    start, saved = time.perf_counter(), models.open_run(run)
     if chosen.like_movie is not None:
         found = recommendations.movies_like(saved, profile.find_movie(Titles(run.movies), chosen.like_movie), chosen.n)
     elif chosen.similar_users is not None:
@@ -113,16 +113,17 @@ def answer(run, chosen):
     return found | {"seconds": round(time.perf_counter() - start, 4)}
 
 
-def everyone(run, chosen):
+def for_everyone(run, chosen):
     """Recommend to every user of the data, into a file or a folder; returns what there is to say about it."""
-    start, asked = time.perf_counter(), everyone.Asked(chosen.by, chosen.n, chosen.filters)
+    start, saved = time.perf_counter(), models.open_run(run)
+    asked = everyone.Asked(chosen.by, chosen.n, chosen.filters)
     if chosen.out:
         out = chosen.out.resolve()
-        users, parts, there = everyone.write_parts(run, asked, out, chosen.workers, chosen.ray)
+        users, parts, there = everyone.write_parts(saved, asked, out, models.open_run, chosen.workers, chosen.ray)
         where = f"{chosen.out}, {parts} parts" + (f", of which {there} were there" if there else "")
     else:
         where = chosen.csv or chosen.parquet
-        users = everyone.write(run, asked, where, bool(chosen.parquet))
+        users = everyone.write(saved, asked, where, bool(chosen.parquet))
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
 
 
@@ -131,7 +132,7 @@ def main(argv=None):
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
     run = run_folder.find(chosen.run, chosen.verify)
     if chosen.all_users:
-        said = everyone(run, chosen)
+        said = for_everyone(run, chosen)
         if chosen.csv != "-":
             from utils.report import tables  # rich comes with it, which --json does without
 
@@ -140,9 +141,9 @@ def main(argv=None):
         return
     found = answer(run, chosen)
     if chosen.json:
-        options.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
+        files.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
-        options.write_text(chosen.csv, recommendations.as_csv(found))
+        files.write_text(chosen.csv, recommendations.as_csv(found))
     if "-" not in (chosen.json, chosen.csv):
         from utils.report import tables
 

@@ -22,7 +22,7 @@ from utils.report import projector, tables
 from utils.runs import run_folder
 from utils.training import training_command
 from utils.training.loop import DivergedError, Training
-from utils.training.training_command import Source, build, read
+from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
 
@@ -64,7 +64,7 @@ class Options(Source):
 
 def parse(argv):
     """(model name, `Options`, the model's Config); see `utils.training.training_command.parse`."""
-    return training_command.parse(argv, Options, "train.py", __doc__, DEFAULT)
+    return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
 def say(data, split, console):
@@ -148,7 +148,9 @@ def by_workers(name, chosen, folder, split, training):
         return
     from utils.distributed import training_workers
 
-    training.workers = training_workers.Workers(name, chosen.workers, folder.with_name(f".{folder.name}.shards"))
+    training.workers = training_workers.Workers(
+        name, chosen.workers, folder.with_name(f".{folder.name}.shards"), models.restore
+    )
     with cluster.connected(chosen.ray, chosen.workers), training.workers.sharded(split):
         yield
 
@@ -168,7 +170,7 @@ def show_models(console):
     """Print every model with its source."""
     table = Table("model", "what it is", **tables.STYLE)
     for name in models.names():
-        table.add_row(name, models.paper(name))
+        table.add_row(name, models.MODELS[name])
     console.print(table)
 
 
@@ -187,7 +189,7 @@ def main(argv=None):
     folder = chosen.run or run_folder.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
     replaced = run_folder.check_free(folder)
 
-    model = build(name, config, data, seed)
+    model = models.for_data(name, config, data, seed)
     facts = {
         "model": name,
         "options": asdict(model.config),

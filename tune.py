@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from rich.table import Table
 
+import models
 from utils.command_line import options
 from utils.errors import UserError
 from utils.report import tables
@@ -43,14 +44,14 @@ class Options(training_command.Source):
 def parse(argv):
     """(model name, `Options`, the model's Config, {option: space} of those to search, names of these and of the options
     that were said)."""
-    name, chosen, config = training_command.parse(argv, Options, "tune.py", __doc__)
+    name, chosen, config = training_command.parse(argv, models, Options, "tune.py", __doc__)
     spaces = {one: space for one, space in search_space.spaces(config).items() if not training_command.given(one, argv)}
     spaces = {one: space for one, space in spaces.items() if space.holds(getattr(config, one))}
     if not spaces:
         why = "all of them are given" if search_space.spaces(config) else "there is nothing that could be chosen better"
         raise UserError(f"{name} has no options to search for: {why}")
     known = {
-        **training_command.configured(argv)[1],
+        **training_command.configured(argv, models)[1],
         **{one: None for one in asdict(config) if training_command.given(one, argv)},
     }
     return name, chosen, config, spaces, [one for one in asdict(config) if one in known or one in spaces]
@@ -158,7 +159,7 @@ def main(argv=None):
     from utils.training.objective import Objective
 
     seed = chosen.holding.seed
-    objective = Objective(name, config, spaces, data, split, seed)
+    objective = Objective(lambda asked: models.for_data(name, asked, data, seed), config, spaces, data, split)
     training_command.check(objective.model, name, split, chosen.protocol)
     objective.check()
     defaults = {one: search_space.as_text(getattr(config, one)) for one in spaces}

@@ -2,9 +2,9 @@
 
 python benchmarks/elicitation.py RUN ...       adds lines for each run, replacing those of its data
 
-Of each test user the model is given nothing but the ratings of the first movies of `utils.recommend.elicitation.order`, or of the
-most rated movies, where they rated them; judged by NDCG@100 on their hidden likes, among all movies they have not
-rated. The paired difference has its 95% interval over users."""
+Of each test user the model is given nothing but the ratings of the first movies of
+`utils.recommend.elicitation.order`, or of the most rated movies, where they rated them; judged by NDCG@100 on their
+hidden likes, among all movies they have not rated. The paired difference has its 95% interval over users."""
 
 import sys
 from pathlib import Path

@@ -23,21 +23,23 @@ SETTINGS = {
 
 def measure(folder):
     """The lines of one run."""
+    import models
     from utils.command_line import options
+    from utils.data.movies import genre_shares
     from utils.data.ratings import likes
     from utils.evaluation import holdout_metrics, metrics
+    from utils.evaluation.beyond_accuracy import divergence
     from utils.recommend import recommendations, reranking
-    from utils.recommend.saved import Saved
     from utils.runs import run_folder
     from utils.scoring import latent, ranking
     from utils.scoring.profile_rows import Rows
 
     run = run_folder.find(folder)
-    saved, test = Saved(run), run.split.test
+    saved, test = models.open_run(run), run.split.test
     users = holdout_metrics.judged_users(test, MOST)
     given, hidden = test.given[users], likes(test.hidden[users], test.like)
     scores = ranking.hide_seen(saved.scorer(saved.best)(given, users), given)
-    shares, vectors = reranking.genre_shares(run.movies), saved.space.movies
+    shares, vectors = genre_shares(run.movies), saved.space.movies
     baseline = None
     for name, words in SETTINGS.items():
         chosen = options.parse(reranking.Options, list(map(str, words)), "", "")
@@ -50,7 +52,7 @@ def measure(folder):
             mix = shares[rows.movies[rows.stars[0] > test.like]].sum(axis=0)
             off = np.nan
             if mix.any():
-                off = reranking.divergence(mix / mix.sum(), shares[top].mean(axis=0, keepdims=True))[0]
+                off = divergence(mix / mix.sum(), shares[top].mean(axis=0, keepdims=True))[0]
             alike = (near.sum() - len(top)) / (len(top) * (len(top) - 1))
             values[i] = metrics.ndcg(hit, np.array([hidden[[i]].nnz]), N)[0], alike, off
         baseline = values if baseline is None else baseline

@@ -14,6 +14,7 @@ import json
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import tables
@@ -99,7 +100,8 @@ def again(model):
                 _, chosen, config = train.parse(words)
                 if tuple(words) not in known:  # the same may have been found on both sets
                     data, split = train.read(chosen)
-                    objective = Objective(model, config, {}, data, split, seed)
+                    untrained = partial(models.for_data, model, data=data, seed=seed)
+                    objective = Objective(untrained, config, {}, data, split)
                     training = Training()
                     objective.model.fit(split.train, split.validation, training)
                     if training.interrupted:

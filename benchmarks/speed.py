@@ -72,8 +72,8 @@ def ease():
     from scipy.linalg import lapack
 
     import train
-    from models.ease import gram, weights
     from utils.runs import run_folder
+    from utils.scoring.ease_solver import gram, weights
 
     name, chosen, config = train.parse(["ease", "--l2", "600", "--dropout", "0", "--data", "ml-1m"])
     data, split = train.read(chosen)

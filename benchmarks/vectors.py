@@ -71,7 +71,7 @@ def known(run):
 
 def measure(folder):
     """The lines of one run."""
-    from utils.recommend.reranking import genre_shares
+    from utils.data.movies import genre_shares
     from utils.runs import run_folder
     from utils.scoring.ranking import top_k
 

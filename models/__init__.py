@@ -1,110 +1,118 @@
-"""Models by file name: `models/foo.py` is the model `foo`. Nothing is registered, and nothing imported before its name
-is asked for, so that the help and the closed-form models do not wait for TensorFlow."""
+"""The models that can be trained. `models/foo.py` is the model `foo`: a `Config` of its options and a `Model`, which
+keeps the contract of `models/base.py`. A model is imported only when it is asked for, so that help and closed-form
+models do not wait for TensorFlow."""
 
-import ast
-import contextlib
+from __future__ import annotations
+
 import importlib
-import os
-import re
-import sys
-import tempfile
-import threading
 from dataclasses import fields, replace
 from difflib import get_close_matches
-from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
+from utils.command_line.quiet import quietly
 from utils.errors import UserError
 
+if TYPE_CHECKING:
+    from models.base import Recommender
+    from utils.data.datasets import Dataset
+    from utils.recommend.saved import Saved
+    from utils.runs.run_folder import Run
+
 LINEAR_MOST = 20_000  # movies; solving for the weights then takes some 10 GB
-_FOLDER = Path(__file__).parent
-_NOISE = re.compile(  # as absl writes log lines, and as TensorFlow did before; an F is fatal and no noise
-    r"WARNING: All log messages before absl::|To enable the following instructions: "
-    r"|[IWE]\d{4} \d\d:\d\d:|\d{4}-\d\d-\d\d [\d:.]+ [IWE] "
-)
+
+MODELS = {  # name on the command line and of the file: what it is, with its source
+    "autorec": "AutoRec: a rating row through a bottleneck and back (Sedhain et al., WWW 2015)",
+    "bayesfm": "Bayesian factorization machine with SVD++ terms both ways (Rendle, Zhang and Koren 2019)",
+    "bias": "Bias baseline: mean plus damped user and movie deviations (Koren, Bell and Volinsky 2009)",
+    "blend": "Other models as parts, weighed by what they predict for unseen ratings (Wolpert 1992)",
+    "cdae": "CDAE: denoising autoencoder of likes with a vector for each user (Wu et al., WSDM 2016)",
+    "content": "Genres, years and tags (TF-IDF), for movies with hardly a rating; ours",
+    "deeprec": "DeepRecommender: deep SELU autoencoder with re-feeding (Kuchaiev and Ginsburg 2017)",
+    "ease": "EASE: linear autoencoder in closed form (Steck, WWW 2019); EDLAE (Steck 2020)",
+    "elsa": "ELSA: linear autoencoder of likes with low-rank weights (Vancura et al., RecSys 2022)",
+    "glocalk": "GLocal-K: SparseFC on ratings spread by a global kernel (Han et al., CIKM 2021)",
+    "itemknn": "Item-kNN: likes (Sarwar et al. 2001); stars by shrunken residual cosine (Koren 2010)",
+    "joint": "One latent space for stars and likes: one encoder, two decoders, EASE beside; ours",
+    "multdae": "Mult-DAE: denoising autoencoder of likes, multinomial loss (Liang et al., WWW 2018)",
+    "multvae": "Mult-VAE: variational autoencoder of likes, multinomial loss (Liang et al., WWW 2018)",
+    "popularity": "The movies that most users liked, the same for everybody",
+    "recvae": "RecVAE: Mult-VAE with a composite prior, alternating updates (Shenbin et al., WSDM 2020)",
+    "sparsefc": "SparseFC: autoencoder with kernelised weights (Muller, Martel and Indiveri, ICML 2018)",
+}
 
 
-def names():
-    """The names of all models, sorted."""
-    return sorted(p.stem for p in _FOLDER.glob("*.py") if not p.stem.startswith("_"))
+def names() -> list[str]:
+    """Return the names of all models, sorted."""
+    return sorted(MODELS)
 
 
-def paper(name):
-    """The first line of a model's docstring, which names what it is and its source; the module is not imported."""
-    return ast.get_docstring(ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))).splitlines()[0]
-
-
-def check(name):
+def check(name: str) -> None:
     """Refuse a name that no model has; the `UserError` says the nearest."""
-    if name not in names():
-        near = get_close_matches(name, names(), 1)
+    if name not in MODELS:
+        near = get_close_matches(name, MODELS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"unknown model {name!r}{hint} (models: {', '.join(names())})")
 
 
-def module(name):
-    """The imported module of the model `name`; an unknown name is refused."""
+def module(name: str) -> ModuleType:
+    """Import the module of the model `name`; an unknown name is refused."""
     check(name)
-    with _quietly():
+    with quietly():
         return importlib.import_module(f"models.{name}")
 
 
-@contextlib.contextmanager
-def _quietly():
-    """Keep the log lines that TensorFlow's C++ writes while it is imported from standard error: half a dozen about GPUs
-    that are not there, before its own log level counts. What else is written meanwhile follows, after a failure all.
-
-    For that the standard error of the whole process is turned aside, so only where no other thread could write to it,
-    as in a script; on the page the lines stand among those of its server."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow keeps freed memory for the next batch; asked for anew each time, it cost a quarter of an epoch
-    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-    kept, dropped = None, _NOISE
-    if "tensorflow" not in sys.modules and threading.active_count() == 1:
-        with contextlib.suppress(OSError, AttributeError):  # closed by whoever started the script
-            sys.stderr.flush()
-            kept = os.dup(2)
-    if kept is None:
-        yield
-        return
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            dropped = None
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            for line in said.read().decode(errors="replace").splitlines(keepends=True):
-                if not dropped or not dropped.match(line):
-                    sys.stderr.write(line)
-
-
-def resolved(config, n_movies):
-    """The config without a `linear` path where its weights between all pairs of movies would fill the memory."""
+def resolved(config: Any, n_movies: int) -> Any:
+    """Return the config without a `linear` path where its weights between all pairs of movies would fill the memory."""
     if getattr(config, "linear", False) and n_movies > LINEAR_MOST:
         return replace(config, linear=False)
     return config
 
 
-def build(name, shape, config=None, seed=0, scale=(0.5, 5.0), like=None):
-    """An untrained model for a users x movies matrix of this shape; `config` defaults to the model's own. scale, like:
-    the data's, see `Recommender`."""
+def build(
+    name: str,
+    shape: tuple[int, int],
+    config: Any = None,
+    seed: int = 0,
+    scale: tuple[float, float] = (0.5, 5.0),
+    like: float | None = None,
+) -> Recommender:
+    """Build an untrained model for a users x movies matrix of this shape.
+
+    config: the model's own defaults where None. scale, like: the data's, see `Recommender`.
+    """
     found = module(name)
     return found.Model(shape, config or found.Config(), seed, scale, like)
 
 
-def load(run):
-    """The trained model of a `utils.runs.run_folder.Run`."""
-    found = module(run.config["model"])
-    known = {f.name for f in fields(found.Config)}
+def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:
+    """Build an untrained model for a data set, with what its config asks for beside ratings."""
+    ratings = data.ratings
+    config = resolved(config, ratings.shape[1])
+    model = build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
+    model.know(data)
+    return model
+
+
+def restore(about: dict[str, Any]) -> Recommender:
+    """Build the untrained model that config.json describes: model, options, seed, shape, scale and like."""
+    config = module(about["model"]).Config(**about["options"])
+    return build(about["model"], tuple(about["shape"]), config, about["seed"], tuple(about["scale"]), about["like"])
+
+
+def load(run: Run) -> Recommender:
+    """Read the trained model of a run."""
+    known = {field.name for field in fields(module(run.config["model"]).Config)}
     if unknown := set(run.config["options"]) - known:
         raise UserError(f"{run.folder}: saved with options this version does not know: {sorted(unknown)}; train again")
-    about = run.config
-    config = found.Config(**about["options"])
-    model = found.Model(about["shape"], config, about["seed"], about["scale"], about["like"])
+    model = restore(run.config)
     model.load(run)
     return model
+
+
+def open_run(run: Run) -> Saved:
+    """Open a run to recommend with; nothing of it is read before it is needed."""
+    from models.ensemble.blended import Blended
+    from utils.recommend.saved import Saved
+
+    return (Blended if run.config["model"] == "blend" else Saved)(run, load)

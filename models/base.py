@@ -39,7 +39,7 @@ class Recommender:
         return self.predicts_ratings and self.takes_new_users
 
     def know(self, data):
-        """Called before `fit` with the `utils.data.datasets.Dataset`: models take of it what they use beside ratings."""
+        """Called before `fit` with the `Dataset`: models take of it what they use beside ratings."""
 
     def fit(self, train, validation, training):
         """Fit on the CSR matrix `train`; whatever has to be chosen (epochs) is chosen on the `Holdout` validation.

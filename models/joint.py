@@ -23,6 +23,7 @@ from models.networks.layers import dense_layers
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring.latent import decode
+from utils.scoring.linear_scorer import LEAST
 from utils.training.loop import Judge
 from utils.training.search_space import Among, Between, tuned
 
@@ -149,7 +150,7 @@ class Model(rating_autoencoder.Autoencoder):
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
         logits = decode(dense_layers(self.ranker), self._encode(given, users))
-        return self.linear.beside(given, logits) if self.linear else logits
+        return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property
     def held(self):
@@ -161,7 +162,7 @@ class Model(rating_autoencoder.Autoencoder):
         if not self.linear:
             return logits
         own = self.linear.exported(stars)["scores"]
-        return keras.ops.log(keras.ops.maximum(own, linear_path.LEAST)) + self.linear.share * logits
+        return keras.ops.log(keras.ops.maximum(own, LEAST)) + self.linear.share * logits
 
     def save(self, folder):
         """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""

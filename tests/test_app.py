@@ -19,8 +19,8 @@ from streamlit.testing.v1 import AppTest
 from test_report import BROWSERS
 
 import evaluate
+import models
 import train
-from models.ensemble.blended import saved as answering
 from utils.app import map_page, rating
 from utils.app.listing import WAYS
 from utils.app.text import brief, shown
@@ -125,7 +125,7 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     titles = run_folder.Run(run_).movies.titles
     shown_map.selectbox(key="picked").set_value(shown(titles[3]))
     near = said(run(shown_map)).split("Near ")[1]
-    for item in recommendations.movies_like(answering(run_folder.Run(run_)), 3, 5)["items"]:
+    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), 3, 5)["items"]:
         assert brief(item["title"], item["year"]) in near
 
 
@@ -526,7 +526,7 @@ def test_ten_visitors_at_once(served, browser):
     address, process = served
     rng, held = np.random.default_rng(0), []
     pages = [visit(browser, address, 1280, "light")[0] for _ in range(10)]
-    saved = answering(run_folder.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
+    saved = models.open_run(run_folder.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
     for done in range(50):
         for page in pages:
             what = rng.integers(10)

@@ -9,11 +9,10 @@ import scipy.sparse as sp
 from conftest import random_ratings
 from sklearn.metrics.pairwise import cosine_similarity
 
-from utils.data.movies import Movies
+from utils.data.movies import Movies, genre_shares
 from utils.data.splits import Holdout
 from utils.evaluation import beyond_accuracy, bootstrap, holdout_metrics, subgroups
 from utils.evaluation.bootstrap import Metric, Overall
-from utils.recommend import reranking
 
 N_USERS, N_MOVIES = 40, 30
 
@@ -32,7 +31,7 @@ def known():
 def found_of(known, vectors=None):
     given, own, genres = known
     movies = Movies(np.arange(N_MOVIES), [""] * N_MOVIES, [None] * N_MOVIES, genres)
-    return beyond_accuracy.beyond(own, given, 3.5, reranking.genre_shares(movies), vectors)
+    return beyond_accuracy.beyond(own, given, 3.5, genre_shares(movies), vectors)
 
 
 def test_coverage_and_gini_agree_with_irspack():

@@ -11,6 +11,7 @@ import train
 from models import ease
 from utils.data.ratings import likes, signed_likes
 from utils.errors import UserError
+from utils.scoring import ease_solver
 
 
 def by_ridge(given, wanted, penalty):
@@ -42,8 +43,8 @@ def test_both_ways_to_the_weights_give_the_same():
     given, penalty = sp.csr_array((rng.random((30, 12)) < 0.3).astype(np.float32)), rng.random(12) + 0.5
     inverse = np.linalg.inv((given.T @ given).toarray() + np.diag(penalty))[:, :7]
     expected = -inverse / inverse.diagonal() + np.eye(12, 7)
-    np.testing.assert_allclose(ease.weights(ease.gram(given), penalty, 7)[0], expected, atol=1e-12)
-    weights, onward, own = ease.weights_by_users(given, penalty, 7)
+    np.testing.assert_allclose(ease_solver.weights(ease_solver.gram(given), penalty, 7)[0], expected, atol=1e-12)
+    weights, onward, own = ease_solver.weights_by_users(given, penalty, 7)
     np.testing.assert_allclose(weights @ onward + np.eye(12, 7) * own, expected, atol=1e-12)
 
 
@@ -74,7 +75,7 @@ def test_float32_is_taken_where_it_is_exact_enough(monkeypatch):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")
 
     def solved(l2, large):
-        monkeypatch.setattr(ease, "LARGE", large)
+        monkeypatch.setattr(ease_solver, "LARGE", large)
         model = models.build("ease", matrix.shape, ease.Config(l2=l2, dropout=0.0))
         model.refit(matrix)
         return model.weights

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 import models
 from models import ease
+from utils.scoring import ease_solver, linear_scorer
 from utils.scoring.profile_rows import Rows
 
 N_USERS, N_MOVIES = 40, 17
@@ -16,8 +17,8 @@ UNSEEN, DISLIKED = [1, 9], [4, 16]  # movies that nobody rated, and that nobody 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(ease, "TILE", 5)
-    monkeypatch.setattr(ease, "ROWS", 7)
+    monkeypatch.setattr(ease_solver, "TILE", 5)
+    monkeypatch.setattr(linear_scorer, "ROWS", 7)
 
 
 def stars(n_users=N_USERS):
@@ -51,11 +52,11 @@ def test_the_inverse_is_mirrored_beyond_the_first_block(n):
     rng = np.random.default_rng(n)
     given = sp.csr_array((rng.random((60, n)) < 0.4).astype(np.float32))
     penalty, outputs = rng.random(n) + 0.5, n - 2
-    gram = ease.gram(given)
+    gram = ease_solver.gram(given)
     np.testing.assert_array_equal(gram, given.toarray().T @ given.toarray())
     inverse = np.linalg.inv(gram + np.diag(penalty))
     expected = np.array([[0 if i == j else -inverse[i, j] / inverse[j, j] for j in range(outputs)] for i in range(n)])
-    np.testing.assert_allclose(ease.weights(gram, penalty, outputs)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(ease_solver.weights(gram, penalty, outputs)[0], expected, atol=1e-6)
 
 
 CASES = [(users, signed) for users in (N_USERS, 3) for signed in (False, True)]  # 3: fewer users than inputs
@@ -66,7 +67,7 @@ def test_movies_that_do_not_occur_leave_the_others_in_their_places(users, signed
     matrix = stars(users)
     model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, signed=signed))
     model.refit(matrix)
-    assert bool(len(model.onward)) == (users == 3)
+    assert bool(len(model.right_factor)) == (users == 3)
     given, expected = by_inverse(matrix, 2.0, 0.3, signed)
     scores = model.score(matrix)
     np.testing.assert_allclose(scores, given @ expected, atol=1e-5)
@@ -83,7 +84,7 @@ def test_a_few_rows_score_and_are_exported_as_the_matrix_does(users, signed):
     filled = np.flatnonzero(dense[:3].any(axis=0))
     rows = Rows(filled, dense[:3, filled])
     for movies in (np.arange(N_MOVIES), np.arange(N_MOVIES)[::-1], np.array([16, 3, 0, 5]), np.array([9])):
-        np.testing.assert_allclose(model.score_rows(rows, movies), scores[:3, movies], atol=1e-5)
+        np.testing.assert_allclose(model.scorer.score_rows(rows, movies), scores[:3, movies], atol=1e-5)
 
 
 def test_gram_matrices_that_workers_add_up_are_cut_to_what_occurs():
@@ -98,14 +99,14 @@ def test_gram_matrices_that_workers_add_up_are_cut_to_what_occurs():
 @pytest.mark.parametrize(("over", "single"), [(0.5, True), (0.95, True), (1.05, False), (3.0, False)])
 def test_float32_is_taken_by_the_largest_sum_of_a_row_over_the_smallest_penalty(over, single, monkeypatch):
     """Movies that occur together: sums of rows far above the diagonal. And penalties far above the smallest."""
-    limit = ease.TRUSTED / np.finfo(np.float32).eps
+    limit = ease_solver.TRUSTED / np.finfo(np.float32).eps
     penalty = np.array([1.0, *[40.0] * 19])
     often = np.where(np.arange(20) == 7, 2.0, 1.0)
     gram = np.outer(often, often) * (limit * over - 40.0) / (2 * often.sum())
 
     def solved(large):
-        monkeypatch.setattr(ease, "LARGE", large)
-        return ease.weights(gram.copy(), penalty, 20)[0]
+        monkeypatch.setattr(ease_solver, "LARGE", large)
+        return ease_solver.weights(gram.copy(), penalty, 20)[0]
 
     assert np.array_equal(solved(20), solved(21)) == (not single)
     np.testing.assert_allclose(solved(21), by_formula(gram, penalty), atol=1e-5)

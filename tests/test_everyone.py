@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import models
 from utils.data.splits import Part
-from utils.recommend import everyone, profile, recommendations, reranking, table_writer
+from utils.recommend import everyone, profile, recommendations, reranking
 from utils.recommend.everyone import Asked
 from utils.recommend.saved import Saved
-from utils.runs import run_folder
+from utils.runs import run_folder, table_writer
 
 JOINT = ("joint", "--hidden", "8", "--epochs", "3", "--test-share", "0.3")
 
@@ -27,7 +28,7 @@ def alone(saved, user, asked):
 
 def check(run, asked, written):
     """Compare what was written for everyone with what each gets alone."""
-    saved = Saved(run)
+    saved = models.open_run(run)
     expected = [line for user in run.split.ratings.user_ids.tolist() for line in alone(saved, user, asked)]
     users, ranks, ids, titles, scores, stars = zip(*expected, strict=True)
     assert written.userId.tolist() == list(users)
@@ -57,7 +58,7 @@ def check(run, asked, written):
 def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filters, run, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
     asked = Asked(by, 6, filters)
-    assert everyone.write(run, asked, tmp_path / "all.csv", False) == 43
+    assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
@@ -65,14 +66,14 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
 def test_so_do_users_of_a_model_without_a_latent_space(name, varied_run_of, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)
     run = run_folder.Run(varied_run_of(name))
-    everyone.write(run, Asked(n=4), tmp_path / "all.csv", False)
+    everyone.write(models.open_run(run), Asked(n=4), tmp_path / "all.csv", False)
     check(run, Asked(n=4), pd.read_csv(tmp_path / "all.csv"))
 
 
 def test_nobody_is_recommended_what_they_rated_hidden_or_not(run, tmp_path):
     ratings, hidden = run.split.ratings, run.split.part == Part.TEST
     assert hidden.sum() > 100
-    everyone.write(run, Asked(n=34), tmp_path / "all.csv", False)
+    everyone.write(models.open_run(run), Asked(n=34), tmp_path / "all.csv", False)
     told = pd.read_csv(tmp_path / "all.csv").groupby("userId").movieId.agg(set)
     for user, raw in enumerate(ratings.user_ids.tolist()):
         rated = set(ratings.movie_ids[ratings.movie[ratings.user == user]].tolist())
@@ -93,17 +94,17 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
     writing = table_writer.writing
     monkeypatch.setattr(table_writer, "writing", lambda *args: lines.append(args[0]) or writing(*args))
     asked = Asked("movies", 4)
-    assert everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 0)
+    assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 0)
     assert len(lines) == 7
     assert made.count(("scorer", "movies")) == 1
     assert made.count(("matrix",)) == 1  # of all ratings
     once = len(made)
     made.clear()
-    everyone.write(run, asked, tmp_path / "all.parquet", True)
+    everyone.write(models.open_run(run), asked, tmp_path / "all.parquet", True)
     assert len(made) == once  # a single file takes as much
     parts = [pd.read_parquet(path) for path in sorted((tmp_path / "parts").glob("*.parquet"))]
     assert [len(part.userId.unique()) for part in parts] == [7, 7, 7, 7, 7, 7, 1]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), pd.read_parquet(tmp_path / "all.parquet"))
     made.clear()
-    assert everyone.write_parts(run, asked, tmp_path / "parts") == (43, 7, 7)
+    assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 7)
     assert made == []  # nothing is left to write

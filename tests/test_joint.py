@@ -19,7 +19,6 @@ from models.networks import rating_autoencoder
 from utils.errors import UserError
 from utils.evaluation.holdout_metrics import ranking_metrics
 from utils.recommend import profile
-from utils.recommend.saved import Saved
 from utils.runs import run_folder
 from utils.scoring import latent
 from utils.scoring.ranking import hide_seen, top_k
@@ -94,7 +93,7 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
     model, known = models.load(run), run.split.known
     for user in (0, 7):
         them = profile.in_data(run.split, str(user + 1))
-        score = Saved(run).scores(them, "decoder", np.arange(run.split.ratings.shape[1]))
+        score = models.open_run(run).scores(them, "decoder", np.arange(run.split.ratings.shape[1]))
         np.testing.assert_allclose(score[0], model.score(known[[user]], np.array([user]))[0], atol=1e-4)
 
 

@@ -91,12 +91,12 @@ def test_the_final_model_is_both_halves_trained_on_validation_ratings_too(half):
 def test_the_options_of_the_linear_path_are_those_of_ease():
     model, split = trained("joint", linear_l2=3.0, linear_dropout=0.2, signed=True)
     expected = of_ease(split.train, split.train, l2=3.0, dropout=0.2, signed=True)
-    np.testing.assert_allclose(model.linear.logits(split.train), expected, atol=1e-6)
+    np.testing.assert_allclose(model.linear.path.log_scores(split.train), expected, atol=1e-6)
     bare, _ = trained("joint", linear=False)
     assert bare.linear is None
     np.testing.assert_allclose(bare.score(split.train), logits_of(bare, split.train), atol=1e-5)
-    assert (bare.held, model.held) == (0, model.linear.weights.nbytes + model.linear.onward.nbytes)
-    assert len(model.linear.onward)
+    assert (bare.held, model.held) == (0, model.linear.weights.nbytes + model.linear.right_factor.nbytes)
+    assert len(model.linear.right_factor)
 
 
 def test_there_is_no_linear_path_where_no_rating_is_above_the_threshold(half):

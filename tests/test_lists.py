@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from utils.data.movies import genre_shares
 from utils.errors import UserError
+from utils.evaluation.beyond_accuracy import divergence
 from utils.recommend import recommendations, reranking
 
 GENRES = [("Drama", "Horror"), ("Horror",), (), ("Comedy", "Drama", "Horror"), ("Comedy",), ("Drama",)]
@@ -70,7 +72,7 @@ def test_what_the_data_lacks_is_said():
 def test_genres_are_shared_out_evenly():
     third = 1 / 3
     expected = [[0, 0.5, 0.5], [0, 0, 1], [0, 0, 0], [third, third, third], [1, 0, 0], [0, 1, 0]]
-    np.testing.assert_allclose(reranking.genre_shares(MOVIES), expected)
+    np.testing.assert_allclose(genre_shares(MOVIES), expected)
 
 
 def test_divergence_is_the_relative_entropy_of_smoothed_genres():
@@ -79,7 +81,7 @@ def test_divergence_is_the_relative_entropy_of_smoothed_genres():
     found = np.vstack([rng.dirichlet(np.ones(3), 5), wanted, [0, 0, 1]])
     smooth = 0.99 * found + 0.01 * wanted
     literal = [sum(w * np.log(w / g) for w, g in zip(wanted[:2], row[:2], strict=True)) for row in smooth]
-    np.testing.assert_allclose(reranking.divergence(wanted, found), literal, atol=1e-12)
+    np.testing.assert_allclose(divergence(wanted, found), literal, atol=1e-12)
     assert literal[5] == pytest.approx(0)
     assert literal[6] == pytest.approx(np.log(100))  # what is missing altogether is no infinite loss
 
@@ -114,7 +116,7 @@ def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():
 
 
 def test_a_calibrated_list_is_in_the_genres_of_what_is_liked():
-    shares = reranking.genre_shares(MOVIES)
+    shares = genre_shares(MOVIES)
     saved = SimpleNamespace(genre_shares=shares, split=SimpleNamespace(ratings=SimpleNamespace(like=3.5)))
     calibrated, candidates = reranking.Options(calibrated=True), np.array([5, 4, 1])
     score = np.array([0.5, 0.4, 0.3])

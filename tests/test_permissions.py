@@ -18,7 +18,7 @@ from utils.command_line import options
 from utils.data import datasets
 from utils.data.reading import textfiles
 from utils.errors import UserError
-from utils.runs import atomic, evaluation_results, paths, run_folder
+from utils.runs import atomic, evaluation_results, files, paths, run_folder
 
 DRIVER = """
 import contextlib, importlib, io, json, os, sys
@@ -263,7 +263,7 @@ def test_what_is_written_is_for_those_whom_the_umask_lets_in(mask, planted, tmp_
         monkeypatch.setattr(export, "write", lambda _, __, folder: (folder / "about.json").write_text("exported"))
         monkeypatch.setattr(export, "only_tensorflow", lambda *_: None)
         made = [folder, export.main(["--to", "onnx", "--run", str(folder), "--out", str(tmp_path / "out")])]
-        options.write_text(tmp_path / "text", "")
+        files.write_text(tmp_path / "text", "")
         with atomic.anew(tmp_path / "anew") as new:
             within = stat.S_IMODE(new.stat().st_mode)
     finally:

@@ -13,7 +13,7 @@ NOISE = [
     "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow",
 ]
 MINE = ["x.py:3: DeprecationWarning: old", "F0000 00:00:1795661079.472157 24767 a.cc:1] fatal", "2026-11-26 is a date"]
-WRITING = "import os, sys, threading, models\ndef write(text): os.write(2, text.encode())\n"
+WRITING = "import os, sys, threading, models\nfrom utils.command_line import quiet\ndef write(text): os.write(2, text.encode())\n"
 
 
 def errors(code, said=""):
@@ -30,11 +30,9 @@ def test_a_model_that_takes_tensorflow_is_imported_without_a_word():
 
 def test_only_log_lines_are_left_out_and_none_where_the_import_fails():
     every = "\n".join(line for pair in zip(NOISE, [*MINE, *MINE], strict=False) for line in pair)
-    code = "with models._quietly():\n print('first', file=sys.stderr); write(sys.argv[1] + '\\n')\nwrite('after')"
+    code = "with quiet.quietly():\n print('first', file=sys.stderr); write(sys.argv[1] + '\\n')\nwrite('after')"
     assert errors(code, every) == ["first", *MINE, *MINE[:2], "after"]
-    code = (
-        "try:\n with models._quietly():\n  write(sys.argv[1] + '\\n'); 1 / 0\nexcept ZeroDivisionError: write('after')"
-    )
+    code = "try:\n with quiet.quietly():\n  write(sys.argv[1] + '\\n'); 1 / 0\nexcept ZeroDivisionError: write('after')"
     assert errors(code, every) == [*every.splitlines(), "after"]
 
 
@@ -47,7 +45,7 @@ def other():
     written.set()
 thread = threading.Thread(target=other)
 thread.start()
-with models._quietly():
+with quiet.quietly():
     inside.set()
     written.wait(60)
     write("meanwhile" + chr(10))
@@ -57,11 +55,11 @@ with models._quietly():
 
 
 def test_what_is_written_after_the_import_is_nobodys_to_turn_aside():
-    code = "sys.modules['tensorflow'] = sys\nwith models._quietly():\n write(sys.argv[1]); os._exit(0)"
+    code = "sys.modules['tensorflow'] = sys\nwith quiet.quietly():\n write(sys.argv[1]); os._exit(0)"
     assert errors(code, NOISE[1]) == [NOISE[1]]
 
 
 def test_a_closed_standard_error_is_no_reason_to_fail():
-    code = "os.close(2)\nwith models._quietly(): pass\nprint('done')"
+    code = "os.close(2)\nwith quiet.quietly(): pass\nprint('done')"
     command = [sys.executable, "-c", WRITING + code]
     assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout == "done\n"

@@ -17,7 +17,6 @@ from utils.data import splits
 from utils.data.splits import KNOWN
 from utils.errors import UserError
 from utils.recommend import profile, reranking, strategies
-from utils.recommend.saved import Saved
 from utils.runs import run_folder
 from utils.scoring import encoders
 from utils.scoring.profile_rows import Rows
@@ -100,7 +99,7 @@ def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
     quick = [] if name == "itemknn" else ["--hidden", "8", "--epochs", "2"]
     held_out = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
     run = run_folder.Run(run_of(name, *quick, *held_out))
-    saved, split, users = Saved(run), run.split, np.arange(40)
+    saved, split, users = models.open_run(run), run.split, np.arange(40)
     model, hoods = models.load(run), strategies.neighbourhoods(run.json("metrics.json"))
     judged = strategies.scorers(model, split.test, split.trained_users, hoods)
     assert saved.ways == tuple(judged)
@@ -192,7 +191,7 @@ def test_an_effect_is_the_score_less_that_without_the_rating(way, run, capsys):
         # who is no neighbour stays: without the rating the person is nobody's twin, yet still the same person
         them = profile.somebody(run.split, profile.typed(run.movies, run.split.ratings.scale, fewer[1:]))
         them = profile.Person(them.rows, them.seen, own=4)
-        scores = Saved(run).scores(them, way, movies_of(run))[0]
+        scores = models.open_run(run).scores(them, way, movies_of(run))[0]
         title = every[left_out].rpartition("=")[0]
         for item in whole:
             movie = run.movies.ids.tolist().index(item["movieId"])
@@ -213,7 +212,7 @@ def test_every_rating_of_the_user_has_an_effect_most_first(run, capsys, tmp_path
 
 def test_neighbours_say_how_many_of_them_liked_it(run, capsys):
     found = answer(capsys, "--user", 3, "--explain", "--by", "neighbours", "--run", run.folder)["items"][0]
-    them, saved, ratings = profile.in_data(run.split, "3"), Saved(run), run.split.ratings
+    them, saved, ratings = profile.in_data(run.split, "3"), models.open_run(run), run.split.ratings
     index, weight = saved.nearest(them)
     near = {int(u) for u, w in zip(index[0], weight[0], strict=True) if w > 0}
     liked = sum(

@@ -13,9 +13,8 @@ from conftest import answer
 import evaluate
 import recommend
 import train
-from utils.command_line import options
 from utils.errors import UserError
-from utils.runs import atomic, provenance, run_folder
+from utils.runs import atomic, files, provenance, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -172,11 +171,11 @@ def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
     target = tmp_path / "target"
-    options.write_text(target, "first")
+    files.write_text(target, "first")
     with open(target) as reader:
-        options.write_text(target, "second")
+        files.write_text(target, "second")
         assert (reader.read(), target.read_text()) == ("first", "second")
-    with pytest.raises(ZeroDivisionError), options.whole(target) as path:
+    with pytest.raises(ZeroDivisionError), files.whole(target) as path:
         path.write_text(f"half{path.write_text('half') // 0}")
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert target.read_text() == "second"

@@ -10,7 +10,7 @@ import pytest
 from literal import pairs
 from trained import PARTS, TABLE, train_on, trained
 
-from models.ensemble.blended import saved
+import models
 from utils.data.datasets import Dataset
 from utils.data.movies import Movies
 from utils.errors import UserError
@@ -43,7 +43,7 @@ def run_of(name, rows=None):
         model.latent = strategies.viewed(model.latent, split, hoods)
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
     run_folder.save(folder, model, split, data, about, model.history, chosen)
-    return saved(run_folder.Run(folder)), model, split
+    return models.open_run(run_folder.Run(folder)), model, split
 
 
 def known(split, user):
@@ -207,6 +207,6 @@ def test_a_baseline_of_nothing_deviates_nowhere():
     model.remember(split.known)
     data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
     run_folder.save(folder, model, split, data, about, model.history, strategies.unchosen(model))
-    asked, them = saved(run_folder.Run(folder)), stranger(split, split.known[[13]])
+    asked, them = models.open_run(run_folder.Run(folder)), stranger(split, split.known[[13]])
     expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
     np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)

@@ -9,11 +9,11 @@ from conftest import answer
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
+import models
 import recommend
 from utils.data.splits import KNOWN
 from utils.errors import UserError
 from utils.recommend import recommendations
-from utils.recommend.saved import Saved
 from utils.runs import run_folder
 from utils.scoring import latent
 
@@ -54,7 +54,7 @@ def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
 
 @pytest.mark.parametrize("whiten", [0.0, 0.25, 0.6])
 def test_movies_are_like_one_in_the_view_that_validation_chose(whiten, folder):
-    saved = Saved(run_folder.Run(folder))
+    saved = models.open_run(run_folder.Run(folder))
     vectors, everything = saved.space.movies, np.arange(24)
     chosen = latent.View.of(vectors, everything, whiten)
     saved.space = replace(saved.space, views={"movies": chosen, "neighbours": None})

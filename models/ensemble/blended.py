@@ -1,4 +1,4 @@
-"""A saved blend that answers for anybody, each part as `_saved.py` lets it: without Keras where the part can."""
+"""A saved blend that answers for anybody, each part by its own arrays, without Keras, where it can."""
 
 from functools import cached_property
 
@@ -15,18 +15,13 @@ def read_weights(run):
     return Weights.read(options["weigh"], options["by_count"], n, run.arrays("weights.npz"))
 
 
-def saved(run):
-    """The `Saved` that fits a run."""
-    return (Blended if run.config["model"] == "blend" else Saved)(run)
-
-
 class Blended(Saved):
     """A run of `blend`; its one way is "model"."""
 
     @cached_property
     def parts(self):
         """A `Saved` a part."""
-        return [Saved(self.run.part(f"part{i + 1}")) for i in self.learned.groups["all"]]
+        return [Saved(self.run.part(f"part{i + 1}"), self.load) for i in self.learned.groups["all"]]
 
     @cached_property
     def learned(self):

@@ -5,8 +5,8 @@ import numpy as np
 from models import ease
 from utils.evaluation.holdout_metrics import judged_users
 from utils.recommend.strategies import MOST, ndcg
+from utils.scoring.linear_scorer import LinearPath
 
-LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # tried on validation
 
 
@@ -28,24 +28,16 @@ def load(run):
 
 
 class Linear(ease.Model):
-    """Scores are log max(EASE, LEAST) + share * logits. Both are, up to a constant of the user's, logarithms of what is
-    likely; the share is chosen on validation, since both have learned to explain the same likes. In small data most of
-    EASE's scores lie below LEAST, and the decoder alone ranks these movies."""
+    """EASE with the share that the decoder's logits have beside it (`LinearPath`), which is chosen on validation: both
+    have learned to explain the same likes."""
 
     arrays = (*ease.Model.arrays, "share")
     share = np.float32(0.5)  # where validation has no likes to choose it by
 
-    def logits(self, given):
-        """EASE's own part, float32 (n, n_movies), for CSR rows of stars."""
-        return np.log(np.maximum(self.score(given), np.float32(LEAST)))
-
-    def beside_rows(self, rows, logits, movies):
-        """What `beside` gives the movies of these indices for `utils.scoring.profile_rows.Rows`; logits: the decoder's of those."""
-        return np.log(np.maximum(self.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
-
-    def beside(self, given, logits):
-        """The scores, float32 (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
-        return self.logits(given) + self.share * logits
+    @property
+    def path(self) -> LinearPath:
+        """The weights and the share as what mixes scores with them."""
+        return LinearPath(self.scorer, self.share)
 
     def choose(self, validation, score):
         """Take the share that ranks the `Holdout` validation best; score: the decoder's logits as a score function."""
@@ -53,7 +45,7 @@ class Linear(ease.Model):
         if not len(users):
             return
         given = validation.given[users]
-        own, logits = self.logits(given), score(given, users)
+        own, logits = self.path.log_scores(given), score(given, users)
 
         def of(share):
             def both(_, some):

@@ -14,9 +14,9 @@ class Centre(keras.layers.Layer):
     """Stars become what is left to explain. Input: (batch, n) stars, 0 = not rated.
 
     Returns (features, baseline). baseline, (batch, n) stars: global mean + column deviation + the row's own deviation,
-    the damped mean of what its ratings leave over (the formula of `utils.scoring.biases`); so an unseen row is centred like a
-    known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit` a
-    second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
+    the damped mean of what its ratings leave over (the formula of `utils.scoring.biases`); so an unseen row is centred
+    like a known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit`
+    a second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
     2008). With `like` there is a block more, 1 where the stars are above it. `star` stars of the data are one of the
     features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that
     heavy and light raters look alike to the encoder.

@@ -97,3 +97,13 @@ class Movies:
             [int(row[2]) if row[2] else None for row in rows],
             [row[3].split("|") if row[3] else [] for row in rows],
         )
+
+
+def genre_shares(movies):
+    """(n_movies, n_genres): each movie divided evenly among its genres; all 0 where it has none."""
+    place = {name: i for i, name in enumerate(movies.genre_names)}
+    shares = np.zeros((len(movies.genres), len(place)))
+    for row, names in zip(shares, movies.genres, strict=True):
+        for name in names:
+            row[place[name]] += 1 / len(names)
+    return shares

@@ -1,6 +1,6 @@
 """Ratings as Parquet files by user, so that each of several workers reads those of its own users only.
 
-python -m utils.distributed.shards LOG FOLDER [--files N] [--ray ADDRESS]    makes them of a log of any size, CSV or Parquet
+python -m utils.distributed.shards LOG FOLDER [--files N] [--ray ADDRESS]    of a log of any size, CSV or Parquet
 
 A folder of shards holds shard=K/*.parquet with the ratings of the users u with u % files = K (columns user and movie,
 which are indices, rating, and timestamp where the log has them; of a split also its part), shards.json, and what a log

@@ -1,10 +1,10 @@
 """Training by several workers, on one machine or on many: Ray starts them and, where one dies, all of them again;
 TensorFlow's MultiWorkerMirroredStrategy adds up their gradients.
 
-Every worker goes through the training loop of `utils.training.loop` with the ratings of its own users (`utils.distributed.shards`) and
-the same batches as one process alone (`utils.distributed.batch_share`); the first writes the checkpoints, from which all go on after a
-fault, and from the last of which the process that asked for the training takes what was learned. The checkpoints and
-shards lie beside the run folder, on storage that all machines see."""
+Every worker goes through the loop of `utils.training.loop` with the ratings of its own users (`shards`) and the same
+batches as one process alone (`batch_share`); the first writes the checkpoints, from which all go on after a fault, and
+from the last of which the process that asked for the training takes what was learned. The checkpoints and shards lie
+beside the run folder, on storage that all machines see."""
 
 import contextlib
 import json
@@ -17,7 +17,6 @@ from threading import Thread
 
 import numpy as np
 
-import models
 from utils.data.splits import Part
 from utils.distributed import cluster, shards
 from utils.errors import UserError
@@ -28,10 +27,11 @@ FAULTS = 10  # after so many deaths of workers the training ends
 
 
 class Workers:
-    """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts."""
+    """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts. restore:
+    `models.restore`, by which a worker builds the model."""
 
-    def __init__(self, name, n, folder):
-        self.name, self.n, self.folder, self.parts = name, n, folder, (Part.TRAIN,)
+    def __init__(self, name, n, folder, restore):
+        self.name, self.n, self.folder, self.restore, self.parts = name, n, folder, restore, (Part.TRAIN,)
 
     @contextlib.contextmanager
     def sharded(self, split):
@@ -49,7 +49,8 @@ class Workers:
         from ray.train.tensorflow import TensorflowTrainer
 
         (self.folder / "failed").unlink(missing_ok=True)
-        job = {"model": self.name, "options": asdict(model.config), "seed": model.seed, "refit": refit}
+        about = {"model": self.name, "options": asdict(model.config), "seed": model.seed}
+        job = {"restore": self.restore, "about": about, "refit": refit}
         job |= {"shards": str(self.folder.resolve()), "checkpoints": str(training.checkpoints.resolve())}
         job["checkpoint_every"] = training.checkpoint_every
         trainer = TensorflowTrainer(
@@ -127,10 +128,10 @@ def work(job):
         return
     try:
         split, candidates = shards.own(folder, context.get_world_rank(), context.get_world_size())
-        config = models.module(job["model"]).Config
         worker = Worker(context.get_world_rank(), context.get_world_size())
-        ratings, config = split.ratings, config(**job["options"])
-        model = models.build(job["model"], ratings.shape, config, job["seed"], ratings.scale, ratings.like)
+        ratings = split.ratings
+        about = {"shape": ratings.shape, "scale": ratings.scale, "like": ratings.like}
+        model = job["restore"](job["about"] | about)
         training = Training(
             Path(job["checkpoints"]), job["checkpoint_every"], signature=job["signature"], worker=worker
         )

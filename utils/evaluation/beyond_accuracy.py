@@ -9,8 +9,9 @@ import numpy as np
 
 from utils.data.ratings import likes
 from utils.evaluation.bootstrap import Metric, Overall
-from utils.recommend.reranking import divergence
 from utils.scoring.latent import unit
+
+SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
 
 N = 10
 ABOUT = {
@@ -142,3 +143,10 @@ def calibration(top, given, like, shares):
     for i in np.flatnonzero((wanted.sum(axis=1) > 0) & (found.sum(axis=1) > 0)):
         values[i] = divergence(wanted[i] / wanted[i].sum(), found[i : i + 1] / found[i].sum())[0]
     return values
+
+
+def divergence(wanted, found):
+    """KL(wanted || found), found (m, n_genres) smoothed with SMOOTH of what is wanted: (m,), 0 where they agree."""
+    found = (1 - SMOOTH) * found + SMOOTH * wanted
+    there = wanted > 0
+    return (wanted[there] * np.log(wanted[there] / found[:, there])).sum(axis=1)

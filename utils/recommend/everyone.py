@@ -3,16 +3,13 @@ write."""
 
 import json
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
-from models.ensemble.blended import saved as answering
-from utils.command_line import options
 from utils.errors import UserError
-from utils.recommend import recommendations, reranking, table_writer
-from utils.runs import run_folder
+from utils.recommend import recommendations, reranking
+from utils.runs import files, run_folder, table_writer
 from utils.scoring import ranking
 
 BLOCK = 512  # users scored at a time
@@ -32,10 +29,10 @@ class Asked:
 class Everyone:
     """What recommends to all users of a run: made once, however many parts are written."""
 
-    def __init__(self, run, asked):
-        self.saved, self.asked, split = _opened(run), asked, run.split
+    def __init__(self, saved, asked):
+        self.saved, self.asked, split = saved, asked, saved.run.split
         self.count = recommendations.known_count(split)
-        self.fits = reranking.allowed(run.movies, asked.filters, self.count)
+        self.fits = reranking.allowed(saved.run.movies, asked.filters, self.count)
         self.score = self.saved.scorer(self.saved.way(asked.by))
         self.known, self.rated = split.known, split.ratings.matrix()
 
@@ -52,26 +49,22 @@ class Everyone:
                 line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
 
 
-def write(run, asked, target, parquet):
+def write(saved, asked, target, parquet):
     """Write what is recommended to each user to a file; returns how many they are."""
-    n_users = run.split.ratings.shape[0]
-    Everyone(run, asked).write(np.arange(n_users), target, parquet)
+    n_users = saved.run.split.ratings.shape[0]
+    Everyone(saved, asked).write(np.arange(n_users), target, parquet)
     return n_users
 
 
-@lru_cache(maxsize=1)
-def _opened(run):
-    return answering(run)
-
-
-def write_parts(run, asked, folder, workers=None, address=None):
+def write_parts(saved, asked, folder, open_run, workers=None, address=None):
     """Write a Parquet file for every PART users into a folder, each whole or not at all; what is there already, of the
     same run and asked for in the same way, stays. Returns (users, parts, parts that were there). workers: how many Ray
-    workers do it, and address: where; this process where None."""
+    workers do it, and address: where; this process where None. open_run: `models.open_run`, for workers."""
+    run = saved.run
     n_users = run.split.ratings.shape[0]
     bounds = pairwise([*range(0, n_users, PART), n_users])
     parts = [(folder / f"part-{k:05d}.parquet", *pair) for k, pair in enumerate(bounds)]
-    _opened(run).way(asked.by)  # which refuses what this run does not have
+    saved.way(asked.by)  # which refuses what this run does not have
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -80,9 +73,9 @@ def write_parts(run, asked, folder, workers=None, address=None):
         _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
         left = [part for part in parts if not part[0].exists()]
         if workers and left:
-            _by_workers(run, asked, left, min(workers, len(left)), address)
+            _by_workers(run, asked, left, open_run, min(workers, len(left)), address)
         else:
-            _several(run, asked, left)
+            _several(saved, asked, left)
     return n_users, len(parts), len(parts) - len(left)
 
 
@@ -95,30 +88,31 @@ def _claim(folder, about):
     for name in found:
         if name.startswith(".") and name.endswith(".part"):  # what a kill left
             (folder / name).unlink()
-    options.write_text(folder / ABOUT, said)
+    files.write_text(folder / ABOUT, said)
 
 
-def _several(run, asked, parts):
-    everyone = Everyone(run, asked) if parts else None
+def _several(saved, asked, parts):
+    everyone = Everyone(saved, asked) if parts else None
     for path, first, end in parts:
         everyone.write(np.arange(first, end), path, True)
 
 
-def _by_workers(run, asked, parts, workers, address):
+def _by_workers(run, asked, parts, open_run, workers, address):
     from utils.distributed import cluster  # sockets and logging come with it, which one process does without
 
     with cluster.connected(address, workers):
         import ray
 
         folder = run.folder.resolve()
-        several = [ray.remote(_work).remote(folder, run.sha256, asked, parts[i::workers]) for i in range(workers)]
+        shares = [parts[i::workers] for i in range(workers)]
+        several = [ray.remote(_work).remote(folder, run.sha256, asked, share, open_run) for share in shares]
         with cluster.told():
             ray.get(several)
 
 
-def _work(folder, sha256, asked, parts):
+def _work(folder, sha256, asked, parts, open_run):
     """What a worker does."""
     run = run_folder.find(folder, verified=False)  # which has been verified
     if run.sha256 != sha256:
         raise UserError(f"{folder} was replaced by another run meanwhile; ask again")
-    _several(run, asked, parts)
+    _several(open_run(run), asked, parts)

@@ -9,13 +9,13 @@ import numpy as np
 import tyro
 
 from utils.errors import UserError
+from utils.evaluation.beyond_accuracy import divergence
 from utils.scoring.latent import cosine
 from utils.scoring.ranking import top_k
 
 NO_GENRES = "this data names no genres"
 POOL = 10  # times the length of the list: the best movies among which a diverse or calibrated one is looked for
 STEP = 0.5  # --calibrated: weight of the genres beside the scores
-SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
 
 
 @dataclass(frozen=True)
@@ -137,20 +137,3 @@ def calibrated(shares, candidates, wanted):
         return taken
 
     return reorder
-
-
-def divergence(wanted, found):
-    """KL(wanted || found), found (m, n_genres) smoothed with SMOOTH of what is wanted: (m,), 0 where they agree."""
-    found = (1 - SMOOTH) * found + SMOOTH * wanted
-    there = wanted > 0
-    return (wanted[there] * np.log(wanted[there] / found[:, there])).sum(axis=1)
-
-
-def genre_shares(movies):
-    """(n_movies, n_genres): each movie divided evenly among its genres; all 0 where it has none."""
-    place = {name: i for i, name in enumerate(movies.genre_names)}
-    shares = np.zeros((len(movies.genres), len(place)))
-    for row, names in zip(shares, movies.genres, strict=True):
-        for name in names:
-            row[place[name]] += 1 / len(names)
-    return shares

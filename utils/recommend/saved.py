@@ -7,21 +7,21 @@ from functools import cached_property
 
 import numpy as np
 
-from models import load
-from models.ensemble import linear_path
+from utils.data.movies import genre_shares
 from utils.data.ratings import index_of, likes
 from utils.errors import UserError
 from utils.recommend import strategies
-from utils.recommend.reranking import genre_shares
 from utils.scoring import biases, encoders
 from utils.scoring.latent import LatentSpace, vouching
+from utils.scoring.linear_scorer import LinearPath
 
 
 class Saved:
-    """ways: the ways of recommending that the run has; best: the one that validation preferred."""
+    """ways: the ways of recommending that the run has; best: the one that validation preferred. load: function that
+    reads the model of a run, called where its arrays do not suffice."""
 
-    def __init__(self, run):
-        chosen = run.json("metrics.json")
+    def __init__(self, run, load):
+        chosen, self.load = run.json("metrics.json"), load
         self.run, self.split, self.best = run, run.split, chosen["best"]
         self.hoods = strategies.neighbourhoods(chosen)
         self.ways = (*self.hoods, "decoder") if self.hoods else ("model",)
@@ -54,7 +54,7 @@ class Saved:
     @cached_property
     def model(self):
         """The model itself, as evaluate.py uses it."""
-        return load(self.run)
+        return self.load(self.run)
 
     @cached_property
     def _encoder(self):
@@ -62,7 +62,7 @@ class Saved:
 
     @cached_property
     def _linear(self):
-        return linear_path.load(self.run)
+        return LinearPath.load(self.run)
 
     @cached_property
     def _likes(self):
@@ -110,7 +110,7 @@ class Saved:
             return self._by_neighbours(person, codes, movies)
         users = None if person.user is None else np.full(len(codes), person.user)
         found = self.space.scores(codes, movies, self._deviation(person, rows), users)
-        return self._linear.beside_rows(rows, found, movies) if self._linear else found
+        return self._linear.mix_rows(rows, found, movies) if self._linear else found
 
     def nearest(self, person, codes=None):
         """(users, weights), both (n, size): who vouches, by the chosen neighbourhood, for the person or for whoever is
@@ -224,4 +224,4 @@ class Saved:
     def _decoded(self, given, users):
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]
         found = self.space.scores(self.space.users[users], slice(None), deviation, users)
-        return self._linear.beside(given, found) if self._linear else found
+        return self._linear.mix_with_decoder(given, found) if self._linear else found

@@ -8,7 +8,7 @@ import numpy as np
 from utils.data.ratings import likes
 from utils.evaluation.holdout_metrics import ranking_metrics
 from utils.scoring.latent import Neighbourhood, View, votes, vouching
-from utils.scoring.parallel import each
+from utils.scoring.parallel import parallel_rows
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
 TRIED = {  # on validation, one field after the other; how many movies near each liked one count hardly matters
@@ -73,7 +73,7 @@ def by_movies(space, hood, liked):
 
 def _product(left, right):
     """The dense product of two CSR matrices."""
-    return np.concatenate(each(lambda rows: (left[rows] @ right).toarray(), left.shape[0], ROWS))
+    return np.concatenate(parallel_rows(lambda rows: (left[rows] @ right).toarray(), left.shape[0], ROWS))
 
 
 def scorers(model, holdout, pool, hoods):

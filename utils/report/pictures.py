@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.command_line import options
+from utils.runs import files
 from utils.training.loop import curves
 
 BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
@@ -112,5 +112,5 @@ def reconstruction(path, block, predicted, actual, scale):
     )
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
-    with options.whole(path) as beside:
+    with files.whole(path) as beside:
         figure.savefig(beside, dpi=110, format="png")

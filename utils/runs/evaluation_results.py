@@ -3,8 +3,8 @@
 import hashlib
 import json
 
-from utils.command_line import options
 from utils.errors import UserError
+from utils.runs import files
 from utils.runs.paths import unreadable
 
 NAME = "findings.json"
@@ -15,7 +15,7 @@ def keep(run, facts):
     """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
     said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
     digest = hashlib.sha256(said.encode()).hexdigest()
-    options.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
+    files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
 
 
 def read(run):

@@ -29,12 +29,12 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.command_line.options import flush_folder
 from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
 from utils.runs.atomic import anew, tidy
+from utils.runs.files import flush_folder
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 

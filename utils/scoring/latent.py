@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.scoring.biases import Biases
-from utils.scoring.parallel import each
+from utils.scoring.parallel import parallel_rows
 from utils.scoring.ranking import top_k
 
 MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
@@ -107,7 +107,7 @@ def near(vectors, queries, k, pool, own, view, weigh=None):
         def best(rows, cosines=cosines, mine=mine):
             return _best(cosines[rows], k, outside, mine[rows], weigh)
 
-        found += each(best, len(cosines), ROWS) or [best(slice(0))]
+        found += parallel_rows(best, len(cosines), ROWS) or [best(slice(0))]
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 

@@ -1,12 +1,14 @@
 """Rows of arrays shared among the processor's cores: NumPy's and SciPy's own loops let other threads run."""
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 MOST = 8  # at once: each holds its own part of the result
 
 
-def each(call, n, size):
-    """[call(rows), ...] for the slices of `size` that n rows fall into, several at once where there are several."""
+def parallel_rows(call: Callable[[slice], Any], n: int, size: int) -> list[Any]:
+    """Return [call(rows), ...] for the slices of `size` that n rows fall into, several at once."""
     parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
     if len(parts) < 2:
         return [call(rows) for rows in parts]

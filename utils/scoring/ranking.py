@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.scoring.parallel import each
+from utils.scoring.parallel import parallel_rows
 
 ROWS = 128  # ranked at a time
 GROUP = 8  # scores, of which only the best is looked at first
@@ -26,7 +26,7 @@ def top_k(scores, k):
     def rank(rows):
         found[rows] = _top_k_of_groups(scores[rows], k)
 
-    each(rank, len(scores) if k else 0, ROWS)
+    parallel_rows(rank, len(scores) if k else 0, ROWS)
     return found
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from utils.command_line.options import flush_folder
 from utils.errors import UserError
+from utils.runs.files import flush_folder
 
 
 class DivergedError(UserError):

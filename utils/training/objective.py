@@ -9,7 +9,7 @@ import optuna
 
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import holdout_metrics
-from utils.training import search_space, training_command
+from utils.training import search_space
 from utils.training.loop import DivergedError, Training
 
 
@@ -25,20 +25,19 @@ class Objective:
     - ndcg@100 - rmse, in stars of five, where it does both: what `joint` chooses its epochs by
 
     all of the model as `train.py` would use it, with the weights of its best epoch, before it is trained again on
-    validation ratings, too. What can't be trained (a loss that is no number, too little memory) is given up."""
+    validation ratings, too. What can't be trained (a loss that is no number, too little memory) is given up.
 
-    def __init__(self, name, config, spaces, data, split, seed):
-        self.name, self.config, self.spaces, self.data, self.split, self.seed = name, config, spaces, data, split, seed
+    build: function from a Config to the untrained model."""
+
+    def __init__(self, build, config, spaces, data, split):
+        self.build, self.config, self.spaces, self.data, self.split = build, config, spaces, data, split
         self.deadline, self.trained = np.inf, None
         self.succeeded = False  # whether any trial has come to its end: before, what goes wrong is the data's fault
-        self.model = model = self._build(config)  # untrained
+        self.model = model = build(config)  # untrained
         ranks = model.learns_likes
         stars = model.predicts_ratings and not (ranks and split.holds_users_out)
         self.figure = " - ".join(["ndcg@100"] * ranks + ["rmse"] * stars)
         self.higher = ranks
-
-    def _build(self, config):
-        return training_command.build(self.name, config, self.data, self.seed)
 
     def check(self):
         """Refuse data without anything to judge options by."""
@@ -77,7 +76,7 @@ class Objective:
                 asked = replace(self.config, **drawn)
             except ValueError as error:  # options that do not go together
                 self._give_up(trial, str(error))
-            model = self.trained = self._build(asked)
+            model = self.trained = self.build(asked)
             model.fit(self.split.train, self.split.validation, training)
         except UserError as error:
             if not self.succeeded and not isinstance(error, DivergedError):

@@ -16,8 +16,8 @@ import optuna
 import sqlalchemy
 from optuna.trial import TrialState
 
-from utils.command_line import options
 from utils.errors import UserError
+from utils.runs import files
 from utils.runs.paths import is_folder, is_there, names_in, resolved
 
 FILE, NAME = "study.db", "search"
@@ -187,10 +187,10 @@ def write(folder, found, best, facts):
     search.png."""
     from utils.report import pictures
 
-    with options.whole(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
+    with files.whole(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
         out.writeheader()
         out.writerows(found)
-    with options.whole(folder / "search.png") as path:
+    with files.whole(folder / "search.png") as path:
         pictures.search(path, found, facts)
-    options.write_text(str(folder / "best.json"), json.dumps(best | {"found": facts}, indent=1) + "\n")
+    files.write_text(str(folder / "best.json"), json.dumps(best | {"found": facts}, indent=1) + "\n")

@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-import models
-from models.base import Recommender
 from utils.command_line import options
 from utils.data import datasets, splits, test_file
 from utils.errors import UserError
@@ -38,10 +36,11 @@ class Source:
     """take model and options from a file that tune.py wrote; options that are said beside it come first"""
 
 
-def parse(argv, kind, script, about, usual=None):
+def parse(argv, models, kind, script, about, usual=None):
     """(model name, an instance of `kind`, which is a `Source`, the model's Config) from the arguments. Only the named
-    model is imported, and none for general help. usual: the model where none is named."""
-    found, known = configured(argv)
+    model is imported, and none for general help. models: the package `models`, whose table says which there are. usual:
+    the model where none is named."""
+    found, known = configured(argv, models)
     named = bool(argv) and not argv[0].startswith("-")
     name, rest = (argv[0], argv[1:]) if named else (found or usual, argv)
     if not named and {"-h", "--help"} & set(argv):
@@ -61,11 +60,11 @@ def parse(argv, kind, script, about, usual=None):
     kinds = [("options", kind, field(default_factory=kind))]
     kinds += [("model", config, field(default_factory=lambda: default(config, rest)))]
     beside = [word for one in known if not given(one, rest) for word in search_space.typed({one: known[one]})]
-    command = options.parse(make_dataclass("Command", kinds), [*beside, *rest], f"{script} {name}", models.paper(name))
+    command = options.parse(make_dataclass("Command", kinds), [*beside, *rest], f"{script} {name}", models.MODELS[name])
     return name, command.options, command.model
 
 
-def configured(argv):
+def configured(argv, models):
     """(model, {option: value}) of the file behind `--config`; (None, {}) where there is none."""
     path = behind("--config", argv)
     if path is None or path.startswith("--"):
@@ -116,15 +115,6 @@ def read(chosen):
     return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
 
 
-def build(name, config, data, seed):
-    """The untrained model, which knows what its config asks for beside ratings."""
-    ratings = data.ratings
-    config = models.resolved(config, ratings.shape[1])
-    model = models.build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
-    model.know(data)
-    return model
-
-
 def check(model, name, split, protocol):
     """Refuse a model that knows only the users it is trained on where users are held out."""
     if split.holds_users_out and not model.takes_new_users:
@@ -136,6 +126,6 @@ def check(model, name, split, protocol):
             raise UserError(f"{part} learns from likes alone: {hint[0]}")
 
 
-def learns_likes_alone(model: Recommender) -> bool:
+def learns_likes_alone(model) -> bool:
     """Whether a model learns from likes and from nothing else, so that it can't be trained without any."""
     return model.learns_likes and not model.predicts_ratings

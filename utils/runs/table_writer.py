@@ -5,8 +5,8 @@ import csv
 
 import numpy as np
 
-from utils.command_line import options
 from utils.data.movies import cell
+from utils.runs import files
 
 COLUMNS = ("userId", "rank", "movieId", "title", "year", "genres", "score", "predicted_rating")
 
@@ -17,10 +17,10 @@ def writing(target, parquet, run):
     and best first; users and movies are indices into the data of the `Run`. target: a path, or - for standard
     output."""
     if target == "-" and not parquet:
-        with options.standard_output() as file:
+        with files.standard_output() as file:
             yield _csv(file, run)
         return
-    with options.whole(target) as path, _parquet(path, run) if parquet else _csv_file(path, run) as write:
+    with files.whole(target) as path, _parquet(path, run) if parquet else _csv_file(path, run) as write:
         yield write
 
 

@@ -1,0 +1,1 @@
+"""What the Keras models share: the two autoencoders, layers, losses, optimizers."""

@@ -1,0 +1,1 @@
+"""Dataclasses as command lines, and how a script ends."""

@@ -1,0 +1,1 @@
+"""Several workers, by Ray and tf.distribute."""

@@ -1,0 +1,1 @@
+"""Figures of a model on ratings that it never saw."""

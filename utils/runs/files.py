@@ -1,0 +1,84 @@
+"""Files that are written whole or not at all, and standard output as one of them."""
+
+import contextlib
+import io
+import os
+import sys
+
+from utils.errors import UserError
+
+
+def check_target(target):
+    """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
+    place = resolved(target)
+    if str(target) == "-" or (not os.path.isdir(place) and os.access(place.parent, os.W_OK | os.X_OK)):
+        return
+    why = "it is a folder"
+    if not os.path.isdir(place):
+        there = is_folder(place.parent)
+        why = f"nobody let you write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
+    raise UserError(f"{target}: can't be written ({why}); give another file")
+
+
+def write_text(target, text):
+    """Write `text` to a file, as `whole` does, or to standard output where `target` is -."""
+    if target == "-":
+        with standard_output() as file:
+            file.write(text)
+    else:
+        with whole(target) as path:  # a name of a file may hold what is no character
+            path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def standard_output():
+    """Standard output as a file of UTF-8 text, whatever the terminal's encoding: what goes there is data."""
+    with _said("standard output"):
+        sys.stdout.flush()
+        file = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", newline="")
+        try:
+            yield file
+            file.flush()
+        finally:
+            file.detach()
+
+
+def flush_folder(path):
+    """Have the system write the names in a folder to disk, where it can."""
+    with contextlib.suppress(OSError):
+        place = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(place)
+        finally:
+            os.close(place)
+
+
+@contextlib.contextmanager
+def whole(target):
+    """A path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What is no
+    plain file (a pipe, a device) is written to as it is."""
+    path = resolved(target)
+    special = os.path.exists(path) and not os.path.isfile(path)  # of what is denied writing says so
+    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
+    try:
+        with _said(target):
+            yield beside
+            if not special:
+                with open(beside, "rb") as file:
+                    os.fsync(file.fileno())
+                beside.replace(path)
+    finally:
+        if not special:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _said(target):
+    """Where a failure to write becomes a `UserError`; a reader who has left is for `run` to see."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{target}: can't be written ({error.strerror or error})") from None

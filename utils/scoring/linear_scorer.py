@@ -1,0 +1,110 @@
+"""Score movies with the weights of a linear autoencoder, in numpy; mix its scores with those of a decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.data.ratings import index_of, likes, signed_likes
+from utils.scoring.parallel import parallel_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.runs.run_folder import Run
+    from utils.scoring.profile_rows import Rows
+
+ROWS = 128  # scored at a time
+LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """Weights from what was liked (and, with `signed`, what was rated without being liked) to every movie.
+
+    inputs: indices of the columns of the input that have weights, those of the second block being n_movies higher.
+    outputs: indices of the movies that have scores; all others score 0. weights: (inputs, outputs) float32; or, with
+    fewer users than inputs, (inputs, users), to be multiplied by right_factor, (users, outputs), with
+    diagonal_correction, (outputs,), times the input itself on top; else these two are empty."""
+
+    ARRAYS: ClassVar = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
+
+    n_movies: int
+    like: float
+    signed: bool
+    inputs: NDArray
+    outputs: NDArray
+    weights: NDArray
+    right_factor: NDArray
+    diagonal_correction: NDArray
+
+    def score(self, given: csr_array) -> NDArray[np.float32]:
+        """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
+        scores = np.zeros((given.shape[0], self.n_movies), np.float32)
+        given = (signed_likes if self.signed else likes)(given, self.like)[:, self.inputs]
+
+        def score(rows: slice) -> None:
+            found = given[rows] @ self.weights
+            if len(self.right_factor):
+                corrected = given[rows, : len(self.diagonal_correction)].multiply(self.diagonal_correction)
+                found = found @ self.right_factor + corrected.toarray()
+            scores[rows, self.outputs] = found
+
+        parallel_rows(score, len(scores), ROWS)
+        return scores
+
+    def score_rows(self, rows: Rows, movies: NDArray) -> NDArray[np.float32]:
+        """Return what `score` gives the movies of these indices, (n, len(movies)), without scipy."""
+        liked = rows.stars > self.like
+        blocks = [liked, (rows.stars != 0) & ~liked] if self.signed else [liked]
+        inputs = np.concatenate([rows.movies + i * self.n_movies for i in range(len(blocks))])
+        source, target = index_of(self.inputs, inputs), index_of(self.outputs, movies)
+        given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
+        source, kept = source[source >= 0], target[target >= 0]
+        if len(self.right_factor):
+            found, right = given @ self.weights[source], self.right_factor
+            copied = 2 * len(kept) < right.shape[1]  # to take columns is to copy them: not of nearly all
+            found = found @ right[:, kept] if copied else (found @ right)[:, kept]
+            found += given @ np.where(source[:, None] == kept, self.diagonal_correction[kept], 0)
+        else:
+            found = given @ self.weights[source[:, None], kept]
+        scores = np.zeros((len(given), len(movies)), np.float32)
+        scores[:, target >= 0] = found
+        return scores
+
+
+@dataclass(frozen=True)
+class LinearPath:
+    """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. Both are, up to a constant of the user's,
+    logarithms of what is likely. In small data most of EASE's scores lie below LEAST, and the decoder alone ranks these
+    movies."""
+
+    scorer: LinearScorer
+    share: np.float32
+
+    def log_scores(self, given: csr_array) -> NDArray[np.float32]:
+        """Return EASE's own part, (n, n_movies), for CSR rows of stars."""
+        return np.log(np.maximum(self.scorer.score(given), np.float32(LEAST)))
+
+    def mix_with_decoder(self, given: csr_array, logits: NDArray) -> NDArray[np.float32]:
+        """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
+        return self.log_scores(given) + self.share * logits
+
+    def mix_rows(self, rows: Rows, logits: NDArray, movies: NDArray) -> NDArray[np.float32]:
+        """Return the same of the movies of these indices, without scipy; logits: the decoder's of those."""
+        return np.log(np.maximum(self.scorer.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
+
+    @classmethod
+    def load(cls, run: Run) -> LinearPath | None:
+        """Read it from a run of `joint`; None where that has none."""
+        if run.config["model"] != "joint" or not run.holds("weights.npz"):
+            return None
+        stored = run.arrays("weights.npz")
+        arrays = (stored[name] for name in LinearScorer.ARRAYS)
+        signed = run.config["options"]["signed"]
+        return cls(
+            LinearScorer(run.config["shape"][1], run.config["like"], signed, *arrays), np.float32(stored["share"])
+        )
