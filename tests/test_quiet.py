@@ -13,7 +13,8 @@ NOISE = [
     "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow",
 ]
 MINE = ["x.py:3: DeprecationWarning: old", "F0000 00:00:1795661079.472157 24767 a.cc:1] fatal", "2026-11-26 is a date"]
-WRITING = "import os, sys, threading, models\nfrom utils.command_line import quiet\ndef write(text): os.write(2, text.encode())\n"
+WRITING = "import os, sys, threading, models\nfrom utils.command_line import quiet\n"
+WRITING += "def write(text): os.write(2, text.encode())\n"
 
 
 def errors(code, said=""):

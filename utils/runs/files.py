@@ -6,6 +6,7 @@ import os
 import sys
 
 from utils.errors import UserError
+from utils.runs.paths import is_folder, resolved
 
 
 def check_target(target):
