@@ -44,11 +44,12 @@ def agree(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("name", [*ABLE, "ease --signed", "multvae --signed"])
 def test_a_saved_model_says_what_the_run_says(name, run_of, tmp_path):
     import tensorflow as tf
 
-    run = run_of(name, *quick(name))
+    name, *options = name.split()
+    run = run_of(name, *quick(name), *options)
     export.main(["--to", "savedmodel", "--run", str(run), "--out", str(tmp_path / "x")])
     served = tf.saved_model.load(str(tmp_path / "x" / "1")).signatures["serving_default"]
     ratings, scores, latent = ours(run)

@@ -30,6 +30,16 @@ def test_nearest_are_scikit_learns_neighbours_without_oneself(vectors):
     np.testing.assert_allclose(near, 1 - distance[:, 1:], atol=1e-6)
 
 
+def test_directions_that_hardly_vary_are_not_blown_up(vectors):
+    vectors = np.delete(vectors, 7, axis=0) * np.float32([1, 1, 1, 1, 1e-5, 0])
+    left = vectors.astype(np.float64) - vectors.mean(axis=0)
+    variance, directions = np.linalg.eigh(left.T @ left / 38)
+    expected = cosine_similarity(left @ (directions * np.maximum(variance, 1e-6 * variance.max()) ** -0.5))
+    found = latent.View.of(vectors, np.arange(39), 0.5).cosines(vectors, vectors)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(cosine_similarity(left @ (directions * np.maximum(variance, 1e-30) ** -0.5)) - expected).max() > 0.01
+
+
 def test_blocks_of_queries_find_what_each_finds_alone(vectors, monkeypatch):
     pool, own, likes = np.arange(0, 40, 3), np.arange(40)[::-1], np.arange(1, 41)
     hoods = [latent.Neighbourhood(size=4, power=2, shrink=shrink) for shrink in (0.0, 5.0)]
@@ -52,9 +62,10 @@ def test_asking_for_more_neighbours_than_there_are_gives_all_others(vectors):
     assert (index[0, -1], near[0, -1]) == (4, -np.inf)
 
 
-def test_neighbour_scores_are_the_literal_sum(vectors):
+@pytest.mark.parametrize("shrink", [0.0, 3.0])
+def test_neighbour_scores_are_the_literal_sum(shrink, vectors):
     likes = (np.random.default_rng(1).random((40, 25)) < 0.2).astype(np.float32)
-    hood = latent.Neighbourhood(size=8, power=2, shrink=3.0, whiten=0.25)
+    hood = latent.Neighbourhood(size=8, power=2, shrink=shrink, whiten=0.25)
     count, users = likes.sum(axis=1), np.array([3, 7, 11])
     index, weight = latent.vouching(vectors, vectors[users], hood, count, np.arange(40), users)
     found = (latent.votes(index, weight, 40) @ sp.csr_array(likes)).toarray()
@@ -62,7 +73,7 @@ def test_neighbour_scores_are_the_literal_sum(vectors):
     half = whitened.transform(vectors) * whitened.explained_variance_**0.25
     near = cosine_similarity(half)
     for row, user in enumerate([3, 7, 11]):
-        weights = {v: max(near[user, v], 0) ** 2 * count[v] / (count[v] + 3) for v in range(40) if v != user}
+        weights = {v: max(near[user, v], 0) ** 2 * count[v] / (count[v] + shrink) for v in range(40) if v != user}
         expected = sum(weights[v] * likes[v] for v in sorted(weights, key=weights.get)[-8:])
         np.testing.assert_allclose(found[row], expected, atol=1e-5)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from utils import lists
+from utils import answers, lists
 from utils.errors import UserError
 
 GENRES = [("Drama", "Horror"), ("Horror",), (), ("Comedy", "Drama", "Horror"), ("Comedy",), ("Drama",)]
@@ -105,3 +105,40 @@ def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_f
     assert asked == [([2, 5, 3, 0], [1.0, 0.75, 0.5, 0.0], n) for n in (2, 4)]
     many = np.arange(100.0)
     assert lists.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]
+
+
+def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():
+    scores = np.array([[2, 2, -np.inf, 2], [1, 2, 3, 1], [0, 0, 0, 0], [-np.inf, -np.inf, 5, -np.inf]], np.float32)
+    found = answers.telling(scores, np.array([7, 9, 8, 1]))
+    assert found.tolist() == [[7, 9, -np.inf, 1], [1, 2, 3, 1], [7, 9, 8, 1], [-np.inf, -np.inf, 8, -np.inf]]
+
+
+def test_a_calibrated_list_is_in_the_genres_of_what_is_liked():
+    shares = lists.genre_shares(MOVIES)
+    saved = SimpleNamespace(genre_shares=shares, split=SimpleNamespace(ratings=SimpleNamespace(like=3.5)))
+    calibrated, candidates = lists.Options(calibrated=True), np.array([5, 4, 1])
+    score = np.array([0.5, 0.4, 0.3])
+
+    def first(movies, stars):
+        rows = SimpleNamespace(movies=np.array(movies), stars=np.array([stars]))
+        order = answers.reorder(saved, calibrated, candidates, rows)
+        return None if order is None else candidates[lists.best(score, 3, order)].tolist()
+
+    assert first([0, 1, 4], [5.0, 4.0, 3.5]) == lists_of(shares, candidates, score, [0, 0.5, 1.5])  # not what is hated
+    assert first([0, 4, 3], [1.0, 4.0, 2.0]) == lists_of(shares, candidates, score, [1, 0, 0])
+    assert first([0, 4], [1.0, 3.5]) is None
+    assert first([2], [5.0]) is None  # a like of no genre
+
+
+def lists_of(shares, candidates, score, wanted):
+    """The calibrated list for liked genres that are wanted so often, by all orders."""
+    scaled, wanted = (score - score.min()) / (score.max() - score.min()), np.array(wanted) / np.sum(wanted)
+    taken = []
+    while len(taken) < 3:
+        worth = {}
+        for place in set(range(3)) - set(taken):
+            found = 0.99 * shares[candidates[[*taken, place]]].mean(axis=0) + 0.01 * wanted
+            loss = sum(w * np.log(w / g) for w, g in zip(wanted, found, strict=True) if w)
+            worth[place] = 0.5 * scaled[place] - 0.5 * loss
+        taken.append(max(worth, key=worth.get))
+    return candidates[taken].tolist()

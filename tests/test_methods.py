@@ -52,6 +52,43 @@ def test_the_choice_is_that_of_the_literal_search(problem):
     assert best != methods.START  # something was chosen
 
 
+@pytest.mark.parametrize("shrink", [0.0, 4.0])
+def test_the_scores_of_both_ways_are_the_literal_sums(shrink, problem, monkeypatch):
+    monkeypatch.setattr(methods, "ROWS", 5)
+    (model, split), hood = problem, latent.Neighbourhood(size=7, power=2, shrink=shrink, whiten=0.0)
+    ways = methods.scorers(model, split.validation, split.trained_users, {"neighbours": hood, "movies": hood})
+    liked = (split.validation.given.toarray() > 3.5).astype(float)
+    some = np.array([3, 60, 89, 4, 5, 6, 7])
+
+    def weights(vectors, pool, one, likes):
+        found = np.zeros(len(vectors))
+        left = vectors - vectors[pool].mean(axis=0)
+        for other in set(pool.tolist()) - {one}:
+            near = left[one] @ left[other] / np.linalg.norm(left[one]) / np.linalg.norm(left[other])
+            found[other] = max(near, 0) ** 2 * likes[other] / (likes[other] + shrink)
+        found[np.argsort(-found)[7:]] = 0
+        return found
+
+    pool = split.trained_users
+    expected = [weights(model.latent.users, pool, user, liked.sum(axis=1)) @ liked for user in some]
+    np.testing.assert_allclose(ways["neighbours"](None, some), expected, atol=1e-4)
+    pool = np.flatnonzero(liked.any(axis=0))
+    near = [
+        weights(model.latent.movies, pool, movie, liked.sum(axis=0)) if movie in pool else np.zeros(60)
+        for movie in range(60)
+    ]
+    np.testing.assert_allclose(ways["movies"](None, some), liked[some] @ near, atol=1e-4)
+    assert ways["decoder"] == model.score
+
+
+def test_without_a_hidden_like_the_start_stands(problem):
+    model, split = problem
+    split = replace(split, part=np.where(split.part == splits.Part.VALIDATION, splits.Part.LEFT_OUT, split.part))
+    found = methods.choose(model, split)
+    assert found["validation"] == {"neighbours": 0.0, "movies": 0.0, "decoder": 0.0}
+    assert found["neighbourhoods"] == {method: asdict(hood) for method, hood in methods.START.items()}
+
+
 def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, monkeypatch):
     built, seen, taken = Counter(), Counter(), Counter()
     one = latent.View.cosines

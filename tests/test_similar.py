@@ -82,6 +82,15 @@ def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypa
     assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}
 
 
+def test_a_movie_with_few_ratings_is_like_others_with_as_many(folder, capsys, monkeypatch):
+    run = runs.Run(folder)
+    count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
+    monkeypatch.setattr(answers, "FEW", max(count.values()) + 1)
+    one = sorted(count, key=count.get)[len(count) // 2]
+    items = answer(capsys, "--like-movie", one, "--run", folder, "-n", 100)["items"]
+    assert {item["movieId"] for item in items} == {m for m in count if count[m] >= count[one]} - {one}
+
+
 def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
     found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
     run = runs.Run(folder)
