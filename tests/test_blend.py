@@ -401,7 +401,7 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
 
     def place():
         _parts.sources.cache_clear()
-        return kept.place(part, _parts.build(part, TABLE.shape, 0), "whole", matrix)
+        return kept.place(part, _parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
 
     found = [place()]
     (tmp_path / "tests/c.py").write_text("x = 2\n")
