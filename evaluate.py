@@ -23,9 +23,9 @@ from utils.evaluation.beyond_accuracy import beyond
 from utils.recommend import strategies
 from utils.recommend.recommendations import samples
 from utils.report import latent_maps, page, pictures, summary, tables
+from utils.report.pictures import curves
 from utils.runs import files, run_folder
 from utils.runs.evaluation_results import keep
-from utils.training.loop import curves
 
 BASELINES = ("bias", "popularity", "itemknn")
 

@@ -123,6 +123,7 @@ def table(found, defaults, figure):
 
 def tell(study, found, trials, folder, asked, objective, console):
     """Print the table of the trials, which options mattered and what to do next; write the files."""
+    from utils.report import search_results
     from utils.training import study as studies
 
     name, chosen, config, spaces, said = asked
@@ -133,7 +134,7 @@ def tell(study, found, trials, folder, asked, objective, console):
     facts["defaults"] = (as_begun(found, defaults) or {"figure": ""})["figure"]
     facts |= {"trials": len(found), "data": chosen.data, "protocol": chosen.protocol, "seed": chosen.holding.seed}
     facts |= {"importance": {one: round(share, 3) for one, share in studies.importance(study).items()}}
-    studies.write(folder, found, {"model": name, "options": {one: best[one] for one in said}}, facts)
+    search_results.write(folder, found, {"model": name, "options": {one: best[one] for one in said}}, facts)
     console.print(table(found, defaults, objective.figure))
     if facts["importance"]:
         mattered = ", ".join(f"{one.replace('_', '-')} {share:.0%}" for one, share in facts["importance"].items())

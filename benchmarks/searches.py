@@ -80,6 +80,7 @@ def record(search):
 
 def again(model):
     """Defaults and findings on splits that no search saw, by the same figure."""
+    import models
     import train
     from utils.runs import run_folder
     from utils.training import search_space

@@ -44,7 +44,7 @@ class Config:
     dates: bool = False
     """the day of a rating, of the judged ones too: for benchmarks that allow it, since nobody knows the day of a rating
     to come (a movie that was not rated is scored as on the user's last known day)"""
-    side_features: Names = ()
+    side: Names = ()
     """side features, of genres,year,age,gender,occupation, where the data tells them"""
 
     def __post_init__(self):
@@ -57,7 +57,7 @@ class Model(ClosedForm):
     and days, in this order."""
 
     takes_new_users, wants_users = False, True
-    side_features = None  # `utils.data.side_features.Side`, where the config names any
+    side = None  # `utils.data.side_features.Side`, where the config names any
     dates = None  # `utils.data.dates.Dates`, where the config asks for them
     arrays = ("levels", "bounds", "mean", *(f"{kind}_{of}" for kind in ("biases", "vectors") for of in OF), "last_day")
 

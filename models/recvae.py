@@ -16,8 +16,8 @@ import numpy as np
 from keras import ops
 
 from models.networks import likes_autoencoder
-from models.networks.gradients import compiled, differentiate
 from models.networks.losses import multinomial
+from models.networks.optimizers import compiled, differentiate
 from utils.command_line.options import Sizes
 from utils.scoring.latent import ACTIVATIONS
 from utils.training.search_space import Among, Between, tuned

@@ -403,7 +403,7 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
 
     def place():
         blend_parts.sources.cache_clear()
-        return kept.place(part, blend_parts.build(part, TABLE.shape, 0), "whole", matrix)
+        return kept.place(part, blend_parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
 
     found = [place()]
     (tmp_path / "tests/c.py").write_text("x = 2\n")

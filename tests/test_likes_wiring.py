@@ -298,6 +298,15 @@ def test_what_occurs_in_either_block_is_computed_with():
     assert len(set(drawn)) == 4
 
 
+@pytest.mark.parametrize("name", ["multdae", "multvae"])
+def test_only_the_first_and_the_last_of_several_layers_are_of_movies(name):
+    options = {"hidden": (7, 6), "signed": True, "dropout": 0.0, "epochs": 1}
+    (whole, split), (sampled, _) = trained(name, **options), trained(name, **options, sample=1000)
+    np.testing.assert_allclose(sampled.score(split.train), whole.score(split.train), atol=1e-5)
+    own = [isinstance(layer, sampled_softmax.FromMovies) for layer in whole.encoder.layers if layer.weights]
+    assert own == [True, *[False] * (len(own) - 1)]
+
+
 def test_shares_of_a_batch_add_up_to_it():
     values = np.arange(6, dtype=np.float32) ** 2
     own = [np.array([4, 1]), np.array([0, 2, 3]), np.array([5])]

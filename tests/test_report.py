@@ -22,9 +22,9 @@ from utils.errors import UserError
 from utils.evaluation import bootstrap, reconstruction
 from utils.evaluation.bootstrap import Metric
 from utils.report import latent_maps, pictures
+from utils.report.pictures import curves
 from utils.runs import run_folder
 from utils.scoring.latent import LatentSpace
-from utils.training.loop import curves
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUICK = ("--hidden", "8", "--epochs", "3")

@@ -1,5 +1,6 @@
 """A saved run against its model: what it says of anybody, by every way, for users in any order."""
 
+from copy import copy
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,9 @@ def run_of(name, rows=None):
     """(`Saved` of a run of the model, the model itself, its split), with a test that nothing may know."""
     options = OPTIONS.get(name, {}) | ({"rows": rows} if rows else {})
     model, split = trained(name, **options)
+    model = copy(model)  # other tests have the same one
+    if model.blends:
+        model.parts = [copy(part) for part in model.parts]
     model.remember(split.known)
     folder = Path(mkdtemp()) / "run"
     about = {"model": name, "options": asdict(model.config), "seed": 0}
@@ -189,6 +193,7 @@ def test_ways_are_those_that_the_run_has():
         plain.space  # noqa: B018
     assert of_stars.takes_strangers
     assert not movies.takes_strangers
+    assert (of_stars.run.holds("encoder.npz"), movies.run.holds("encoder.npz")) == (True, False)
     them = known(split, 3)
     with pytest.raises(UserError, match="can't leave out one rating of a user"):
         movies.encode(them, them.rows.without_each())

@@ -15,7 +15,7 @@ from utils.errors import UserError
 from utils.recommend import strategies
 from utils.runs import run_folder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 

@@ -10,10 +10,9 @@ import scipy.sparse as sp
 
 from models.base import Recommender, check_liked
 from models.networks import export, sampled_softmax
-from models.networks.adam import Adam
 from models.networks.layers import Hide, dense_layers, plain_layers
 from models.networks.losses import multinomial
-from models.networks.precision import PRECISIONS, computed_in
+from models.networks.optimizers import PRECISIONS, Adam, computed_in
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes, signed_likes
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics

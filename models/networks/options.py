@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.networks.precision import PRECISIONS
+from models.networks.optimizers import PRECISIONS
 from utils.command_line.options import Names, Sizes
 from utils.data.side_features import NAMES
 from utils.scoring import biases

@@ -9,10 +9,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.base import Recommender
-from models.networks.adam import Adam
 from models.networks.layers import BySide, Centre, dense_layers, plain_encoder
 from models.networks.losses import masked_mse
-from models.networks.precision import computed_in
+from models.networks.optimizers import Adam, computed_in, lbfgs_step
 from utils.data import side_features
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import rating_metrics
@@ -34,7 +33,7 @@ class Autoencoder(Recommender):
 
     has_latent_space = True
     rows_in = 1  # rows of the matrix that make up one input
-    side_features = None  # `utils.data.side_features.Side`, to be set before `fit` where the config names any
+    side = None  # `utils.data.side_features.Side`, to be set before `fit` where the config names any
     encoder = decoder = network = biases = None
     ranker = None  # Keras model from the latent vector to scores, where that is not the decoder's work
 
@@ -171,11 +170,8 @@ class Autoencoder(Recommender):
 
     def _step(self):
         """The function (given, judged) -> loss that trains on a batch."""
-        if self.config.optimizer != "lbfgs":
-            return self.network.train_on_batch
-        from models.networks import lbfgs
-
-        return lbfgs.step(self.network, self.config.iterations)
+        lbfgs = self.config.optimizer == "lbfgs"
+        return lbfgs_step(self.network, self.config.iterations) if lbfgs else self.network.train_on_batch
 
     def _build(self, matrix):
         """Fresh networks from the seed, centred on the biases of `matrix`."""
@@ -266,11 +262,8 @@ class Autoencoder(Recommender):
         stars = matrix[index].toarray() if stars is None else stars
         if not self.config.side:
             return stars
-        side_features, _ = self._side()
-        return [
-            stars,
-            np.zeros((len(index), side_features.shape[1]), np.float32) if who is None else side_features[who[index]],
-        ]
+        side, _ = self._side()
+        return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
     def _encode(self, rows: sp.csr_array, who: NDArray | None = None, index: NDArray | None = None) -> NDArray:
         """Latent vectors, (n, latent), of the rows `index` of a CSR matrix, all where None; who: as in `_inputs`."""

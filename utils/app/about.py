@@ -6,8 +6,8 @@ import streamlit as st
 from utils.app.text import say
 from utils.errors import UserError
 from utils.report import figures, summary
+from utils.report.pictures import curves
 from utils.runs import evaluation_results
-from utils.training.loop import curves
 
 
 def page(shared, _visitor):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.errors import UserError, only_tensorflow
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 SENT = ("models", "utils")  # of the repository, what workers need
 WAIT = 5  # seconds for an address to answer
 

@@ -3,7 +3,6 @@
 import numpy as np
 
 from utils.runs import files
-from utils.training.loop import curves
 
 BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
 COLOURS = (BLUE, "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#8c6d31")
@@ -114,3 +113,19 @@ def reconstruction(path, block, predicted, actual, scale):
         axis.spines[["top", "right"]].set_visible(False)
     with files.whole(path) as beside:
         figure.savefig(beside, dpi=110, format="png")
+
+
+def curves(history):
+    """The history of a run as lines to draw, plain values: [{"of": what was trained, "epoch": [...], "loss": [...],
+    "judged": {name of a validation figure: [...]}}], one for each phase of the training, and of a blend each part."""
+    groups = {}
+    for row in history:
+        named = [str(row[key]) for key in ("phase", "part", "stage") if row.get(key) not in (None, "")]
+        groups.setdefault(", ".join(named), []).append(row)
+    found = []
+    for of, rows in groups.items():
+        names = [key for key in rows[0] if key.startswith("val_") and rows[0][key] not in (None, "")]
+        judged = {name: [float(row[name]) for row in rows] for name in names}
+        epochs, losses = [int(row["epoch"]) for row in rows], [float(row["loss"]) for row in rows]
+        found.append({"of": of, "epoch": epochs, "loss": losses, "judged": judged})
+    return found

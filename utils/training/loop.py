@@ -166,22 +166,6 @@ def train(network, batches, epochs, training, phase, judge: Judge | None = None,
     return history
 
 
-def curves(history):
-    """The history of a run as lines to draw, plain values: [{"of": what was trained, "epoch": [...], "loss": [...],
-    "judged": {name of a validation figure: [...]}}], one for each phase of the training, and of a blend each part."""
-    groups = {}
-    for row in history:
-        named = [str(row[key]) for key in ("phase", "part", "stage") if row.get(key) not in (None, "")]
-        groups.setdefault(", ".join(named), []).append(row)
-    found = []
-    for of, rows in groups.items():
-        names = [key for key in rows[0] if key.startswith("val_") and rows[0][key] not in (None, "")]
-        judged = {name: [float(row[name]) for row in rows] for name in names}
-        epochs, losses = [int(row["epoch"]) for row in rows], [float(row["loss"]) for row in rows]
-        found.append({"of": of, "epoch": epochs, "loss": losses, "judged": judged})
-    return found
-
-
 def _finite(value, what, number, where=""):
     value = float(value)
     if not np.isfinite(value):

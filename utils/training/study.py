@@ -2,7 +2,6 @@
 written of it for people: trials.csv, search.png, best.json, which `train.py --config` takes."""
 
 import contextlib
-import csv
 import json
 import logging
 import os
@@ -17,7 +16,6 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from utils.errors import UserError
-from utils.runs import files
 from utils.runs.paths import is_folder, is_there, names_in, resolved
 
 FILE, NAME = "study.db", "search"
@@ -180,17 +178,3 @@ def importance(study):
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
-
-
-def write(folder, found, best, facts):
-    """Write trials.csv of the `lines` found, best.json of the options `best` with the facts about the search, and
-    search.png."""
-    from utils.report import pictures
-
-    with files.whole(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
-        out.writeheader()
-        out.writerows(found)
-    with files.whole(folder / "search.png") as path:
-        pictures.search(path, found, facts)
-    files.write_text(str(folder / "best.json"), json.dumps(best | {"found": facts}, indent=1) + "\n")
