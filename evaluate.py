@@ -201,6 +201,12 @@ def compare(judged):
 def check_comparable(a, b):
     """Refuse two runs that are not judged on the same ratings, with the reason."""
     if a.split.test_fingerprint() == b.split.test_fingerprint():
+        if a.config["scale"] != b.config["scale"]:
+            scales = [" to ".join(f"{end:g}" for end in run.config["scale"]) for run in (a, b)]
+            raise UserError(
+                f"{a.folder} and {b.folder} can't be compared: predictions are cut to {scales[0]} stars in one, to "
+                f"{scales[1]} in the other (--scale)"
+            )
         likes = a.config["like"], b.config["like"]
         if likes[0] != likes[1]:
             raise UserError(

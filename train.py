@@ -181,7 +181,7 @@ def main(argv=None):
         return show_models(console)
     name, chosen, config = parse(argv or [])
     if chosen.describe:
-        return tables.print_facts(datasets.load(chosen.data, scale=chosen.scale), console)
+        return tables.print_facts(datasets.load(chosen.data, scale=chosen.scale, like=chosen.like), console)
     if chosen.workers:
         cluster.check(chosen.ray)
     seed = chosen.holding.seed

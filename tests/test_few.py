@@ -18,17 +18,19 @@ from utils.errors import UserError
 from utils.recommend import profile
 from utils.runs import run_folder
 
-NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be judged; a larger test"
+NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be judged; train.py --like"
 
 
-def trained(folder, name, stars, *options):
-    """The folder of a run on 24 users and 10 movies who gave these stars, in turn, to two thirds of all pairs."""
+def trained(folder, name, stars, *options, more=()):
+    """The folder of a run on 24 users and 10 movies who gave these stars, in turn, to two thirds of all pairs. more:
+    lines of the file beside. A tenth of the others are in test.csv, too."""
     pairs = [(u, m) for u in range(1, 25) for m in range(1, 11) if (u + m) % 3]
     lines = [f"{u},{m},{stars[(u * 7 + m) % len(stars)]}" for u, m in pairs]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "r.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    (folder / "r.csv").write_text("\n".join(["userId,movieId,rating", *lines, *more]) + "\n")
     titles = [f"{m},Movie {m} (19{60 + m}),{'War' if m == 1 else 'Drama'}" for m in range(1, 11)]
     (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")
+    (folder / "test.csv").write_text("\n".join(["userId,movieId,rating", *lines[::10]]) + "\n")
     return train.main([name, "--data", str(folder / "r.csv"), "--run", str(folder / name), *options])
 
 
@@ -36,7 +38,9 @@ def trained(folder, name, stars, *options):
 def unliked(tmp_path_factory):
     """Folders of runs whose test has no like: one that ranks only, one that predicts stars."""
     folder = tmp_path_factory.mktemp("unliked")
-    return [trained(folder, name, (1, 2, 3), "--scale", "1,5") for name in ("popularity", "bias")]
+    low = ["--scale", "1,5", "--protocol", "fixed", "--test", str(folder / "test.csv")]
+    fan = [f"30,{m},5" for m in range(1, 11)]  # every movie is liked by one
+    return [trained(folder, name, (1, 2, 3), *low, more=fan) for name in ("popularity", "bias")]
 
 
 @pytest.fixture(scope="module")

@@ -134,3 +134,22 @@ def test_what_a_blend_learns_its_weights_on_is_judged_by_the_same_threshold():
     model = models.build("blend", table.shape, models.module("blend").Config(parts="bias", folds=3, rounds=2), like=2.5)
     held = [holdout for _, holdout in model._rounds(split.train, split.validation)]
     assert [holdout.like for holdout in held] == [2.5, 2.5]
+
+
+def test_the_data_is_described_by_it(varied, capsys):
+    train.main(["bias", "--data", str(varied), "--like", "2", "--describe"])
+    liked = sum(line.split(",")[2] > "2" for line in (varied / "ratings.csv").read_text().splitlines()[1:])
+    assert f"{liked:,}, ratings above 2 ({liked / 600:.1%})" in capsys.readouterr().out
+
+
+def test_a_test_file_with_higher_stars_widens_the_scale(tmp_path):
+    for name, stars in (("train", (1, 2, 3, 4)), ("test", (5, 1, 2))):
+        lines = [f"{u},{m},{s}" for u in range(1, 9) for m, s in enumerate(stars, 1 if name == "train" else 11)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    command = ["bias", "--data", str(tmp_path / "train.csv"), "--protocol", "fixed"]
+    train.main([*command, "--test", str(tmp_path / "test.csv"), "--run", str(tmp_path / "run")])
+    ratings = run_folder.Run(tmp_path / "run").split.ratings
+    assert ratings.scale == (1, 5)
+    assert ratings.like == 3.5
+    with pytest.raises(UserError, match="rating 5 is outside the scale 1 to 4"):
+        train.main([*command, "--scale", "1,4", "--test", str(tmp_path / "test.csv"), "--run", str(tmp_path / "run")])

@@ -4,6 +4,7 @@ import gzip
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from reading import FIVE_STARS, HEADING, refusal, write
@@ -267,3 +268,28 @@ def test_damaged_parquet_is_refused(tmp_path):
     whole = (tmp_path / "own.parquet").read_bytes()
     for cut in (5, 50, len(whole) - 3):
         assert "can't be read" in refusal(write(tmp_path, whole[:cut], "cut.parquet"))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_found_scale_holds_every_rating_it_was_found_from(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    low, high = sorted(10.0 ** rng.uniform(-5, 3, 2))
+    stars = rng.uniform(low, high, 50)
+    rows = [f"{i},1,{value:.{rng.integers(1, 9)}g}" for i, value in enumerate(stars)]
+    ratings = load(write(tmp_path, "userId,movieId,rating\n" + "\n".join(rows))).ratings
+    assert np.float32(ratings.scale[0]) <= ratings.rating.min() <= ratings.rating.max() <= ratings.scale[1]
+
+
+def test_the_advised_scale_is_taken(tmp_path):
+    path = write(tmp_path, "userId,movieId,rating\n1,1,0.123456789\n1,2,7.0000019\n2,1,3\n")
+    advised = re.search(r"give --scale (\S+) if", refusal(path, scale=(1, 5)))[1]
+    assert len(load(path, scale=tuple(map(float, advised.split(",")))).ratings) == 3
+
+
+def test_a_rating_of_0_is_no_like_above_0(tmp_path):
+    path = write(tmp_path, "userId,movieId,rating\n1,1,0\n1,2,1\n2,1,1\n")
+    dataset = load(path, scale=(0, 1), like=0)
+    assert (dataset.ratings.rating > dataset.ratings.like).tolist() == [False, True, True]
+    assert not [note for note in dataset.notes if "like" in note]
+    path = write(tmp_path, "userId,movieId,rating\n1,1,0\n1,2,3\n2,1,3\n")
+    assert any("--like 0 makes those above it likes" in note for note in load(path, scale=(0, 5)).notes)

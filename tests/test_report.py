@@ -124,7 +124,7 @@ def test_runs_that_can_not_be_compared_say_why(change, said):
         split = types.SimpleNamespace(test_fingerprint=lambda: test)
         return types.SimpleNamespace(folder=folder, split=split, config=config)
 
-    config = {"data": "a", "sha256": "0", "protocol": "random", "seed": 0, "like": 3.5}
+    config = {"data": "a", "sha256": "0", "protocol": "random", "seed": 0, "like": 3.5, "scale": [1, 5]}
     a, same = opened("A", "x", **config), opened("S", "x", **config | change)
     with pytest.raises(UserError, match=f"A and B can't be compared: {said}"):
         evaluate.check_comparable(a, opened("B", "y", **config | change))

@@ -159,7 +159,8 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(train=SimpleNamespace(get_context=lambda: context)))
     monkeypatch.setitem(sys.modules, "ray.train", sys.modules["ray"].train)
-    job = {"model": "multvae", "options": asdict(config), "seed": 0, "refit": True, "signature": ""}
+    about = {"model": "multvae", "options": asdict(config), "seed": 0}
+    job = {"restore": models.restore, "about": about, "refit": True, "signature": "", "checkpoint_every": 30.0}
     job |= {"shards": str(tmp_path / "s"), "checkpoints": str(tmp_path / "c")}
     training_workers.work(job)
     two = models.build("multvae", split.ratings.shape, config)

@@ -1,4 +1,4 @@
-"""The three scripts as a user meets them: answers, files, errors."""
+"""The scripts as a user meets them: answers, files, errors."""
 
 import csv
 import io

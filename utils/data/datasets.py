@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, nought
+from utils.data.ratings import Ratings, given, nought
 from utils.data.reading.downloads import KNOWN, fetch
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
@@ -60,13 +60,15 @@ def load(source, data_dir=Path("data"), scale=None, like=None):
     check_options(scale, like)
     found = scale or find_scale(table.rating)
     if scale is None:
-        notes.append(f"scale {found[0]:g} to {found[1]:g} found from the ratings")
+        notes.append(f"scale {found[0]:.9g} to {found[1]:.9g} found from the ratings")
     check_scale(table.rating, found, table.where, given=scale is not None)
     check_duplicates(table)
     rating, zero = table.rating, table.rating == 0
     if zero.any():
         rating = np.where(zero, np.float32(nought(found)), rating)
         notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {nought(found):g}: 0 would mean 'not rated'")
+    if like is not None and found[0] == 0:
+        like = max(like, nought(found))  # or what stands for a rating of 0 would be a like under --like 0
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
@@ -86,13 +88,13 @@ def check_options(scale: tuple[float, float] | None, like: float | None) -> None
     if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
         raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
     if like is not None and not np.isfinite(like):
-        raise UserError(f"like must be a number of stars, got {like:g}")
+        raise UserError(f"--like must be a number of stars, got {like:g}")
 
 
 def about_likes(ratings: Ratings) -> list[str]:
     """Say in a sentence where no rating is a like, or every one, with the option that helps; [] elsewhere."""
-    stars, like = ratings.rating, ratings.like
-    liked, values = np.count_nonzero(stars > like), np.unique(stars)
+    liked, stars = np.count_nonzero(ratings.rating > ratings.like), given(ratings.rating, ratings.scale)
+    values, like = np.unique(stars), given(ratings.like, ratings.scale)
     if 0 < liked < len(stars):
         return []
     if len(values) == 1:
@@ -165,7 +167,7 @@ def name_of(path):
     """A set's short name: its folder's where the file is just called ratings, otherwise the file's without the ending
     that says its format. Never empty, and without dots in front, which would hide the runs that are called so."""
     if path.name not in RATING_FILES:
-        bare = path.name.removesuffix(".gz")
+        bare = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
         stem, dot, ending = bare.rpartition(".")
         return (stem if dot + ending.lower() in ENDINGS else bare).strip(".") or "ratings"
     folder = resolved(path).parent.name

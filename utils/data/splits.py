@@ -249,7 +249,8 @@ def _strong(ratings, options, rng, low):
     if 2 * size >= len(usable):
         raise UserError(
             f"{len(usable):,} users have five likes (ratings above {ratings.like:g}): too few to hold out {size:,} for "
-            "validation and as many for the test" + ("; a smaller --held-out may do" if size > 1 else "")
+            "validation and as many for the test; a lower --like may do"
+            + (", or a smaller --held-out" if size > 1 else "")
         )
     shuffled = rng.permutation(usable)
     role = np.full(n_users, Part.LEFT_OUT, np.int8)

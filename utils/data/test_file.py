@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from utils.data import datasets
+from utils.data.datasets import Dataset
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, index_of
+from utils.data.ratings import Ratings, given, index_of, nought
+from utils.data.reading.scales import find_scale
 from utils.data.splits import FOLDS
 from utils.errors import UserError
 from utils.runs.paths import is_file
 
 
-def test_ratings(data, protocol, path):
+def with_test_ratings(data, protocol, path, scale=None):
     """(data, test): the `Dataset` with the ratings of the protocol's test file among its own, and their indices; the
-    data as it is and None for a protocol without such a file. Raises UserError where the file does not fit."""
+    data as it is and None for a protocol without such a file. scale: the user's own; found from both files where None.
+    Raises UserError where the file does not fit."""
     if protocol in FOLDS:
         path = (data.folder or Path()) / f"{protocol}.test"
         if not is_file(path):
@@ -29,6 +32,7 @@ def test_ratings(data, protocol, path):
         raise UserError(f"--test belongs to --protocol fixed; {protocol} draws its own test")
     else:
         return data, None
+    data = data if scale else _on_one_scale(data, path)
     test = datasets.load(path, scale=data.ratings.scale)
     ratings, place = join(data.ratings, test.ratings, path)
     movies = _movies(ratings.movie_ids, data.movies, test.movies)
@@ -36,6 +40,19 @@ def test_ratings(data, protocol, path):
     if users is not None and len(ratings.user_ids) > len(users):
         users = users.reindex(index_of(data.ratings.user_ids, ratings.user_ids)).reset_index(drop=True)
     return replace(data, ratings=ratings, movies=movies, users=users), place
+
+
+def _on_one_scale(data: Dataset, path: Path) -> Dataset:
+    """Return the data on the scale that is found from its ratings and those of a test file together."""
+    ratings, more = data.ratings, datasets.read_ratings(datasets.rating_file(path)).rating
+    stars = given(ratings.rating, ratings.scale).astype(np.float32)
+    scale = find_scale(np.concatenate([stars, more]))
+    if scale == ratings.scale:
+        return data
+    ratings = replace(ratings, rating=np.where(stars == 0, np.float32(nought(scale)), stars), scale=scale)
+    note = f"scale {scale[0]:.9g} to {scale[1]:.9g} found from these ratings and those of the test"
+    notes = [note if known.startswith("scale ") else known for known in data.notes]
+    return replace(data, ratings=ratings, notes=notes)
 
 
 def join(first, second, path):
@@ -68,11 +85,10 @@ def join(first, second, path):
     timestamp = None
     if first.timestamp is not None and second.timestamp is not None:
         timestamp = np.concatenate([first.timestamp, second.timestamp[new]])
-    scale = min(first.scale[0], second.scale[0]), max(first.scale[1], second.scale[1])
     user, movie = np.divmod(cell, len(movie_ids))
     rating = np.concatenate([first.rating, second.rating[new]])
     user, movie = user.astype(np.int32), movie.astype(np.int32)
-    return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, scale, first.threshold), place
+    return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, first.scale, first.threshold), place
 
 
 def _movies(ids, *tables):

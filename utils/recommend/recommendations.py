@@ -38,9 +38,15 @@ def reorder(saved, filters, candidates, rows):
 def telling(scores, count):
     """What the lists of each row of `scores` are ordered by: the scores, or, where they tell no two movies apart, how
     many ratings of each are known. (n, m); -inf, which is on no list, stays."""
-    there = np.isfinite(scores)
-    low, high = scores.min(axis=1, where=there, initial=np.inf), scores.max(axis=1, where=there, initial=-np.inf)
-    return np.where(there & (low == high)[:, None], count.astype(np.float32), scores)
+    highest = scores.max(axis=1, initial=-np.inf)
+    tied = np.flatnonzero(
+        [not ((row < high) & (row > -np.inf)).any() for row, high in zip(scores, highest, strict=True)]
+    )
+    if not len(tied):
+        return scores
+    scores = scores.copy()
+    scores[tied] = np.where(np.isfinite(scores[tied]), count.astype(np.float32), -np.inf)
+    return scores
 
 
 def recommend(saved, them, by, n, filters=ALL, explained=False):

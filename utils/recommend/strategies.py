@@ -73,7 +73,13 @@ def by_movies(space, hood, liked):
 
 def _product(left, right):
     """The dense product of two CSR matrices."""
-    return np.concatenate(parallel_rows(lambda rows: (left[rows] @ right).toarray(), left.shape[0], ROWS))
+    found = np.empty((left.shape[0], right.shape[1]), np.float32)
+
+    def multiply(rows: slice) -> None:
+        found[rows] = (left[rows] @ right).toarray()
+
+    parallel_rows(multiply, len(found), ROWS)
+    return found
 
 
 def scorers(model, holdout, pool, hoods):

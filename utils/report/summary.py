@@ -115,7 +115,7 @@ def unjudged(facts):
     if facts["protocol"]["test_users_with_likes"]:
         return []
     why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be judged"
-    return [f"{why}; a larger test (train.py --test-share) would do, or the --scale that the stars are really on"]
+    return [f"{why}; train.py --like with fewer stars may do, or the --scale that they are really on, or a larger test"]
 
 
 def said(facts):

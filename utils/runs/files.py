@@ -17,7 +17,7 @@ def check_target(target):
     why = "it is a folder"
     if not os.path.isdir(place):
         there = is_folder(place.parent)
-        why = f"nobody let you write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
+        why = f"you may not write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
     raise UserError(f"{target}: can't be written ({why}); give another file")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import optuna
 
+from utils.data.datasets import about_likes
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import holdout_metrics
 from utils.training import search_space
@@ -45,8 +46,9 @@ class Objective:
         likes = not self.higher or len(holdout_metrics.judged_users(validation))
         if not validation.hidden.nnz or not likes:
             what = "likes" if validation.hidden.nnz else "ratings"
-            more = "a higher --validation-share (--held-out, of users) sets aside some"
-            raise UserError(f"there are no validation {what} to judge options by; {more}")
+            more = ["a higher --validation-share (--held-out, of users) sets aside some"]
+            hint = (about_likes(self.split.ratings) if not likes else []) or more
+            raise UserError(f"there are no validation {what} to judge options by; {hint[0]}")
 
     def __call__(self, trial):
         try:

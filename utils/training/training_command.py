@@ -111,7 +111,7 @@ def default(config, argv):
 def read(chosen):
     """(`Dataset`, `Split`) of what a `Source` asks for."""
     data = datasets.load(chosen.data, scale=chosen.scale, like=chosen.like)
-    data, test = test_file.test_ratings(data, chosen.protocol, chosen.holding.test)
+    data, test = test_file.with_test_ratings(data, chosen.protocol, chosen.holding.test, chosen.scale)
     return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
 
 

@@ -24,7 +24,7 @@ def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
     positive = rating[rating > 0]
     if not len(positive):
         return 1.0, 5.0  # `check_scale` refuses the first
-    top = math.ceil(round(_highest(positive), 4))
+    top = math.ceil(_decimal(_highest(positive)))
     inside = positive[positive <= top]
     if top > ZERO_COUNTS and (rating == 0).any():
         return 0.0, float(top)
@@ -51,7 +51,12 @@ def _lowest(rating: NDArray[np.float32]) -> float:
     below = rating < 0.5
     if below.any() and below.sum() <= max(1, len(rating) // STRAY) and not (2 * rating[~below] % 1).any():
         return 0.5
-    return float(f"{rating.min():.4g}")
+    return _decimal(rating.min())
+
+
+def _decimal(value: float) -> float:
+    """The shortest decimal number that is this float32: 0.1, not 0.10000000149."""
+    return float(str(np.float32(value)))
 
 
 def check_scale(
@@ -69,10 +74,11 @@ def check_scale(
     outside = (rating < low) | (rating > high)
     if outside.any():
         row = int(np.argmax(outside))
-        wider = f"{min(scale[0], rating.min()):g},{max(scale[1], rating.max()):g}"
+        wider = f"{_decimal(min(scale[0], rating.min())):.9g},{_decimal(max(scale[1], rating.max())):.9g}"
         of = "" if given else " of the other ratings"
         raise UserError(
-            f"{where(row)}: rating {rating[row]:g} is outside the scale {scale[0]:g} to {scale[1]:g}{of}; "
+            f"{where(row)}: rating {_decimal(rating[row]):.9g} is outside the scale "
+            f"{scale[0]:.9g} to {scale[1]:.9g}{of}; "
             f"give --scale {wider} if it is meant"
         )
 
