@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import random_ratings
 
-from utils import latent, methods, splits
+from utils import evaluation, latent, methods, splits
 from utils.latent import LatentSpace
 
 
@@ -43,7 +43,8 @@ def literal(model, split):
     return best, value_of
 
 
-def test_the_choice_is_that_of_the_literal_search(problem):
+def test_the_choice_is_that_of_the_literal_search(problem, monkeypatch):
+    monkeypatch.setattr(evaluation, "BLOCK", 20)  # of up to 90 users
     best, value_of = literal(*problem)
     found = methods.choose(*problem)
     assert found["validation"] == value_of
