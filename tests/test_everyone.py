@@ -62,10 +62,18 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
-@pytest.mark.parametrize("name", ["itemknn", "bias"])
-def test_so_do_users_of_a_model_without_a_latent_space(name, varied_run_of, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "command",
+    [
+        "itemknn",
+        "bias",
+        "autorec --rows movies --hidden 8 --epochs 2",
+        "blend --parts itemknn,bias,content --folds 3",
+    ],
+)
+def test_so_do_users_of_other_models(command, varied_run_of, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)
-    run = run_folder.Run(varied_run_of(name))
+    run = run_folder.Run(varied_run_of(*command.split()))
     everyone.write(models.open_run(run), Asked(n=4), tmp_path / "all.csv", False)
     check(run, Asked(n=4), pd.read_csv(tmp_path / "all.csv"))
 

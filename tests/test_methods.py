@@ -9,6 +9,7 @@ import pytest
 from conftest import random_ratings
 
 from utils.data import splits
+from utils.evaluation import holdout_metrics
 from utils.recommend import strategies
 from utils.scoring import latent
 from utils.scoring.latent import LatentSpace
@@ -18,6 +19,7 @@ from utils.scoring.latent import LatentSpace
 def problem(request):
     """(model with a latent space that says something, split)."""
     table = random_ratings(90, 60, 2500)
+    table = replace(table, rating=np.where(table.movie == 11, 3, table.rating).astype(np.float32))  # which nobody likes
     split, rng = splits.split(table, request.param, splits.Options(validation_share=0.3)), np.random.default_rng(1)
     left, values, right = np.linalg.svd(split.known.toarray(), full_matrices=False)
     users, movies = (left * values)[:, :12], (right.T * values)[:, :12]
@@ -45,7 +47,8 @@ def literal(model, split):
     return best, value_of
 
 
-def test_the_choice_is_that_of_the_literal_search(problem):
+def test_the_choice_is_that_of_the_literal_search(problem, monkeypatch):
+    monkeypatch.setattr(holdout_metrics, "BLOCK", 20)  # of up to 90 users
     best, value_of = literal(*problem)
     found = strategies.choose(*problem)
     assert found["validation"] == value_of
@@ -106,6 +109,8 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
 
     counted("by_neighbours")
     counted("by_movies")
+    nearest, searched = strategies.near, []
+    monkeypatch.setattr(methods, "near", lambda *args: searched.append(args[2]) or nearest(*args))
     view_of = latent.View.of.__func__
 
     def of(cls, vectors, pool, whiten):
@@ -123,6 +128,7 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
     assert sum(name == "by_movies" for name, _ in built) in (6, 7)  # the start, and each option that is another
     assert sum(name == "by_neighbours" for name, _ in built) in (10, 11)
     assert seen == {(n, whiten): 1 for n in (90, 60) for whiten in (0.0, 0.25)}
+    assert searched == [320, 320]  # once for each way to see the users, whatever size and power
     assert set(taken.values()) == {1}
     assert len(taken) == 4  # so many users and movies are one block
 

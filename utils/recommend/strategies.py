@@ -7,7 +7,7 @@ import numpy as np
 
 from utils.data.ratings import likes
 from utils.evaluation.holdout_metrics import ranking_metrics
-from utils.scoring.latent import Neighbourhood, View, votes, vouching
+from utils.scoring.latent import Neighbourhood, View, near, votes, vouching
 from utils.scoring.parallel import parallel_rows
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
@@ -15,6 +15,7 @@ TRIED = {  # on validation, one field after the other; how many movies near each
     "neighbours": {"whiten": (0.0, 0.25), "size": (20, 40, 80, 160, 320), "power": (1, 2, 4, 6), "shrink": (0.0, 10.0)},
     "movies": {"whiten": (0.0, 0.25), "shrink": (30.0, 300.0, 1000.0), "power": (1, 2)},
 }
+LONGEST = max(TRIED["neighbours"]["size"])
 ROWS = 128  # users whose scores one core adds up at a time
 ROOM = 2**26  # cosines that are kept while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
@@ -44,13 +45,13 @@ def viewed(space, split, hoods):
     return replace(space, views=views)
 
 
-def by_neighbours(space, hood, liked, pool):
+def by_neighbours(space, hood, liked, pool, vouch=vouching):
     """Score function of (given, users): what the users nearest to them like, as far as the CSR matrix `liked` says.
-    pool: indices of the users who can vouch."""
+    pool: indices of the users who can vouch. vouch: `vouching`, or what finds the same sooner."""
     count, view = np.diff(liked.indptr), space.views.get("neighbours") or View.of(space.users, pool, hood.whiten)
 
     def score(_, users):
-        index, weight = vouching(space.users, space.users[users], hood, count, pool, users, view)
+        index, weight = vouch(space.users, space.users[users], hood, count, pool, users, view)
         return _product(votes(index, weight, len(count)), liked)
 
     return score
@@ -61,12 +62,10 @@ def by_movies(space, hood, liked):
     count = np.bincount(liked.indices, minlength=liked.shape[1])
     pool = np.flatnonzero(count)
     index, weight = vouching(space.movies, space.movies[pool], hood, count, pool, pool, space.views.get("movies"))
-    near = votes(index, weight, len(count))
-    place = np.full(len(count), -1)
-    place[pool] = np.arange(len(pool))
+    voted, liking = votes(index, weight, len(count)), liked[:, pool]
 
     def score(_, users):
-        return _product(liked[users][:, pool], near)
+        return _product(liking[users], voted)
 
     return score
 
@@ -125,10 +124,28 @@ def trier(method, space, holdout, pool):
     liked = likes(holdout.given, holdout.like)
     if method == "neighbours":
         viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.users, pool, whiten)}))
-        return lambda hood: by_neighbours(viewed(hood.whiten), hood, liked, pool)
+        vouch = _longest_once()
+        return lambda hood: by_neighbours(viewed(hood.whiten), hood, liked, pool, vouch)
     movies = np.unique(liked.indices)
     viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.movies, movies, whiten)}))
     return lambda hood: by_movies(viewed(hood.whiten), hood, liked)
+
+
+def _longest_once():
+    """`vouching` that finds the nearest once where they weigh by nothing but their cosines: those of a smaller
+    neighbourhood, or of another power, come first among the LONGEST."""
+    kept = {}
+
+    def vouch(vectors, queries, hood, likes, pool, own, view):
+        if hood.shrink or hood.size > LONGEST:
+            return vouching(vectors, queries, hood, likes, pool, own, view)
+        asked = hood.whiten, own.tobytes()
+        if asked not in kept:
+            kept[asked] = near(vectors, queries, LONGEST, pool, own, view)
+        index, cosines = (part[:, : hood.size] for part in kept[asked])
+        return index, hood.weigh(cosines, likes)
+
+    return vouch
 
 
 @dataclass(frozen=True)
