@@ -110,7 +110,7 @@ def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, 
     counted("by_neighbours")
     counted("by_movies")
     nearest, searched = strategies.near, []
-    monkeypatch.setattr(methods, "near", lambda *args: searched.append(args[2]) or nearest(*args))
+    monkeypatch.setattr(strategies, "near", lambda *args: searched.append(args[2]) or nearest(*args))
     view_of = latent.View.of.__func__
 
     def of(cls, vectors, pool, whiten):
