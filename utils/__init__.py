@@ -1,0 +1,1 @@
+"""Code that is no model: packages by topic."""
