@@ -47,6 +47,7 @@ def file(row):
 
 def measure(row, seed):
     """One row and seed, in this process: prints its line of the results as JSON, keeps each user's totals."""
+    import models
     import train
     from utils.evaluation import bootstrap, holdout_metrics
     from utils.training.loop import Training
@@ -61,7 +62,7 @@ def measure(row, seed):
     if row.endswith("-shuffled"):
         split, place = shuffle(split, seed)
     if ours:
-        model = train.build(name, config, data, seed)
+        model = models.for_data(name, config, data, seed)
     else:
         from irspack_rows import Irspack  # a development requirement, which our own rows do without
 

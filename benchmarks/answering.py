@@ -29,7 +29,7 @@ def measure(name):
     epochs = [] if "epochs" not in models.module(name).Config.__dataclass_fields__ else ["--epochs", "1"]
     _, chosen, config = train.parse([name, "--data", "ml-1m", *epochs])
     data, split = train.read(chosen)
-    model = train.build(name, config, data, 0)
+    model = models.for_data(name, config, data, 0)
     model.fit(split.train, split.validation, Training())
     known, best = split.known, float("inf")
     for _ in range(TIMES):

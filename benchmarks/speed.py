@@ -42,6 +42,7 @@ def product_rate():
 
 def measure(batch_size, precision):
     """Take epoch and product in turn; returns a line of the results."""
+    import models
     import train
     from utils.runs import run_folder
     from utils.training.loop import Training
@@ -50,7 +51,7 @@ def measure(batch_size, precision):
     command += f" --precision {precision} --epochs {TIMES}"
     name, chosen, config = train.parse(command.split())
     data, split = train.read(chosen)
-    model = train.build(name, config, data, 0)
+    model = models.for_data(name, config, data, 0)
     history = model.refit(split.refit, Training(watch=product_rate))
     seconds, product = min(row["seconds"] for row in history), max(row["watched"] for row in history)
     users, movies = data.ratings.shape
@@ -77,7 +78,7 @@ def ease():
 
     name, chosen, config = train.parse(["ease", "--l2", "600", "--dropout", "0", "--data", "ml-1m"])
     data, split = train.read(chosen)
-    model, best = train.build(name, config, data, 0), {}
+    model, best = models.for_data(name, config, data, 0), {}
 
     def timed(what, call, *arguments):
         start = time.perf_counter()
@@ -111,7 +112,7 @@ def vae(precision):
     command = f"multvae --hidden 600,200 --batch-size 500 --precision {precision} --data ml-1m --epochs {TIMES}"
     name, chosen, config = train.parse(command.split())
     data, split = train.read(chosen)
-    model = train.build(name, config, data, 0)
+    model = models.for_data(name, config, data, 0)
     users, movies = data.ratings.shape
     layers = [(movies, 600), (600, 400), (200, 600), (600, movies)]
     batch = min(config.batch_size, users)

@@ -26,7 +26,7 @@ from utils.app.listing import WAYS
 from utils.app.text import brief, shown
 from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
 from utils.errors import UserError
-from utils.recommend import elicitation, recommendations
+from utils.recommend import elicitation, explanations, recommendations
 from utils.report import starmap
 from utils.runs import evaluation_results, run_folder
 
@@ -86,7 +86,7 @@ def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, cap
     rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
     found = answer(capsys, "--rate", *rated, "--explain")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
-    assert recommendations.reasons.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
+    assert explanations.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
     page.selectbox(key="by").set_value("movies")
     page.slider(key="n").set_value(5)
     page = run(page)

@@ -22,6 +22,7 @@ import tables
 import vectors
 from conftest import write_checkerboard
 
+import models
 import train
 from utils.data import splits
 from utils.evaluation import holdout_metrics
@@ -127,7 +128,7 @@ def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys)
     assert found["ours ease"]["peak_mb"] > 50
 
     name, _, config = train.parse(["itemknn", *peers.DATA.split()])
-    model = train.build(name, config, data, 0)
+    model = models.for_data(name, config, data, 0)
     model.refit(split.refit)
     own = holdout_metrics.rating_metrics(model.predict, split.test, data.ratings.scale)["rmse"].value
     assert found["ours itemknn"]["rmse"] == pytest.approx(own, abs=1e-5)

@@ -65,7 +65,7 @@ def blended(monkeypatch, protocol="random", options=None, **config):
 
         monkeypatch.setattr(stacking.Weights, name, noted)
     monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part.said) - len("bias")])
-    monkeypatch.setattr(blend._parts, "split", lambda _: ["bias", "bias ", "bias  "])
+    monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
     model = models.build("blend", table.shape, blend.Config(folds=4, **config))
     history = model.fit(split.train, split.validation, Training())
     return model, split, seen, history

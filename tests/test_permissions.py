@@ -24,7 +24,7 @@ DRIVER = """
 import contextlib, importlib, io, json, os, sys
 sys.path.insert(0, sys.argv[1])
 os.chdir(sys.argv[2])
-from utils import options
+from utils.command_line import options
 found = []
 for command in json.load(sys.stdin):
     sys.argv, said, status = command, io.StringIO(), 0

@@ -111,7 +111,7 @@ def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock
         train.main(command)
     assert not folder.exists()
     holder = (
-        "import sys, time; from utils import runs; lock = runs.locked(sys.argv[1]);"
+        "import sys, time; from utils.runs import run_folder; lock = run_folder.locked(sys.argv[1]);"
         "lock.__enter__(); print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(

@@ -76,11 +76,11 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     say(house / "old", format=run_folder.FORMAT - 1, trained=None)
     shutil.copytree(house / "b", house / "gone")
     (house / "gone" / "config.json").unlink()
+    os.utime(house / "gone", (0, 0))
     shutil.copytree(house / "b", house / ".hidden")
     (house / "empty").mkdir()
     (house / "file").write_text("")
-    assert names()[:2] == ["a", "b"]
-    assert set(names()[2:]) == {"old", "gone"}
+    assert names() == ["a", "b", "gone", "old"]
     shutil.copytree(house / "b", house / "damaged")
     for damage in (
         "{",
@@ -93,7 +93,8 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
         with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
             run_folder.find()
     os.utime(house / "damaged" / "config.json", (0, 0))
-    assert names()[:3] == ["a", "b", "damaged"]
+    assert set(names()[:3]) == {"a", "b", "damaged"}
+    assert names()[-1] == "old"
     with pytest.raises(UserError, match="older version of Reelspace; train again"):
         run_folder.find(house / "old", verified=False)
 
@@ -179,3 +180,24 @@ def test_a_file_is_replaced_in_one_step(tmp_path):
         path.write_text(f"half{path.write_text('half') // 0}")
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert target.read_text() == "second"
+
+
+def test_a_newest_run_that_can_not_be_read_is_said_and_no_older_one_answers(house):
+    """Whatever is the matter with its config.json: it counts by its date, which is the latest."""
+    for damage in ("{", None):
+        newest = house / "newest"
+        shutil.copytree(house / "b", newest)
+        path = newest / "config.json"
+        path.unlink()
+        path.mkdir() if damage is None else path.write_text(damage)
+        assert run_folder.every()[0].name == "newest"
+        with pytest.raises(UserError, match=r"newest/config\.json is damaged"):
+            run_folder.find()
+        shutil.rmtree(newest)
+
+
+def test_a_pipe_in_the_place_of_a_manifest_ends_in_a_sentence(house):
+    (house / "b" / "MANIFEST").unlink()
+    os.mkfifo(house / "b" / "MANIFEST")
+    with pytest.raises(UserError, match="MANIFEST is damaged"):
+        run_folder.Run(house / "b")

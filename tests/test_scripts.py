@@ -475,7 +475,7 @@ def test_outputs_go_through_links_and_never_leave_parts(run_of, tmp_path):
         (["bias", "--epochs", "3"], "unknown option --epochs; --help"),
         (["bias", "--seed", "1", "--seed", "2"], "--seed is given twice"),
         (["bias", "--held-out", "0"], "held-out must be 1 or more, got 0"),
-        (["bias", "--protocol", "strong", "--held-out", "90"], "a smaller --held-out may do"),
+        (["bias", "--protocol", "strong", "--held-out", "90"], "or a smaller --held-out"),
     ],
 )  # fmt: skip
 def test_more_bad_arguments_get_a_sentence(arguments, said, tmp_path, monkeypatch):

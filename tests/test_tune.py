@@ -120,7 +120,7 @@ def literal_ndcg(board, options):
     words = ["ease", "--data", str(board), "--validation-share", "0.2", *search_space.typed(options)]
     name, chosen, config = train.parse(words)
     data, split = train.read(chosen)
-    model = train.build(name, config, data, 0)
+    model = models.for_data(name, config, data, 0)
     model.refit(split.train)
     found, given, hidden = [], split.validation.given.toarray(), likes(split.validation.hidden, 3.5).toarray()
     scores = model.score(split.validation.given)

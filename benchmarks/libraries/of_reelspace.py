@@ -14,11 +14,12 @@ def prepare(model, options, _data):
     """See `run.py`. options: {"command": the words behind the model}."""
     import scipy.linalg  # noqa: F401  which is no part of fitting
 
+    import models
     import train
 
     name, chosen, config = train.parse([model, *options["command"].split()])
     dataset, split = train.read(chosen)
-    return train.build(name, config, dataset, chosen.holding.seed), split
+    return models.for_data(name, config, dataset, chosen.holding.seed), split
 
 
 def fit(prepared):

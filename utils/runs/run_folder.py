@@ -52,6 +52,8 @@ class Run:
         self.folder, self.whole, self.verified = Path(folder), whole, verified
         try:
             self._sha256, self.sha256 = _manifest(self.folder)
+        except UserError:
+            raise
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
         except OSError as error:
@@ -160,6 +162,8 @@ class Run:
 
 def _manifest(folder):
     """({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
+    if is_there(folder / "MANIFEST") and not is_file(folder / "MANIFEST"):
+        raise ValueError("a pipe, which would never end, or a folder")
     content = (folder / "MANIFEST").read_bytes()
     lines = content.decode("utf-8").splitlines()
     files = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
@@ -314,34 +318,31 @@ def find(folder=None, verified=True):
     return Run(known[0], verified=verified)
 
 
-def every():
-    """The run folders under runs/, the one trained last first, as they say themselves: a copy is as old as what it is
-    a copy of. Those that don't say, of an older format or unreadable, come last; folders that can't be looked into are
-    named where there is no other. A `UserError` where runs/ can't be read."""
-    found, denied = [], []
+def every() -> list[Path]:
+    """Return the run folders under runs/, the one trained last first, as they say themselves: a copy is as old as what
+    it is a copy of. One that can't be read counts by its date, so that no older one answers in its place without a
+    word; those of an older format come last. A `UserError` where runs/ can't be read."""
+    folders = []
     for name in names_in(RUNS) if is_folder(RUNS) else []:
-        try:
-            if not name.startswith(".") and is_there(RUNS / name / "MANIFEST"):
-                found.append(RUNS / name)
-        except UserError:
-            denied.append(RUNS / name)
-    return sorted(found, key=_trained, reverse=True) or denied
+        with contextlib.suppress(UserError):  # one that can't be looked into may be a run
+            if not is_there(RUNS / name / "MANIFEST"):
+                continue
+        if not name.startswith("."):
+            folders.append(RUNS / name)
+    return sorted(folders, key=_trained, reverse=True)
 
 
-def _trained(folder):
-    """When a run was trained, as text that sorts by time; "" where it does not say."""
-    path = folder / "config.json"
+def _trained(folder: Path) -> str:
+    """Return when a run was trained, as text that sorts by time; "" of an older format, which does not say."""
     try:
-        if not is_file(path):
-            return ""
-        config = json.loads(path.read_text(encoding="utf-8"))
-        said = config["trained"] if config["format"] == FORMAT else config.get("trained", "")
-        if isinstance(said, str):
-            return said
-    except (OSError, UserError):
-        return ""
-    except (ValueError, LookupError, TypeError, AttributeError):  # damaged, which is for whoever opens it to say
-        pass
-    with contextlib.suppress(OSError):
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
+        if is_file(folder / "config.json"):
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            trained = config["trained"] if config["format"] == FORMAT else config.get("trained", "")
+            if isinstance(trained, str):
+                return trained
+    except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError):
+        pass  # damaged or unreadable, which is for whoever opens it to say
+    for path in (folder / "config.json", folder):
+        with contextlib.suppress(OSError):
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
     return ""
