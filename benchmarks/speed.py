@@ -72,6 +72,7 @@ def ease():
     import numpy as np
     from scipy.linalg import lapack
 
+    import models
     import train
     from utils.runs import run_folder
     from utils.scoring.ease_solver import gram, weights
@@ -105,6 +106,7 @@ def vae(precision):
     turn, the best of each; returns a line of the results."""
     import tensorflow as tf
 
+    import models
     import train
     from utils.runs import run_folder
     from utils.training.loop import Training
