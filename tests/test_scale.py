@@ -33,6 +33,7 @@ from utils.distributed import shards, training_workers
 from utils.errors import UserError
 from utils.recommend import everyone
 from utils.runs import run_folder
+from utils.training import loop
 from utils.training.loop import Training
 
 SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
@@ -286,8 +287,8 @@ def kill(rank, checkpoints, epochs):
     """Kill a worker of the training that writes into this folder once it has gone through so many epochs."""
     while True:
         time.sleep(0.05)
-        with contextlib.suppress(OSError):
-            if len(json.loads((checkpoints / "progress.json").read_text())) >= epochs:
+        with contextlib.suppress(KeyError):
+            if len(loop.progress(checkpoints)["train"]["history"]) >= epochs:
                 break
     found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
     os.kill([int(process) for process in found if descends(process)][rank], signal.SIGKILL)
