@@ -251,8 +251,8 @@ class Autoencoder(Recommender):
 
     def _arrays(self, name: str) -> list | encoders.Centred | None:
         """Return the weights of "encoder", "decoder" or "ranker" as arrays (`plain_encoder`, `dense_layers`). They are
-        copied at every call while they change, and of a trained model once: `_build` and `_train` drop the copies, and
-        so must whatever else changes weights."""
+        copied at every call while they change, and of a trained model once: `_build`, `_train` and `remember` drop the
+        copies, and so must whatever else changes weights."""
         copied = plain_encoder if name == "encoder" else dense_layers
         copies = {} if self._copies is None else self._copies
         if name not in copies:
@@ -287,7 +287,7 @@ class Autoencoder(Recommender):
 
     def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
-        rows = self._rows(known)
+        rows, self._copies = self._rows(known), {}
         rows = self._encode(rows, np.arange(rows.shape[0]))
         columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)

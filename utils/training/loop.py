@@ -116,11 +116,14 @@ def train(
     the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
     again. So does a loss that is no number, with the reason in `training.failed`."""
     step, counted = step or own_step(network), counted or (lambda x, y: len(y))
-    checkpoints, shown = _Checkpoints(network, training, phase, epochs), phase.rstrip("-0123456789")
+    checkpoints = _Checkpoints(network, training, phase, epochs)
     state, weights = checkpoints.restored()
     own = _Phase(network, batches, epochs, training, judge, patience, step, counted, state, weights)
     try:
-        with bar_of_steps(training, shown, epochs, batches.steps, judge) as bar, summaries(training, shown) as summary:
+        with (
+            bar_of_steps(training, checkpoints.phase, epochs, batches.steps, judge) as bar,
+            summaries(training, checkpoints.phase) as summary,
+        ):
             while not own.over:
                 row = own.epoch(bar)
                 checkpoints.keep(state, own.weights, own.over)
@@ -210,7 +213,8 @@ class _Checkpoints:
     writes it, and beside it how far they have come."""
 
     def __init__(self, network, training, phase, epochs):
-        self.network, self.training, self.phase, self.epochs = network, training, phase, epochs
+        self.network, self.training, self.epochs = network, training, epochs
+        self.phase = phase.rstrip("-0123456789")  # as it is shown
         self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
         self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
 
