@@ -19,7 +19,8 @@ from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
 from utils.recommend import strategies
 from utils.report import projector, tables
-from utils.runs import run_folder
+from utils.runs import provenance, run_folder
+from utils.runs.paths import is_there
 from utils.training import training_command
 from utils.training.loop import DivergedError, Training
 from utils.training.training_command import Source, read
@@ -40,8 +41,8 @@ class Options(Source):
     resume: bool = False
     """go on with a training of the same command that was interrupted"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
-    """time that a kill may cost: a checkpoint is written after the first epoch, then at most this often, and at the end
-    of a phase; 0: after every epoch"""
+    """a kill costs so much time and the epoch it falls into: a checkpoint is written after the first epoch, then at
+    most this often, and at the end of a phase; 0: after every epoch"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """train with so many workers, each of which holds the ratings of its own users only; takes
     requirements-scale.txt"""
@@ -88,7 +89,8 @@ def signature(facts, split, data):
         "" if data.users is None else data.users.to_csv(),
     ]
     known = hashlib.sha256(json.dumps(side).encode()).hexdigest()
-    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, run_folder.versions()], sort_keys=True)
+    made_by = [provenance.versions(), provenance.code()]
+    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *made_by], sort_keys=True)
 
 
 def fit(model, split, training, refit):
@@ -120,7 +122,7 @@ def explained(name, config, training, console):
     except KeyboardInterrupt:
         if training.has_parts:
             console.print("\nthe same command goes on after the parts that are finished")
-        if training.checkpoints.exists():
+        if is_there(training.checkpoints):
             console.print("\nthe same command with --resume goes on from the last checkpoint")
         raise
     except UserError as error:
@@ -196,6 +198,7 @@ def main(argv=None):
         "data": data.name,
         "protocol": chosen.protocol,
         "seed": seed,
+        "scale": list(data.ratings.scale),
         "like": data.ratings.like,
     }
     facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
@@ -213,7 +216,7 @@ def main(argv=None):
     if chosen.workers and getattr(config, "sample", 0):
         raise UserError("--sample is for a training by one process, without --workers")
     with run_folder.locked(folder):
-        if not chosen.resume and training.checkpoints.exists():
+        if not chosen.resume and is_there(training.checkpoints):
             console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
         training.start(chosen.resume)
         say(data, split, console)

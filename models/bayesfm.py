@@ -20,7 +20,7 @@ from models.base import ClosedForm
 from utils.command_line.options import Names
 from utils.data import side_features
 from utils.data.dates import Dates
-from utils.training.loop import bar
+from utils.training.display import bar
 from utils.training.search_space import Among, Between, tuned
 
 OF = ("user", "movie", "day")

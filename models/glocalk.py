@@ -44,6 +44,7 @@ class Model(kernels.Kernelised):
     """A movie's row goes in with the two rows beside it in the matrix: the input is those three, one behind another."""
 
     rows_in = 3
+    second_begun = True  # whether `fit` came to the end of any epoch of the second stage; only an interruption can tell
 
     def _centre(self, damping):
         return GlobalKernel(self.shape[1], damping, *self._centring(), name="centre")
@@ -60,6 +61,12 @@ class Model(kernels.Kernelised):
         rows = matrix[np.clip(index, 0, matrix.shape[0] - 1)].toarray()
         rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
         return rows
+
+    def fit(self, train_matrix, validation, training):
+        """See `Autoencoder.fit`."""
+        history = super().fit(train_matrix, validation, training)
+        self.second_begun = any(row["stage"] == 2 for row in history)
+        return history
 
     def _train(self, matrix, config, training, phase, judge=None):
         centre = self.encoder.get_layer("centre")
@@ -80,6 +87,7 @@ class Model(kernels.Kernelised):
         history += [{"stage": 2, **row} for row in later]
         if not later or (judge and not self._choose(history, judge)["global_epochs"]):
             self.network.set_weights(before)
+            self._copies = {}
         return history
 
     def _choose(self, history, judge):
@@ -91,7 +99,7 @@ class Model(kernels.Kernelised):
 
     def notes(self) -> list[str]:
         """See `Recommender.notes`: whether the second stage counts."""
-        if self.config.global_epochs and self.chosen.get("global_epochs") == 0:
+        if self.second_begun and self.config.global_epochs and self.chosen.get("global_epochs") == 0:
             return ["no epoch of the second stage was better on validation, so the global kernel is left out: what is "
                     "saved is the network of sparsefc"]  # fmt: skip
         return []

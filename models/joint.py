@@ -19,8 +19,7 @@ import numpy as np
 
 from models.ensemble import linear_path
 from models.networks import options, rating_autoencoder
-from models.networks.layers import dense_layers
-from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
+from models.networks.losses import Judged, logistic_by_user, masked_mse, multinomial_by_user
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import LEAST
@@ -134,22 +133,21 @@ class Model(rating_autoencoder.Autoencoder):
     def _judge(self, validation):
         if not len(judged_users(validation)):
             return super()._judge(validation)
-        encoded, rmse = self._validation(validation)
-        hidden = np.flatnonzero(np.diff(validation.hidden.indptr))  # users, as `encoded` gives them
+        judged = Judged(self, validation)
 
         def both():
-            codes, layers = encoded(), dense_layers(self.ranker)
+            codes, layers = judged.codes(), self._arrays("ranker")
 
             def logits(_, users):
-                return decode(layers, codes[np.searchsorted(hidden, users)])
+                return decode(layers, codes[judged.place[users]])
 
-            return ranking_metrics(logits, validation)["ndcg@100"].value - rmse(codes) / self.star
+            return ranking_metrics(logits, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
 
         return Judge(both, "val_both", True)
 
     def score(self, given, users=None):
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
-        logits = decode(dense_layers(self.ranker), self._encode(given, users))
+        logits = decode(self._arrays("ranker"), self._encode(given, users))
         return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property

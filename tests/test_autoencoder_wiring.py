@@ -14,7 +14,7 @@ from trained import QUICK, TABLE, tastes, train_on, trained
 
 import models
 from models.networks import rating_autoencoder
-from models.networks.layers import BySide, Centre
+from models.networks.layers import BySide, Centre, dense_layers
 from models.networks.optimizers import Adam
 from utils.data import side_features, splits
 from utils.scoring import biases, latent
@@ -241,10 +241,10 @@ def test_the_second_stage_learns_the_kernel_at_its_own_rate_for_its_own_epochs(h
     asked = []
     train = rating_autoencoder.train
 
-    def noted(network, epoch, epochs, training, phase, *more):
+    def noted(network, epoch, epochs, training, phase, *more, **named):
         spread = model.encoder.get_layer("centre").spread
         asked.append((epochs, phase, float(network.optimizer.learning_rate), spread.trainable))
-        return train(network, epoch, 1, training, phase, *more)
+        return train(network, epoch, 1, training, phase, *more, **named)
 
     with pytest.MonkeyPatch.context() as patch, eagerly():
         patch.setattr(rating_autoencoder, "train", noted)
@@ -410,8 +410,62 @@ def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     model, split = train_on(TABLE, "autorec")
     before, training = model.score(split.train), Training()
     biased = model._baseline(split.train)
-    monkeypatch.setattr(rating_autoencoder, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(rating_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     model.refit(split.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(split.train), before)
     np.testing.assert_array_equal(model._baseline(split.train).user, biased.user)
+
+
+@pytest.mark.parametrize("name", ["autorec", "sparsefc", "joint"])
+def test_weights_are_copied_once_however_many_blocks_are_scored(name, half, monkeypatch):
+    model, made = built(name, **{"sparsefc": {"rows": "users"}, "joint": {"linear": False}}.get(name, {})), []
+    with eagerly():
+        model.fit(half.train, half.validation, Training())
+    for function in ("plain_encoder", "dense_layers"):
+        real = getattr(rating_autoencoder, function)
+        noted = lambda network, real=real: made.append(network.name) or real(network)  # noqa: E731
+        monkeypatch.setattr(rating_autoencoder, function, noted)
+    users, movies = np.arange(N_USERS), np.arange(N_USERS) % N_MOVIES
+    first, second, third = (
+        [model.encode(half.train), model.score(half.train), model.predict(half.train, users, movies)] for _ in range(3)
+    )
+    assert sorted(made) == ["decoder", "encoder"] + ["ranker"] * (name == "joint")
+    for again in (second, third):
+        for found, expected in zip(again, first, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["autorec", "joint", "glocalk"])
+def test_no_copy_of_weights_outlives_them(name, half, tmp_path):
+    """A model that was used is trained again, judged while it trains, interrupted, and read from a file."""
+    few = {"epochs": 1, "global_epochs": 1, "global_rate": 3.0}
+    options = {"joint": {"linear": False}, "glocalk": few}.get(name, {})
+    users, movies = np.arange(N_USERS), np.arange(N_USERS) % N_MOVIES
+
+    def said(model):
+        model.latent = None  # which is no part of it
+        return model.predict(half.train, users, movies), model._arrays("decoder")[-1][0]
+
+    def trained_on(model, matrix):
+        with eagerly():
+            return [list(row.values())[:-1] for row in model.fit(matrix, half.validation, Training())]
+
+    used, fresh = built(name, **options), built(name, **options)
+    before = trained_on(used, half.refit), *said(used)
+    again = trained_on(used, half.train), *said(used)
+    assert again[0] == trained_on(fresh, half.train)
+    for found, expected, old in zip(again[1:], said(fresh), before[1:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert np.abs(found - old).max() > 1e-3
+    used.remember(half.train)
+    used.chosen = {"epochs": 1} | ({"global_epochs": 1} if name == "glocalk" else {})
+    with eagerly():
+        used.refit(half.refit, Training())
+        fresh.chosen = used.chosen
+        fresh.refit(half.refit, Training())
+    for found, expected in zip(said(used), said(fresh), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    used.decoder.set_weights([0.9 * weight for weight in used.decoder.get_weights()])
+    used.remember(half.train)
+    np.testing.assert_array_equal(used.latent.decoder[-1][0], dense_layers(used.decoder)[-1][0])

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from trained import TABLE, tastes, train_on, trained
+from trained import QUICK, TABLE, tastes, train_on, trained
 
 import models
 from models.networks.losses import masked_mse
 from utils.data import side_features, splits
 from utils.scoring import biases
 from utils.scoring.latent import decode
+from utils.training import batches
 from utils.training.loop import Training
 
 AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
@@ -178,6 +179,33 @@ def test_a_second_stage_that_is_no_better_is_dropped_with_its_weights():
     assert model.notes()[0].startswith("no epoch of the second stage was better on validation")
     assert trained("glocalk", global_epochs=0)[0].notes() == []  # which was asked for
     np.testing.assert_allclose(model.score(split.train), trained("sparsefc")[0].score(split.train), atol=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])  # the first ends stage 1 early, the second stage 2 before its first epoch
+def test_of_a_second_stage_that_was_not_begun_glocalk_says_nothing(epochs, monkeypatch):
+    split, left = splits.split(TABLE, "random", splits.Options()), [epochs]
+    model = models.build("glocalk", TABLE.shape, models.module("glocalk").Config(**QUICK, global_rate=3.0))
+    reading = batches.denoising
+
+    def interrupted(*arguments):
+        rows = reading(*arguments)
+
+        def epoch(number):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            yield from rows(number)
+
+        epoch.steps = rows.steps
+        return epoch
+
+    monkeypatch.setattr(batches, "denoising", interrupted)
+    training = Training()
+    with eagerly():
+        model.fit(split.train, split.validation, training)
+    assert training.interrupted
+    assert model.chosen["global_epochs"] == 0
+    assert [note[:33] for note in model.notes()] == ["no epoch of the second stage was "] * (epochs == 3)
 
 
 @pytest.mark.parametrize("name", ["autorec", pytest.param("glocalk", marks=pytest.mark.slow)])

@@ -420,6 +420,15 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
     assert blend_parts.sources(blend_parts.ROOT) != blend_parts.sources(tmp_path)
 
 
+def test_kept_parts_of_other_versions_of_libraries_are_not_taken(tmp_path, monkeypatch):
+    kept, part, found = blend_parts.Kept(tmp_path), blend_parts.read("itemknn"), []
+    for version in ("2.20", "2.21", "2.21"):
+        monkeypatch.setattr(blend_parts, "versions", lambda version=version: {"tensorflow": version})
+        model = blend_parts.build(part, models.build("blend", TABLE.shape))
+        found.append(kept.place(part, model, "whole", TABLE.matrix()))
+    assert found[0] != found[1] == found[2]
+
+
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
     part, split = blend_parts.read("ease"), splits.split(TABLE, "random", splits.Options())
     model = blend_parts.build(part, models.build("blend", TABLE.shape))

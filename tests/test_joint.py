@@ -115,7 +115,7 @@ def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     model, split = train_on(TABLE, "joint")
     before, training = model.score(split.train), Training()
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(rating_autoencoder, "train", interrupted)

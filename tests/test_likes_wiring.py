@@ -67,7 +67,7 @@ def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(nam
 def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
     model, split = train_on(TABLE, "multdae")
     before, training = model.score(split.train), Training()
-    monkeypatch.setattr(likes_autoencoder, "train", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(likes_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     model.refit(split.refit, training)
     assert training.interrupted
     np.testing.assert_array_equal(model.score(split.train), before)

@@ -13,12 +13,17 @@ import pytest
 from conftest import REPOSITORY
 
 import export
+import models
 import train
+from models.ensemble import blend_parts
 from utils.command_line import options
 from utils.data import datasets
 from utils.data.reading import textfiles
+from utils.distributed import shards
 from utils.errors import UserError
+from utils.recommend import everyone
 from utils.runs import atomic, evaluation_results, files, paths, run_folder
+from utils.training import loop
 
 DRIVER = """
 import contextlib, importlib, io, json, os, sys
@@ -284,3 +289,71 @@ def test_new_folders_have_names_that_a_later_run_tidies_up(tmp_path):
     assert len(names) == 3
     atomic.tidy(folder)
     assert not list(tmp_path.iterdir())
+
+
+def deny(monkeypatch, denied):
+    """Have the system refuse to say what lies at a path."""
+    stat_ = os.stat
+
+    def refusing(path, *more, **options):
+        if str(path) == str(denied):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat_(path, *more, **options)
+
+    monkeypatch.setattr(os, "stat", refusing)
+
+
+def test_a_training_says_which_of_its_folders_it_may_not_look_into(tmp_path, monkeypatch):
+    training = loop.Training(checkpoints=tmp_path / "run.checkpoint", finished=tmp_path / "run.parts")
+    for name in ("run.checkpoint", "run.parts"):
+        with monkeypatch.context() as patch:
+            deny(patch, tmp_path / name)
+            with pytest.raises(UserError, match=rf"{name} can't be read \(Permission denied\)"):
+                training.start(resume=True)
+    with pytest.raises(UserError, match=r"nothing to resume: there is no .*run\.checkpoint"):
+        training.start(resume=True)
+    (tmp_path / "run.parts" / "part").mkdir(parents=True)
+    assert not training.has_parts
+    (tmp_path / "run.parts" / "part" / "MANIFEST").touch()
+    assert training.has_parts
+    training.start(resume=True)
+    monkeypatch.setattr(os, "listdir", lambda _: (_ for _ in ()).throw(PermissionError(errno.EACCES, "denied")))
+    with pytest.raises(UserError, match=r"run\.parts can't be read \(denied\)"):
+        training.start(resume=True)
+
+
+def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing_ones(tmp_path, monkeypatch, run_of):
+    kept = blend_parts.Kept(tmp_path / "parts")
+    place = tmp_path / "parts" / "one"
+    shutil.copytree(run_of("bias"), place)
+    with monkeypatch.context() as patch:
+        deny(patch, place)
+        with pytest.raises(UserError, match=r"one can't be read \(Permission denied\)"):
+            kept.load(place, None)
+    with monkeypatch.context() as patch:
+        deny(patch, place / "metrics.json")
+        with pytest.raises(UserError, match=r"metrics\.json can't be read \(Permission denied\)"):
+            kept.load(place, None)  # which would be hours of training
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        deny(patch, out / "part-00000.parquet")
+        with pytest.raises(UserError, match=r"part-00000\.parquet can't be read \(Permission denied\)"):
+            everyone.write_parts(
+                models.open_run(run_folder.Run(run_of("bias"))), everyone.Asked(), out, models.open_run
+            )
+    shard = tmp_path / "s" / "shard=0"
+    shard.mkdir(parents=True)
+    (tmp_path / "s" / "shards.json").write_text(json.dumps({"files": 1}))
+    deny(monkeypatch, shard)
+    for read in (lambda: shards.of_shard(tmp_path / "s", 0), lambda: shards.table(tmp_path / "s")):
+        with pytest.raises(UserError, match=r"shard=0 can't be read \(Permission denied\)"):
+            read()
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.EIO, "can't be read"), (None, "is damaged or missing")])
+def test_a_file_of_a_run_that_the_system_refuses_is_not_called_damaged(number, said, run_of, monkeypatch):
+    run = run_folder.Run(run_of("bias"))
+    error = OSError(number, os.strerror(number)) if number else OSError("no archive")
+    monkeypatch.setattr(run_folder.np, "load", lambda *_, **__: (_ for _ in ()).throw(error))
+    with pytest.raises(UserError, match=rf"weights\.npz {said}"):
+        run.arrays("weights.npz")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from conftest import eagerly
@@ -57,6 +58,35 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_ratings(options, monkeypatch)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y > 0).sum()), rel=1e-6)
         assert row["loss"] != pytest.approx(steps.seen[(number + 1) * len(steps.seen) // 2 - 1][0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["autorec", "multdae", "joint", "deeprec"])
+def test_the_loss_of_a_batch_is_its_own_whatever_keras_resets(name, monkeypatch):
+    """Some versions of Keras do not reset metrics in `train_on_batch`: a loss would be a mean over batches."""
+    options = {"deeprec": {"hidden": (8, 4), "refeed": 1}, "joint": {"linear": False}}.get(name, {})
+    expected = [row["loss"] for row in fitted(name, **options)[1]]
+    reset, train_on_batch = keras.Model.reset_metrics, keras.Model.train_on_batch
+    inside, fresh, steps = [], [], []
+
+    def resetting(network):
+        if not inside:
+            fresh.append(True)
+            reset(network)
+
+    def without_reset(network, *batch):
+        steps.append(bool(fresh))
+        fresh.clear()
+        inside.append(True)
+        try:
+            return train_on_batch(network, *batch)
+        finally:
+            inside.clear()
+
+    monkeypatch.setattr(keras.Model, "reset_metrics", resetting)
+    monkeypatch.setattr(keras.Model, "train_on_batch", without_reset)
+    assert [row["loss"] for row in fitted(name, **options)[1]] == expected
+    assert len(steps) == {"deeprec": 4}.get(name, 2) * -(-np.count_nonzero(np.diff(SPLIT.train.indptr)) // 8)
+    assert all(steps)
 
 
 def test_an_unchanging_network_records_the_masked_mse_of_all_ratings():

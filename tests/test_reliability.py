@@ -381,6 +381,28 @@ def test_a_checkpoint_that_can_not_be_resumed_is_kept(planted, tmp_path):
         checkpoint.write_bytes(before[:-50])
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_checkpoint_that_can_not_be_read_is_not_called_damaged_and_is_kept(number, planted, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "run.checkpoint" / "train.npz"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"days of work")
+    load = np.load
+
+    def refused(path, **options):
+        if path != checkpoint:
+            return load(path, **options)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(np, "load", refused)
+    command = ["autorec", *QUICK, "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--resume"]
+    with eagerly(), pytest.raises(UserError) as said:
+        train.main(command)
+    assert str(said.value).startswith(f"{checkpoint} can't be read ({os.strerror(number)})")
+    assert ("chmod" in str(said.value)) == (number == errno.EACCES)
+    assert "anew" not in str(said.value)
+    assert checkpoint.read_bytes() == b"days of work"
+
+
 def test_a_kill_between_two_renames_loses_no_run(planted, run_of, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(run_of("bias"), folder)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import BUNDLED, real, write_checkerboard
+from conftest import BUNDLED, eagerly, real, write_checkerboard
 
 import evaluate
 import models
@@ -33,6 +33,7 @@ from utils.distributed import shards, training_workers
 from utils.errors import UserError
 from utils.recommend import everyone
 from utils.runs import run_folder
+from utils.training import loop
 from utils.training.loop import Training
 
 SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
@@ -283,12 +284,66 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, monkeypatch):
+    train = [{"epoch": 1, "loss": 2.0, "val_ndcg": 0.25, "seconds": 9.0}, {"epoch": 2, "loss": 1.0, "val_ndcg": 0.5}]
+    refit = [{"epoch": 1, "loss": 0.5, "seconds": 3.0}, {"epoch": 2, "loss": 0.25, "seconds": 3.0}]
+    done, said, alive = Future(), [], []
+    meanwhile = [
+        lambda: None,  # no epoch is over
+        lambda: loop._write_progress(tmp_path / "train.npz", "train", 6, train[:1]),
+        lambda: (tmp_path / "progress.json").write_text("{"),  # cut short
+        lambda: (
+            loop._write_progress(tmp_path / "train.npz", "train", 6, train),
+            loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit[:1]),
+        ),
+        lambda: (loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set_result(None)),
+    ]
+
+    @contextlib.contextmanager
+    def bar(training, name, total):
+        assert not alive  # Rich draws one at a time
+        alive.append(name)
+        said.append((name, total))
+        yield lambda completed, facts: said.append((name, completed, facts)) if name in alive else None
+        alive.remove(name)
+
+    monkeypatch.setattr(training_workers, "bar", bar)
+    monkeypatch.setattr(training_workers, "wait", lambda *_, **__: meanwhile.pop(0)())
+    training_workers._show(done, Training(checkpoints=tmp_path), 6)
+    assert said == [
+        ("train", 6),
+        ("train", 1, "epoch 1/6  loss 2.0000  val_ndcg 0.2500"),
+        ("train", 2, "epoch 2/6  loss 1.0000  val_ndcg 0.5000"),
+        ("refit", 2),
+        ("refit", 1, "epoch 1/2  loss 0.5000"),
+        ("refit", 2, "epoch 2/2  loss 0.2500"),
+    ]
+    assert not alive
+    assert not meanwhile
+
+
+def test_the_first_worker_writes_how_far_each_phase_is(ratings, tmp_path):
+    split = splits.split(ratings, "random", splits.Options())
+    config = models.module("autorec").Config(hidden=(4,), epochs=2, batch_size=40)
+    for first in (False, True):
+        model = models.build("autorec", ratings.shape, config)
+        training = Training(checkpoints=tmp_path / "c", worker=SimpleNamespace(first=first))
+        with eagerly():
+            history = model.fit(split.train, split.validation, training)
+            again = model.refit(split.refit, training)
+        assert loop.progress(tmp_path / "c") == (
+            {"train": {"epochs": 2, "history": history}, "refit": {"epochs": len(again), "history": again}}
+            if first
+            else {}
+        )
+
+
 def kill(rank, checkpoints, epochs):
     """Kill a worker of the training that writes into this folder once it has gone through so many epochs."""
     while True:
         time.sleep(0.05)
-        with contextlib.suppress(OSError):
-            if len(json.loads((checkpoints / "progress.json").read_text())) >= epochs:
+        with contextlib.suppress(KeyError):
+            if len(loop.progress(checkpoints)["train"]["history"]) >= epochs:
                 break
     found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
     os.kill([int(process) for process in found if descends(process)][rank], signal.SIGKILL)

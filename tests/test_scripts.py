@@ -18,7 +18,7 @@ import recommend
 import train
 from utils.command_line import options
 from utils.errors import UserError
-from utils.runs import run_folder
+from utils.runs import provenance, run_folder
 
 QUICK = ("--hidden", "16", "--epochs", "20", "--dropout", "0.2", "--learning-rate", "0.02")
 
@@ -399,6 +399,45 @@ def test_a_checkpoint_of_another_split_is_not_resumed(tmp_path):
         dataset, split = train.read(chosen)
         signatures.append(train.signature({"options": {}}, split, dataset))
     assert signatures[0] != signatures[1]
+
+
+def test_a_checkpoint_of_other_code_versions_or_scale_is_not_resumed(tmp_path, monkeypatch):
+    _, chosen, _ = train.parse(["bias", "--data", str(small_csv(tmp_path / "a.csv"))])
+    dataset, split = train.read(chosen)
+    facts = {"options": {}, "scale": [0.5, 5.0]}
+    monkeypatch.setattr(provenance, "commit", lambda: "a" * 40)
+    found = [train.signature(facts, split, dataset)]
+    assert train.signature(facts, split, dataset) == found[0]
+    for name, value in (
+        ("commit", "b" * 40),
+        ("commit", "a" * 40 + "+"),
+        ("sources", "1"),
+        ("versions", {"keras": "0"}),
+    ):
+        monkeypatch.setattr(provenance, name, lambda *_, value=value: value)
+        found.append(train.signature(facts, split, dataset))
+    found.append(train.signature(facts | {"scale": [0.0, 5.0]}, split, dataset))
+    assert len(set(found)) == 6
+
+
+def test_code_is_told_by_its_commit_or_where_it_differs_by_its_contents(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.py").write_text("x = 1\n")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    contents = provenance.sources(tmp_path)
+    for commit, expected in (("a" * 40, "a" * 40), ("a" * 40 + "+", contents), (None, contents)):
+        monkeypatch.setattr(provenance, "commit", lambda commit=commit: commit)
+        assert provenance.code() == expected
+    assert len(contents) == 64
+
+
+def test_the_scale_is_among_what_a_checkpoint_is_of(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train, "signature", lambda facts, *_: seen.append(facts["scale"]) or "")
+    for scale in ("0,5", "0.5,5"):
+        data = ["--data", str(small_csv(tmp_path / "a.csv")), "--scale", scale]
+        train.main(["bias", *data, "--run", str(tmp_path / "run")])
+    assert seen == [[0.0, 5.0], [0.5, 5.0]]
 
 
 def test_runs_judged_on_other_test_ratings_are_not_compared(tmp_path):

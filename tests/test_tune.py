@@ -420,3 +420,18 @@ def test_a_study_with_damage_inside_is_refused(board, tmp_path):
             base.execute(change)
         with pytest.raises(UserError, match="give another --out"):
             tune.main(command)
+
+
+def test_a_search_is_of_the_scale_and_the_likes_of_its_data(planted, tmp_path, monkeypatch):
+    seen = []
+
+    def opened(folder, signature, higher):
+        seen.append((signature["scale"], signature["like"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studies, "opened", opened)
+    for more in (["--scale", "0,5"], ["--scale", "1,5", "--like", "2"]):
+        with pytest.raises(KeyboardInterrupt):
+            tune.main(["itemknn", "--data", str(planted[0]), "--out", str(tmp_path / "out"), *more])
+    assert seen[0][0] == [0.0, 5.0]
+    assert seen[1] == ([1.0, 5.0], 2.0)

@@ -14,6 +14,10 @@ class UserError(ValueError):
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
+class UnwrittenError(UserError):
+    """A checkpoint, or a log beside it, that could not be written; the checkpoint before it is whole."""
+
+
 def only_tensorflow(what, instead):
     """Refuse, where another Keras backend is in use or asked for, what TensorFlow alone can do."""
     keras = sys.modules.get("keras")

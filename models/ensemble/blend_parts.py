@@ -4,8 +4,6 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +12,9 @@ from utils.command_line import options
 from utils.errors import UserError
 from utils.recommend import strategies
 from utils.runs import run_folder
+from utils.runs.paths import UnreadableError, is_folder
+from utils.runs.provenance import ROOT, sources, versions
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 
@@ -93,16 +92,6 @@ def save(folder, part, model, **arrays):
     run_folder.save_model(folder, model, facts(part, model), strategies.unchosen(model) | best, **arrays)
 
 
-@cache
-def sources(root):
-    """sha256 (hex) of the code that trains: of all modules of models and utils under `root`. A commit would not do: it
-    is the same for all trees that differ from it, and there is none outside a git checkout."""
-    digest = hashlib.sha256()
-    for path in sorted(path for folder in ("models", "utils") for path in (root / folder).rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size} ".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
 class Kept:
     """Finished parts in a folder, each a small run folder named by a digest of all that it depends on; a part is found
     again only if none of that has changed. folder: None keeps nothing."""
@@ -115,7 +104,8 @@ class Kept:
         depends on."""
         if not self.folder:
             return None
-        digest = hashlib.sha256(json.dumps([facts(part, model), stage, sources(ROOT)]).encode())
+        made_by = [sources(ROOT), versions()]
+        digest = hashlib.sha256(json.dumps([facts(part, model), stage, *made_by]).encode())
         for matrix in (*matrices, *([model.terms] if hasattr(model, "terms") else [])):
             for array in (matrix.data, matrix.indices, matrix.indptr):
                 digest.update(np.ascontiguousarray(array).tobytes())
@@ -126,13 +116,15 @@ class Kept:
 
     def load(self, place, model):
         """{name: array} of what was kept beside the model, which is read; None where nothing (whole) is there."""
-        if not place or not place.is_dir():
+        if not place or not is_folder(place):
             return None
         try:
             run = run_folder.Run(place)
             run.verify()
             model.load(run)
             found = run.arrays("kept.npz")
+        except UnreadableError:
+            raise
         except UserError:
             return None  # damaged: it is trained again
         if "chosen" in found:

@@ -194,3 +194,10 @@ def plain_encoder(encoder: keras.Model) -> Centred | None:
 def dense(layer):
     """(kernel, bias), numpy, of a dense layer: Keras's, or one that says what it comes to."""
     return layer.dense() if hasattr(layer, "dense") else layer.get_weights()
+
+
+def outputs(network, batch):
+    """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
+    for every size of batch, which costs more than it saves."""
+    found = ops.convert_to_numpy(network(batch, training=False))
+    return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it

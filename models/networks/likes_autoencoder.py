@@ -19,7 +19,7 @@ from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring import encoders
 from utils.scoring.latent import ACTIVATIONS, LatentSpace
 from utils.training import batches
-from utils.training.loop import DivergedError, Judge, train
+from utils.training.loop import DivergedError, Judge, own_step, train
 from utils.training.search_space import Among, Between, tuned
 
 BLOCK = 512  # rows made dense at a time outside training
@@ -175,7 +175,10 @@ class LikesAutoencoder(Recommender):
                 )
         step = computed_in(getattr(config, "precision", "float32"), step, self.network)
         counted = (lambda x, _: x[2]) if training.worker else None  # users of the whole batch, of all workers
-        return train(self.network, epoch, config.epochs, training, phase, judge, config.patience, step, counted)
+        return train(
+            self.network, epoch, config.epochs, training, phase, judge,
+            patience=config.patience, step=step, counted=counted,
+        )  # fmt: skip
 
     def _optimizer(self, config):
         return Adam(config.learning_rate)
@@ -186,7 +189,7 @@ class LikesAutoencoder(Recommender):
 
     def _step(self):
         """The function (given, judged) -> loss that trains on a batch."""
-        return self.network.train_on_batch
+        return own_step(self.network)
 
     def _build(self):
         """Fresh networks from the seed."""

@@ -1,8 +1,13 @@
-"""The losses that the autoencoders are trained with."""
+"""The losses that the autoencoders are trained with, and what those of ratings are judged by."""
 
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from utils.data.splits import Holdout
 from utils.distributed.batch_share import mean
+from utils.evaluation.holdout_metrics import rating_metrics
+from utils.scoring.latent import decode_cells
 
 
 def masked_mse(ratings, predicted):
@@ -47,3 +52,29 @@ def logistic_by_user(likes, logits):
 def _by_user(likes):
     """The weight of each like, (batch, n): one over the root of its user's number of likes."""
     return likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
+
+
+class Judged:
+    """What a `rating_autoencoder.Autoencoder` in training is judged by: the rows with hidden validation ratings. place:
+    of each row, among these."""
+
+    def __init__(self, model, validation: Holdout):
+        self.model, self.validation = model, validation
+        self.given, self.baseline = model._rows(validation.given), model._baseline(validation.given)
+        self.rows = np.flatnonzero(np.diff(model._rows(validation.hidden).indptr))
+        self.place, self.trained = np.zeros(self.given.shape[0], np.intp), np.arange(self.given.shape[0])
+        self.place[self.rows] = np.arange(len(self.rows))
+
+    def codes(self) -> NDArray:
+        """Return the latent vectors of these rows, as the network is now."""
+        return self.model._encode(self.given, self.trained, self.rows)
+
+    def rmse(self, codes: NDArray) -> float:
+        """Return the RMSE of the hidden ratings, as evaluate.py does, of these vectors."""
+        layers, by_user = self.model._arrays("decoder"), self.model.config.rows == "users"
+
+        def predict(_, users, movies):
+            row, column = (users, movies) if by_user else (movies, users)
+            return decode_cells(layers, codes, self.place[row], column) + self.baseline.predict(users, movies)
+
+        return rating_metrics(predict, self.validation, self.model.scale)["rmse"].value

@@ -116,6 +116,18 @@ class Adam(keras.optimizers.Adam):
         )  # fmt: skip
 
 
+def optimizer(config, steps):
+    """The Keras optimizer that the options of an autoencoder of ratings ask for; steps: those of an epoch, after each
+    of which the step size falls."""
+    decay = keras.optimizers.schedules.ExponentialDecay
+    rate = decay(config.learning_rate, max(steps, 1), config.decay, staircase=True)
+    return {
+        "adam": lambda: Adam(rate),
+        "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+        "lbfgs": keras.optimizers.SGD,  # stands in: SciPy does the work and keeps nothing between two steps
+    }[config.optimizer]()
+
+
 def lbfgs_step(network, iterations):
     """A training step (given, judged) -> loss: `iterations` of L-BFGS-B with a memory of 10 on the masked MSE and the
     network's penalties. Each step starts with an empty memory, as each round of the authors' code does; so a step

@@ -1,6 +1,5 @@
 """What every Keras autoencoder of ratings shares: centring, the two orientations, training, latent vectors, saving."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -9,16 +8,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from models.base import Recommender
-from models.networks.layers import BySide, Centre, dense_layers, plain_encoder
-from models.networks.losses import masked_mse
-from models.networks.optimizers import Adam, computed_in, lbfgs_step
+from models.networks.layers import BySide, Centre, dense_layers, outputs, plain_encoder
+from models.networks.losses import Judged, masked_mse
+from models.networks.optimizers import computed_in, lbfgs_step, optimizer
 from utils.data import side_features
-from utils.data.splits import Holdout
-from utils.evaluation.holdout_metrics import rating_metrics
 from utils.scoring import biases, encoders
 from utils.scoring.latent import LatentSpace, decode_cells
 from utils.training import batches
-from utils.training.loop import DivergedError, Judge, train
+from utils.training.loop import DivergedError, Judge, own_step, train
 
 BLOCK = 512  # rows made dense at a time outside training
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
@@ -36,6 +33,7 @@ class Autoencoder(Recommender):
     side = None  # `utils.data.side_features.Side`, to be set before `fit` where the config names any
     encoder = decoder = network = biases = None
     ranker = None  # Keras model from the latent vector to scores, where that is not the decoder's work
+    _copies = None  # of a trained model {network: its weights as arrays}; None while they change
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -94,27 +92,8 @@ class Autoencoder(Recommender):
 
     def _judge(self, validation):
         """What chooses the number of epochs."""
-        encoded, rmse = self._validation(validation)
-        return Judge(lambda: rmse(encoded()))
-
-    def _validation(self, validation: Holdout) -> tuple[Callable, Callable]:
-        """What judging a network that is in training takes: a function that encodes the rows with hidden ratings, and
-        one that gives, of these vectors, the RMSE of the hidden ratings as evaluate.py does."""
-        given, baseline = self._rows(validation.given), self._baseline(validation.given)
-        judged = np.flatnonzero(np.diff(self._rows(validation.hidden).indptr))
-        place, trained = np.zeros(given.shape[0], np.intp), np.arange(given.shape[0])
-        place[judged] = np.arange(len(judged))
-
-        def rmse(codes):
-            def predict(_, users, movies):
-                row, column = (users, movies) if self.config.rows == "users" else (movies, users)
-                return decode_cells(dense_layers(self.decoder), codes, place[row], column) + baseline.predict(
-                    users, movies
-                )
-
-            return rating_metrics(predict, validation, self.scale)["rmse"].value
-
-        return lambda: self._encode(given, trained, judged), rmse
+        judged = Judged(self, validation)
+        return Judge(lambda: judged.rmse(judged.codes()))
 
     def _choose(self, history, judge):
         """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
@@ -132,9 +111,11 @@ class Autoencoder(Recommender):
             training.stop(error)
         if training.interrupted:
             self.encoder, self.decoder, self.ranker, self.network, self.biases = kept
+            self._copies = {}
         return history
 
     def _train(self, matrix, config, training, phase, judge=None):
+        self._copies = None
         rows = self._rows(matrix)
         trained = np.arange(rows.shape[0])
         size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
@@ -143,18 +124,14 @@ class Autoencoder(Recommender):
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch)
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            config.learning_rate, max(epoch.steps, 1), config.decay, staircase=True
-        )
-        optimizer = {
-            "adam": lambda: Adam(rate),
-            "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
-            "lbfgs": keras.optimizers.SGD,  # stands in: SciPy does the work and keeps nothing between two steps
-        }[config.optimizer]()
-        self.network.compile(optimizer, **self._losses(), jit_compile=False)
+        self.network.compile(optimizer(config, epoch.steps), **self._losses(), jit_compile=False)
         step = computed_in(config.precision, self._step(), self.network)
-        more = config.patience, step, self._judged_ratings
-        return train(self.network, epoch, config.epochs, training, phase, judge, *more)
+        history = train(
+            self.network, epoch, config.epochs, training, phase, judge,
+            patience=config.patience, step=step, counted=self._judged_ratings,
+        )  # fmt: skip
+        self._copies = {}
+        return history
 
     def _outputs(self, judged, whole):
         """What the network is to give: the stars of a batch of rows that are judged."""
@@ -171,10 +148,11 @@ class Autoencoder(Recommender):
     def _step(self):
         """The function (given, judged) -> loss that trains on a batch."""
         lbfgs = self.config.optimizer == "lbfgs"
-        return lbfgs_step(self.network, self.config.iterations) if lbfgs else self.network.train_on_batch
+        return lbfgs_step(self.network, self.config.iterations) if lbfgs else own_step(self.network)
 
     def _build(self, matrix):
         """Fresh networks from the seed, centred on the biases of `matrix`."""
+        self._copies = None
         keras.utils.set_random_seed(self.seed)
         config, n = self.config, self._rows(matrix).shape[1]
         self.per_rating = 1 / np.sqrt(matrix.nnz)  # penalties are given for a data set of one rating
@@ -218,7 +196,7 @@ class Autoencoder(Recommender):
             return self._apply(self.network, given, users)
         users = self._known(given, users)
         movies = (self.latent.movies[start : start + BLOCK] for start in range(0, self.shape[1], BLOCK))
-        residual = np.concatenate([_numpy(self.decoder, block)[:, users] for block in movies])
+        residual = np.concatenate([outputs(self.decoder, block)[:, users] for block in movies])
         return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given, users, movies):
@@ -267,15 +245,25 @@ class Autoencoder(Recommender):
 
     def _encode(self, rows: sp.csr_array, who: NDArray | None = None, index: NDArray | None = None) -> NDArray:
         """Latent vectors, (n, latent), of the rows `index` of a CSR matrix, all where None; who: as in `_inputs`."""
-        if plain := plain_encoder(self.encoder):
+        if plain := self._arrays("encoder"):
             return plain.of_matrix(rows if index is None else rows[index])
         return self._apply(self.encoder, rows, who, index)
+
+    def _arrays(self, name: str) -> list | encoders.Centred | None:
+        """Return the weights of "encoder", "decoder" or "ranker" as arrays (`plain_encoder`, `dense_layers`). They are
+        copied at every call while they change, and of a trained model once: `_build`, `_train` and `remember` drop the
+        copies, and so must whatever else changes weights."""
+        copied = plain_encoder if name == "encoder" else dense_layers
+        copies = {} if self._copies is None else self._copies
+        if name not in copies:
+            copies[name] = copied(getattr(self, name))
+        return copies[name]
 
     def _apply(self, network, rows, who=None, index=None):
         """Outputs of a Keras model for the rows `index` of a CSR matrix, in blocks; rows beside one may go in, too."""
         index = np.arange(rows.shape[0]) if index is None else index
         blocks = (index[start : start + BLOCK] for start in range(0, max(len(index), 1), BLOCK))
-        return np.concatenate([_numpy(network, self._inputs(rows, block, who)) for block in blocks])
+        return np.concatenate([outputs(network, self._inputs(rows, block, who)) for block in blocks])
 
     def _predict(self, matrix, baseline, rows, columns):
         """Stars of the cells (rows[i], columns[i]); only the rows that are asked for are encoded."""
@@ -283,7 +271,7 @@ class Autoencoder(Recommender):
         n_rows = self.shape[0] if self.config.rows == "users" else self.shape[1]
         codes = self._encode(matrix, np.arange(n_rows) if matrix.shape[0] == n_rows else None, wanted)  # or strangers'
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        return decode_cells(dense_layers(self.decoder), codes, place, columns) + baseline.predict(users, movies)
+        return decode_cells(self._arrays("decoder"), codes, place, columns) + baseline.predict(users, movies)
 
     # -- the latent space ----------------------------------------------------------------------------------------
 
@@ -299,12 +287,11 @@ class Autoencoder(Recommender):
 
     def remember(self, known):
         """Encode the rows, and for each column what the encoder makes of it."""
-        rows = self._rows(known)
+        rows, self._copies = self._rows(known), {}
         rows = self._encode(rows, np.arange(rows.shape[0]))
         columns = self._column_vectors()
         users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        ranker = dense_layers(self.ranker) if self.ranker else []
-        decoder = dense_layers(self.decoder)
+        ranker, decoder = self._arrays("ranker") if self.ranker else [], self._arrays("decoder")
         self.latent = LatentSpace(users, movies, self._baseline(known), decoder, self.config.rows, ranker)
 
     def _column_vectors(self):
@@ -325,7 +312,7 @@ class Autoencoder(Recommender):
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
-        if self.takes_new_users and (plain := plain_encoder(self.encoder)):
+        if self.takes_new_users and (plain := self._arrays("encoder")):
             encoders.save(folder / "encoder.npz", plain)
         if self.side:
             np.savez(folder / "side.npz", users=self.side.users, movies=self.side.movies)
@@ -337,12 +324,5 @@ class Autoencoder(Recommender):
         if self.config.side:
             self.side = side_features.Side(**run.arrays("side.npz"))
         self._join()
-        self.latent = LatentSpace.load(run)
+        self.latent, self._copies = LatentSpace.load(run), {}
         self.biases = self.latent.biases
-
-
-def _numpy(network, batch):
-    """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
-    for every size of batch, which costs more than it saves."""
-    found = keras.ops.convert_to_numpy(network(batch, training=False))
-    return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it

@@ -87,8 +87,9 @@ def own(folder, rank, n):
 
 def of_shard(folder, k):
     """{column: array} of the k-th shard; a `UserError` names the file that can't be read."""
-    found = []
-    for path in sorted((folder / f"shard={k}").glob("*.parquet")):
+    found, shard = [], folder / f"shard={k}"
+    names = names_in(shard) if is_folder(shard) else []
+    for path in (shard / name for name in names if name.endswith(".parquet")):
         try:
             found.append(parquet.ParquetFile(path).read())
         except (pa.ArrowException, OSError) as error:
@@ -207,7 +208,7 @@ def _indexed(block, places, files):
 def table(folder):
     """The `Table` of the shards of a log, by user and movie."""
     about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
-    read = [of_shard(folder, k) for k in range(about["files"]) if (folder / f"shard={k}").is_dir()]
+    read = [of_shard(folder, k) for k in range(about["files"]) if is_folder(folder / f"shard={k}")]
     columns = {name: np.concatenate([one[name] for one in read]) for name in read[0]}
     if len(columns["user"]) != about["ratings"]:
         raise UserError(

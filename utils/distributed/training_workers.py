@@ -7,7 +7,6 @@ from the last of which the process that asked for the training takes what was le
 beside the run folder, on storage that all machines see."""
 
 import contextlib
-import json
 import shutil
 import traceback
 from concurrent.futures import Future, wait
@@ -20,7 +19,9 @@ import numpy as np
 from utils.data.splits import Part
 from utils.distributed import cluster, shards
 from utils.errors import UserError
-from utils.training.loop import PROGRESS, Training, bar
+from utils.runs.paths import is_file
+from utils.training.display import bar
+from utils.training.loop import Training, progress
 
 SHARDS_A_WORKER = 4
 FAULTS = 10  # after so many deaths of workers the training ends
@@ -96,21 +97,30 @@ def _aside(function):
 
 
 def _show(done, training, epochs):
-    """A progress bar of what the workers have written, until their future is done."""
-    with bar(training, "train", epochs) as move:
+    """A progress bar a phase of what the workers have written, until their future is done; epochs: at most, of the
+    first."""
+    with contextlib.ExitStack() as last:
+        bars = {"train": last.enter_context(bar(training, "train", epochs))}
         while not done.done():
-            with contextlib.suppress(OSError):
-                history = json.loads((training.checkpoints / PROGRESS).read_text(encoding="utf-8"))
-                last = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
-                facts = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
-                move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
             wait([done], timeout=1)
+            for phase, written in progress(training.checkpoints).items():
+                if phase not in bars:
+                    last.close()  # the phase before is over
+                    bars[phase] = last.enter_context(bar(training, phase, written["epochs"]))
+                _move(bars[phase], **written)
+
+
+def _move(move, epochs, history):
+    """Move a bar to where a phase is."""
+    figures = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
+    facts = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
 
 
 def _reason(folder):
     """What a worker wrote before it gave up."""
     path = folder / "failed"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return path.read_text(encoding="utf-8") if is_file(path) else ""
 
 
 def _gram(folder, rank, n, parts, model):

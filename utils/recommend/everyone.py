@@ -10,6 +10,7 @@ import numpy as np
 from utils.errors import UserError
 from utils.recommend import recommendations, reranking
 from utils.runs import files, run_folder, table_writer
+from utils.runs.paths import is_there, names_in, unreadable
 from utils.scoring import ranking
 
 BLOCK = 512  # users scored at a time
@@ -71,7 +72,7 @@ def write_parts(saved, asked, folder, open_run, workers=None, address=None):
         raise UserError(f"{folder} can't be written: {error.strerror}") from None
     with run_folder.locked(folder, "written", "--out"):
         _claim(folder, {"run": run.sha256, "part": PART, **asdict(asked)})
-        left = [part for part in parts if not part[0].exists()]
+        left = [part for part in parts if not is_there(part[0])]
         if workers and left:
             _by_workers(run, asked, left, open_run, min(workers, len(left)), address)
         else:
@@ -82,8 +83,12 @@ def write_parts(saved, asked, folder, open_run, workers=None, address=None):
 def _claim(folder, about):
     """Make the folder that of these recommendations; refuse one that holds others."""
     said = json.dumps(about, sort_keys=True)
-    found = sorted(path.name for path in folder.iterdir())
-    if found and (ABOUT not in found or (folder / ABOUT).read_text(encoding="utf-8") != said):
+    found = names_in(folder)
+    try:
+        own = not found or (ABOUT in found and (folder / ABOUT).read_bytes() == said.encode())
+    except OSError as error:
+        raise unreadable(folder / ABOUT, error) from None
+    if not own:
         raise UserError(f"{folder} holds something else than these recommendations; give another --out")
     for name in found:
         if name.startswith(".") and name.endswith(".part"):  # what a kill left

@@ -11,7 +11,12 @@ from utils.errors import UserError
 
 DENIED = (errno.EACCES, errno.EPERM)
 ALLOW = "whoever owns it can allow it (chmod)"
+NO_REFUSAL = (None, errno.EINVAL, errno.ENOENT)  # of a library, of a place that no file has, of what has just gone
 LONGEST = 120  # characters of a path in a message
+
+
+class UnreadableError(UserError):
+    """A file or folder that is there and that the system won't let us read: nothing says that it is damaged."""
 
 
 def is_file(path):
@@ -54,10 +59,15 @@ def resolved(path):
     return Path(os.path.realpath(path))
 
 
+def refuses(error):
+    """Whether an error is the system's refusal to read a file, and not about what the file holds."""
+    return isinstance(error, OSError) and error.errno not in NO_REFUSAL
+
+
 def unreadable(path, error):
-    """The `UserError` about what the system would not let us read."""
+    """The `UnreadableError` about what the system would not let us read."""
     why, denied = getattr(error, "strerror", None) or str(error), getattr(error, "errno", None) in DENIED
     hint = f"; {ALLOW}" if denied else ""
     text = str(path)
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return UserError(f"{text} can't be read ({why}){hint}")
+    return UnreadableError(f"{text} can't be read ({why}){hint}")

@@ -1,11 +1,15 @@
 """What made a run or a figure: versions of the libraries, the commit of the code, the moment."""
 
 import contextlib
+import hashlib
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def now():
@@ -43,3 +47,20 @@ def commit():
         return subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+@cache
+def sources(root: Path) -> str:
+    """Return a sha256 (hex) of the code that trains: of all modules of models and utils under `root`. It tells apart
+    what a commit does not, trees that differ from it, and needs no git checkout."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in ("models", "utils") for path in (root / folder).rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def code() -> str:
+    """Return what tells the code that runs from any other: its commit, or its `sources` where the working tree differs
+    from that and outside a git checkout."""
+    found = commit()
+    return sources(ROOT) if found is None or found.endswith("+") else found

@@ -35,12 +35,13 @@ from utils.data.splits import Split
 from utils.errors import UserError
 from utils.runs.atomic import anew, tidy
 from utils.runs.files import flush_folder
-from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved, unreadable
+from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 
 RUNS = Path("runs")
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # beside the files of MANIFEST: to look at
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of
+BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
 FORMAT = 5  # raised when what is written changes; runs of an older or a newer format are refused
 
 
@@ -93,8 +94,8 @@ class Run:
         path = self.path(name)
         try:
             yield path
-        except (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error):
-            raise self._damaged(name) from None
+        except BROKEN as error:
+            raise (unreadable(path, error) if refuses(error) else self._damaged(name)) from None
 
     def verify(self):
         """Compare every file with MANIFEST; a `UserError` names the first that is not whole, MANIFEST where it has lost

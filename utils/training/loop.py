@@ -14,18 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from utils.errors import UserError
+from utils.errors import UnwrittenError, UserError
 from utils.runs.files import flush_folder
+from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, unreadable
+from utils.training.display import bar_of_steps, summaries
 
 
 class DivergedError(UserError):
     """A loss or a validation figure that is no number."""
-
-
-class UnwrittenError(UserError):
-    """A checkpoint that could not be written; the one before it is whole."""
 
 
 @dataclass
@@ -33,7 +30,7 @@ class Training:
     """How a training goes, apart from what is learned: none of it changes the weights."""
 
     checkpoints: Path | None = None  # folder that a training is resumed from, where it holds one that was interrupted
-    checkpoint_every: float = 30.0  # seconds that a kill may cost: at least so many lie between two checkpoints
+    checkpoint_every: float = 30.0  # seconds, at least, between two: a kill costs so many and the epoch it falls into
     finished: Path | None = None  # folder in which the finished parts of a blend are kept until the whole is saved
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
@@ -51,19 +48,21 @@ class Training:
 
     def start(self, resume):
         """Keep the checkpoints of an interrupted training to go on from, or delete them to start anew."""
-        if self.finished and self.finished.exists() and not self.finished.is_dir():
+        if self.finished and is_there(self.finished) and not is_folder(self.finished):
             raise UserError(
                 f"{self.finished} is in the way: finished parts are kept there; move it, or give another --run"
             )
         if not resume:
             self.forget()
-        elif not self.checkpoints.exists() and not self.has_parts:
+        elif not is_there(self.checkpoints) and not self.has_parts:
             raise UserError(f"nothing to resume: there is no {self.checkpoints}")
 
     @property
     def has_parts(self):
         """Whether there are finished parts to go on from."""
-        return bool(self.finished and any(self.finished.glob("*/MANIFEST")))
+        if not self.finished or not is_folder(self.finished):
+            return False
+        return any(is_file(self.finished / name / "MANIFEST") for name in names_in(self.finished))
 
     def stop(self, error):
         """Take note that a training ended early: by Ctrl-C, which gives no reason, or by a `DivergedError`."""
@@ -102,68 +101,103 @@ class Judge:
         return (max if self.higher else min)(history, key=lambda row: row[self.name])
 
 
-def train(network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None, counted=None):
+def train(
+    network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None, counted=None
+) -> list[dict]:
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
-    with a `judge`, what it says.
-
-    The loss of an epoch is the mean of what its steps return, each weighted by what that is a mean over (`counted`): of
-    masked MSE the ratings that are judged, of losses of likes the users. It is taken before the step changes the
-    weights, and holds the penalties on them.
+    with a `judge`, what it says. What its loss is: `_Phase.epoch`.
 
     batches: function of the epoch's number (from 0) that yields (x, y), with the number of steps as `batches.steps`.
-    step: function (x, y) -> loss that trains on a batch; the network's own where None.
+    step: function (x, y) -> loss that trains on a batch; `own_step` where None.
     counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
     phase: the name of the checkpoint and, without the numbers at its end, of the bar. Ctrl-C ends the training as if
     the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
     again. So does a loss that is no number, with the reason in `training.failed`."""
-    step, counted = step or network.train_on_batch, counted or (lambda x, y: len(y))
-    state = {"history": [], "best_epoch": 0, "signature": training.signature}
-    weights = network.get_weights()
-    checkpoint = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
-    shown = phase.rstrip("-0123456789")
-    if checkpoint and checkpoint.exists():
-        state, weights = _restore(network, checkpoint, training.signature)
-    history = state["history"]
-    over = len(history) >= epochs or (judge and len(history) - state["best_epoch"] >= patience and history)
-    saved = -math.inf  # the first epoch is saved, so that there is something to go on from
+    step, counted = step or own_step(network), counted or (lambda x, y: len(y))
+    checkpoints = _Checkpoints(network, training, phase, epochs)
+    state, weights = checkpoints.restored()
+    own = _Phase(network, batches, epochs, training, judge, patience, step, counted, state, weights)
     try:
-        with _bar(training, shown, epochs, batches.steps, judge) as bar, _summaries(training, shown) as summary:
-            for number in () if over else range(len(history), epochs):
-                start, total, count = time.perf_counter(), 0.0, 0
-                network.reset_metrics()
-                for done, (x, y) in enumerate(batches(number), 1):
-                    loss, n = _finite(step(x, y), "loss", number, f", batch {done} of {batches.steps}"), counted(x, y)
-                    total, count = total + n * loss, count + n
-                    bar(number, done, total / max(count, 1), state)
-                row = {"epoch": number + 1, "loss": total / max(count, 1)}
-                if judge:
-                    row[judge.name] = _finite(judge.measure(), "validation figure", number)
-                row["seconds"] = time.perf_counter() - start
-                if training.watch:
-                    row["watched"] = training.watch()
-                history.append(row)
-                if not judge or judge.best(history) is row:
-                    state["best_epoch"], weights = number + 1, network.get_weights()
-                over = number + 1 == epochs or (judge and number + 1 - state["best_epoch"] >= patience)
-                if training.worker and training.worker.first:
-                    _write_progress(checkpoint, history)
-                due = over or time.perf_counter() - saved >= training.checkpoint_every
-                if checkpoint and due and (not training.worker or training.worker.first):
-                    _save(network, checkpoint, state, weights)
-                    saved = time.perf_counter()
+        with (
+            bar_of_steps(training, checkpoints.phase, epochs, batches.steps, judge) as bar,
+            summaries(training, checkpoints.phase) as summary,
+        ):
+            while not own.over:
+                row = own.epoch(bar)
+                checkpoints.keep(state, own.weights, own.over)
                 summary(row, network)
                 if training.judged and judge:
                     training.judged(row[judge.name])
-                if over:
-                    break
     except (KeyboardInterrupt, DivergedError) as error:
-        if not history:
+        if not own.history:
             raise  # there is nothing yet that could be kept
         training.stop(error)
-    network.set_weights(weights)
-    return history
+    network.set_weights(own.weights)
+    return own.history
+
+
+def own_step(network) -> Callable:
+    """The step (x, y) -> loss of a compiled network. Metrics are reset before each: some versions of Keras would return
+    the mean over all batches since the last reset."""
+
+    def step(x, y):
+        network.reset_metrics()
+        return network.train_on_batch(x, y)
+
+    return step
+
+
+@dataclass
+class _Phase:
+    """A training of a network, epoch by epoch; what `train` explains, and where it stands."""
+
+    network: object
+    batches: Callable
+    epochs: int
+    training: Training
+    judge: Judge | None
+    patience: int
+    step: Callable
+    counted: Callable
+    state: dict  # what a checkpoint holds beside arrays
+    weights: list  # of the best epoch so far
+
+    @property
+    def history(self) -> list[dict]:
+        """The rows of the epochs so far."""
+        return self.state["history"]
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no further epoch: all are trained, or none of the last `patience` was better."""
+        done = len(self.history)
+        return done >= self.epochs or bool(self.judge and done and done - self.state["best_epoch"] >= self.patience)
+
+    def epoch(self, bar) -> dict:
+        """Train on every batch once, and judge; returns the row of the history.
+
+        The loss of an epoch is the mean of what its steps return, each weighted by what that is a mean over: of masked
+        MSE the ratings that are judged, of losses of likes the users; of `joint` the ratings, the likes' part of it,
+        too; of `recvae` it is over the passes of encoder and decoder alike. It holds the penalties on the weights, and
+        is taken before the step changes them, but of L-BFGS after."""
+        number, start, total, count = len(self.history), time.perf_counter(), 0.0, 0
+        for done, (x, y) in enumerate(self.batches(number), 1):
+            loss = _finite(self.step(x, y), "loss", number, f", batch {done} of {self.batches.steps}")
+            n = self.counted(x, y)
+            total, count = total + n * loss, count + n
+            bar(number, done, total / max(count, 1), self.state)
+        row = {"epoch": number + 1, "loss": total / max(count, 1)}
+        if self.judge:
+            row[self.judge.name] = _finite(self.judge.measure(), "validation figure", number)
+        row["seconds"] = time.perf_counter() - start
+        if self.training.watch:
+            row["watched"] = self.training.watch()
+        self.history.append(row)
+        if not self.judge or self.judge.best(self.history) is row:
+            self.state["best_epoch"], self.weights = number + 1, self.network.get_weights()
+        return row
 
 
 def _finite(value, what, number, where=""):
@@ -172,6 +206,34 @@ def _finite(value, what, number, where=""):
         cause = "the weights grew without bound: a lower --learning-rate may do"
         raise DivergedError(f"the {what} became {value} in epoch {number + 1}{where}; {cause}")
     return value
+
+
+class _Checkpoints:
+    """The checkpoint of a phase, and the clock that says when it is due to be written again. Of workers the first
+    writes it, and beside it how far they have come."""
+
+    def __init__(self, network, training, phase, epochs):
+        self.network, self.training, self.epochs = network, training, epochs
+        self.phase = phase.rstrip("-0123456789")  # as it is shown
+        self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
+        self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
+
+    def restored(self) -> tuple[dict, list]:
+        """(state, best weights) to go on from, with which the network is as the checkpoint says; or to begin with."""
+        if self.path and is_there(self.path):
+            return _restore(self.network, self.path, self.training.signature)
+        return {"history": [], "best_epoch": 0, "signature": self.training.signature}, self.network.get_weights()
+
+    def keep(self, state: dict, weights: list, over: bool) -> None:
+        """Write what an epoch has left, where that is due: after the first, the last, and every so often."""
+        worker = self.training.worker
+        if not self.path or (worker and not worker.first):
+            return
+        if worker:
+            _write_progress(self.path, self.phase, self.epochs, state["history"])
+        if over or time.perf_counter() - self.saved >= self.training.checkpoint_every:
+            _save(self.network, self.path, state, weights)
+            self.saved = time.perf_counter()
 
 
 def _save(network, path, state, weights):
@@ -205,16 +267,27 @@ def _unwritten(path: Path) -> Iterator[None]:
         ) from None
 
 
-PROGRESS = "progress.json"  # beside the checkpoints of workers: the history so far, for the process that shows a bar
+PROGRESS = "progress.json"  # beside the checkpoints of workers: how far they are, for the process that shows bars
 
 
-def _write_progress(checkpoint: Path, history: list[dict]) -> None:
-    """Replace the history of a training by workers that lies beside its checkpoints."""
+def _write_progress(checkpoint: Path, phase: str, epochs: int, history: list[dict]) -> None:
+    """Replace what lies beside the checkpoints of workers about a phase; about the phases before it stays."""
     path = checkpoint.with_name(PROGRESS)
     with _unwritten(path):
         beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(history), encoding="utf-8")
+        known = progress(path.parent) | {phase: {"epochs": epochs, "history": history}}
+        beside.write_text(json.dumps(known), encoding="utf-8")
         beside.replace(path)
+
+
+def progress(checkpoints: Path) -> dict[str, dict]:
+    """{phase: {"epochs": at most, "history": rows so far}} of a training by workers, in the order of the phases; empty
+    before the first epoch is over."""
+    try:
+        found = json.loads((checkpoints / PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # which costs no more than a bar
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _restore(network, path, signature):
@@ -233,80 +306,11 @@ def _restore(network, path, signature):
             raise ValueError
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        if refuses(error):
+            raise unreadable(path, error) from None
         raise UserError(f"{path} is damaged; train without --resume to start anew") from None
     for name in ("variable", "optimizer"):
         for variable, value in zip(kept[name], values[name], strict=True):
             variable.assign(value)
     return state, values["best"]
-
-
-@contextlib.contextmanager
-def bar(training, name, total):
-    """A function (completed, facts) that moves a progress bar on; does nothing where nothing is to be shown."""
-    if not (training and training.show):
-        yield lambda *_: None
-        return
-    from rich.console import Console
-
-    columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"{name:<6}", total=total, facts="")
-        yield lambda completed, facts: progress.update(task, completed=completed, facts=facts)
-        if progress.tasks[0].completed:
-            progress.update(task, total=progress.tasks[0].completed)  # early stopping: a full bar, not a stuck one
-
-
-@contextlib.contextmanager
-def _bar(training, phase, epochs, steps, judge):
-    """A function (epoch, steps done, loss, state) that moves the progress bar on."""
-    with bar(training, phase, epochs * steps) as move:
-
-        def step(number, done, loss, state):
-            facts = f"epoch {number + 1}/{epochs}  loss {loss:.4f}"
-            if judge and (history := state["history"]):
-                name, best = judge.name, judge.best(history)
-                facts += f"  {name} {history[-1][name]:.4f} (best {best[name]:.4f})"
-            move(number * steps + done, facts)
-
-        yield step
-
-
-@contextlib.contextmanager
-def _summaries(training, phase):
-    """A function that writes a history row and histograms of the weights to TensorBoard's logs; does nothing when none
-    are asked for."""
-    if training.tensorboard is None:
-        yield lambda row, network: None
-        return
-    import tensorflow as tf
-
-    def unwritten(error):
-        why = error.message.splitlines()[0].split("}} ")[-1]  # what is before that is TensorFlow's own
-        return UnwrittenError(
-            f"{training.tensorboard} can't be written: {why}; epochs that were over are kept for --resume"
-        )
-
-    try:
-        writer, full = tf.summary.create_file_writer(str(training.tensorboard / phase)), []
-    except tf.errors.OpError as error:
-        raise unwritten(error) from None
-
-    def write(row, network):
-        try:
-            for name in row.keys() - {"epoch"}:
-                tf.summary.scalar(name, row[name], step=row["epoch"])
-            for weight in network.trainable_variables:
-                tf.summary.histogram(weight.path, np.asarray(weight, np.float32), step=row["epoch"])
-            writer.flush()
-        except tf.errors.OpError as error:  # a full disk is to TensorFlow what too little memory is
-            full.append(unwritten(error))
-            raise full[0] from None
-
-    try:
-        with writer.as_default():
-            yield write
-    except tf.errors.OpError:  # it could not be closed either
-        if full:
-            raise full[0] from None
-        raise
