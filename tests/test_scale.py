@@ -169,7 +169,7 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     assert [row["epoch"] for row in history] == [1, 2, 3]
     for mine, theirs in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
         np.testing.assert_allclose(theirs, mine, atol=1e-5)
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["refit.npz", "train.npz"]
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["progress.json", "refit.npz", "train.npz"]
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
         training_workers.work(job)
