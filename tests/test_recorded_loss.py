@@ -204,3 +204,8 @@ def test_losses_are_means_over_what_they_say():
         parts = [(float(loss(stars[rows], guess[rows])), count(stars[rows])) for rows in (slice(4), slice(4, 6))]
         whole = np.average([value for value, _ in parts], weights=[n for _, n in parts])
         assert whole == pytest.approx(float(loss(stars, guess)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("phase", "shown"), [("refit-12", "refit"), ("refit-1-50-global-7", "refit-global")])
+def test_the_bar_of_a_phase_has_no_numbers(phase, shown, tmp_path):
+    assert loop._Checkpoints(None, Training(tmp_path), phase, 1).phase == shown

@@ -5,6 +5,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -112,7 +113,7 @@ def train(
     counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
-    phase: the name of the checkpoint and, without the numbers at its end, of the bar. Ctrl-C ends the training as if
+    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if
     the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
     again. So does a loss that is no number, with the reason in `training.failed`."""
     step, counted = step or own_step(network), counted or (lambda x, y: len(y))
@@ -214,7 +215,7 @@ class _Checkpoints:
 
     def __init__(self, network, training, phase, epochs):
         self.network, self.training, self.epochs = network, training, epochs
-        self.phase = phase.rstrip("-0123456789")  # as it is shown
+        self.phase = re.sub(r"-\d+", "", phase)  # as it is shown
         self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
         self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
 
