@@ -434,6 +434,25 @@ def test_weights_are_copied_once_however_many_blocks_are_scored(name, half, monk
     for again in (second, third):
         for found, expected in zip(again, first, strict=True):
             np.testing.assert_array_equal(found, expected)
+    monkeypatch.setattr(rating_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    model.refit(half.refit, Training())
+    made.clear()
+    for _ in range(2):
+        np.testing.assert_array_equal(model.encode(half.train), first[0])
+    assert made == ["encoder"]
+
+
+@pytest.mark.parametrize("name", ["autorec", "sparsefc"])
+def test_every_epoch_is_judged_by_its_own_weights(name, half):
+    model, given = built(name, epochs=3, rows="users"), half.validation.given
+
+    def literal():
+        return rmse(model._apply(model.network, given, np.arange(N_USERS)), half.validation.hidden.toarray())
+
+    with eagerly():
+        history = model.fit(half.train, half.validation, Training(watch=literal))
+    assert [row["val_rmse"] for row in history] == pytest.approx([row["watched"] for row in history], abs=1e-4)
+    assert abs(history[0]["val_rmse"] - history[-1]["val_rmse"]) > 1e-3
 
 
 @pytest.mark.parametrize("name", ["autorec", "joint", "glocalk"])
