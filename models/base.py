@@ -76,10 +76,10 @@ class Recommender:
         self.refit(train, training)
         return []
 
-    def refit(self, matrix: csr_array, training: Training | None) -> History | None:
+    def refit(self, matrix: csr_array, training: Training) -> History | None:
         """Fit again from the start on `matrix`, with everything as `fit` chose it.
 
-        training: None is allowed in closed form. Returns the history where there is one."""
+        Returns the history where there is one."""
         raise NotImplementedError
 
     def remember(self, known: csr_array) -> None:
@@ -92,9 +92,7 @@ class Recommender:
         masked."""
         raise NotImplementedError
 
-    def predict(
-        self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.float32]:
         """Predict the stars of each pair (users[i], movies[i]), (n,): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
 

@@ -72,6 +72,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def _stranger(self, given: KerasTensor) -> list[KerasTensor]:
         return [given, ops.full((ops.shape(given)[0], 1), self.shape[0], "int32")]
 
-    def _inputs(self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]) -> list[NDArray]:
+    def _inputs(
+        self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]
+    ) -> list[NDArray]:
         who = np.full(len(index), self.shape[0]) if users is None else np.asarray(users)[index]
         return [super()._inputs(given, users, index), who[:, None].astype(np.int32)]

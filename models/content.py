@@ -104,7 +104,7 @@ class Model(ClosedForm):
         who, first = np.unique(users[order], return_index=True)
         for user, pairs in zip(who, np.split(order, first[1:]), strict=True):
             row = slice(*given.indptr[user : user + 2])
-            rated, about = given.indices[row], self.terms[given.indices[row]]
+            rated, about = given.indices[row], self.terms[given.indices[row], :]
             left = given.data[row] - baseline.predict(user, rated)
             stars[pairs] += self.terms[movies[pairs]] @ self._taste(about, left)
         return stars

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    import tensorflow as tf
     from keras import KerasTensor
 
     from models.base import Recommender
@@ -55,6 +55,6 @@ def inputs(stars: KerasTensor, like: float, signed: bool) -> KerasTensor:
     return ops.cast(ops.concatenate(blocks, axis=1), "float32")
 
 
-def _variables(answer: Callable) -> list:
+def _variables(answer: tf.types.experimental.PolymorphicFunction) -> list[tf.Variable]:
     """Return the variables that a `tf.function` uses, which the module that holds it must hold, too."""
     return list(answer.get_concrete_function().graph.variables)
