@@ -63,7 +63,7 @@ def module(name: str) -> ModuleType:
 
 
 def resolved(config: Any, n_movies: int) -> Any:
-    """Return the config, without a `linear` path where its weights between all pairs of movies would fill the memory."""
+    """Return the config, without a `linear` path where its weights between all pairs of movies fill the memory."""
     if getattr(config, "linear", False) and n_movies > LINEAR_MOST:
         return replace(config, linear=False)
     return config

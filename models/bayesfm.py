@@ -62,8 +62,8 @@ class Config:
 
 
 class Model(ClosedForm):
-    """Biases, (n, samples), and vectors, (n, samples * rank), of users, movies and days. Only users that were trained on
-    have them."""
+    """Biases, (n, samples), and vectors, (n, samples * rank), of users, movies and days. Only users that it was trained
+    on have them."""
 
     config: Config
     takes_new_users, wants_users = False, True

@@ -1,13 +1,12 @@
 """Blend: other models as parts, weighed by what they predict for ratings they have not seen (stacking, Wolpert 1992).
 
 The training ratings are divided into folds. Each part is trained without the first fold, its epochs chosen on the
-validation ratings as usual, and predicts that fold; with `--rounds` the same for further folds. On these predictions the
-weights are learned (`models/ensemble/stacking.py`): for stars a regression, for likes, after the scores of each part have been
-standardised to logarithms of ranks, a conditional logit. Then each part is trained again on everything but the test.
-Where users are held out, the validation users are people whom no part was trained on, and the weights are learned on
-them.
+validation ratings as usual, and predicts that fold; with `--rounds` the same for further folds. The weights are learned
+on these predictions (`models/ensemble/stacking.py`): for stars by regression; for likes by a conditional logit, after
+the scores of each part have been standardised to logarithms of ranks. Then each part is trained again on everything but
+the test. Where users are held out, no part is trained on the validation users, and the weights are learned on them.
 
-People who were not trained on are served by the parts that can, with weights learned for these parts alone."""
+New users are served by the parts that can, with weights learned for these parts alone."""
 
 import contextlib
 import json
@@ -191,7 +190,7 @@ class Model(Recommender):
         return history, predicted
 
     def _predicted(self, model: Recommender, holdout: "Holdout") -> Predictions:
-        """Predict, with the model of a part, the stars of a holdout and standardised scores for its users with likes."""
+        """Predict, with the model of a part, a holdout's stars and standardised scores for its users with likes."""
         hidden, users, predicted = holdout.hidden.tocoo(), judged_users(holdout, MOST), {}
         if model.predicts_ratings:
             predicted["stars"] = model.predict(holdout.given, hidden.row, hidden.col)

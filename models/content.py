@@ -52,10 +52,11 @@ class Model(ClosedForm):
     arrays = ("mean", "movie", "terms")
     mean: np.float32
     movie: NDArray[np.float32]
+    terms: sp.csr_array
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.terms = sp.csr_array((self.shape[1], 1), dtype=np.float32)
+        self.terms = sp.csr_array(np.zeros((self.shape[1], 1), np.float32))
 
     def know(self, data: "Dataset") -> None:
         """Compute `terms` from what the movies are about."""
@@ -104,7 +105,7 @@ class Model(ClosedForm):
         who, first = np.unique(users[order], return_index=True)
         for user, pairs in zip(who, np.split(order, first[1:]), strict=True):
             row = slice(*given.indptr[user : user + 2])
-            rated, about = given.indices[row], self.terms[given.indices[row], :]
+            rated, about = given.indices[row], self.terms[given.indices[row]]
             left = given.data[row] - baseline.predict(user, rated)
             stars[pairs] += self.terms[movies[pairs]] @ self._taste(about, left)
         return stars

@@ -1,16 +1,13 @@
 """What every Keras autoencoder of ratings shares: centring, the two orientations, training, latent vectors, saving."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 import scipy.sparse as sp
-from keras import KerasTensor
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -61,11 +58,11 @@ class Autoencoder(Recommender):
         if self.config.side:
             self.side = side_features.features(data, self.config.side)
 
-    def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
+    def coders(self, features: keras.KerasTensor, n_columns: int) -> tuple[keras.KerasTensor, keras.Model]:
         """(latent tensor made of the features tensor, decoder: a Keras model from latent to n_columns outputs)."""
         raise NotImplementedError
 
-    def _down(self, features: KerasTensor) -> KerasTensor:
+    def _down(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """The hidden layers of the config on top of a tensor: the latent tensor."""
         for i, units in enumerate(self.config.hidden):
             features = self._dense(units, self.config.activation, f"encoder_{i}")(features)
@@ -157,7 +154,7 @@ class Autoencoder(Recommender):
         trained = np.arange(rows.shape[0])
         size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
 
-        def batch(index, given, judged, whole):
+        def batch(index: NDArray, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[Any, Any]:
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch)
@@ -237,7 +234,7 @@ class Autoencoder(Recommender):
         users = self._known(given, users)
         movies = (self.latent.movies[start : start + BLOCK] for start in range(0, self.shape[1], BLOCK))
         residual = np.concatenate([_numpy(self.decoder, block)[:, users] for block in movies])
-        return residual.T + self.latent.biases.predict(users[:, None], np.arange(self.shape[1]))
+        return residual.T + cast(Biases, self.latent.biases).predict(users[:, None], np.arange(self.shape[1]))
 
     def predict(self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.float32]:
         """Predicted stars of each pair."""
@@ -246,13 +243,13 @@ class Autoencoder(Recommender):
         self._known(given, None)
         return self._predict(self._rows(given), self._baseline(given), movies, users)
 
-    def exported(self, stars: KerasTensor) -> dict[str, KerasTensor]:
+    def exported(self, stars: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
         """See `Recommender.exported`."""
         if not self.takes_new_users or self.rows_in != 1 or self.config.side:
             return super().exported(stars)
         return {"scores": self._ranked(stars), "latent": self.encoder(stars, training=False)}
 
-    def _ranked(self, stars: KerasTensor) -> KerasTensor:
+    def _ranked(self, stars: keras.KerasTensor) -> keras.KerasTensor:
         return self.network(stars, training=False)
 
     def encode(self, given: csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
@@ -337,7 +334,7 @@ class Autoencoder(Recommender):
         n, stars = len(column), mean + column + centre.star
         if not self.config.baseline:
             stars = np.full(n, self.biases.mean + centre.star, np.float32)
-        nothing = self._encode(sp.csr_array((1, n), dtype=np.float32))
+        nothing = self._encode(cast(csr_array, sp.csr_array((1, n), dtype=np.float32)))
         return self._encode(sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
 
     # -- saving --------------------------------------------------------------------------------------------------
@@ -360,7 +357,7 @@ class Autoencoder(Recommender):
             self.side = side_features.Side(**run.arrays("side.npz"))
         self._join()
         self.latent = LatentSpace.load(run)
-        self.biases = self.latent.biases
+        self.biases = cast(Biases, self.latent.biases)
 
 
 def _numpy(network: keras.Model, batch: Any) -> NDArray[np.float32]:
