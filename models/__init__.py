@@ -48,7 +48,7 @@ def names() -> list[str]:
 
 
 def check(name: str) -> None:
-    """Refuse a name that no model has; the `UserError` says the nearest."""
+    """Refuse a name that no model has; the `UserError` suggests the nearest."""
     if name not in MODELS:
         near = get_close_matches(name, MODELS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -63,7 +63,7 @@ def module(name: str) -> ModuleType:
 
 
 def resolved(config: Any, n_movies: int) -> Any:
-    """Return the config without a `linear` path where its weights between all pairs of movies would fill the memory."""
+    """Return the config, without a `linear` path where its weights between all pairs of movies fill the memory."""
     if getattr(config, "linear", False) and n_movies > LINEAR_MOST:
         return replace(config, linear=False)
     return config
@@ -81,8 +81,8 @@ def build(
 
     config: the model's own defaults where None. scale, like: the data's, see `Recommender`.
     """
-    found = module(name)
-    return found.Model(shape, config or found.Config(), seed, scale, like)
+    chosen = module(name)
+    return chosen.Model(shape, config or chosen.Config(), seed, scale, like)
 
 
 def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:

@@ -9,6 +9,8 @@ under a penalty chosen on held-out ratings.
 
 from dataclasses import dataclass
 
+import keras
+
 from models.networks import options, rating_autoencoder
 
 
@@ -20,6 +22,8 @@ class Config(options.Config):
 class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector and, mirrored, up again."""
 
-    def coders(self, features, n_columns):
-        """See `Autoencoder.coders`."""
+    config: Config
+
+    def coders(self, features: keras.KerasTensor, n_columns: int) -> tuple[keras.KerasTensor, keras.Model]:
+        """Build the layers; see `Autoencoder.coders`."""
         return self._down(features), self._up(self.config.hidden[-2::-1], n_columns)

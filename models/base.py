@@ -1,9 +1,27 @@
 """The contract every model keeps, closed form and Keras alike. Nothing here needs Keras."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from utils.data.ratings import default_like
 from utils.errors import UserError
+
+History = list[dict[str, Any]]  # what a training writes down, one row an epoch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from keras import KerasTensor
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from utils.data.datasets import Dataset
+    from utils.data.splits import Holdout
+    from utils.runs.run_folder import Run
+    from utils.training.loop import Training
 
 
 class Recommender:
@@ -18,14 +36,24 @@ class Recommender:
     learns_likes = False  # what it ranks by is learned from likes
     takes_new_users = True  # `score` and `predict` work for rows that were not trained on
     blends = False  # it is made of `parts`, other models with `weights()`
-    wants_users = False  # `predict` serves users that were trained on from the matrix of all of them only
+    wants_users = False  # `predict` needs the whole matrix to serve users that were trained on
     shares = False  # several workers can train it
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
-    def __init__(self, shape, config, seed=0, scale=(0.5, 5.0), like=None):
-        """shape: (users, movies). scale: (lowest, highest) stars of the data. like: stars above which a rating is a
-        like; `utils.data.ratings.default_like` of the scale where None."""
-        self.shape, self.config, self.seed, self.scale = tuple(shape), config, seed, tuple(scale)
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        config: Any,
+        seed: int = 0,
+        scale: tuple[float, float] = (0.5, 5.0),
+        like: float | None = None,
+    ) -> None:
+        """Keep the facts about model and data; nothing is computed yet.
+
+        shape: (users, movies). config: the model's `Config`. scale: (lowest, highest) stars of the data. like: stars
+        above which a rating is a like; `utils.data.ratings.default_like` of the scale where None."""
+        self.shape, self.scale = (shape[0], shape[1]), (scale[0], scale[1])  # of JSON they are lists
+        self.config, self.seed = config, seed
         self.like = default_like(scale) if like is None else like
 
     @property
@@ -34,55 +62,62 @@ class Recommender:
         return self.scale[1] / 5
 
     @property
-    def predicts_strangers(self):
+    def predicts_strangers(self) -> bool:
         """Whether `predict` gives stars for rows that were not trained on."""
         return self.predicts_ratings and self.takes_new_users
 
-    def know(self, data):
-        """Called before `fit` with the `Dataset`: models take of it what they use beside ratings."""
+    def know(self, data: Dataset) -> None:
+        """Take what the model uses beside ratings, such as side features and dates. Called before `fit`."""
 
-    def fit(self, train, validation, training):
-        """Fit on the CSR matrix `train`; whatever has to be chosen (epochs) is chosen on the `Holdout` validation.
+    def fit(self, train: csr_array, validation: Holdout, training: Training) -> History:
+        """Fit on the stars `train`, and choose what has to be chosen (the number of epochs) on `validation`.
+
         Returns the history: one dict an epoch, [] where there are none."""
         self.refit(train, training)
         return []
 
-    def refit(self, matrix, training):
-        """Fit again from the start on `matrix`, with everything as `fit` chose it."""
+    def refit(self, matrix: csr_array, training: Training) -> History | None:
+        """Fit again from the start on `matrix`, with everything as `fit` chose it.
+
+        Returns the history where there is one."""
         raise NotImplementedError
 
-    def remember(self, known):
-        """Called with the CSR matrix of all users' known ratings when a fit is over: models with a latent space encode
-        users and movies for `latent`; others have nothing to do."""
+    def remember(self, known: csr_array) -> None:
+        """Encode users and movies for `latent` in a model with a latent space; others have nothing to do.
 
-    def score(self, given, users=None):
-        """Float32 (n, n_movies), higher is better, on any scale; movies in `given` are not masked."""
+        Called after a fit with the ratings of all users that are known."""
+
+    def score(self, given: csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Score all movies for each row, (n, n_movies): higher is better, on any scale. Movies in `given` are not
+        masked."""
         raise NotImplementedError
 
-    def predict(self, given, users, movies):
-        """Predicted stars, float32, one a pair (users[i], movies[i]): row of `given`, movie index. Not clipped."""
+    def predict(self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Predict the stars of each pair (users[i], movies[i]), (n,): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
 
-    def exported(self, stars):
-        """What export.py writes, in Keras operations: {"scores": (n, n_movies) as `score` gives them, "latent": (n,
-        latent) vectors where there is a latent space} of a tensor of stars, (n, n_movies), 0 = not rated."""
+    def exported(self, stars: KerasTensor) -> dict[str, KerasTensor]:
+        """Compute, in Keras operations, what export.py writes.
+
+        stars: (n, n_movies), 0 = not rated. Returns {"scores": (n, n_movies) as `score` gives them, "latent": (n,
+        latent) vectors where there is a latent space}. A `UserError` where the model is no graph."""
         name = type(self).__module__.removeprefix("models.")
         raise UserError(f"{name} can't be exported: it is no function of a person's ratings that is a graph")
 
-    def notes(self):
-        """Sentences about what was trained, for the user."""
+    def notes(self) -> list[str]:
+        """Return sentences about what was trained, for the user."""
         return []
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """Write what `load` needs into the existing folder."""
         raise NotImplementedError
 
-    def load(self, run):
-        """Read what `save` wrote, through the `utils.runs.run_folder.Run` (which checks that the files are whole)."""
+    def load(self, run: Run) -> None:
+        """Read what `save` wrote, through the `Run`, which checks that the files are whole."""
         raise NotImplementedError
 
 
-def check_liked(n, like):
+def check_liked(n: int, like: float) -> None:
     """Refuse ratings of which n = 0 are likes."""
     if not n:
         raise UserError(f"no rating is above {like:g} stars, so there are no likes to learn from; see --like")
@@ -91,18 +126,18 @@ def check_liked(n, like):
 class ClosedForm(Recommender):
     """A model that is a handful of arrays, computed rather than trained: they are all there is to save."""
 
-    arrays = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
+    arrays: tuple[str, ...] = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """Write the arrays to `weights.npz`."""
-        flat = {}
+        flat: dict[str, Any] = {}
         for name in self.arrays:
             value = getattr(self, name)
             parts = ("data", "indices", "indptr", "shape") if hasattr(value, "indptr") else ("",)
             flat |= {f"{name}.{p}" if p else name: getattr(value, p) if p else value for p in parts}
         np.savez(folder / "weights.npz", **flat)
 
-    def load(self, run):
+    def load(self, run: Run) -> None:
         """Read the arrays from `weights.npz`."""
         stored = run.arrays("weights.npz")
         for name in self.arrays:

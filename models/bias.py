@@ -1,12 +1,19 @@
 """Bias baseline: global mean plus damped user and movie deviations (Koren, Bell & Volinsky 2009, eq. 3)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.base import ClosedForm
 from utils.scoring import biases
 from utils.training.search_space import Between, tuned
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -18,28 +25,33 @@ class Config:
     movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for each movie"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         biases.check_damping(self.user_damping, self.movie_damping)
 
 
 class Model(ClosedForm):
-    """What a rating is before taste enters; all the others must beat it. A user's deviation is computed from the row
-    that is given, so that a new user is served like a known one."""
+    """Baseline estimate mu + b_u + b_i with damped deviations, which all other models must beat. A user's deviation is
+    computed from the given row, so that a new user is served like a known one."""
 
+    config: Config
     arrays = ("mean", "movie")
+    mean: np.float32
+    movie: NDArray[np.float32]
 
-    def refit(self, matrix, training=None):
+    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
         """Fit the deviations to convergence."""
         fitted = biases.fit(matrix, self.config.user_damping, self.config.movie_damping)
         self.mean, self.movie = np.float32(fitted.mean), fitted.movie
 
-    def score(self, given, users=None):
-        """Predicted stars: (n, n_movies)."""
+    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Predict the stars of all movies, (n, n_movies)."""
         return self._of(given).predict(np.arange(given.shape[0])[:, None], np.arange(self.shape[1]))
 
-    def predict(self, given, users, movies):
-        """Stars for each pair."""
+    def predict(
+        self, given: "csr_array", users: NDArray[np.integer], movies: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Predict the stars of each pair."""
         return self._of(given).predict(users, movies)
 
-    def _of(self, given):
+    def _of(self, given: "csr_array") -> biases.Biases:
         return biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)

@@ -1,24 +1,26 @@
 """Blend: other models as parts, weighed by what they predict for ratings they have not seen (stacking, Wolpert 1992).
 
 The training ratings are divided into folds. Each part is trained without the first fold, its epochs chosen on the
-validation ratings as ever, and predicts that fold; with `--rounds` the same for further folds. On these predictions the
-weights are learned (`_stacking.py`): for stars a regression, for likes, after the scores of each part have been
-standardised to logarithms of ranks, a conditional logit. Then each part is trained again on everything but the test.
-Where users are held out, the validation users are people whom no part was trained on, and the weights are learned on
-them.
+validation ratings as usual, and predicts that fold; with `--rounds` the same for further folds. The weights are learned
+on these predictions (`models/ensemble/stacking.py`): for stars by regression; for likes by a conditional logit, after
+the scores of each part have been standardised to logarithms of ranks. Then each part is trained again on everything but
+the test. Where users are held out, no part is trained on the validation users, and the weights are learned on them.
 
-People who were not trained on are served by the parts that can, with weights learned for these parts alone."""
+New users are served by the parts that can, with weights learned for these parts alone."""
 
 import contextlib
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import load
-from models.base import Recommender
+from models.base import History, Recommender
 from models.ensemble import blend_parts
 from models.ensemble.blended import read_weights
 from models.ensemble.stacking import Weights, standardised
@@ -26,6 +28,15 @@ from utils.data.ratings import likes
 from utils.errors import UserError, out_of_memory
 from utils.evaluation.holdout_metrics import judged_users
 
+if TYPE_CHECKING:
+    from scipy.sparse import coo_array, csr_array
+
+    from utils.data.datasets import Dataset
+    from utils.data.splits import Holdout
+    from utils.runs.run_folder import Run
+    from utils.training.loop import Training
+
+Predictions = dict[str, NDArray[np.float32]]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
 MOST = 1000  # users with hidden likes that the weights are learned on
 
 
@@ -46,57 +57,60 @@ class Config:
     signed: bool = False
     """the --signed of all parts that have it (default under strong-ratings: on)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         blend_parts.split(self.parts)
         if not 1 <= self.rounds <= self.folds or self.folds < 2:
             raise ValueError("folds must be 2 or more, rounds from 1 to as many")
 
 
 class Model(Recommender):
-    """`parts`: the models of what was `said`; `learned`: their weights."""
+    """`said`: the parts as `--parts` describes them; `parts`: their models; `learned`: their weights."""
 
+    config: Config
     blends = wants_users = learns_likes = True
-    parts = said = ()
+    parts: Sequence[Recommender] = ()
+    said: Sequence[blend_parts.Part] = ()
+    learned: Weights
 
-    def know(self, data):
-        """See `Recommender.know`: builds the parts."""
+    def know(self, data: "Dataset") -> None:
+        """Build the parts and give them the data."""
         self._build()
         for part, model in zip(self.said, self.parts, strict=True):
             with _naming(part.said):
                 model.know(data)
 
-    def _build(self):
+    def _build(self) -> None:
         self.said = self._read()
         self.parts = [blend_parts.build(part, self) for part in self.said]
 
-    def _read(self):
-        return [
-            blend_parts.read(words, signed=self.config.signed or None) for words in blend_parts.split(self.config.parts)
-        ]
+    def _read(self) -> list[blend_parts.Part]:
+        signed = self.config.signed or None
+        return [blend_parts.read(words, signed=signed) for words in blend_parts.split(self.config.parts)]
 
     @property
-    def predicts_ratings(self):
+    def predicts_ratings(self) -> bool:  # type: ignore[override]  # nobody sets it: it follows from the parts
         """Whether any part does."""
         return any(model.predicts_ratings for model in self.parts)
 
     @property
-    def takes_new_users(self):
+    def takes_new_users(self) -> bool:  # type: ignore[override]  # the same
         """Whether any part does."""
         return any(model.takes_new_users for model in self.parts)
 
     @property
-    def predicts_strangers(self):
+    def predicts_strangers(self) -> bool:
         """Whether any part does."""
         return any(model.predicts_strangers for model in self.parts)
 
     # -- training ------------------------------------------------------------------------------------------------
 
-    def fit(self, train_matrix, validation, training):
-        """See `Recommender.fit`. Afterwards the parts are those of the last round, which lack its fold; `refit` trains
-        them on all."""
+    def fit(self, train_matrix: "csr_array", validation: "Holdout", training: "Training") -> History:
+        """Train the parts on folds and learn their weights.
+
+        Afterwards the parts are those of the last round, which lack its fold; `refit` trains them on all ratings."""
         if not self.parts:
             self._build()
-        self.kept, self.first = blend_parts.Kept(training.finished), {}
+        self.kept, self.first = blend_parts.Kept(training.finished), dict[int, str]()
         people = validation.candidates is not None  # users are held out
         if people:
             rounds = [(train_matrix, validation)]
@@ -107,129 +121,140 @@ class Model(Recommender):
                     )
         else:
             rounds = list(self._rounds(train_matrix, validation))
-        history, seen = [], []
+        history: History = []
+        seen: list[tuple[Holdout, list[Predictions]]] = []
         for number, (matrix, holdout) in enumerate(rounds):
-            found = []
+            of_parts = []
             for i, part in enumerate(self.said):
                 stage = "training" if people else f"without fold {number + 1}"
                 rows, predicted = self._train(i, training, stage, matrix, None if number else validation, holdout)
                 history += [{"part": part.said, "stage": stage, **row} for row in rows]
-                found.append(predicted)
-            seen.append((holdout, found))
+                of_parts.append(predicted)
+            seen.append((holdout, of_parts))
         self._weigh(seen, people)
         self.learned.rated = np.bincount(train_matrix.indices, minlength=self.shape[1])
         return history
 
-    def refit(self, matrix, training):
-        """See `Recommender.refit`; the weights stay."""
-        self.learned.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), []
+    def refit(self, matrix: "csr_array", training: "Training") -> History:
+        """Train the parts again on all ratings; the weights stay."""
+        self.learned.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), History()
         for i, part in enumerate(self.said):
             rows, _ = self._train(i, training, "on all", matrix)
             history += [{"part": part.said, "stage": "on all", **row} for row in rows]
         return history
 
-    def _rounds(self, matrix, validation):
-        """(matrix without one fold, `Holdout` of that fold) of each round."""
+    def _rounds(self, matrix: "csr_array", validation: "Holdout") -> Iterator[tuple["csr_array", "Holdout"]]:
+        """Yield (matrix without one fold, `Holdout` of that fold) for each round."""
         cells = matrix.tocoo()
         fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
         for number in range(self.config.rounds):
-            kept, hidden = (_cells(cells, chosen) for chosen in (fold != number, fold == number))
+            kept, hidden = (_cells(cells, mask) for mask in (fold != number, fold == number))
             yield kept, replace(validation, given=kept, hidden=hidden)
 
-    def _train(self, i, training, stage, matrix, validation=None, holdout=None):
-        """Train part i, or take it up where it was finished before: (history, what it predicts for the holdout). With
-        `validation` it is fitted, and again otherwise with what `fit` chose."""
+    def _train(
+        self,
+        i: int,
+        training: "Training",
+        stage: str,
+        matrix: "csr_array",
+        validation: "Holdout | None" = None,
+        holdout: "Holdout | None" = None,
+    ) -> tuple[History, Predictions]:
+        """Train part i, or read it where it was finished before: (history, its predictions for the holdout).
+
+        With `validation` and `holdout` it is fitted, otherwise refitted with what `fit` chose."""
         part, model = self.said[i], self.parts[i]
         judged = [matrix, *(known.hidden for known in (validation, holdout) if known)]
         place = self.kept.place(part, model, [stage, self.first.get(i)], *judged)
         if place:
             self.first.setdefault(i, place.name)  # what `fit` chose decides what `refit` does
-        name, history = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}", []
-        found = self.kept.load(place, model)
+        name = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}"
+        predicted = self.kept.load(place, model)
         if training.show:
-            print(name + ("" if found is None else ": finished before"), file=sys.stderr, flush=True)
-        if found is not None:
-            history = json.loads(str(found.pop("history")))
-        else:
-            own = blend_parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
-            with _naming(part.said):
-                if validation:
-                    history = model.fit(matrix, replace(validation, given=holdout.given), own)
-                else:
-                    history = model.refit(matrix, own)
-                if own.failed:
-                    raise UserError(own.failed)
-                if own.interrupted:
-                    raise KeyboardInterrupt
-                model.remember(matrix)
-                found = self._predicted(model, holdout) if holdout else {}
-            history = history or []
-            self.kept.save(place, part, model, history=json.dumps(history), **found)
-        return history, found
+            print(name + ("" if predicted is None else ": finished before"), file=sys.stderr, flush=True)
+        if predicted is not None:
+            return json.loads(str(predicted.pop("history"))), predicted
+        of_part = blend_parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
+        with _naming(part.said):
+            if validation and holdout:
+                history = model.fit(matrix, replace(validation, given=holdout.given), of_part)
+            else:
+                history = model.refit(matrix, of_part) or []
+            if of_part.failed:
+                raise UserError(of_part.failed)
+            if of_part.interrupted:
+                raise KeyboardInterrupt
+            model.remember(matrix)
+            predicted = self._predicted(model, holdout) if holdout else {}
+        self.kept.save(place, part, model, history=json.dumps(history), **predicted)
+        return history, predicted
 
-    def _predicted(self, model, holdout):
-        """What a part says of a `Holdout`: stars of its ratings, standardised scores for its users with likes."""
-        hidden, users, found = holdout.hidden.tocoo(), judged_users(holdout, MOST), {}
+    def _predicted(self, model: Recommender, holdout: "Holdout") -> Predictions:
+        """Predict, with the model of a part, a holdout's stars and standardised scores for its users with likes."""
+        hidden, users, predicted = holdout.hidden.tocoo(), judged_users(holdout, MOST), {}
         if model.predicts_ratings:
-            found["stars"] = model.predict(holdout.given, hidden.row, hidden.col)
-        found["scores"] = standardised(model.score(holdout.given[users], users))
-        return found
+            predicted["stars"] = model.predict(holdout.given, hidden.row, hidden.col)
+        predicted["scores"] = standardised(model.score(holdout.given[users], users))
+        return predicted
 
-    def _weigh(self, seen, people):
-        """Learn the weights from [(`Holdout`, what each part says of it), ...]. people: of users held out only likes
-        are hidden, which says nothing about stars."""
+    def _weigh(self, seen: "list[tuple[Holdout, list[Predictions]]]", people: bool) -> None:
+        """Learn the weights from [(holdout, predictions of each part), ...].
+
+        people: users are held out; then only likes are hidden, from which no weights of stars can be learned."""
         config, parts = self.config, self.parts
         starred = [i for i, model in enumerate(parts) if model.predicts_ratings]
         open_ = [i for i, model in enumerate(parts) if model.takes_new_users]
         self.learned = Weights(config.weigh, config.by_count, len(parts), starred, open_)
-        stars, counts, liked, candidates = [], [], [], []
+        hidden, counts, liked, candidates = [], [], [], []
         for holdout, _ in seen:
             cells, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
-            stars.append(cells.data)
+            hidden.append(cells.data)
             rated = np.bincount(holdout.given.indices, minlength=self.shape[1])
             counts.append(np.stack([np.diff(holdout.given.indptr)[cells.row], rated[cells.col]], axis=1))
             liked.append(likes(holdout.hidden[users], self.like).toarray() > 0)
             new = holdout.given[users].toarray() == 0
             candidates.append(new if holdout.candidates is None else new & holdout.candidates)
-        said = {i: np.concatenate([found[i]["stars"] for _, found in seen]) for i in starred}
-        use = slice(0 if people else None)  # none of them, or all
-        stars, counts = np.concatenate(stars)[use], np.concatenate(counts)[use]
-        self.learned.fit_stars({i: of[use] for i, of in said.items()}, stars, counts)
-        scores = [np.concatenate([found[i]["scores"] for _, found in seen]) for i in range(len(parts))]
+        stars = np.concatenate(hidden)
+        use = np.full(len(stars), not people)
+        predicted = {i: np.concatenate([of_parts[i]["stars"] for _, of_parts in seen])[use] for i in starred}
+        self.learned.fit_stars(predicted, stars[use], np.concatenate(counts)[use])
+        scores = [np.concatenate([of_parts[i]["scores"] for _, of_parts in seen]) for i in range(len(parts))]
         self.learned.fit_likes(scores, np.concatenate(liked), np.concatenate(candidates))
 
-    def weights(self):
-        """{part: {"stars": weight, "likes": weight}} for users who were trained on, without what a part does not do."""
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Return {part: {"stars": weight, "likes": weight}} for users who were trained on; a part that does not
+        predict one of them has no weight for it."""
         return dict(zip([part.said for part in self.said], self.learned.of_parts(), strict=True))
 
-    def notes(self):
-        """See `Recommender.notes`: the weights."""
-        said = "; ".join(
+    def notes(self) -> list[str]:
+        """Return the weights as a sentence, and the notes of the parts."""
+        weights = "; ".join(
             f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
             for part, of in self.weights().items()
         )
         alike = [kind for kind in ("stars", "likes") if not getattr(self.learned, kind)["all"].learned]
         few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
-        of_parts = [
-            f"{part.said}: {note}" for part, own in zip(self.said, self.parts, strict=True) for note in own.notes()
-        ]
-        return [f"weights: {said}", *few, *of_parts]
+        parts = zip(self.said, self.parts, strict=True)
+        of_parts = [f"{part.said}: {note}" for part, model in parts for note in model.notes()]
+        return [f"weights: {weights}", *few, *of_parts]
 
     # -- using ---------------------------------------------------------------------------------------------------
 
-    def remember(self, known):
-        """See `Recommender.remember`."""
+    def remember(self, known: "csr_array") -> None:
+        """Let every part encode users and movies."""
         for model in self.parts:
             model.remember(known)
 
-    def score(self, given, users=None):
-        """Weighed sum of the parts' standardised scores, float32 (n, n_movies). Where `users` are not said the rows are
-        strangers', as long as there are parts for these."""
+    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Compute the weighted sum of the parts' standardised scores, (n, n_movies). Where `users` is None the rows are
+        those of new users, as long as some part takes these."""
         known = users is not None or not self.takes_new_users
         return self.learned.blended_scores(known, lambda i: self.parts[i].score(given, users))
 
-    def predict(self, given, users, movies):
-        """Predicted stars of each pair."""
+    def predict(
+        self, given: "csr_array", users: NDArray[np.integer], movies: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Predict the stars of each pair. A `ValueError` where no part takes such users."""
         known, counts = given.shape[0] == self.shape[0], np.diff(given.indptr)[users]
         of_part = lambda i: self.parts[i].predict(given, users, movies)  # noqa: E731
         stars = self.learned.blended_stars(known, of_part, counts, movies)
@@ -239,28 +264,28 @@ class Model(Recommender):
 
     # -- saving --------------------------------------------------------------------------------------------------
 
-    def save(self, folder):
-        """A folder a part, weights.npz, and parts.json to read."""
+    def save(self, folder: Path) -> None:
+        """Write a folder a part, weights.npz, and parts.json to read."""
         np.savez(folder / "weights.npz", **self.learned.arrays())
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
         for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
             blend_parts.save(folder / f"part{i}", part, model)
 
-    def load(self, run):
-        """Read them back."""
+    def load(self, run: "Run") -> None:
+        """Read what `save` wrote."""
         self.said = self._read()
         self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.said) + 1)]
         self.learned = read_weights(run)
 
 
-def _cells(cells, chosen):
-    """CSR matrix of some cells of a COO matrix."""
-    return type(cells)((cells.data[chosen], (cells.row[chosen], cells.col[chosen])), cells.shape).tocsr()
+def _cells(cells: "coo_array", mask: NDArray[np.bool_]) -> "csr_array":
+    """Return the cells of a COO matrix that the mask picks, as CSR of the same shape."""
+    return type(cells)((cells.data[mask], (cells.row[mask], cells.col[mask])), cells.shape).tocsr()
 
 
 @contextlib.contextmanager
-def _naming(said):
-    """Where a failure names the part."""
+def _naming(said: str) -> Iterator[None]:
+    """Name the part, in its own words, in what fails inside."""
     try:
         yield
     except UserError as error:

@@ -5,10 +5,13 @@ that were not liked for each one that was; here all are counted. Who was not tra
 pulls all of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+import scipy.sparse as sp
+from keras import KerasTensor, ops
+from numpy.typing import NDArray
 
 from models.networks import likes_autoencoder
 from models.networks.losses import logistic
@@ -27,47 +30,50 @@ class Config(likes_autoencoder.Config):
 class UserVectors(keras.layers.Layer):
     """A learned vector for each of n users, (batch, units) for indices (batch, 1); 0 for the index n, a stranger."""
 
-    def __init__(self, n_users, units, l2=0.0, **kwargs):
+    def __init__(self, n_users: int, units: int, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n_users, self.units, self.l2 = n_users, units, l2
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the vectors, all 0."""
         self.vectors = self.add_weight(shape=(self.n_users, self.units), initializer="zeros", name="vectors")
 
-    def call(self, users):
-        """See the class."""
+    def call(self, users: KerasTensor) -> KerasTensor:
+        """Look up the vectors; see the class."""
         known = ops.cast(users < self.n_users, self.compute_dtype)
         vectors = ops.take(self.vectors, ops.minimum(users[:, 0], self.n_users - 1), axis=0) * known
         self.add_loss(self.l2 * ops.sum(self.vectors**2))
         return vectors
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"n_users": self.n_users, "units": self.units, "l2": self.l2}
 
 
 class Model(likes_autoencoder.LikesAutoencoder):
     """One hidden layer that the user's own vector is added to."""
 
+    config: Config
     loss = staticmethod(logistic)
 
-    def coders(self, unit, user):
-        """See `LikesAutoencoder.coders`."""
+    def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers; see `LikesAutoencoder.coders`."""
         config = self.config
         *sizes, latent = config.hidden
-        own = self._dense(latent, "linear", "own_likes")(self._down(self._hide(unit), sizes))
-        own = keras.layers.Add(name="with_user")(
-            [own, UserVectors(self.shape[0], latent, config.l2, name="vector")(user)]
-        )
-        return keras.layers.Activation(config.activation, name="latent")(own), self._up(sizes[::-1])
+        (user,) = more
+        of_likes = self._dense(latent, "linear", "own_likes")(self._down(self._hide(unit), sizes))
+        of_user = UserVectors(self.shape[0], latent, config.l2, name="vector")(user)
+        total = keras.layers.Add(name="with_user")([of_likes, of_user])
+        return keras.layers.Activation(config.activation, name="latent")(total), self._up(sizes[::-1])
 
-    def _more_inputs(self):
+    def _more_inputs(self) -> list[KerasTensor]:
         return [keras.Input((1,), dtype="int32", name="user")]
 
-    def _stranger(self, given):
+    def _stranger(self, given: KerasTensor) -> list[KerasTensor]:
         return [given, ops.full((ops.shape(given)[0], 1), self.shape[0], "int32")]
 
-    def _inputs(self, given, users, index):
+    def _inputs(
+        self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]
+    ) -> list[NDArray]:
         who = np.full(len(index), self.shape[0]) if users is None else np.asarray(users)[index]
         return [super()._inputs(given, users, index), who[:, None].astype(np.int32)]

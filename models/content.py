@@ -6,15 +6,21 @@ baseline leaves of their stars. Likes: the sum of the cosines to the movies that
 here to be blended with them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.scoring import biases
 from utils.training.search_space import Between, tuned
+
+if TYPE_CHECKING:
+    from utils.data.datasets import Dataset
+    from utils.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Config:
     movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         biases.check_damping(self.user_damping, self.movie_damping)
         if not 0 < self.l2 < np.inf or not 0 < self.movie_l2 < np.inf:
             raise ValueError("l2 and movie-l2 must be above 0")
@@ -42,14 +48,18 @@ class Model(ClosedForm):
     """`terms`: the TF-IDF rows of all movies, each of length 1 (0 where nothing is known), CSR (n_movies, n_terms)."""
 
     learns_likes = True
+    config: Config
     arrays = ("mean", "movie", "terms")
+    mean: np.float32
+    movie: NDArray[np.float32]
+    terms: sp.csr_array
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.terms = sp.csr_array((self.shape[1], 1), dtype=np.float32)
+        self.terms = sp.csr_array(np.zeros((self.shape[1], 1), np.float32))
 
-    def know(self, data):
-        """See `Recommender.know`: what the movies are about."""
+    def know(self, data: "Dataset") -> None:
+        """Compute `terms` from what the movies are about."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         about = [[*genres] for genres in data.movies.genres]
@@ -61,11 +71,11 @@ class Model(ClosedForm):
                 about[movie].append(f"tag {tag.strip().lower()}")
         if not any(about):
             raise UserError(f"{data.name} tells neither genres nor years nor tags, so content has nothing to go by")
-        found = TfidfVectorizer(analyzer=list, sublinear_tf=True, dtype=np.float32).fit_transform(about)
-        self.terms = sp.csr_array(found)
+        tf_idf = TfidfVectorizer(analyzer=list, sublinear_tf=True, dtype=np.float32).fit_transform(about)
+        self.terms = sp.csr_array(tf_idf)
 
-    def refit(self, matrix, training=None):
-        """Fit the deviations of the movies; users' regressions are made when they are asked for."""
+    def refit(self, matrix: sp.csr_array, training: "Training | None" = None) -> None:
+        """Fit the deviations of the movies; users' regressions are fitted when they are asked for."""
         from sklearn.linear_model import Ridge
 
         config = self.config
@@ -79,12 +89,14 @@ class Model(ClosedForm):
         damped = (left + config.movie_damping * expected) / np.maximum(count + config.movie_damping, biases.EPSILON)
         self.mean, self.movie = np.float32(fitted.mean), damped.astype(np.float32)
 
-    def score(self, given, users=None):
-        """Sum of the cosines to the liked movies, float32 (n, n_movies)."""
+    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Sum the cosines to the liked movies, (n, n_movies)."""
         return (likes(given, self.like) @ self.terms @ self.terms.T).toarray().astype(np.float32, copy=False)
 
-    def predict(self, given, users, movies):
-        """Baseline plus the user's regression on content."""
+    def predict(
+        self, given: sp.csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Predict the stars of each pair: the baseline plus the user's regression on content."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
         stars = baseline.predict(users, movies)
         if not len(users):
@@ -92,14 +104,16 @@ class Model(ClosedForm):
         order = np.argsort(users, kind="stable")
         who, first = np.unique(users[order], return_index=True)
         for user, pairs in zip(who, np.split(order, first[1:]), strict=True):
-            own = slice(*given.indptr[user : user + 2])
-            rated, about = given.indices[own], self.terms[given.indices[own]]
-            left = given.data[own] - baseline.predict(user, rated)
+            row = slice(*given.indptr[user : user + 2])
+            rated, about = given.indices[row], self.terms[given.indices[row]]
+            left = given.data[row] - baseline.predict(user, rated)
             stars[pairs] += self.terms[movies[pairs]] @ self._taste(about, left)
         return stars
 
-    def _taste(self, about, left):
-        """A user's weight of each term: ridge regression in terms or in movies, whichever are fewer."""
+    def _taste(self, about: sp.csr_array, left: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute a user's weight of each term, (n_terms,): ridge regression in terms or movies, whichever are fewer.
+
+        about: the terms of the rated movies, (n, n_terms). left: their stars less the baseline, (n,)."""
         few = about.shape[1] < about.shape[0]
         gram = (about.T @ about if few else about @ about.T).toarray()
         gram[np.diag_indices_from(gram)] += self.config.l2

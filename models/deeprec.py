@@ -7,14 +7,14 @@ pass that the step before it made; here from another one, with its own dropout. 
 steps on ratings; those on the network's own output are not in it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import keras
 import numpy as np
 
 from models.networks import options, rating_autoencoder
+from models.networks.optimizers import Step
 from utils.command_line.options import Sizes
-from utils.scoring.latent import ACTIVATIONS
 from utils.training.search_space import Among, Between, tuned
 
 
@@ -24,9 +24,9 @@ class Config(options.Config):
 
     hidden: Sizes = tuned((512, 512, 1024), Among((128, 128, 256), (256, 256, 512), (512, 512, 1024)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = tuned("selu", Among("selu", "tanh", "relu"))
+    activation: options.Activation = tuned("selu", Among("selu", "tanh", "relu"))
     """of the hidden layers"""
-    last_activation: Literal[ACTIVATIONS] = "linear"
+    last_activation: options.Activation = "linear"
     """of the output; the paper's is selu"""
     learning_rate: float = tuned(1e-4, Between(2e-5, 2e-3, log=True))
     """step size of the optimiser in the first epoch"""
@@ -35,7 +35,7 @@ class Config(options.Config):
     refeed: int = tuned(1, Among(0, 1, 2))
     """training steps on each batch's own output, after the step on its ratings (dense re-feeding)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.code_dropout < 1 or self.refeed < 0:
             raise ValueError("code-dropout must be in [0, 1) and refeed 0 or more")
@@ -46,17 +46,19 @@ class Config(options.Config):
 class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, dropout on it, and layers of the mirrored sizes up again."""
 
-    def coders(self, features, n_columns):
+    config: Config
+
+    def coders(self, features: keras.KerasTensor, n_columns: int) -> tuple[keras.KerasTensor, keras.Model]:
         """See `Autoencoder.coders`."""
         config = self.config
         dropout = keras.layers.Dropout(config.code_dropout, seed=self.seed, name="code_dropout")
         latent = self._down(features)
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
-    def _step(self):
+    def _step(self) -> Step:
         train_on_batch, config = super()._step(), self.config
 
-        def refeeding(given, judged):
+        def refeeding(given: Any, judged: Any) -> float:
             losses = []
             for step in range(1 + config.refeed):
                 if step < config.refeed:  # f(x) as it is before this step, as in the paper

@@ -1,15 +1,22 @@
 """EASE: the linear autoencoder with no movie predicting itself, in closed form (Steck, WWW 2019); EDLAE (Steck 2020).
 
-B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 with the weight of a movie on itself 0. X (users x movies) is 1
-where a movie was liked; Z is X, and with `signed` beside it a second block that is 1 where a movie was rated without
-being liked, which is not in the papers; that movie itself, rated low, may weigh (against it). penalty_i = l2, the
-same for all, is EASE. With `--dropout p` it is l2 + p / (1 - p) times how often input i occurs: what training on rows
-of which a share p is hidden comes to (EDLAE, full rank)."""
+B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 under diag(B) = 0: no movie predicts itself. Solved by
+
+    B = I - P / diag(P),  P = (X'X + lambda I)^-1,  each column divided by its element of the diagonal,
+
+where penalty_i = lambda = `l2`, the same for all, is EASE. With `--dropout p` it is l2 + p / (1 - p) times how often
+input i occurs: what training on rows of which a share p is hidden comes to (EDLAE, full rank).
+
+X (users x movies) is 1 where a movie was liked. Z is X; with `signed` it has a second block beside it that is 1 where a
+movie was rated without being liked, which is not in the papers: a low rating of a movie may weigh against the movie
+itself."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
 
 from models.base import ClosedForm, check_liked
 from models.networks import export
@@ -18,6 +25,12 @@ from utils.errors import UserError
 from utils.scoring import ease_solver
 from utils.scoring.linear_scorer import LinearScorer
 from utils.training.search_space import Between, tuned
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
+    from scipy.sparse import csr_array
+
+    from utils.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -31,77 +44,81 @@ class Config:
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
             raise ValueError("dropout must be in [0, 1) and l2 above 0")
 
 
 class Model(ClosedForm):
-    """A matrix of weights from what was liked (and what was not) to what will be; with fewer users than inputs, the
-    two thin ones it is the product of."""
+    """Weights from what was liked (and what was not) to every movie: one matrix, or, with fewer users than inputs, the
+    two thin factors of it and a correction of the diagonal. The arrays are those of `LinearScorer`."""
 
+    config: Config
     predicts_ratings = False
     learns_likes = True
     shares = True
     arrays = LinearScorer.ARRAYS
 
-    def refit(self, matrix, training=None):
-        """Solve for the weights between the movies that occur; all others are 0 in the solution."""
+    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
+        """Solve for the weights between the movies that occur; all others are 0 in the solution.
+
+        A `UserError` where nothing was liked, or the penalty is too small to invert the matrix."""
         given, config = self._given(matrix), self.config
         count = np.asarray(given.sum(axis=0)).ravel()
         self.inputs = np.flatnonzero(count)
-        self.outputs = self.inputs[self.inputs < self.shape[1]]  # what is liked comes first
+        self.outputs = self.inputs[self.inputs < self.shape[1]]  # the block of likes comes first
         check_liked(len(self.outputs), self.like)
         given, n = given[:, self.inputs], len(self.outputs)
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
-        try:
+        try:  # B = I - P / diag(P) with P = (X'X + diag(penalty))^-1; X'X is the Gram matrix
             if given.shape[0] < given.shape[1]:
-                found = ease_solver.weights_by_users(given, penalty, n)
+                solution = ease_solver.weights_by_users(given, penalty, n)
             elif training and training.workers:
-                found = ease_solver.weights(training.workers.gram(self)[np.ix_(self.inputs, self.inputs)], penalty, n)
+                gram = training.workers.gram(self)[np.ix_(self.inputs, self.inputs)]
+                solution = ease_solver.weights(gram, penalty, n)
             else:
-                found = ease_solver.weights(ease_solver.gram(given), penalty, n)
+                solution = ease_solver.weights(ease_solver.gram(given), penalty, n)
         except LinAlgError:
             raise UserError(
                 f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
             ) from None
-        # rows side by side: scoring picks rows
+        # row-major, because scoring picks rows
         self.weights, self.right_factor, self.diagonal_correction = (
-            part.astype(np.float32, order="C", copy=False) for part in found
+            part.astype(np.float32, order="C", copy=False) for part in solution
         )
 
-    def gram(self, matrix):
-        """How often any two inputs occur together in a CSR matrix of stars, (inputs, inputs) float64."""
+    def gram(self, matrix: "csr_array") -> NDArray[np.float64]:
+        """Count how often any two inputs occur together in a CSR matrix of stars, (inputs, inputs)."""
         return ease_solver.gram(self._given(matrix))
 
     @property
     def scorer(self) -> LinearScorer:
-        """The weights as what scores rows with them."""
-        return LinearScorer(
-            self.shape[1], self.like, self.config.signed, *(getattr(self, n) for n in LinearScorer.ARRAYS)
-        )
+        """The weights as an object that scores rows."""
+        arrays = (getattr(self, name) for name in LinearScorer.ARRAYS)
+        return LinearScorer(self.shape[1], self.like, self.config.signed, *arrays)
 
-    def score(self, given, users=None):
-        """Sum of the weights from the movies of each row, (n, n_movies)."""
+    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Sum the weights from the movies of each row, (n, n_movies)."""
         return self.scorer.score(given)
 
     @property
-    def held(self):
-        """Bytes that an export holds as constants."""
+    def held(self) -> int:
+        """Number of bytes that an export holds as constants."""
         return self.weights.nbytes + self.right_factor.nbytes
 
-    def exported(self, stars):
-        """See `Recommender.exported`."""
+    def exported(self, stars: "KerasTensor") -> "dict[str, KerasTensor]":
+        """Compute the scores in Keras operations; see `Recommender.exported`."""
         from keras import ops
 
         rows = ops.take(export.inputs(stars, self.like, self.config.signed), self.inputs, axis=1)
-        found = ops.matmul(rows, self.weights)
+        scores, n = ops.matmul(rows, self.weights), len(self.outputs)
         if len(self.right_factor):
-            found = ops.matmul(found, self.right_factor) + rows[
-                :, : len(self.diagonal_correction)
-            ] * self.diagonal_correction.astype(np.float32)
-        place = index_of(self.outputs, np.arange(self.shape[1]))  # -1, the last, is a column of 0
-        return {"scores": ops.take(ops.pad(found, ((0, 0), (0, 1))), place % (len(self.outputs) + 1), axis=1)}
+            diagonal = rows[:, : len(self.diagonal_correction)] * self.diagonal_correction.astype(np.float32)
+            scores = ops.matmul(scores, self.right_factor) + diagonal
+        place = index_of(self.outputs, np.arange(self.shape[1]))
+        place[place < 0] = n  # movies that have no score take the column of 0 that is added at the end
+        return {"scores": ops.take(ops.pad(scores, ((0, 0), (0, 1))), place, axis=1)}
 
-    def _given(self, matrix):
+    def _given(self, matrix: "csr_array") -> "csr_array":
+        """Return the input rows Z of a matrix of stars."""
         return (signed_likes if self.config.signed else likes)(matrix, self.like)

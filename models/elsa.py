@@ -3,14 +3,16 @@
 A user x of likes scores x A A' - x, row i of A, of length 1, being the vector of movie i: so no movie predicts itself,
 as in EASE, but the weights take movies times `--hidden` numbers instead of movies squared. The loss of a user is the
 squared distance of scores and likes, each divided by their length: 2 - 2 cos. As in the paper the optimizer is NAdam.
-With `--signed`, which is not in the paper, movies rated without being liked have vectors of their own, that are inputs
-only."""
+With `--signed`, which is not in the paper, movies rated without being liked have vectors of their own, which are
+inputs only."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
+from numpy.typing import NDArray
 
 from models.networks import likes_autoencoder
 from utils.command_line.options import Sizes
@@ -39,88 +41,91 @@ class Config:
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         likes_autoencoder.check(self)
         if len(self.hidden) != 1:
             raise ValueError(f"hidden of elsa is one number, got {self.hidden}")
 
 
-def cosine_loss(likes, scores):
-    """2 - 2 cos of each user's scores and likes, mean over users. likes: (batch, n) of 0 and 1; scores: (batch, n)."""
+def cosine_loss(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
+    """Compute 2 - 2 cos of each user's scores and likes, mean over users: a scalar.
+
+    likes: (batch, n) of 0 and 1; scores: (batch, n)."""
     length = ops.sqrt(ops.sum(likes**2, axis=1) * ops.sum(scores**2, axis=1))
     return mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class UnitVectors(keras.layers.Layer):
-    """x A, (batch, units), of rows x, (batch, n), where the n rows of A are learned directions of length 1."""
+    """Compute x A, (batch, units), of rows x, (batch, n), where the n rows of A are learned vectors of length 1."""
 
     activation = staticmethod(keras.activations.linear)
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the vectors, of any length."""
         self.vectors = self.add_weight((input_shape[-1], self.units), "glorot_uniform", name="vectors")
 
-    def unit(self):
-        """A."""
+    def unit(self) -> KerasTensor:
+        """Compute A, (n, units): the vectors divided by their length."""
         return ops.normalize(self.vectors, axis=1, epsilon=EPSILON)
 
-    def call(self, x):
-        """See the class."""
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Compute x A."""
         return ops.matmul(x, self.unit())
 
-    def dense(self):
-        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
         return ops.convert_to_numpy(self.unit()), np.zeros(self.units, np.float32)
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class Back(keras.layers.Layer):
-    """x A', (batch, n), of latent vectors x, with the first n rows of the A of `UnitVectors`."""
+    """Compute x A', (batch, n), of latent vectors x, with the first n rows of the A of `UnitVectors`."""
 
     activation = staticmethod(keras.activations.linear)
 
-    def __init__(self, vectors, n, **kwargs):
+    def __init__(self, vectors: UnitVectors, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.vectors, self.n = vectors, n
 
-    def call(self, codes):
-        """See the class."""
+    def call(self, codes: KerasTensor) -> KerasTensor:
+        """Compute x A'."""
         return ops.matmul(codes, ops.transpose(self.vectors.unit()[: self.n]))
 
-    def dense(self):
-        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
         return self.vectors.dense()[0][: self.n].T, np.zeros(self.n, np.float32)
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         inputs = self.vectors.vectors.shape[0]
         return super().get_config() | {"units": self.vectors.units, "n": self.n, "inputs": inputs}
 
     @classmethod
-    def from_config(cls, config):
-        """Make the vectors anew; the weights are read into them."""
+    def from_config(cls, config: dict[str, Any]) -> "Back":
+        """Create new vectors, into which the weights are then read."""
         vectors = UnitVectors(config.pop("units"), name="vectors")
         vectors.build((None, config.pop("inputs")))
         return cls(vectors, **config)
 
 
 class Model(likes_autoencoder.LikesAutoencoder):
-    """One matrix, there and back."""
+    """One matrix A: x A encodes, times A' decodes."""
 
+    config: Config
     shares = True
     loss = staticmethod(cosine_loss)
 
-    def coders(self, unit):
-        """See `LikesAutoencoder.coders`."""
+    def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers; see `LikesAutoencoder.coders`."""
         (latent,) = self.config.hidden
         self.hidden_input = self._hide(unit)
         vectors = UnitVectors(latent, name="vectors")
@@ -128,10 +133,10 @@ class Model(likes_autoencoder.LikesAutoencoder):
         decoder = keras.Sequential([keras.Input((latent,), name="latent"), Back(vectors, self.shape[1], name="scores")])
         return codes, decoder
 
-    def _build(self):
+    def _build(self) -> None:
         super()._build()
-        own = self.hidden_input[:, : self.shape[1]]
-        self.network = keras.Model(self.encoder.input, self.decoder(self.encoder.output) - own, name="autoencoder")
+        likes = self.hidden_input[:, : self.shape[1]]
+        self.network = keras.Model(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
 
-    def _optimizer(self, config):
+    def _optimizer(self, config: Config) -> keras.optimizers.Optimizer:
         return keras.optimizers.Nadam(config.learning_rate)

@@ -13,13 +13,17 @@ that changes nothing, so that the second stage begins where the first ended. Rat
 itself, not of the rows beside it."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
 
+from models.base import History
 from models.networks import kernels
 from models.networks.layers import GlobalKernel
-from utils.training.loop import DivergedError
+from utils.data.splits import Holdout
+from utils.training.loop import DivergedError, Judge, Training
 from utils.training.search_space import Between, tuned
 
 
@@ -34,7 +38,7 @@ class Config(kernels.Config):
     global_rate: float = tuned(3e-4, Between(1e-4, 1e-3, log=True))
     """step size of the optimiser in the first epoch of the second stage"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.global_epochs < 0 or not 0 < self.global_rate < np.inf:
             raise ValueError("global-epochs must be 0 or more, and global-rate above 0")
@@ -43,32 +47,37 @@ class Config(kernels.Config):
 class Model(kernels.Kernelised):
     """A movie's row goes in with the two rows beside it in the matrix: the input is those three, one behind another."""
 
+    config: Config
     rows_in = 3
     second_begun = True  # whether `fit` came to the end of any epoch of the second stage; only an interruption can tell
 
-    def _centre(self, damping):
+    def _centre(self, damping: float) -> GlobalKernel:
         return GlobalKernel(self.shape[1], damping, *self._centring(), name="centre")
 
-    def _inputs(self, matrix, index, who=None, stars=None):
+    def _inputs(
+        self, matrix: sp.csr_array, index: NDArray, who: NDArray | None = None, stars: NDArray | None = None
+    ) -> Any:
         inputs = super()._inputs(matrix, index, who, stars)
         own, *side = inputs if self.config.side else [inputs]
         before, after = (self._beside(matrix, index + step, who) for step in (-1, 1))
         rows = np.concatenate([before, own, after], axis=1)
         return [rows, *side] if side else rows
 
-    def _beside(self, matrix, index, who):
+    def _beside(self, matrix: sp.csr_array, index: NDArray, who: NDArray | None) -> NDArray[np.float32]:
         """The rows of `matrix` at these places, dense; empty where there is none, as around a stranger's."""
         rows = matrix[np.clip(index, 0, matrix.shape[0] - 1)].toarray()
         rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
         return rows
 
-    def fit(self, train_matrix, validation, training):
+    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
         """See `Autoencoder.fit`."""
         history = super().fit(train_matrix, validation, training)
         self.second_begun = any(row["stage"] == 2 for row in history)
         return history
 
-    def _train(self, matrix, config, training, phase, judge=None):
+    def _train(
+        self, matrix: sp.csr_array, config: Config, training: Training, phase: str, judge: Judge | None = None
+    ) -> History:
         centre = self.encoder.get_layer("centre")
         centre.spread.trainable = False
         history = [{"stage": 1, **row} for row in super()._train(matrix, config, training, phase, judge)]
@@ -90,7 +99,7 @@ class Model(kernels.Kernelised):
             self._copies = {}
         return history
 
-    def _choose(self, history, judge):
+    def _choose(self, history: History, judge: Judge | None) -> dict[str, int]:
         """The best epoch of each stage; no second stage where it made nothing better."""
         first, second = ([row for row in history if row["stage"] == stage] for stage in (1, 2))
         better = second and (not judge or judge.best(history)["stage"] == 2)

@@ -1,15 +1,21 @@
 """Item-kNN: movies like those a user liked (Sarwar et al. 2001); stars by shrunken residual cosine (Koren 2010)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.scoring import biases
 from utils.scoring.ranking import top_k
 from utils.training.search_space import Between, tuned
+
+if TYPE_CHECKING:
+    from utils.training.loop import Training
 
 BLOCK = 512  # rows made dense at a time
 
@@ -28,15 +34,17 @@ class Config:
     movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
     """the same for movies"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         biases.check_damping(self.user_damping, self.movie_damping, self.shrink)
         if self.neighbours < 1:
             raise ValueError(f"neighbours must be 1 or more, got {self.neighbours}")
 
 
-def similar(X, neighbours, weigh):
-    """CSR (n_movies, n_movies): row i holds the `neighbours` largest `weigh(dots, rows)` of movie i with the others.
-    X: CSR users x movies; dots: dense block of the rows of X'X. Only one block of rows is dense at a time."""
+def similar(X: sp.csr_array, neighbours: int, weigh: Callable[[NDArray, NDArray], NDArray]) -> sp.csr_array:
+    """Compute the similarities of all movies, CSR (n_movies, n_movies) float32: row i holds the `neighbours` largest
+    `weigh(dots, rows)` of movie i with the others.
+
+    X: users x movies; dots: dense block of the rows of X'X. Only one block of rows is dense at a time."""
     n = X.shape[1]
     transposed, parts = X.T.tocsr(), []
     for start in range(0, n, BLOCK):
@@ -54,10 +62,15 @@ def similar(X, neighbours, weigh):
 class Model(ClosedForm):
     """Two movie x movie similarities: of who liked them, for ranking; of how they were rated, for stars."""
 
+    config: Config
     learns_likes = True
     arrays = ("mean", "movie", "like_similarity", "star_similarity")
+    mean: np.float32
+    movie: NDArray[np.float32]
+    like_similarity: sp.csr_array
+    star_similarity: sp.csr_array
 
-    def refit(self, matrix, training=None):
+    def refit(self, matrix: sp.csr_array, training: "Training | None" = None) -> None:
         """Compute both similarities."""
         config = self.config
         fitted = biases.fit(matrix, config.user_damping, config.movie_damping)
@@ -73,18 +86,21 @@ class Model(ClosedForm):
         norm = np.sqrt(np.asarray(residual.multiply(residual).sum(axis=0)))
         columns = observed.T.tocsr()
 
-        def shrunken_cosine(dots, rows):
+        def shrunken_cosine(dots: NDArray, rows: NDArray) -> NDArray:
             common = (columns[rows] @ observed).toarray()
             return dots / np.maximum(norm[rows, None] * norm, 1e-9) * common / np.maximum(common + config.shrink, 1)
 
         self.star_similarity = similar(residual, config.neighbours, shrunken_cosine)
 
-    def score(self, given, users=None):
-        """Sum of the similarities to the liked movies; (n, n_movies)."""
+    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Sum the similarities to the liked movies, (n, n_movies)."""
         return (likes(given, self.like) @ self.like_similarity.T).toarray().astype(np.float32)
 
-    def predict(self, given, users, movies):
-        """Baseline plus the mean residual of the movie's neighbours that the user rated, weighted by similarity."""
+    def predict(
+        self, given: sp.csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]
+    ) -> NDArray[np.float32]:
+        """Predict the stars of each pair: the baseline plus the mean residual of the movie's neighbours that the user
+        rated, weighted by similarity."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
         residual = self._residual(given, baseline)
         observed = given.copy()
@@ -102,7 +118,8 @@ class Model(ClosedForm):
             stars[pairs] += total[cells] / np.maximum(weight[cells], 1e-9)
         return stars
 
-    def _residual(self, matrix, baseline):
+    def _residual(self, matrix: sp.csr_array, baseline: biases.Biases) -> sp.csr_array:
+        """Subtract the baseline from the stored ratings."""
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         residual = matrix.copy()
         residual.data = matrix.data - baseline.predict(rows, matrix.indices)

@@ -12,18 +12,26 @@ latent vector forgets about single pairs of movies, it knows. Both are trained o
 validation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
+import scipy.sparse as sp
+from keras import KerasTensor
+from numpy.typing import NDArray
 
+from models.base import History
 from models.ensemble import linear_path
 from models.networks import options, rating_autoencoder
 from models.networks.losses import Judged, logistic_by_user, masked_mse, multinomial_by_user
+from models.networks.optimizers import Step
+from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import LEAST
-from utils.training.loop import Judge
+from utils.training.loop import Judge, Training
 from utils.training.search_space import Among, Between, tuned
 
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
@@ -39,7 +47,7 @@ class Config(options.Config):
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
     weight: float = tuned(0.3, Between(0.03, 3.0, log=True))
     """weight of the likes in the loss"""
-    likes_loss: Literal[tuple(LOSSES)] = "multinomial"
+    likes_loss: Literal["multinomial", "logistic"] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not"""
     likes_l2: float = tuned(0.0, Among(0.0, 0.003, 0.01, 0.03))
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
@@ -54,7 +62,7 @@ class Config(options.Config):
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         linear_path.config(vars(self))  # which checks its own
         if self.rows != "users":
@@ -69,9 +77,10 @@ class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
-    linear = None
+    config: Config
+    linear: linear_path.Linear | None = None
 
-    def fit(self, train_matrix, validation, training):
+    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
@@ -84,7 +93,7 @@ class Model(rating_autoencoder.Autoencoder):
             self.linear = linear
         return history
 
-    def refit(self, matrix, training):
+    def refit(self, matrix: sp.csr_array, training: Training) -> History:
         """See `Autoencoder.refit`; the linear path keeps its share."""
         history = super().refit(matrix, training)
         if training.interrupted:
@@ -93,7 +102,7 @@ class Model(rating_autoencoder.Autoencoder):
             self.linear.refit(matrix)
         return history
 
-    def coders(self, features, n_columns):
+    def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
         """See `Autoencoder.coders`."""
         config, up = self.config, self.config.hidden[-2::-1]
         latent, decoder = self._down(features), self._up(up, n_columns)
@@ -103,73 +112,73 @@ class Model(rating_autoencoder.Autoencoder):
         self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2))
         return latent, decoder
 
-    def _centring(self):
+    def _centring(self) -> tuple:
         return *super()._centring(), self.like, self.star
 
-    def _join(self):
+    def _join(self) -> None:
         super()._join()
         inputs, stars = self.network.inputs, self.network.outputs
         logits = self.ranker(self.encoder(inputs if self.config.side else inputs[0]))
         self.ranking = keras.Model(inputs if self.config.side else inputs[0], logits, name="ranking")
         self.network = keras.Model(self.ranking.input, [*stars, logits], name="autoencoder")
 
-    def _outputs(self, judged, whole):
+    def _outputs(self, judged: NDArray[np.float32], whole: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return [judged, (whole > self.like).astype(np.float32)]
 
-    def _judged_ratings(self, x, y) -> int:
+    def _judged_ratings(self, x: Any, y: Any) -> int:
         """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
         return super()._judged_ratings(x, y[0])
 
-    def _losses(self):
+    def _losses(self) -> dict[str, Any]:
         return {
             "loss": [masked_mse, LOSSES[self.config.likes_loss]],
             "loss_weights": [self.star**-2, self.config.weight],
         }
 
-    def _step(self):
+    def _step(self) -> Step:
         train_on_batch = super()._step()
         return lambda given, judged: train_on_batch(given, judged)[0]
 
-    def _judge(self, validation):
+    def _judge(self, validation: Holdout) -> Judge:
         if not len(judged_users(validation)):
             return super()._judge(validation)
         judged = Judged(self, validation)
 
-        def both():
+        def both() -> float:
             codes, layers = judged.codes(), self._arrays("ranker")
 
-            def logits(_, users):
+            def logits(_: sp.csr_array, users: NDArray) -> NDArray[np.float32]:
                 return decode(layers, codes[judged.place[users]])
 
             return ranking_metrics(logits, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
 
         return Judge(both, "val_both", True)
 
-    def score(self, given, users=None):
+    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
         logits = decode(self._arrays("ranker"), self._encode(given, users))
         return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property
-    def held(self):
+    def held(self) -> int:
         """Bytes that an export holds as constants."""
         return self.linear.held if self.linear else 0
 
-    def _ranked(self, stars):
+    def _ranked(self, stars: KerasTensor) -> KerasTensor:
         logits = self.ranking(stars, training=False)
         if not self.linear:
             return logits
         own = self.linear.exported(stars)["scores"]
         return keras.ops.log(keras.ops.maximum(own, LEAST)) + self.linear.share * logits
 
-    def save(self, folder):
+    def save(self, folder: Path) -> None:
         """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""
         super().save(folder)
         self.ranker.save(folder / "ranker.keras")
         if self.linear:
             self.linear.save(folder)
 
-    def load(self, run):
+    def load(self, run: Run) -> None:
         """Read them back."""
         self.ranker = keras.models.load_model(run.path("ranker.keras"), safe_mode=True)
         self.linear = linear_path.load(run)

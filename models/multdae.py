@@ -1,7 +1,9 @@
 """Mult-DAE: a denoising autoencoder of likes with a multinomial loss (Liang et al., WWW 2018)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import keras
 
 from models.networks import likes_autoencoder
 from models.networks.losses import logistic, multinomial, squared
@@ -16,11 +18,11 @@ class Config(likes_autoencoder.Sampled):
 
     l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
     """weight of the sum of the squared kernels in the loss; the paper's code has .01 / 500"""
-    loss: Literal[tuple(LOSSES)] = "multinomial"
+    loss: Literal["multinomial", "logistic", "squared"] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not; squared: the error of 1
     for what is liked and 0 for all else"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.sample and self.loss != "multinomial":
             raise ValueError(f"sample must be 0 with the {self.loss} loss")
@@ -29,12 +31,13 @@ class Config(likes_autoencoder.Sampled):
 class Model(likes_autoencoder.LikesAutoencoder):
     """Dense layers down to the latent vector and, mirrored, up to the logits."""
 
+    config: Config
     shares = True
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.loss = LOSSES[self.config.loss]
 
-    def coders(self, unit):
-        """See `LikesAutoencoder.coders`."""
+    def coders(self, unit: keras.KerasTensor, *more: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.Model]:
+        """Build the layers; see `LikesAutoencoder.coders`."""
         return self._down(self._hide(unit), self.config.hidden), self._up(self.config.hidden[-2::-1])

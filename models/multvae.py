@@ -7,12 +7,14 @@ grows by 1 in 200,000 steps up to .2, so for 40,000 steps of a larger data set; 
 --dropout 0.5 --learning-rate 0.001 --beta 0.2`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 from models.networks import likes_autoencoder
+from models.networks.layers import DenseLayers
 from models.networks.sampled_softmax import FromMovies
 from utils.command_line.options import Sizes
 from utils.distributed.batch_share import drawn, mean
@@ -34,7 +36,7 @@ class Config(likes_autoencoder.Sampled):
     anneal: int = tuned(13000, Between(500, 20000, log=True))
     """training steps until the weight of the KL divergence has grown to beta"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.beta < np.inf or self.anneal < 1:
             raise ValueError("beta must not be negative and anneal must be 1 or more")
@@ -42,20 +44,22 @@ class Config(likes_autoencoder.Sampled):
 
 @keras.saving.register_keras_serializable("reelspace")
 class Sample(keras.layers.Layer):
-    """(mean, log variance), (batch, 2 n) side by side, -> a draw from N(mean, variance), (batch, n), while training,
-    and the mean otherwise. Adds the annealed KL divergence to N(0, 1), mean over the batch, to the loss."""
+    """Draw from N(mean, variance), (batch, n), while training; the mean otherwise.
 
-    def __init__(self, beta, anneal, seed=None, **kwargs):
+    Input: (mean, log variance) side by side, (batch, 2 n). Adds the annealed KL divergence to N(0, 1), mean over the
+    batch, to the loss."""
+
+    def __init__(self, beta: float, anneal: int, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.beta, self.anneal, self.seed = beta, anneal, seed
         self.noise = keras.random.SeedGenerator(seed)
 
-    def build(self, input_shape):
-        """Create the number of training steps so far."""
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the counter of training steps."""
         self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False, name="steps")
 
-    def call(self, x, training=False):
-        """See the class."""
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Draw, or take the mean; see the class."""
         middle, log_variance = ops.split(x, 2, axis=-1)
         if not training:
             return middle
@@ -65,25 +69,26 @@ class Sample(keras.layers.Layer):
         noise = drawn(lambda shape: keras.random.normal(shape, seed=self.noise), middle)
         return middle + ops.exp(log_variance / 2) * noise
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"beta": self.beta, "anneal": self.anneal, "seed": self.seed}
 
 
 class Model(likes_autoencoder.LikesAutoencoder):
     """Dense layers down to mean and variance of the latent vector, and mirrored ones up to the logits."""
 
+    config: Config
     shares = True
 
-    def coders(self, unit):
-        """See `LikesAutoencoder.coders`."""
+    def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers; see `LikesAutoencoder.coders`."""
         config = self.config
         *sizes, latent = config.hidden
         kind = keras.layers.Dense if sizes else FromMovies
         both = self._dense(2 * latent, "linear", "mean_and_log_variance", kind)(self._down(self._hide(unit), sizes))
         return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
 
-    def _plain_layers(self, *passing):
+    def _plain_layers(self, *passing: type) -> DenseLayers | None:
         layers = super()._plain_layers(Sample)
         if layers is None:
             return None

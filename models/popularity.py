@@ -1,10 +1,17 @@
 """Popularity: every user is offered the movies that most users liked (the baseline of all top-N papers)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.base import ClosedForm
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -13,16 +20,17 @@ class Config:
 
 
 class Model(ClosedForm):
-    """The same ranking for everybody: number of likes a movie has."""
+    """Rank movies by their number of likes, the same for everybody."""
 
     predicts_ratings = False
     learns_likes = True
     arrays = ("likes",)
+    likes: NDArray[np.integer]
 
-    def refit(self, matrix, training=None):
-        """Count the likes."""
+    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
+        """Count the likes of each movie, (n_movies,)."""
         self.likes = np.bincount(matrix.indices[matrix.data > self.like], minlength=self.shape[1])
 
-    def score(self, given, users=None):
-        """Number of likes, the same in every row."""
+    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Score movies by their number of likes, the same in every row."""
         return np.tile(self.likes.astype(np.float32), (given.shape[0], 1))

@@ -1,6 +1,6 @@
 """RecVAE: Mult-VAE with a composite prior and alternating updates (Shenbin et al., WSDM 2020).
 
-The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1), of what the encoder said of that user
+The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1), of what the encoder gave for that user
 before this epoch, and of a wide normal; so the encoder does not forget while the decoder follows. The KL divergence to
 it, of the drawn vector, weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
 train the encoder on rows with a share hidden, and one that trains the decoder on whole rows. The paper has an Adam for
@@ -8,18 +8,20 @@ each of the two; here one keeps the moments of both and counts the steps of both
 larger."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, cast
 
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 from models.networks import likes_autoencoder
 from models.networks.losses import multinomial
-from models.networks.optimizers import compiled, differentiate
+from models.networks.optimizers import Step, compiled, differentiate
+from models.networks.options import Activation
+from models.networks.sampled_softmax import Batches
 from utils.command_line.options import Sizes
-from utils.scoring.latent import ACTIVATIONS
 from utils.training.search_space import Among, Between, tuned
 
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
@@ -33,7 +35,7 @@ class Config(likes_autoencoder.Config):
 
     hidden: Sizes = tuned((600, 200), Among((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
     """width of the five densely connected layers of the encoder, and size of the latent vector"""
-    activation: Literal[ACTIVATIONS] = "tanh"
+    activation: Activation = "tanh"
     """has no effect: the layers of RecVAE are swish"""
     gamma: float = tuned(0.005, Between(0.0005, 0.05, log=True))
     """weight of the KL divergence for each like of a user"""
@@ -42,7 +44,7 @@ class Config(likes_autoencoder.Config):
     learning_rate: float = tuned(5e-4, Between(1e-4, 3e-3, log=True))
     """step size of Adam"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.hidden) != 2:
             raise ValueError(f"hidden of recvae is two numbers, got {self.hidden}")
@@ -50,23 +52,25 @@ class Config(likes_autoencoder.Config):
             raise ValueError("gamma must not be negative and encoder-epochs must be 1 or more")
 
 
-def log_normal(x, mean, log_variance):
-    """Logarithm of the normal density."""
+def log_normal(x: KerasTensor, mean: KerasTensor | float, log_variance: KerasTensor | float) -> KerasTensor:
+    """Compute the logarithm of the normal density, of the shape of x."""
     return -0.5 * (log_variance + math.log(2 * math.pi) + (x - mean) ** 2 / ops.exp(log_variance))
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class CompositeSample(keras.layers.Layer):
-    """[(mean, log variance) side by side, the same as the encoder said before, number of likes] -> a draw of the latent
-    vector while training, and the mean otherwise. Adds the KL divergence to the composite prior to the loss."""
+    """Draw the latent vector, (batch, n), while training; the mean otherwise.
 
-    def __init__(self, gamma, seed=None, **kwargs):
+    Inputs: [(mean, log variance) side by side, (batch, 2 n); the same from the encoder of the epoch before; number of
+    likes, (batch,)]. Adds the KL divergence to the composite prior to the loss."""
+
+    def __init__(self, gamma: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.gamma, self.seed = gamma, seed
         self.noise = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs, training=False):
-        """See the class."""
+    def call(self, inputs: list[KerasTensor], training: bool = False) -> KerasTensor:
+        """Draw, or take the mean; see the class."""
         (mean, log_variance), before, count = ops.split(inputs[0], 2, axis=-1), inputs[1], inputs[2]
         if not training:
             return mean
@@ -78,33 +82,35 @@ class CompositeSample(keras.layers.Layer):
         self.add_loss(self.gamma * ops.mean(count * divergence))
         return drawn
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"gamma": self.gamma, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class Count(keras.layers.Layer):
-    """Number of likes in each input row."""
+    """Count the likes in each input row."""
 
-    def __init__(self, n_movies, **kwargs):
+    def __init__(self, n_movies: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n_movies = n_movies
 
-    def call(self, unit):
-        """(batch,) of the rows (batch, inputs)."""
+    def call(self, unit: KerasTensor) -> KerasTensor:
+        """Count the likes, (batch,), of rows (batch, inputs)."""
         return ops.sum(ops.cast(unit[:, : self.n_movies] != 0, unit.dtype), axis=1)
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"n_movies": self.n_movies}
 
 
 class Model(likes_autoencoder.LikesAutoencoder):
     """Five densely connected layers to mean and variance of the latent vector, one layer from there to the logits."""
 
-    def coders(self, unit):
-        """See `LikesAutoencoder.coders`."""
+    config: Config
+
+    def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers; see `LikesAutoencoder.coders`."""
         self.posterior, self.before = (self._posterior(unit.shape[1:], name) for name in ("posterior", "before"))
         self.before.trainable = False
         count = Count(self.shape[1], name="count")(unit)
@@ -112,12 +118,12 @@ class Model(likes_autoencoder.LikesAutoencoder):
         self.drawn_whole = sample([self.posterior(unit), self.before(unit), count])
         return sample([self.posterior(self._hide(unit)), self.before(unit), count]), self._up(())
 
-    def _build(self):
+    def _build(self) -> None:
         super()._build()
         self.whole = keras.Model(self.network.input, self.decoder(self.drawn_whole), name="whole")
 
-    def _posterior(self, shape, name):
-        """A Keras model from input rows to (mean, log variance), side by side."""
+    def _posterior(self, shape: tuple[int, ...], name: str) -> keras.Model:
+        """Build a Keras model from input rows to (mean, log variance), side by side."""
         width, latent = self.config.hidden
         rows = keras.Input(shape, name="rows")
         x, total = rows, 0
@@ -130,28 +136,30 @@ class Model(likes_autoencoder.LikesAutoencoder):
         both = self._dense(2 * latent, "linear", f"{name}_mean_and_log_variance")(x)
         return keras.Model(rows, both, name=name)
 
-    def _batches(self, epoch):
-        """An epoch: passes for the encoder, then one for the decoder. A batch says what is trained on it."""
+    def _batches(self, epoch: Batches) -> Batches:
+        """Make an epoch of passes for the encoder, then one for the decoder; a batch names what is trained on it."""
         passes = self.config.encoder_epochs
 
-        def alternating(number):
+        def alternating(number: int) -> Iterator[tuple[Any, Any]]:
             for i in range(passes + 1):
                 if i == 0:
                     self.before.set_weights(self.posterior.get_weights())
                 for given, judged in epoch(number * (passes + 1) + i):
                     yield ("encoder" if i < passes else "decoder", given), judged
 
-        alternating.steps = epoch.steps * (passes + 1)
-        return alternating
+        alternated = cast(Batches, alternating)
+        alternated.steps = epoch.steps * (passes + 1)
+        return alternated
 
-    def _step(self):
+    def _step(self) -> Step:
+        """Make the training step; `given` holds what is trained, "encoder" or "decoder", and the input of that."""
         optimizer = self.network.optimizer
         optimizer.build(self.network.trainable_variables)
 
-        def updating(weights, network):
+        def updating(weights: list[keras.Variable], network: keras.Model) -> Step:
             differentiated = differentiate(network, weights, multinomial)
 
-            def update(given, judged):
+            def update(given: KerasTensor, judged: KerasTensor) -> KerasTensor:
                 loss, gradients = differentiated(given, judged)
                 optimizer.apply(gradients, weights)
                 return loss
@@ -163,8 +171,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
             "decoder": updating(self.decoder.trainable_variables, self.whole),
         }
 
-        def step(given, judged):
-            part, given = given
-            return updates[part](given, judged)
+        def step(given: tuple[str, Any], judged: Any) -> KerasTensor:
+            part, inputs = given
+            return updates[part](inputs, judged)
 
         return step

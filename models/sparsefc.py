@@ -16,3 +16,5 @@ class Config(kernels.Config):
 
 class Model(kernels.Kernelised):
     """Kernelised layers, and nothing else."""
+
+    config: Config

@@ -1,15 +1,30 @@
 """A trained model as one graph for other programs: rows of stars in, scores of all movies and latent vectors out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import tensorflow as tf
+    from keras import KerasTensor
+
+    from models.base import Recommender
 
 OPSET = 18  # of ONNX
 MOST = 1_900_000_000  # bytes of constants in a graph, as Protocol Buffers have it
 
 
-def save(model, to, folder):
-    """Write the graph of a trained model into a folder: 1/ for a SavedModel, a version as TensorFlow Serving wants it,
-    or model.onnx. Its input `ratings` is (n, n_movies) float32, stars and 0 where not rated; its outputs are `scores`,
-    (n, n_movies), what the model ranks by, and with a latent space `latent`, (n, latent)."""
+def save(model: Recommender, to: str, folder: Path) -> None:
+    """Write the graph of a trained model into a folder, as model.onnx where `to` is "onnx", otherwise as a SavedModel
+    in 1/, a version as TensorFlow Serving wants it.
+
+    Its input `ratings` is (n, n_movies) float32, stars and 0 where not rated; its outputs are `scores`, (n, n_movies),
+    what the model ranks by, and with a latent space `latent`, (n, latent). A `UserError` where it would be too large or
+    packages are missing."""
     import tensorflow as tf
 
     if (held := getattr(model, "held", 0)) > MOST:
@@ -28,9 +43,11 @@ def save(model, to, folder):
     tf.saved_model.save(module, str(folder / "1"), {"serving_default": answer})
 
 
-def inputs(stars, like, signed):
-    """What `utils.data.ratings.likes`, or `signed_likes`, makes of stars, (n, n_movies) with 0 = not rated, in Keras
-    operations: float32."""
+def inputs(stars: KerasTensor, like: float, signed: bool) -> KerasTensor:
+    """Compute `utils.data.ratings.likes`, or `signed_likes`, in Keras operations: float32, (n, n_movies) or twice as
+    wide.
+
+    stars: (n, n_movies), 0 = not rated."""
     from keras import ops
 
     liked = stars > like
@@ -38,6 +55,6 @@ def inputs(stars, like, signed):
     return ops.cast(ops.concatenate(blocks, axis=1), "float32")
 
 
-def _variables(answer):
-    """The weights that a function uses, which what holds it has to hold, too."""
+def _variables(answer: tf.types.experimental.PolymorphicFunction) -> list[tf.Variable]:
+    """Return the variables that a `tf.function` uses, which the module that holds it must hold, too."""
     return list(answer.get_concrete_function().graph.variables)

@@ -1,10 +1,12 @@
 """Kernelised weights (Muller, Martel and Indiveri, Kernelized Synaptic Weight Matrices, ICML 2018)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
-from keras import ops
+import numpy as np
+from keras import KerasTensor, ops
+from numpy.typing import NDArray
 
 from models.networks import options, rating_autoencoder
 from utils.command_line.options import Sizes
@@ -14,19 +16,27 @@ from utils.training.search_space import Among, Between, tuned
 @keras.saving.register_keras_serializable("reelspace")
 class KernelDense(keras.layers.Layer):
     """A dense layer whose weights are thinned by a kernel: y = activation(x (W * K) + b), K_ij = max(0, 1 - |u_i -
-    v_j|**2) for learned places u_i of the inputs and v_j of the units in a space of few dimensions. Units far from an
-    input have no connection to it.
+    v_j|**2) for learned positions u_i of the inputs and v_j of the units in a space of few dimensions. Units far from
+    an input have no connection to it.
 
     The loss gets l2 * sum W**2 + sparsity * sum K**2; W is penalised as it is before thinning, as in the authors' code.
     """
 
-    def __init__(self, units, activation="linear", l2=0.0, sparsity=0.0, dimensions=5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        activation: str = "linear",
+        l2: float = 0.0,
+        sparsity: float = 0.0,
+        dimensions: int = 5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.units, self.l2, self.sparsity, self.dimensions = units, l2, sparsity, dimensions
         self.activation = keras.activations.get(activation)
 
-    def build(self, input_shape):
-        """Create W and b, and the places of inputs and units, close together so that K starts near 1."""
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Create W and b, and the positions of inputs and units, close together so that K starts near 1."""
         near = keras.initializers.TruncatedNormal(stddev=1e-3)
         n = input_shape[-1]
         self.kernel = self._weight("kernel", (n, self.units), "glorot_uniform")
@@ -34,30 +44,30 @@ class KernelDense(keras.layers.Layer):
         self.inputs = self._weight("inputs", (n, self.dimensions), near)
         self.outputs = self._weight("outputs", (self.units, self.dimensions), near)
 
-    def _weight(self, name, shape, initializer):
-        # float32 whatever the layer computes in: small differences between places decide what is connected
+    def _weight(self, name: str, shape: tuple[int, ...], initializer: "str | keras.Initializer") -> keras.Variable:
+        # float32 whatever the layer computes in: small differences between positions decide what is connected
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
-    def thinning(self):
-        """K, (inputs, units), in [0, 1]."""
+    def thinning(self) -> KerasTensor:
+        """Compute K, (inputs, units), in [0, 1]."""
         squares = ops.sum(self.inputs**2, axis=1)[:, None] + ops.sum(self.outputs**2, axis=1)
         return ops.relu(1 - squares + 2 * ops.matmul(self.inputs, ops.transpose(self.outputs)))
 
-    def call(self, x):
-        """See the class."""
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Compute y; see the class."""
         thinning = self.thinning()
         self.add_loss(self.l2 * ops.sum(self.kernel**2) + self.sparsity * ops.sum(thinning**2))
         kernel, bias = (ops.cast(w, self.compute_dtype) for w in (self.kernel * thinning, self.bias))
         return self.activation(ops.matmul(x, kernel) + bias)
 
-    def get_config(self):
-        """The arguments, for saving."""
-        mine = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions")}
-        return super().get_config() | mine | {"activation": self.activation.__name__}
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
+        arguments = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions")}
+        return super().get_config() | arguments | {"activation": self.activation.__name__}
 
-    def dense(self):
-        """(kernel, bias) of the dense layer that computes the same, as numpy."""
-        return [ops.convert_to_numpy(self.kernel * self.thinning()), ops.convert_to_numpy(self.bias)]
+    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
+        return ops.convert_to_numpy(self.kernel * self.thinning()), ops.convert_to_numpy(self.bias)
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Config(options.Config):
     sparsity: float = tuned(2.5e-7, Between(1e-7, 1e-4, log=True))
     """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.dimensions < 1 or not 0 <= self.sparsity < float("inf"):
             raise ValueError("dimensions must be 1 or more, and sparsity must not be negative")
@@ -92,10 +102,13 @@ class Config(options.Config):
 class Kernelised(rating_autoencoder.Autoencoder):
     """Kernelised layers down to the latent vector, and one from there to the ratings."""
 
-    def coders(self, features, n_columns):
-        """See `Autoencoder.coders`."""
+    config: Config
+
+    def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers; see `Autoencoder.coders`."""
         return self._down(features), self._up((), n_columns)
 
-    def _dense(self, units, activation, name):
-        l2, sparsity = self.config.l2 * self.per_rating, self.config.sparsity * self.per_rating
+    def _dense(self, units: int, activation: str, name: str, l2: float | None = None) -> keras.layers.Layer:
+        l2 = (self.config.l2 if l2 is None else l2) * self.per_rating
+        sparsity = self.config.sparsity * self.per_rating
         return KernelDense(units, activation, l2, sparsity, self.config.dimensions, name=name)

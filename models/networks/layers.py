@@ -1,46 +1,61 @@
 """Keras layers that the autoencoders share."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
+from numpy.typing import NDArray
 
 from utils.distributed.batch_share import drawn, shared
 from utils.scoring.biases import EPSILON
 from utils.scoring.encoders import Centred
 
+DenseLayers = list[tuple[NDArray[np.float32], NDArray[np.float32], str]]  # (kernel, bias, activation name) of each
+
 
 @keras.saving.register_keras_serializable("reelspace")
 class Centre(keras.layers.Layer):
-    """Stars become what is left to explain. Input: (batch, n) stars, 0 = not rated.
+    """Subtract the baseline from stars and make the encoder's features. Input: (batch, n) stars, 0 = not rated.
 
-    Returns (features, baseline). baseline, (batch, n) stars: global mean + column deviation + the row's own deviation,
-    the damped mean of what its ratings leave over (the formula of `utils.scoring.biases`); so an unseen row is centred
-    like a known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with `implicit`
-    a second block that is 1 where rated: which movies somebody chose to rate says as much as the stars (SVD++, Koren
-    2008). With `like` there is a block more, 1 where the stars are above it. `star` stars of the data are one of the
-    features. With `normalise` all are divided by the root of the row's number of ratings (SVD++ likewise), so that
-    heavy and light raters look alike to the encoder.
+    Returns (features, baseline). baseline, (batch, n) stars: global mean + column deviation + row deviation, which is
+    the damped mean of what the row's ratings leave over (the formula of `utils.scoring.biases`); so an unseen row is
+    centred like a known one. features, (batch, n to 3n): the ratings less the baseline, 0 where not rated, and with
+    `implicit` a second block that is 1 where rated: which movies somebody chose to rate says as much as the stars
+    (SVD++, Koren 2008). With `like` there is one more block, 1 where the stars are above it. `star` stars of the data
+    are 1 in the features. With `normalise` all are divided by the root of the row's number of ratings (as in SVD++), so
+    that heavy and light raters look alike to the encoder.
 
-    While training, a share `dropout` of each row's ratings is missing, and with them that share of what the encoder
-    adds up; the features are scaled so that the sums are on average those of the whole row.
+    In training batches a share `dropout` of each row's ratings is missing already, and with them that share of the
+    encoder's sums; the features are scaled so that the sums are on average those of the whole row.
 
-    Mean and column deviations are weights, but not trained: `mean` and `column` are to be assigned. Without `baseline`
-    the stars pass as they are and the baseline is 0."""
+    Mean and column deviations are weights, but not trained: assign `mean` and `column`. Without `baseline` the stars
+    pass as they are and the baseline is 0."""
 
     def __init__(
-        self, damping=5.0, baseline=True, implicit=True, normalise=True, dropout=0.0, like=None, star=1.0, **kwargs
-    ):
+        self,
+        damping: float = 5.0,
+        baseline: bool = True,
+        implicit: bool = True,
+        normalise: bool = True,
+        dropout: float = 0.0,
+        like: float | None = None,
+        star: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.damping, self.baseline, self.implicit, self.normalise = damping, baseline, implicit, normalise
         self.dropout, self.like, self.star = dropout, like, star
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create mean, (), and column deviations, (n,)."""
         self.mean = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mean")
         self.column = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False, name="column")
 
-    def call(self, ratings, training=False):
-        """See the class."""
+    def call(self, ratings: KerasTensor, training: bool = False) -> tuple[KerasTensor, KerasTensor]:
+        """Compute (features, baseline); see the class."""
         observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
         count = ops.sum(observed, axis=1, keepdims=True)
         if self.baseline:
@@ -58,23 +73,22 @@ class Centre(keras.layers.Layer):
             features = features / ops.sqrt(ops.maximum(count, 1))
         return features * self._scale(training), baseline
 
-    def _scale(self, training):
-        """What makes up for the ratings that are hidden while training."""
+    def _scale(self, training: bool) -> float:
+        """Return the factor that makes up for the ratings that are hidden while training."""
         return (1 - self.dropout) ** -(0.5 if self.normalise else 1.0) if training else 1.0
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         names = ("damping", "baseline", "implicit", "normalise", "dropout", "like", "star")
-        mine = {name: getattr(self, name) for name in names}
-        return super().get_config() | mine
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class Hide(keras.layers.Dropout):
-    """Keras's dropout, of which workers that share a batch each draw the same."""
+    """Keras's dropout, for which workers that share a batch draw the same random numbers."""
 
-    def call(self, inputs, training=False):
-        """See Keras."""
+    def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
+        """Hide a share of the inputs while training."""
         if not (training and self.rate and shared()):
             return super().call(inputs, training=training)
         return inputs * drawn(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
@@ -82,60 +96,69 @@ class Hide(keras.layers.Dropout):
 
 @keras.saving.register_keras_serializable("reelspace")
 class GlobalKernel(Centre):
-    """`Centre` of rows whose ratings, once centred, are spread to neighbours (Han et al., CIKM 2021).
+    """`Centre`, whose centred ratings are then convolved with those of neighbouring rows (Han et al., CIKM 2021).
 
-    Input: (batch, 3 n) stars, each row between the rows before and after it. The features are those of `Centre`, but
-    that the ratings less the baseline of the three rows are convolved with a 3 x 3 kernel: the one that changes
-    nothing, plus the mean over movies i of pooled_i * spread_i. pooled, (n_movies,), is the average output for the
-    movie, in stars, and stays; spread, (n_movies, 3, 3), is learned from 0. As in the paper a ReLU follows where there
-    is no baseline, so that what is spread are stars."""
+    Input: (batch, 3 n) stars, each row between the rows before and after it. The features are those of `Centre`, except
+    that the ratings less the baseline of the three rows are convolved with a 3 x 3 kernel: the identity plus the mean
+    over movies i of pooled_i * spread_i. pooled, (n_movies,), is the average output for the movie, in stars, and is not
+    trained; spread, (n_movies, 3, 3), is learned from 0. As in the paper a ReLU follows where there is no baseline,
+    because the values are stars then."""
 
-    def __init__(self, n_movies, *args, **kwargs):
+    def __init__(self, n_movies: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.n_movies = n_movies
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights of `Centre`, and those of the kernel."""
-        super().build((None, input_shape[-1] // 3))
+        super().build((None, input_shape[-1] // 3))  # type: ignore[operator]  # only the size of a batch is None
         self.pooled = self.add_weight(shape=(self.n_movies,), initializer="zeros", trainable=False, name="pooled")
         self.spread = self.add_weight(shape=(self.n_movies, 3, 3), initializer="zeros", name="spread")
 
-    def kernel(self):
-        """The 3 x 3 kernel, rows x columns."""
+    def kernel(self) -> KerasTensor:
+        """Compute the 3 x 3 kernel, rows x columns."""
         same = np.zeros((3, 3), np.float32)
         same[1, 1] = 1
         return same + ops.einsum("i,irc->rc", self.pooled, self.spread) / self.n_movies
 
-    def call(self, ratings, training=False):
-        """See `Centre`."""
+    def call(self, ratings: KerasTensor, training: bool = False) -> tuple[KerasTensor, KerasTensor]:
+        """Compute (features, baseline) of the middle rows; see `Centre`."""
         n = ratings.shape[-1] // 3
         features, baseline = super().call(ops.reshape(ratings, (-1, n)))
         scale = self._scale(training)  # nothing is hidden of the rows before and after
         centred = ops.reshape(features[:, :n], (-1, 3, n)) * np.array([1, scale, 1], np.float32)[:, None]
         left, same, right = ops.unstack(ops.einsum("brn,rc->cbn", centred, self.kernel()), 3)
         spread = same + ops.pad(left[:, :-1], ((0, 0), (1, 0))) + ops.pad(right[:, 1:], ((0, 0), (0, 1)))
-        own = [spread if self.baseline else ops.relu(spread)]
+        blocks = [spread if self.baseline else ops.relu(spread)]
         if self.implicit:
-            own.append(features[1::3, n:] * scale)
-        return ops.concatenate(own, axis=1), baseline[1::3]
+            blocks.append(features[1::3, n:] * scale)
+        return ops.concatenate(blocks, axis=1), baseline[1::3]
 
-    def get_config(self):
-        """The arguments, for saving."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
         return super().get_config() | {"n_movies": self.n_movies}
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class BySide(keras.layers.Layer):
-    """An output layer whose kernel also has a part in common for columns of a kind: y = activation(layer(x) + x V S'),
-    with S (columns, f) the side features of the columns, which stay, and V (inputs, f) learned, from 0 and with the
-    penalty l2 * sum V**2. What is learned so about a kind of user or movie serves those with few ratings."""
+    """An output layer whose kernel has a part that columns with the same side features share.
 
-    def __init__(self, layer, features, activation="linear", l2=0.0, **kwargs):
+    y = activation(layer(x) + x V S'), with S (columns, f) the side features of the columns, which are not trained, and
+    V (inputs, f) learned, from 0 and with the penalty l2 * sum V**2. What is learned about users or movies with a
+    feature serves those with few ratings."""
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        features: NDArray[np.float32],
+        activation: str = "linear",
+        l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.layer, self.given, self.l2 = layer, features, l2
         self.activation = keras.activations.get(activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create S and V."""
         if not self.layer.built:  # Keras builds it first when it reads a saved one back
             self.layer.build(input_shape)
@@ -144,36 +167,37 @@ class BySide(keras.layers.Layer):
         )
         self.kinds = self.add_weight(shape=(input_shape[-1], self.given.shape[1]), initializer="zeros", name="kinds")
 
-    def call(self, x):
-        """See the class."""
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Compute y; see the class."""
         self.add_loss(self.l2 * ops.sum(self.kinds**2))
         by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
         return self.activation(ops.cast(self.layer(x), by_kind.dtype) + by_kind)
 
-    def dense(self):
-        """(kernel, bias) of the dense layer that computes the same, as numpy."""
+    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
         kernel, bias = dense(self.layer)
         return kernel + ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features))), bias
 
-    def get_config(self):
-        """The arguments, for saving; of the features, which are among the weights, only how many there are."""
-        mine = {"layer": keras.layers.serialize(self.layer), "features": self.given.shape[1], "l2": self.l2}
-        return super().get_config() | mine | {"activation": self.activation.__name__}
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving; of the features, which are among the weights, only their number."""
+        arguments = {"layer": keras.layers.serialize(self.layer), "features": self.given.shape[1], "l2": self.l2}
+        return super().get_config() | arguments | {"activation": self.activation.__name__}
 
     @classmethod
-    def from_config(cls, config):
-        """Read the layer inside back, too; the features come with the weights."""
+    def from_config(cls, config: dict[str, Any]) -> BySide:
+        """Create the layer with the one inside; the features come with the weights."""
         layer = keras.layers.deserialize(config.pop("layer"))
         return cls(layer, np.zeros((layer.units, config.pop("features")), np.float32), **config)
 
 
-def dense_layers(decoder):
-    """A decoder of dense layers as (kernel, bias, activation name) of each."""
+def dense_layers(decoder: keras.Model) -> DenseLayers:
+    """Return the weights of a decoder of dense layers."""
     return [(*dense(layer), layer.activation.__name__) for layer in decoder.layers if layer.weights]
 
 
-def plain_layers(encoder, *passing):
-    """The same of an encoder that besides has only layers of the kinds `passing`; None of any other."""
+def plain_layers(encoder: keras.Model, *passing: type) -> DenseLayers | None:
+    """Return the weights of the dense layers of an encoder; None where it has layers that are neither dense nor of the
+    classes `passing`."""
     others = [layer for layer in encoder.layers if type(layer) not in (keras.layers.InputLayer, *passing)]
     if not all(isinstance(layer, keras.layers.Dense) or hasattr(layer, "dense") for layer in others):
         return None
@@ -191,8 +215,8 @@ def plain_encoder(encoder: keras.Model) -> Centred | None:
     return Centred(layers, float(mean), column, *(getattr(centre, name) for name in names))
 
 
-def dense(layer):
-    """(kernel, bias), numpy, of a dense layer: Keras's, or one that says what it comes to."""
+def dense(layer: keras.layers.Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return (kernel, bias) of a dense layer: Keras's, or one that has a method `dense`."""
     return layer.dense() if hasattr(layer, "dense") else layer.get_weights()
 
 

@@ -1,25 +1,32 @@
 """What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import scipy.sparse as sp
+from keras import KerasTensor
+from numpy.typing import NDArray
 
-from models.base import Recommender, check_liked
+from models.base import History, Recommender, check_liked
 from models.networks import export, sampled_softmax
-from models.networks.layers import Hide, dense_layers, plain_layers
+from models.networks.layers import DenseLayers, Hide, dense_layers, plain_layers
 from models.networks.losses import multinomial
-from models.networks.optimizers import PRECISIONS, Adam, computed_in
+from models.networks.optimizers import PRECISIONS, Adam, Loss, Step, computed_in
+from models.networks.options import Activation
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes, signed_likes
+from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.runs.run_folder import Run
 from utils.scoring import encoders
-from utils.scoring.latent import ACTIVATIONS, LatentSpace
+from utils.scoring.latent import LatentSpace
 from utils.training import batches
-from utils.training.loop import DivergedError, Judge, own_step, train
+from utils.training.loop import DivergedError, Judge, Training, own_step, train
 from utils.training.search_space import Among, Between, tuned
 
 BLOCK = 512  # rows made dense at a time outside training
@@ -31,7 +38,7 @@ class Config:
 
     hidden: Sizes = tuned((200,), Among((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = tuned("tanh", Among("tanh", "relu", "linear"))
+    activation: Activation = tuned("tanh", Among("tanh", "relu", "linear"))
     """of the hidden layers"""
     dropout: float = tuned(0.5, Between(0.1, 0.8))
     """share of the input hidden while training, 0 <= p < 1"""
@@ -50,7 +57,7 @@ class Config:
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self)
         if not 0 <= self.l2 < np.inf:
             raise ValueError("l2 must not be negative")
@@ -58,20 +65,20 @@ class Config:
 
 @dataclass(frozen=True)
 class Sampled(Config):
-    """Options of those whose loss can be estimated from a sample of the movies."""
+    """Options of the models whose loss can be estimated from a sample of the movies."""
 
     sample: int = 0
     """movies computed with in a training step beside those that occur in it, for catalogues of 50,000 movies and more;
     0: all of them"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.sample < 0:
             raise ValueError(f"sample must not be negative, got {self.sample}")
 
 
-def check(config):
-    """Refuse values that no autoencoder of likes can be trained with."""
+def check(config: Any) -> None:
+    """Refuse values that no autoencoder of likes can be trained with; config: `Config`, or the one of ELSA."""
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
     if not 0 <= config.dropout < 1:
@@ -86,42 +93,52 @@ class LikesAutoencoder(Recommender):
     """An architecture gives `coders`; the rest is here.
 
     Three Keras models share their layers: `encoder` (what a user liked -> latent vector), `decoder` (latent vector ->
-    logits of all movies) and `network` (what a user liked -> logits). What goes in is a row of 0 and 1, with `signed`
-    two of them side by side, divided by its length."""
+    logits of all movies) and `network` (what a user liked -> logits). The input is a row of 0 and 1, with `signed` two
+    of them side by side, divided by its length."""
 
     predicts_ratings = False
     learns_likes = True
     has_latent_space = True
-    loss = staticmethod(multinomial)
-    encoder = decoder = network = None
+    loss: Loss = staticmethod(multinomial)
+    encoder: keras.Model = None  # these three exist once the model is fitted or loaded, `latent` once users are encoded
+    decoder: keras.Model = None
+    network: keras.Model = None
+    latent: LatentSpace
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.chosen = {}  # the options that `fit` chose
+        self.chosen: dict[str, int] = {}  # the options that `fit` chose
 
-    def coders(self, unit, *more):
-        """(latent tensor made of the tensors of the inputs, decoder: a Keras model from latent to logits)."""
+    def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
+        """Build the layers: (latent tensor, decoder: a Keras model from latent vector to logits).
+
+        unit: the input rows, divided by their length. more: the tensors of `_more_inputs`."""
         raise NotImplementedError
 
-    def _more_inputs(self):
-        """Keras inputs beside the rows, which `coders` gets, too."""
+    def _more_inputs(self) -> list[KerasTensor]:
+        """Create Keras inputs beside the rows."""
         return []
 
-    def _hide(self, unit):
-        """The input rows, a share of them hidden while training."""
+    def _hide(self, unit: KerasTensor) -> KerasTensor:
+        """Hide a share of the input rows while training."""
         return Hide(self.config.dropout, seed=self.seed, name="hide")(unit)
 
-    def _dense(self, units, activation, name, kind=keras.layers.Dense):
+    def _dense(
+        self, units: int, activation: str, name: str, kind: type[keras.layers.Layer] = keras.layers.Dense
+    ) -> keras.layers.Layer:
+        """Create a dense layer, of the class `kind`, with the penalty of the config."""
         l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
         return kind(units, activation, kernel_regularizer=l2, name=name)
 
-    def _down(self, features, sizes):
+    def _down(self, features: KerasTensor, sizes: Sequence[int]) -> KerasTensor:
+        """Put dense layers of these sizes on top of a tensor."""
         for i, units in enumerate(sizes):
             kind = sampled_softmax.FromMovies if i == 0 else keras.layers.Dense
             features = self._dense(units, self.config.activation, f"encoder_{i}", kind)(features)
         return features
 
-    def _up(self, sizes):
+    def _up(self, sizes: Sequence[int]) -> keras.Model:
+        """Build the decoder: dense layers of these sizes, and one to the logits."""
         decoder = keras.Sequential([keras.Input((self.config.hidden[-1],), name="latent")], name="decoder")
         for i, units in enumerate(sizes):
             decoder.add(self._dense(units, self.config.activation, f"decoder_{i}"))
@@ -130,13 +147,13 @@ class LikesAutoencoder(Recommender):
 
     # -- training ------------------------------------------------------------------------------------------------
 
-    def fit(self, train_matrix, validation, training):
-        """See `Recommender.fit`: early stopping on NDCG@100 of the validation likes."""
+    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
+        """Train with early stopping on NDCG@100 of the validation likes; see `Recommender.fit`."""
         self._build()
 
-        def ndcg():
-            found = ranking_metrics(self.score, validation)["ndcg@100"]
-            total, count = training.summed([found.total.sum(), found.count.sum()])
+        def ndcg() -> float:
+            metric = ranking_metrics(self.score, validation)["ndcg@100"]
+            total, count = training.summed([metric.total.sum(), metric.count.sum()])
             return total / count
 
         judge = Judge(ndcg, "val_ndcg", higher=True) if training.summed(len(judged_users(validation))) else None
@@ -144,9 +161,9 @@ class LikesAutoencoder(Recommender):
         self.chosen = {"epochs": judge.best(history)["epoch"] if judge else len(history)}
         return history
 
-    def refit(self, matrix, training):
-        """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
-        kept, history = (self.encoder, self.decoder, self.network), []
+    def refit(self, matrix: sp.csr_array, training: Training) -> History:
+        """Train as many epochs as were best in `fit`; the networks of `fit` are kept where this is interrupted."""
+        kept, history = (self.encoder, self.decoder, self.network), History()
         self._build()
         try:
             history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
@@ -156,7 +173,10 @@ class LikesAutoencoder(Recommender):
             self.encoder, self.decoder, self.network = kept
         return history
 
-    def _train(self, matrix, config, training, phase, judge=None):
+    def _train(
+        self, matrix: sp.csr_array, config: Any, training: Training, phase: str, judge: Judge | None = None
+    ) -> History:
+        """Train the network on the likes of a matrix of stars; phase: the name of its checkpoint."""
         given, judged = self._given(matrix), likes(matrix, self.like)
         check_liked(training.summed(judged.nnz), self.like)
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
@@ -169,10 +189,8 @@ class LikesAutoencoder(Recommender):
             epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
             step = self._step()
             if getattr(config, "sample", 0):
-                epoch, step = (
-                    sampled_softmax.sampling(epoch, config.sample, self.seed),
-                    sampled_softmax.step(self.network),
-                )
+                epoch = sampled_softmax.sampling(epoch, config.sample, self.seed)
+                step = sampled_softmax.step(self.network)
         step = computed_in(getattr(config, "precision", "float32"), step, self.network)
         counted = (lambda x, _: x[2]) if training.worker else None  # users of the whole batch, of all workers
         return train(
@@ -180,19 +198,19 @@ class LikesAutoencoder(Recommender):
             patience=config.patience, step=step, counted=counted,
         )  # fmt: skip
 
-    def _optimizer(self, config):
+    def _optimizer(self, config: Any) -> keras.optimizers.Optimizer:
         return Adam(config.learning_rate)
 
-    def _batches(self, epoch):
-        """What an epoch trains on, from one pass over all rows."""
+    def _batches(self, epoch: sampled_softmax.Batches) -> sampled_softmax.Batches:
+        """Make the batches of an epoch from those of one pass over all rows."""
         return epoch
 
-    def _step(self):
-        """The function (given, judged) -> loss that trains on a batch."""
+    def _step(self) -> Step:
+        """Make the function that trains on a batch."""
         return own_step(self.network)
 
-    def _build(self):
-        """Fresh networks from the seed."""
+    def _build(self) -> None:
+        """Build untrained networks from the seed."""
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
         unit = keras.layers.UnitNormalization(name="unit")(given)
@@ -204,61 +222,68 @@ class LikesAutoencoder(Recommender):
 
     # -- using ---------------------------------------------------------------------------------------------------
 
-    def score(self, given, users=None):
-        """Logits of every movie, float32 (n, n_movies)."""
+    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Compute the logits of all movies, (n, n_movies)."""
         return self._apply(self.decoder, given, users)
 
-    def encode(self, given, users=None):
-        """Latent vectors of users, float32 (n, latent)."""
+    def encode(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+        """Compute the latent vectors of users, (n, latent)."""
         return self._apply(lambda codes, **_: codes, given, users)
 
-    def movie_vectors(self):
-        """Latent vectors of all movies, float32 (n_movies, latent): where a user lands who liked only that movie, less
-        where one lands who liked none."""
+    def movie_vectors(self) -> NDArray[np.float32]:
+        """Return the latent vectors of all movies, (n_movies, latent): that of a user who liked only the movie, less
+        that of a user who liked none."""
         return self.latent.movies
 
-    def _given(self, matrix):
+    def _given(self, matrix: sp.csr_array) -> sp.csr_array:
+        """Return the input rows of a matrix of stars, before they are divided by their length."""
         return (signed_likes if self.config.signed else likes)(matrix, self.like)
 
-    def _inputs(self, given, users, index):
-        """What encoder and network take for the rows `index` of the CSR matrix `given`, those of the users `users` of
-        the training matrix, or of strangers where that is None."""
+    def _inputs(self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]) -> Any:
+        """Return the dense inputs of encoder and network, an array or a list of them, for the rows `index` of `given`.
+
+        users: the rows of the training matrix that the rows of `given` are; None for people who are not in it."""
         return given[index].toarray()
 
-    def _apply(self, last, given, users):
-        given, found = self._given(given), []
+    def _apply(
+        self, last: Callable[..., KerasTensor], given: sp.csr_array, users: NDArray[np.integer] | None
+    ) -> NDArray[np.float32]:
+        """Encode rows of stars in blocks and return what `last` makes of their latent vectors."""
+        given, blocks = self._given(given), []
         for start in range(0, max(given.shape[0], 1), BLOCK):
             index = np.arange(start, min(start + BLOCK, given.shape[0]))
             codes = self.encoder(self._inputs(given, users, index), training=False)
-            found.append(keras.ops.convert_to_numpy(last(codes, training=False)))
-        return np.concatenate(found)
+            blocks.append(keras.ops.convert_to_numpy(last(codes, training=False)))
+        return np.concatenate(blocks)
 
-    def exported(self, stars):
-        """See `Recommender.exported`."""
+    def exported(self, stars: KerasTensor) -> dict[str, KerasTensor]:
+        """Compute logits and latent vectors in Keras operations; see `Recommender.exported`."""
         given = export.inputs(stars, self.like, self.config.signed)
         latent = self.encoder(self._stranger(given), training=False)
         return {"scores": self.decoder(latent, training=False), "latent": latent}
 
-    def _stranger(self, given):
-        """What the encoder takes for rows, as a tensor, of those who were not trained on."""
+    def _stranger(self, given: KerasTensor) -> KerasTensor | list[KerasTensor]:
+        """Return the inputs of the encoder for rows of people who were not trained on."""
         return given
 
-    def remember(self, known):
+    def remember(self, known: sp.csr_array) -> None:
         """Encode users and movies."""
-        alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32) * (self.like + 1)
-        nothing = sp.csr_array((1, self.shape[1]), dtype=np.float32)
+        alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32)
+        alone.data[:] = self.like + 1
+        nothing = sp.csr_array(np.zeros((1, self.shape[1]), np.float32))
         movies = self.encode(alone) - self.encode(nothing)
         users = self.encode(known, np.arange(self.shape[0]))
         self.latent = LatentSpace(users, movies, None, dense_layers(self.decoder), "users")
 
     # -- saving --------------------------------------------------------------------------------------------------
 
-    def _plain_layers(self, *passing):
-        """The dense layers of the encoder; None where it is more than these."""
+    def _plain_layers(self, *passing: type) -> DenseLayers | None:
+        """Return the dense layers of the encoder; None where it has others, apart from those of classes `passing`."""
         return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, Hide, *passing)
 
-    def save(self, folder):
-        """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""
+    def save(self, folder: Path) -> None:
+        """Write encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which work without
+        Keras."""
         self.encoder.save(folder / "encoder.keras")
         self.decoder.save(folder / "decoder.keras")
         self.latent.save(folder / "latent.npz")
@@ -266,8 +291,8 @@ class LikesAutoencoder(Recommender):
             plain = encoders.OfLikes(layers, self.shape[1], self.like, self.config.signed)
             encoders.save(folder / "encoder.npz", plain)
 
-    def load(self, run):
-        """Read them back; `.keras` in safe mode, so that no code comes with the weights."""
+    def load(self, run: Run) -> None:
+        """Read what `save` wrote; `.keras` in safe mode, so that no code comes with the weights."""
         self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
         self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
         self.latent = LatentSpace.load(run)

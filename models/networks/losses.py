@@ -1,7 +1,9 @@
 """The losses that the autoencoders are trained with, and what those of ratings are judged by."""
 
+from typing import Any
+
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
 from utils.data.splits import Holdout
@@ -10,47 +12,56 @@ from utils.evaluation.holdout_metrics import rating_metrics
 from utils.scoring.latent import decode_cells
 
 
-def masked_mse(ratings, predicted):
-    """Mean squared error over observed cells: the data term of AutoRec (Sedhain et al., WWW 2015), divided by the
-    number of ratings so that it does not grow with the batch. ratings, predicted: (batch, n), stars; 0 = not rated.
-    Returns a scalar in stars**2, 0 when nothing is observed."""
+def masked_mse(ratings: KerasTensor, predicted: KerasTensor) -> KerasTensor:
+    """Compute the mean squared error over observed cells: the data term of AutoRec (Sedhain et al., WWW 2015), divided
+    by the number of ratings so that it does not grow with the batch.
+
+    ratings, predicted: (batch, n), stars; 0 = not rated. Returns a scalar in stars**2, 0 when nothing is observed."""
     observed = ops.cast(ops.not_equal(ratings, 0), predicted.dtype)
     return ops.sum(observed * ops.square(ratings - predicted)) / ops.maximum(ops.sum(observed), 1)
 
 
-def multinomial(likes, logits):
-    """Negative log likelihood of each user's likes under the softmax over all movies, mean over users (Liang et al.,
-    WWW 2018). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+def multinomial(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Compute the negative log likelihood of each user's likes under the softmax over all movies, mean over users
+    (Liang et al., WWW 2018).
+
+    likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
     return -mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
 
 
-def logistic(likes, logits):
-    """Cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over users (CDAE,
-    Wu et al., WSDM 2016). likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
+def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Compute the cross-entropy of each cell, liked or not, with the sigmoid of its logit: sum over movies, mean over
+    users (CDAE, Wu et al., WSDM 2016).
+
+    likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
     return mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
 
 
-def squared(likes, scores):
-    """Squared error of each cell: sum over movies, mean over users. likes, scores: (batch, n), likes being 0 or 1."""
+def squared(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
+    """Compute the squared error of each cell: sum over movies, mean over users, a scalar.
+
+    likes, scores: (batch, n), likes being 0 or 1."""
     return mean(ops.sum(ops.square(likes - scores), axis=-1))
 
 
-def multinomial_by_user(likes, logits):
-    """`multinomial`, but a weighted mean over likes, each weighing one over the root of its user's number of them."""
+def multinomial_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Compute `multinomial` as a weighted mean over likes: each has the weight one over the root of its user's number
+    of likes."""
     weight = _by_user(likes)
     return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)
 
 
-def logistic_by_user(likes, logits):
-    """`logistic`, but what a user's cells add up to, over the root of the user's number of likes, is divided by what
-    `multinomial_by_user` is divided by: so both are a figure for each like. Who likes nothing counts for nothing."""
+def logistic_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
+    """Compute `logistic` as a weighted mean over likes: the sum of a user's cells, over the root of the user's number
+    of likes, divided by the total weight in `multinomial_by_user`, so that both are a loss per like. Users without
+    likes have weight 0."""
     weight = _by_user(likes)
     cells = ops.softplus(logits) * ops.max(weight, axis=1, keepdims=True) - weight * logits
     return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)
 
 
-def _by_user(likes):
-    """The weight of each like, (batch, n): one over the root of its user's number of likes."""
+def _by_user(likes: KerasTensor) -> KerasTensor:
+    """Compute the weight of each like, (batch, n): one over the root of its user's number of likes."""
     return likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
 
 
@@ -58,7 +69,7 @@ class Judged:
     """What a `rating_autoencoder.Autoencoder` in training is judged by: the rows with hidden validation ratings. place:
     of each row, among these."""
 
-    def __init__(self, model, validation: Holdout):
+    def __init__(self, model: Any, validation: Holdout) -> None:
         self.model, self.validation = model, validation
         self.given, self.baseline = model._rows(validation.given), model._baseline(validation.given)
         self.rows = np.flatnonzero(np.diff(model._rows(validation.hidden).indptr))
@@ -73,7 +84,7 @@ class Judged:
         """Return the RMSE of the hidden ratings, as evaluate.py does, of these vectors."""
         layers, by_user = self.model._arrays("decoder"), self.model.config.rows == "users"
 
-        def predict(_, users, movies):
+        def predict(_: Any, users: NDArray, movies: NDArray) -> NDArray[np.float32]:
             row, column = (users, movies) if by_user else (movies, users)
             return decode_cells(layers, codes, self.place[row], column) + self.baseline.predict(users, movies)
 

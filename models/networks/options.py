@@ -1,4 +1,4 @@
-"""The options that all autoencoders have."""
+"""The options that all autoencoders of ratings have."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,19 +9,20 @@ from models.networks.optimizers import PRECISIONS
 from utils.command_line.options import Names, Sizes
 from utils.data.side_features import NAMES
 from utils.scoring import biases
-from utils.scoring.latent import ACTIVATIONS
 from utils.training.search_space import Among, Between, tuned
+
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "selu"]  # those of `utils.scoring.latent.ACTIVATIONS`
 
 
 @dataclass(frozen=True)
 class Config:
-    """Options that all autoencoders have."""
+    """Options that all autoencoders of ratings have."""
 
     rows: Literal["users", "movies"] = "users"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
     hidden: Sizes = tuned((128,), Among((64,), (128,), (256,), (500,), (256, 128)))
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoder mirrors them"""
-    activation: Literal[ACTIVATIONS] = tuned("tanh", Among("tanh", "sigmoid", "selu"))
+    activation: Activation = tuned("tanh", Among("tanh", "sigmoid", "selu"))
     """of the hidden layers; the output is linear"""
     baseline: bool = True
     """reconstruct the rating less the bias baseline; without it, the stars themselves"""
@@ -62,7 +63,7 @@ class Config:
     movie_damping: float = 4.0
     """the same for movies"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         biases.check_damping(self.user_damping, self.movie_damping)
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
