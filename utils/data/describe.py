@@ -39,9 +39,8 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
         ("movie table", _known(n_movies, years=movies.years, genres=movies.genres)),
     ]
     if dataset.users is not None:
-        rows.append(
-            ("user table", _known(n_users, **{name: column.dropna() for name, column in dataset.users.items()}))
-        )
+        columns = {str(name): column.dropna() for name, column in dataset.users.items()}
+        rows.append(("user table", _known(n_users, **columns)))
     return [*rows, *(("note", note) for note in dataset.notes)]
 
 

@@ -55,7 +55,7 @@ class Ratings:
         import scipy.sparse as sp  # a quarter of a second that a recommendation to a known user does without
 
         cells = (self.user[where], self.movie[where])
-        return sp.csr_array((self.rating[where], cells), shape=self.shape, dtype=np.float32)
+        return sp.csr_array((self.rating[where].astype(np.float32, copy=False), cells), shape=self.shape)
 
     def only(self, where: NDArray[np.bool_]) -> Ratings:
         """Return the ratings that the mask `where` picks, with the same users and movies."""

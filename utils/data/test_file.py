@@ -92,9 +92,8 @@ def join(first: Ratings, second: Ratings, path: Path) -> tuple[Ratings, NDArray[
     timestamp = None
     if first.timestamp is not None and second.timestamp is not None:
         timestamp = np.concatenate([first.timestamp, second.timestamp[new]])
-    user, movie = np.divmod(cell, len(movie_ids))
+    user, movie = (index.astype(np.int32) for index in np.divmod(cell, len(movie_ids)))
     rating = np.concatenate([first.rating, second.rating[new]])
-    user, movie = user.astype(np.int32), movie.astype(np.int32)
     return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, first.scale, first.threshold), place
 
 

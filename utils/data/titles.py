@@ -94,10 +94,11 @@ class Titles:
         """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
         if year is None:
             return named
+        years = {i: self.movies.years[i] for i in named}
         for off in (0, 1):
-            if at := [i for i in named if self.movies.years[i] is not None and abs(self.movies.years[i] - year) <= off]:
+            if at := [i for i, known in years.items() if known is not None and abs(known - year) <= off]:
                 return at
-        return [i for i in named if self.movies.years[i] is None]
+        return [i for i, known in years.items() if known is None]
 
     def beginning(self, wanted: str) -> list[int]:
         """Return the movies whose key begins with these words and goes on."""
