@@ -74,8 +74,8 @@ def join(first: Ratings, second: Ratings, path: Path) -> tuple[Ratings, NDArray[
     user_ids, movie_ids = np.union1d(first.user_ids, second.user_ids), np.union1d(first.movie_ids, second.movie_ids)
     cells, tables = [], (first, second)
     for table in tables:
-        user = index_of(user_ids, table.user_ids)[table.user]
-        cells.append(user.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
+        rows = index_of(user_ids, table.user_ids)[table.user]
+        cells.append(rows.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
     order = np.argsort(cells[0])
     place = index_of(cells[0][order], cells[1])
     known = np.flatnonzero(place >= 0)
