@@ -28,7 +28,7 @@ def switches(shared: Shared) -> tuple[str, int, reranking.Options]:
     with st.expander("What may be on the list", key="switches"):
         able = saved.ways if saved.takes_strangers else ("movies",)  # which needs no encoder
         ways = [way for way in WAYS if saved.way(way) in able] if saved.hoods else ["best"]
-        by = st.selectbox("Way of recommending", ways, format_func=WAYS.get, key="by", **bound)
+        by = st.selectbox("Way of recommending", ways, format_func=WAYS.__getitem__, key="by", **bound)
         genre = st.multiselect("Genres", shared.genres, key="genre", placeholder="any", **bound)
         years, span = None, shared.years
         if span:

@@ -38,8 +38,8 @@ def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], 
 
 def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]) -> int | None:
     """Return the index of the movie of the first selected point; None where that is no movie of these points."""
-    movies = np.ravel(event[0].get("customdata", ())) if event else ()
-    return int(movies[0]) if len(movies) and movies[0] in {point["movie"] for point in points} else None
+    movies = np.ravel(event[0].get("customdata", ())).tolist() if event else []
+    return int(movies[0]) if movies and movies[0] in {point["movie"] for point in points} else None
 
 
 def clicked() -> None:
