@@ -1,5 +1,9 @@
-"""A page to use a trained run: rate a few movies, see what to watch and where the model puts you.
+"""A page to use a trained run: rate a few movies, get recommendations, see yourself on the map of movies.
 streamlit run app.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import streamlit as st
 
@@ -13,8 +17,8 @@ from utils.runs import run_folder
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the model")
-def opened(folder, written):
-    """What visitors `Shared` of the run in a folder, which was `written` at that time: read once, and whole."""
+def opened(folder: Path, written: int) -> Shared:
+    """Open the run in a folder, once for all visitors. written: when it was, so that a new run is read again."""
     run = run_folder.find(folder)
     run.verify()
     shared = Shared(models.open_run(run))
@@ -22,42 +26,42 @@ def opened(folder, written):
     return shared
 
 
-def choose():
-    """The folder of the run that the visitor chooses among those under runs/; the one trained last stands first."""
+def choose() -> Path:
+    """Let the visitor choose a run under runs/, the latest first, and return its folder."""
     known = run_folder.every()
     if not known:
-        run_folder.find()  # which says what to do
+        run_folder.find()  # whose UserError says what to do
     names = [path.name for path in known]
     name, model = st.columns([3, 2], vertical_alignment="bottom")
     name.title("Reelspace", anchor=False)
     return run_folder.RUNS / model.selectbox("Model", names, key="model", bind="query-params")
 
 
-def visiting(shared):
-    """The `Visitor` of this browser tab, for the data of the run; whoever reloads the page is known by its address,
-    which says of what data its ids are."""
+def visiting(shared: Shared) -> Visitor:
+    """Return the visitor of this browser tab for the data of the run. The page's address keeps their ratings over a
+    reload, and the data that its ids are of."""
     data = shared.saved.run.config["sha256"][:8]
     if f"visitor {data}" not in st.session_state:
-        of, _, said = st.query_params.get("rated", "").partition("~")
-        known = Visitor.of_address(said if of == data else "", shared.movies, shared.scale)
+        of, _, address = st.query_params.get("rated", "").partition("~")
+        known = Visitor.of_address(address if of == data else "", shared.movies, shared.scale)
         st.session_state[f"visitor {data}"] = known
-    visitor = st.session_state[f"visitor {data}"]
-    if (said := f"{data}~{visitor.address(shared.movies)}") != st.query_params.get("rated", f"{data}~"):
-        st.query_params["rated"] = said
+    visitor: Visitor = st.session_state[f"visitor {data}"]
+    if (rated := f"{data}~{visitor.address(shared.movies)}") != st.query_params.get("rated", f"{data}~"):
+        st.query_params["rated"] = rated
     return visitor
 
 
-def recommendations(shared, visitor):
-    """The first page."""
+def recommendations(shared: Shared, visitor: Visitor) -> None:
+    """Show the first page."""
     left, right = st.columns(2, gap="large")
-    with right:  # first, since it is what one waits for
+    with right:  # first, because visitors wait for it
         listing.column(shared, visitor)
     with left:
         rating.column(shared, visitor)
 
 
-def main():
-    """Choose the run, show the page."""
+def main() -> None:
+    """Choose the run and show the page."""
     st.set_page_config("Reelspace", "🎬", layout="wide")
     st.html(STYLE + (DARK if st.context.theme.type == "dark" else ""))
     pages = {"For you": recommendations, "Map": map_page.page, "About": about.page}

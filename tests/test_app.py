@@ -499,7 +499,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
 def test_one_visitors_ratings_are_never_anothers(served, browser):
     (ours, _), (theirs, _) = visit(browser, served[0], 1280, "light"), visit(browser, served[0], 390, "dark")
     click_stars(ours, 0, 5)
-    theirs.get_by_text("Rate a movie, and here stands what to watch.").wait_for()
+    theirs.get_by_text("Rate a movie to get recommendations.").wait_for()
     click_stars(theirs, 1, 1)
     mine = items(ours)
     click_stars(theirs, 2, 1)

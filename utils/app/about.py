@@ -1,17 +1,23 @@
-"""What is known of a run: its figures beside baselines, how it learned, its data."""
+"""The page about the run: its metrics beside baselines, its learning curves, its data."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from utils.app.shared import Shared
 from utils.app.text import say
+from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.report import figures, summary
 from utils.report.pictures import curves
 from utils.runs import evaluation_results
 
 
-def page(shared, _visitor):
-    """Show it."""
+def page(shared: Shared, _visitor: Visitor) -> None:
+    """Show the page."""
     saved = shared.saved
     run = saved.run
     config, ratings = run.config, saved.split.ratings
@@ -26,20 +32,7 @@ def page(shared, _visitor):
     except UserError as error:
         missing = str(error)
     if facts:
-        names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
-        names, rows = summary.defined(facts, names)
-        cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
-        table = {
-            summary.label(name): [cell(**found[name]) if name in found else "" for _, _, found, _ in rows]
-            for name in names
-        }
-        if names:
-            st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
-            say(
-                "On test ratings that training never saw; beside each figure its 95% interval. The last rows are "
-                "baselines."
-            )
-        say("\n".join(facts["said"]["headlines"]))
+        _metrics(facts)
     else:
         say(missing)
     for plot in figures.learning(curves(run.history)):
@@ -51,3 +44,20 @@ def page(shared, _visitor):
         "MovieLens Datasets, 2015."
     )
     say("What you rate here is kept in your browser's address (up to 300 movies), and here while the page is open.")
+
+
+def _metrics(facts: dict[str, Any]) -> None:
+    """Show the table of metrics, and what it means in sentences."""
+    names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
+    names, rows = summary.defined(facts, names)
+    cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
+    table = {
+        summary.label(name): [cell(**metrics[name]) if name in metrics else "" for _, _, metrics, _ in rows]
+        for name in names
+    }
+    if names:
+        st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
+        say(
+            "On test ratings that training never saw; beside each figure its 95% interval. The last rows are baselines."
+        )
+    say("\n".join(facts["said"]["headlines"]))

@@ -1,12 +1,18 @@
-"""The right column: what to watch."""
+"""The right column: recommendations."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import streamlit as st
 
+from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, write
+from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.recommend import explanations, recommendations, reranking
 
-EXPLAINED = 200  # ratings, beyond which reasons would take too long
+EXPLAINED = 200  # ratings; with more, explanations would take too long
 WAYS = {
     "best": "what did best on validation",
     "neighbours": "what users near you like",
@@ -15,13 +21,14 @@ WAYS = {
 }
 
 
-def switches(shared):
-    """(way, number, `lists.Options`) as the visitor has set them; the page's address keeps them."""
-    saved, bound = shared.saved, {"bind": "query-params"}
+def switches(shared: Shared) -> tuple[str, int, reranking.Options]:
+    """Show the options of the list, which the page's address keeps: (strategy, number of movies, filters)."""
+    saved = shared.saved
+    bound: dict[str, Any] = {"bind": "query-params"}
     with st.expander("What may be on the list", key="switches"):
-        able = saved.ways if saved.takes_strangers else ("movies",)  # what takes no encoder
+        able = saved.ways if saved.takes_strangers else ("movies",)  # which needs no encoder
         ways = [way for way in WAYS if saved.way(way) in able] if saved.hoods else ["best"]
-        by = st.selectbox("Way of recommending", ways, format_func=WAYS.get, key="by", **bound)
+        by = st.selectbox("Way of recommending", ways, format_func=WAYS.__getitem__, key="by", **bound)
         genre = st.multiselect("Genres", shared.genres, key="genre", placeholder="any", **bound)
         years, span = None, shared.years
         if span:
@@ -34,26 +41,26 @@ def switches(shared):
     return by, n, reranking.Options(genre=tuple(genre), years=years, diverse=diverse)
 
 
-def seen_it(visitor, movie):
-    """What happens when a movie of the list was seen: it leaves the list, and waits to be rated."""
+def seen_it(visitor: Visitor, movie: int) -> None:
+    """Move a movie that was seen from the list to those to be rated."""
     visitor.hidden.add(movie)
     visitor.ask(movie)
 
 
-def column(shared, visitor):
-    """Show it."""
+def column(shared: Shared, visitor: Visitor) -> None:
+    """Show the column."""
     saved = shared.saved
     st.header("For you", anchor=False)
     by, n, filters = switches(shared)
     if visitor.hidden:
         st.button("Show hidden movies again", on_click=visitor.hidden.clear)
     if not visitor.stars:
-        say("Rate a movie, and here stands what to watch.")
+        say("Rate a movie to get recommendations.")
         return
-    them = visitor.person(saved.split)
+    person = visitor.person(saved.split)
     explained = len(visitor.stars) <= EXPLAINED and saved.takes_strangers
     try:
-        found = recommendations.recommend(saved, them, by, n, filters, explained)
+        found = recommendations.recommend(saved, person, by, n, filters, explained)
     except UserError as error:
         say(str(error), "alert")
         return

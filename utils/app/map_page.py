@@ -1,46 +1,64 @@
 """The map: movies in two dimensions, with the visitor among them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import streamlit as st
 from markupsafe import Markup
 
+from utils.app.shared import Shared
 from utils.app.text import brief, say, write
+from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.recommend import recommendations
 from utils.report import latent_maps, starmap
 
-NEAR = 10  # movies named as near one
+NEAR = 10  # movies listed as nearest to one
 LIT = 30  # favourites of the nearest users on the map
 
 
-def on_map(shared, visitor):
-    """({role: movies that are lit}, (x, y) of the visitor or None)."""
+def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], Sequence[float] | None]:
+    """Return ({role: movies to highlight}, position (x, y) of the visitor or None)."""
     if not visitor.stars:
         return {}, None
     saved = shared.saved
-    them, lit = visitor.person(saved.split), {"you rated": list(visitor.stars)}
+    person = visitor.person(saved.split)
+    lit: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
     try:
-        near = recommendations.recommend(saved, them, "neighbours", LIT)["items"]
+        near = recommendations.recommend(saved, person, "neighbours", LIT)["items"]
         lit["favourites of those nearest to you"] = shared.indices(near)
-        return lit, latent_maps.place(saved, them, shared.map["points"])
-    except UserError as error:  # a model that encodes nobody but its own users
+        return lit, latent_maps.place(saved, person, shared.map["points"])
+    except UserError as error:  # a model that encodes only its own users
         say(str(error))
         return lit, None
 
 
-def clicked_on(event, points):
-    """The index of the movie of the first point of a selection; None where that is no movie of these points."""
-    said = np.ravel(event[0].get("customdata", ())) if event else ()
-    return int(said[0]) if len(said) and said[0] in {point["movie"] for point in points} else None
+def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]) -> int | None:
+    """Return the index of the movie of the first selected point; None where that is no movie of these points."""
+    movies = np.ravel(event[0].get("customdata", ())).tolist() if event else []
+    return int(movies[0]) if movies and movies[0] in {point["movie"] for point in points} else None
 
 
-def clicked():
-    """What happens when a movie of the map is clicked: the one that was chosen by name is forgotten."""
+def clicked() -> None:
+    """Forget the movie chosen by name when one is clicked on the map."""
     st.session_state.picked = None
 
 
-def page(shared, visitor):
-    """Show it."""
+def _nearest(shared: Shared, movie: int) -> list[int]:
+    """List the movies nearest to one on the page, and return the indices of all, that one first."""
+    near = recommendations.movies_like(shared.saved, movie, NEAR)
+    titles = (brief(item["title"], item["year"]) for item in near["items"])
+    items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
+    title = brief(near["movie"]["title"], near["movie"]["year"])
+    write('<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>', title, items)
+    return [movie, *shared.indices(near["items"])]
+
+
+def page(shared: Shared, visitor: Visitor) -> None:
+    """Show the page."""
     saved, labels = shared.saved, shared.labels
     st.header("The map", anchor=False)
     if not saved.hoods:
@@ -64,15 +82,7 @@ def page(shared, visitor):
         movie = labels[picked] if picked else clicked_on(event, points)
         if movie is not None:
             try:
-                near = recommendations.movies_like(saved, movie, NEAR)
-                lit["near the movie you chose"] = [movie, *shared.indices(near["items"])]
-                titles = (brief(item["title"], item["year"]) for item in near["items"])
-                items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
-                write(
-                    '<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>',
-                    brief(near["movie"]["title"], near["movie"]["year"]),
-                    items,
-                )
+                lit["near the movie you chose"] = _nearest(shared, movie)
             except UserError as error:
                 say(str(error))
     with plot:

@@ -1,34 +1,39 @@
-"""The left column: movies to rate, and what was rated."""
+"""The left column: movies to rate, and the visitor's ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
 
+from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, shown, write
-from utils.app.visitor import IN_ADDRESS
+from utils.app.visitor import IN_ADDRESS, Visitor
 from utils.data.movies import shortened
 from utils.data.ratings import given, nought
 from utils.errors import UserError
 from utils.recommend import profile
 
-MB = 5  # of a file that is uploaded
-NOTES = 10  # about it that are shown
+MB = 5  # largest file that can be uploaded
+NOTES = 10  # notes about it that are shown
 
 
-def rate(visitor, movie, top, low):
-    """What happens when stars are clicked."""
+def rate(visitor: Visitor, movie: int, top: float, low: float) -> None:
+    """Note the stars that were clicked; top, low: the scale."""
     star, before = st.session_state[f"stars {movie}"], visitor.stars.get(movie)
-    if star is None and before is not None and before * 5 / top % 1:  # between two stars: the one shown is meant
+    if star is None and before is not None and before * 5 / top % 1:  # between two stars: keep the one shown
         star = filled(before, top)
     visitor.rate(movie, None if star is None else max((star + 1) * top / 5, low))
 
 
-def filled(stars, top):
-    """The number, from 0, of the star up to which five are filled."""
+def filled(stars: float, top: float) -> int:
+    """Return the number, from 0, of the last of five stars that is filled."""
     return max(int(stars * 5 / top + 0.5) - 1, 0)
 
 
-def search(shared, visitor):
-    """What happens when a movie is chosen or typed into the search."""
+def search(shared: Shared, visitor: Visitor) -> None:
+    """Put the movie that was chosen or typed into the search in front, to be rated."""
     text, st.session_state.search = st.session_state.search, None
     visitor.sought = ""
     if text:
@@ -39,8 +44,8 @@ def search(shared, visitor):
             visitor.sought = str(error)
 
 
-def upload(shared, visitor, key):
-    """What happens when a file is uploaded."""
+def upload(shared: Shared, visitor: Visitor, key: str) -> None:
+    """Read the ratings of an uploaded file."""
     file = st.session_state[key]
     if file is None:
         return
@@ -50,11 +55,11 @@ def upload(shared, visitor, key):
         visitor.notes = visitor.upload(file.name, file.getvalue(), shared.movies, shared.scale)
     except UserError as error:
         visitor.notes = [str(error)]
-    st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # which leaves the widget without the file
+    st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # a new key empties the widget
 
 
-def edit(shared, visitor, movies, key):
-    """What happens when the table of ratings is edited."""
+def edit(shared: Shared, visitor: Visitor, movies: list[int], key: str) -> None:
+    """Apply the changes made in the table of ratings, whose rows are `movies`."""
     changed = st.session_state[key]
     for row, cells in changed["edited_rows"].items():
         if cells.get("stars") is not None:
@@ -64,8 +69,8 @@ def edit(shared, visitor, movies, key):
     st.session_state.edits = st.session_state.get("edits", 0) + 1
 
 
-def column(shared, visitor):
-    """Show it."""
+def column(shared: Shared, visitor: Visitor) -> None:
+    """Show the column."""
     movies, order, (low, top) = shared.movies, shared.order, shared.scale
     st.header("Rate a few movies", anchor=False)
     st.selectbox(
@@ -90,22 +95,27 @@ def column(shared, visitor):
             st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
             st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
-    for title, show in (("Why these movies?", why), ("Your ratings", own_ratings), ("Bring your ratings along", bring)):
+    sections: dict[str, Callable[[Shared, Visitor], None]] = {
+        "Why these movies?": why,
+        "Your ratings": own_ratings,
+        "Bring your ratings along": bring,
+    }
+    for title, show in sections.items():
         with st.expander(title, key=title, on_change="rerun") as opened:
-            if opened.open:  # so that a rating does not wait for what nobody sees
+            if opened.open:  # a rating should not wait for what nobody sees
                 show(shared, visitor)
 
 
-def why(_shared, _visitor):
-    """How the movies to rate are chosen."""
+def why(_shared: Shared, _visitor: Visitor) -> None:
+    """Explain how the movies to rate are chosen."""
     say(
         "They are well known, and what people say about them tells the most about all other movies: each next one is "
         "the movie whose likes, beside those of the ones before it, explain most of all the others'."
     )
 
 
-def own_ratings(shared, visitor):
-    """The table of what was rated."""
+def own_ratings(shared: Shared, visitor: Visitor) -> None:
+    """Show the table of the visitor's ratings."""
     movies, (low, top) = shared.movies, shared.scale
     rated = list(visitor.stars)
     if rated:
@@ -132,8 +142,8 @@ def own_ratings(shared, visitor):
         st.button("Forget all", on_click=visitor.forget)
 
 
-def bring(shared, visitor):
-    """Where a file is uploaded, and what was read in it."""
+def bring(shared: Shared, visitor: Visitor) -> None:
+    """Show the upload of a file, and notes on what was read in it."""
     key = f"upload {st.session_state.get('uploads', 0)}"
     st.file_uploader(
         "Export of Letterboxd or IMDb, or a CSV file with title (or movieId) and rating",

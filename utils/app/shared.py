@@ -1,8 +1,14 @@
-"""What all visitors of the page share: a saved run, and what is derived from it once."""
+"""What all visitors of the page share: a saved run, and what is computed from it once."""
+
+from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from utils.app.text import shown
 from utils.data.ratings import index_of
@@ -11,65 +17,69 @@ from utils.errors import UserError
 from utils.recommend import elicitation, profile, recommendations
 from utils.report import latent_maps
 
+if TYPE_CHECKING:
+    from utils.data.movies import Movies
+    from utils.recommend.saved import Saved
+
 
 @dataclass(frozen=True)
 class Shared:
-    """saved: a `utils.recommend.saved.Saved`, or what does the same for a blend."""
+    """A saved run, and what is computed from it once."""
 
-    saved: object
+    saved: Saved
 
-    def warm(self):
-        """Read and derive all that the first page takes, so that no visitor waits for it."""
+    def warm(self) -> None:
+        """Compute whatever the first page needs, so that no visitor waits for it."""
         best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
-        with contextlib.suppress(UserError):  # of a model that knows nobody but its own users, as its list will say
+        with contextlib.suppress(UserError):  # of a model that takes no new users, as its list will say
             recommendations.recommend(self.saved, profile.somebody(self.saved.split, best), "best", 1)
-        return self.titles, self.labels
+        _ = self.titles, self.labels
 
     @property
-    def movies(self):
-        """The `Movies` of the run."""
+    def movies(self) -> Movies:
+        """Return the movies of the run."""
         return self.saved.run.movies
 
     @property
-    def scale(self):
-        """(lowest, highest) stars."""
+    def scale(self) -> tuple[float, float]:
+        """Return (lowest, highest) stars."""
         return self.saved.split.ratings.scale
 
     @cached_property
-    def genres(self):
-        """The names of all genres."""
+    def genres(self) -> list[str]:
+        """Return the names of all genres."""
         return self.movies.genre_names
 
     @cached_property
-    def years(self):
-        """(first, last) year of a movie; None where all that is known is one year, or none."""
+    def years(self) -> tuple[int, int] | None:
+        """Return (first, last) year of a movie; None where fewer than two different years are known."""
         known = [year for year in self.movies.years if year]
         return (min(known), max(known)) if len(set(known)) > 1 else None
 
     @cached_property
-    def titles(self):
-        """The index that finds a movie by what somebody types."""
+    def titles(self) -> Titles:
+        """Return the index that finds a movie by what somebody types."""
         return Titles(self.movies)
 
     @cached_property
-    def labels(self):
-        """{title as one says it: index of the movie}, each title once."""
-        found = {}
+    def labels(self) -> dict[str, int]:
+        """Return {title as one says it: index of the movie}; equal titles get their ids."""
+        labels: dict[str, int] = {}
         for movie, title in enumerate(self.movies.titles):
             label = shown(title)
-            found[label if label not in found else f"{label} [{self.movies.ids[movie]}]"] = movie
-        return found
+            labels[label if label not in labels else f"{label} [{self.movies.ids[movie]}]"] = movie
+        return labels
 
     @cached_property
-    def order(self):
-        """The movies to ask somebody new about."""
+    def order(self) -> NDArray[np.intp]:
+        """Return the movies to ask a new visitor about, in this order."""
         return elicitation.order(self.saved.split)
 
     @cached_property
-    def map(self):
-        """The map of all movies that have enough ratings."""
+    def map(self) -> dict[str, Any]:
+        """Return the map of all movies with enough ratings."""
         return latent_maps.movie_map(self.saved, most=None)
 
-    def indices(self, items):
-        """Indices of the movies of an answer's items."""
+    def indices(self, items: list[dict[str, Any]]) -> list[int]:
+        """Return the indices of the movies of recommended items."""
         return index_of(self.movies.ids, [item["movieId"] for item in items]).tolist()

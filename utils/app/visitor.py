@@ -1,13 +1,17 @@
-"""Somebody who looks at the page: what they rated, what they don't want to see, and what they are asked about."""
+"""A visitor of the page: their ratings, the movies that they hide, and those that they are asked about."""
+
+from __future__ import annotations
 
 import csv
 import io
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.movies import cell
 from utils.data.ratings import given
@@ -15,31 +19,38 @@ from utils.errors import UserError
 from utils.recommend import profile
 from utils.recommend.personal_file import read_personal
 
-ASKED = 6  # movies that are on the screen to be rated
-LINES = 20_000  # of a file that is uploaded
-IN_ADDRESS = 300  # movies that the page's address carries, so that a reload or a bookmark keeps them
+if TYPE_CHECKING:
+    from utils.data.movies import Movies
+    from utils.data.splits import Split
+    from utils.recommend.profile import Person
+
+ASKED = 6  # movies on the screen to be rated
+LINES = 20_000  # most lines of an uploaded file
+IN_ADDRESS = 300  # most movies in the page's address, which keeps them over a reload or in a bookmark
 
 
 @dataclass
 class Visitor:
-    """stars: {index of a movie: stars}. hidden: indices of movies that were seen or are not wanted. skipped: those of
-    which the visitor said that they have not seen them. asked: those on the screen to be rated. notes: what there is to
-    say about the file uploaded last; sought: about the search, where it found nothing."""
+    """What the page knows of a visitor. Movies are indices.
 
-    stars: dict = field(default_factory=dict)
-    hidden: set = field(default_factory=set)
-    skipped: set = field(default_factory=set)
-    asked: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
+    stars: {movie: stars}. hidden: movies that were seen or are not wanted. skipped: movies that the visitor has not
+    seen. asked: movies on the screen to be rated. notes: about the file uploaded last. sought: why the last search
+    found nothing."""
+
+    stars: dict[int, float] = field(default_factory=dict)
+    hidden: set[int] = field(default_factory=set)
+    skipped: set[int] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     sought: str = ""
 
-    def person(self, split):
-        """The `Person` to recommend to."""
-        them = profile.somebody(split, self.stars)
-        return replace(them, seen=np.union1d(them.seen, np.array(sorted(self.hidden), np.intp)))
+    def person(self, split: Split) -> Person:
+        """Return the person to recommend to."""
+        person = profile.somebody(split, self.stars)
+        return replace(person, seen=np.union1d(person.seen, np.array(sorted(self.hidden), np.intp)))
 
-    def rate(self, movie, stars):
-        """Note the stars of a movie; None takes them back."""
+    def rate(self, movie: int, stars: float | None) -> None:
+        """Set the stars of a movie; None removes its rating."""
         self.stars.pop(movie, None)
         if stars is not None:
             self.stars[movie] = stars
@@ -47,65 +58,68 @@ class Visitor:
 
     # -- what to ask -----------------------------------------------------------------------------------------------
 
-    def fill(self, order):
-        """Put movies of this order where there is room on the screen."""
+    def fill(self, order: NDArray[np.intp]) -> None:
+        """Fill the screen with the next movies of this order."""
         self.asked += self._next(order, ASKED - len(self.asked))
 
-    def _next(self, order, n):
-        """The next `n` movies that they have not been asked about; when all have been, it begins anew."""
-        for forgotten in (set(), self.skipped):
+    def _next(self, order: NDArray[np.intp], n: int) -> list[int]:
+        """Return the next `n` movies that were not asked about; once all were, the skipped ones again."""
+        choices: tuple[set[int], ...] = (set(), self.skipped)
+        for forgotten in choices:
             done = {*self.stars, *self.hidden, *self.asked, *(self.skipped - forgotten)}
-            if found := [movie for movie in order.tolist() if movie not in done][:n]:
+            if movies := [movie for movie in order.tolist() if movie not in done][:n]:
                 self.skipped -= forgotten
-                return found
+                return movies
         return []
 
-    def skip(self, place, order):
-        """Put another movie where one is that they have not seen."""
+    def skip(self, place: int, order: NDArray[np.intp]) -> None:
+        """Replace a movie that the visitor has not seen by another one."""
         movie = self.asked[place]
         self.skipped.add(movie)
         self.hidden.discard(movie)
         self.asked[place : place + 1] = self._next(order, 1)
 
-    def others(self, order):
+    def others(self, order: NDArray[np.intp]) -> None:
         """Put other movies on the screen."""
         self.skipped |= set(self.asked) - self.stars.keys()
         self.asked = []
         self.fill(order)
 
-    def forget(self):
-        """Begin anew, with the same movies on the screen."""
-        for known in (self.stars, self.hidden, self.skipped, self.notes):
-            known.clear()
+    def forget(self) -> None:
+        """Start again, with the same movies on the screen."""
+        self.stars.clear()
+        self.hidden.clear()
+        self.skipped.clear()
+        self.notes.clear()
         self.sought = ""
 
-    def ask(self, movie):
+    def ask(self, movie: int) -> None:
         """Put a movie in front, to be rated."""
         self.skipped.discard(movie)
         self.asked = [movie, *(other for other in self.asked if other != movie)][:ASKED]
 
     # -- from and to files and addresses ---------------------------------------------------------------------------
 
-    def upload(self, name, content, movies, scale):
-        """Take the ratings of a file, `bytes`, over; returns notes, as `read_personal` does. What can't be used is a
-        `UserError` that calls the file by its name."""
+    def upload(self, name: str, content: bytes, movies: Movies, scale: tuple[float, float]) -> list[str]:
+        """Add the ratings of a file with this content, and return notes, as `read_personal` does. A file that can't be
+        used is a `UserError` with its name."""
         if content.startswith(b"\x1f\x8b"):
             raise UserError(f"{name} is packed; unpack it first")
         if len(content.splitlines()) > LINES + 1:  # the page takes no file of more than 5 MB
             raise UserError(f"{name} has more than {LINES:,} lines; a file of one person's ratings is needed")
-        with tempfile.TemporaryDirectory() as folder:  # which the reader takes; nothing is left of it
+        with tempfile.TemporaryDirectory() as folder:  # the reader needs a file
             path = Path(folder) / "ratings.csv"
             path.write_bytes(content)
             try:
-                found, notes = read_personal(path, movies, scale)
+                ratings, notes = read_personal(path, movies, scale)
             except UserError as error:
                 raise UserError(str(error).replace(str(path), name)) from None
-        for movie, stars in found.items():
+        for movie, stars in ratings.items():
             self.rate(movie, stars)
         return [note.replace(str(path), name) for note in notes]
 
-    def csv(self, movies, scale):
-        """The ratings as a file that `upload` and `recommend.py --ratings` read."""
+    def csv(self, movies: Movies, scale: tuple[float, float]) -> str:
+        """Return the ratings as the text of a CSV file that `upload` and `recommend.py --ratings` read."""
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["movieId", "title", "rating"])
@@ -113,23 +127,23 @@ class Visitor:
             writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{given(stars, scale):g}"])
         return out.getvalue()
 
-    def address(self, movies):
-        """Ratings and hidden movies in one line, `1:4.5,50:0`, 0 for what is hidden; "" where they are too many.
-        A rating of 0 is what stands for it, so that it is told apart."""
-        said = {**self.stars, **dict.fromkeys(sorted(self.hidden - self.stars.keys()), 0)}
-        if len(said) > IN_ADDRESS:
+    def address(self, movies: Movies) -> str:
+        """Return ratings and hidden movies in one line, `1:4.5,50:0`, 0 for a hidden movie; "" where they are too many.
+        A rating of 0 is written as its sentinel, and so can't be mistaken for a hidden movie."""
+        entries = {**self.stars, **dict.fromkeys(sorted(self.hidden - self.stars.keys()), 0)}
+        if len(entries) > IN_ADDRESS:
             return ""
-        return ",".join(f"{quote(str(movies.ids[movie]), safe='')}:{stars:g}" for movie, stars in said.items())
+        return ",".join(f"{quote(str(movies.ids[movie]), safe='')}:{stars:g}" for movie, stars in entries.items())
 
     @classmethod
-    def of_address(cls, text, movies, scale):
-        """The visitor whose `address` it was; what names no movie of the data or no stars of the scale is left out."""
-        found = cls()
+    def of_address(cls, text: str, movies: Movies, scale: tuple[float, float]) -> Visitor:
+        """Restore a visitor from their `address`, without entries whose movie or stars the data does not have."""
+        visitor = cls()
         for entry in text.split(",")[:IN_ADDRESS]:
             raw, _, number = entry.rpartition(":")
             movie, stars = profile.by_id(movies.ids, unquote(raw)), profile.finite(number)
             if movie >= 0 and stars == 0:
-                found.hidden.add(movie)
+                visitor.hidden.add(movie)
             elif movie >= 0 and stars is not None and scale[0] <= stars <= scale[1]:
-                found.stars[movie] = stars
-        return found
+                visitor.stars[movie] = stars
+        return visitor

@@ -1,10 +1,13 @@
-"""A set of ratings with what is known about its movies and users, from a known set's name, a folder or a file."""
+"""Load a data set: ratings with what is known about its movies and users, by name of a known set, folder or file."""
+
+from __future__ import annotations
 
 import difflib
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +22,9 @@ from utils.data.reading.textfiles import PARQUET, head
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 
+if TYPE_CHECKING:
+    from utils.data.reading.tables import Table
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARDS = "shards.json"  # of `utils.distributed.shards`
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
@@ -27,10 +33,10 @@ ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base"
 
 @dataclass(frozen=True)
 class Dataset:
-    """Ratings, and what lies beside them.
+    """Ratings with their movies, users and tags.
 
     users: table of age, gender, occupation, one row a matrix row, or None where the source has none.
-    notes: sentences about how the source was read, to be shown to the user. folder: where the file lies.
+    notes: sentences for the user about how the source was read. folder: the folder of the rating file.
     """
 
     name: str
@@ -41,41 +47,46 @@ class Dataset:
     folder: Path | None = None
 
     @cached_property
-    def tags(self):
-        """What users wrote about movies (table: user, movie, tag, timestamp; -1 for an index the matrix lacks), read
-        on first use, or None where the source has none."""
-        return self.folder and read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids)
+    def tags(self) -> pd.DataFrame | None:
+        """Return the tags that users gave movies, read on first use; None where the source has none.
+
+        Columns: user, movie, tag, timestamp; user and movie are indices, -1 where the matrix lacks them."""
+        return read_tags(self.folder, self.ratings.user_ids, self.ratings.movie_ids) if self.folder else None
 
 
-def load(source, data_dir=Path("data"), scale=None, like=None):
-    """The `Dataset` of a known set's name, a folder or a file.
+def load(
+    source: str | Path,
+    data_dir: str | Path = Path("data"),
+    scale: tuple[float, float] | None = None,
+    like: float | None = None,
+) -> Dataset:
+    """Load a data set from a known set's name, a folder or a file.
 
-    A known set is looked for under `data_dir` and downloaded there where it is absent. scale: (lowest, highest) stars;
-    found from the ratings where None. like: stars above which a rating is a like; by the scale where None. Raises
-    UserError, with file and line, for whatever can't be read exactly.
+    A known set is downloaded to `data_dir` if it is not there. scale: (lowest, highest) stars; found from the ratings
+    where None. like: stars above which a rating is a like; by the scale where None. Raises UserError, with file and
+    line, for whatever can't be read exactly.
     """
     path = rating_file(find(source, Path(data_dir)))
     table = read_ratings(path)
     notes = list(table.notes)
     check_options(scale, like)
-    found = scale or find_scale(table.rating)
+    low, high = scale or find_scale(table.rating)
     if scale is None:
-        notes.append(f"scale {found[0]:.9g} to {found[1]:.9g} found from the ratings")
-    check_scale(table.rating, found, table.where, given=scale is not None)
+        notes.append(f"scale {low:.9g} to {high:.9g} found from the ratings")
+    check_scale(table.rating, (low, high), table.where, given=scale is not None)
     check_duplicates(table)
-    rating, zero = table.rating, table.rating == 0
+    rating, zero, sentinel = table.rating, table.rating == 0, nought((low, high))
     if zero.any():
-        rating = np.where(zero, np.float32(nought(found)), rating)
-        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {nought(found):g}: 0 would mean 'not rated'")
-    if like is not None and found[0] == 0:
-        like = max(like, nought(found))  # or what stands for a rating of 0 would be a like under --like 0
+        rating = np.where(zero, np.float32(sentinel), rating)
+        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
+    if like is not None and low == 0:
+        like = max(like, sentinel)  # or a rating of 0 would be a like under --like 0
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
-    ratings = Ratings(
-        table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, tuple(map(float, found)), like
-    )
+    on_scale = float(low), float(high)
+    ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, on_scale, like)
     notes += about_likes(ratings)
     movies, more = read_movies(path, ratings.movie_ids)
     users = read_users(path, ratings.user_ids)
@@ -84,7 +95,7 @@ def load(source, data_dir=Path("data"), scale=None, like=None):
 
 
 def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
-    """Raise a UserError where the user's own scale, or threshold of likes, can't be one."""
+    """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
     if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
         raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
     if like is not None and not np.isfinite(like):
@@ -92,7 +103,7 @@ def check_options(scale: tuple[float, float] | None, like: float | None) -> None
 
 
 def about_likes(ratings: Ratings) -> list[str]:
-    """Say in a sentence where no rating is a like, or every one, with the option that helps; [] elsewhere."""
+    """Return a sentence where no rating is a like, or every one is, with the option that helps; otherwise []."""
     liked, stars = np.count_nonzero(ratings.rating > ratings.like), given(ratings.rating, ratings.scale)
     values, like = np.unique(stars), given(ratings.like, ratings.scale)
     if 0 < liked < len(stars):
@@ -109,10 +120,10 @@ def about_likes(ratings: Ratings) -> list[str]:
     return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
 
 
-def read_ratings(path):
-    """The `Table` of a rating file, text or Parquet, told apart by content; its scale and duplicates are not judged."""
+def read_ratings(path: Path) -> Table:
+    """Read a rating file, text or Parquet, told apart by content; scale and duplicates are not checked."""
     if path.name == SHARDS:
-        from utils.distributed.shards import table  # which takes Arrow
+        from utils.distributed.shards import table  # needs Arrow
 
         return table(path.parent)
     if head(path).startswith(PARQUET):
@@ -122,9 +133,9 @@ def read_ratings(path):
     return read_text(path)
 
 
-def find(source, data_dir):
-    """The existing folder or file that `source` names: a path, a known set (downloaded if need be), or what lies under
-    `data_dir` or the repository's data/. UserError otherwise, with the names that are near."""
+def find(source: str | Path, data_dir: Path) -> Path:
+    """Return the existing folder or file that `source` names: a path, a known set (downloaded if it is absent), or a
+    name under `data_dir` or the repository's data/. A UserError suggests similar names."""
     text = str(source)
     if is_there(text):
         return Path(text)
@@ -141,15 +152,16 @@ def find(source, data_dir):
     raise UserError(f"{text}: no such file, folder or known set; {hint}")
 
 
-def _names_in(folder):
+def _names_in(folder: Path) -> list[str]:
+    """List a folder, sorted; [] where it can't be listed."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
         return []
 
 
-def rating_file(path):
-    """The rating file in a folder, or `path` itself where it is a file."""
+def rating_file(path: Path) -> Path:
+    """Return the rating file in a folder, or `path` itself where it is a file."""
     if is_file(path):
         return path
     if not is_folder(path):
@@ -163,9 +175,9 @@ def rating_file(path):
     raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
 
 
-def name_of(path):
-    """A set's short name: its folder's where the file is just called ratings, otherwise the file's without the ending
-    that says its format. Never empty, and without dots in front, which would hide the runs that are called so."""
+def name_of(path: Path) -> str:
+    """Return a data set's short name: the folder's where the file has a standard name such as ratings.csv, otherwise
+    the file's without the ending of its format. Never empty; without leading dots, which would hide its runs."""
     if path.name not in RATING_FILES:
         bare = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
         stem, dot, ending = bare.rpartition(".")
@@ -174,18 +186,18 @@ def name_of(path):
     return next((name for name, known in KNOWN.items() if known.folder == folder), folder.lstrip(".") or "ratings")
 
 
-def check_counts(name, ratings):
-    """What to tell the user where a known set is not as it was published: a list of one sentence, or of none."""
+def check_counts(name: str, ratings: Ratings) -> list[str]:
+    """Return a sentence for the user where a known set is not as it was published; otherwise []."""
     published = KNOWN[name].counts if name in KNOWN else None
-    found = (len(ratings), *reversed(ratings.shape))
-    if published is None or found == published:
+    counted = (len(ratings), *reversed(ratings.shape))
+    if published is None or counted == published:
         return []
-    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (found, published)]
+    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (counted, published)]
     return [f"this copy of {name} is not the published one: it has {words[0]}, published were {words[1]}"]
 
 
-def check_duplicates(table):
-    """UserError, with both lines, where a user has rated a movie twice."""
+def check_duplicates(table: Table) -> None:
+    """Raise a UserError, with both lines, where a user has rated a movie twice."""
     cell = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
     if (cell[1:] > cell[:-1]).all():  # MovieLens' files are in this order, which saves sorting them
         return

@@ -1,10 +1,14 @@
-"""When ratings were given: the day of each pair of user and movie."""
+"""The day on which each rating was given, by pair of user and movie."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from utils.data.ratings import index_of
+from utils.data.ratings import Ratings, index_of
 from utils.errors import UserError
 
 DAY = 86_400  # seconds
@@ -12,17 +16,17 @@ DAY = 86_400  # seconds
 
 @dataclass(frozen=True)
 class Dates:
-    """pairs: user * n_movies + movie of each rating, ascending, and days: its day (0 to n - 1), both (n_ratings,). Days
-    on which nobody rated are not counted."""
+    """Days of all ratings. pairs: user * n_movies + movie, ascending, int64 (n_ratings,); days: the day of each pair,
+    0 to n - 1, int32 (n_ratings,). Only days on which somebody rated are counted."""
 
-    pairs: np.ndarray
-    days: np.ndarray
+    pairs: NDArray[np.int64]
+    days: NDArray[np.int32]
     n: int
     n_movies: int
 
     @classmethod
-    def of(cls, ratings):
-        """The `Dates` of `Ratings`; a `UserError` where those have no timestamps."""
+    def of(cls, ratings: Ratings) -> Dates:
+        """Compute the days of `ratings`; a `UserError` where those have no timestamps."""
         if ratings.timestamp is None:
             raise UserError("--dates: the data does not tell when a rating was given")
         known, days = np.unique(ratings.timestamp // DAY, return_inverse=True)
@@ -30,7 +34,9 @@ class Dates:
         order = np.argsort(pairs)
         return cls(pairs[order], days[order].astype(np.int32), len(known), ratings.shape[1])
 
-    def of_pairs(self, users, movies, otherwise=None):
-        """The day of each pair; where it is not rated, `otherwise` of the user."""
+    def of_pairs(
+        self, users: NDArray[np.integer], movies: NDArray[np.integer], otherwise: NDArray[Any] | None = None
+    ) -> NDArray[np.int32]:
+        """Return the day of each pair (users[i], movies[i]); where it is not rated, `otherwise[users[i]]`."""
         place = index_of(self.pairs, users.astype(np.int64) * self.n_movies + movies)
         return self.days[place] if otherwise is None else np.where(place < 0, otherwise[users], self.days[place])

@@ -1,16 +1,24 @@
-"""What a set of ratings looks like, in rows to print: counts, density, quantiles, stars, time span, what was noted."""
+"""Describe a data set in rows to print: counts, density, quantiles, stars, time span, notes."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from utils.data.ratings import given
+from utils.data.ratings import Ratings, given
+
+if TYPE_CHECKING:
+    from utils.data.datasets import Dataset
 
 MOST_STARS = 20  # with more different stars than this, they are counted in ten ranges
 
 
-def describe(dataset):
-    """[(label, text), ...] about a Dataset, in the order to show them. Nothing is printed here."""
+def describe(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return [(label, text), ...] about a data set, in the order to show them."""
     ratings, movies = dataset.ratings, dataset.movies
     n_users, n_movies = ratings.shape
     low, high = ratings.scale
@@ -31,20 +39,19 @@ def describe(dataset):
         ("movie table", _known(n_movies, years=movies.years, genres=movies.genres)),
     ]
     if dataset.users is not None:
-        rows.append(
-            ("user table", _known(n_users, **{name: column.dropna() for name, column in dataset.users.items()}))
-        )
+        columns = {str(name): column.dropna() for name, column in dataset.users.items()}
+        rows.append(("user table", _known(n_users, **columns)))
     return [*rows, *(("note", note) for note in dataset.notes)]
 
 
-def _spread(counts):
-    """Quantiles of counts, in words."""
+def _spread(counts: NDArray[np.int64]) -> str:
+    """Word the quantiles of counts."""
     low, lower, middle, upper, high = np.percentile(counts, [0, 25, 50, 75, 100], method="nearest")
     return f"{low:,} to {high:,}; median {middle:,}, middle half {lower:,} to {upper:,}"
 
 
-def _histogram(ratings):
-    """[(stars, count), ...], ascending."""
+def _histogram(ratings: Ratings) -> list[tuple[str, int]]:
+    """Count the ratings by stars, or by ranges of stars: [(stars, count), ...], ascending."""
     stars, counts = np.unique(given(ratings.rating, ratings.scale), return_counts=True)
     if len(stars) <= MOST_STARS:
         return [(f"{value:g}", count) for value, count in zip(stars, counts, strict=True)]
@@ -52,16 +59,16 @@ def _histogram(ratings):
     return [(f"{edges[i]:g} to {edges[i + 1]:g}", count) for i, count in enumerate(counts)]
 
 
-def _span(timestamp):
-    """First and last day, UTC."""
+def _span(timestamp: NDArray[np.int64] | None) -> str:
+    """Word the first and the last day, UTC."""
     if timestamp is None:
         return "no timestamps"
     first, last = (datetime.fromtimestamp(int(seconds), UTC).date() for seconds in (timestamp.min(), timestamp.max()))
     return f"{first} to {last}"
 
 
-def _known(total, **facts):
-    """For how many of `total` each fact is known."""
+def _known(total: int, **facts: Collection[Any]) -> str:
+    """Word for how many of `total` each fact is known."""
     known = {name: sum(map(bool, values)) for name, values in facts.items()}
     return ", ".join(
         f"{name} of {'all' if n == total else format(n, ',') if n else 'none'}" for name, n in known.items()

@@ -1,10 +1,16 @@
 """The movie table: titles, years and genres, in the order of the matrix columns."""
 
+from __future__ import annotations
+
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")  # "(1999)"; of a series "(2007-)" or "(1975-1979)" the first
 
@@ -13,62 +19,62 @@ ARTICLE = r"(?:the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|il|l
 _TRAILING = re.compile(rf"^(.*), ({ARTICLE})$", re.IGNORECASE)
 
 
-def year_of(title):
-    """The year that ends a MovieLens title such as `Matrix, The (1999)`; None where there is none."""
-    found = _YEAR.search(title)
-    return int(found[1]) if found else None
+def year_of(title: str) -> int | None:
+    """Return the year at the end of a MovieLens title such as `Matrix, The (1999)`; None where there is none."""
+    match = _YEAR.search(title)
+    return int(match[1]) if match else None
 
 
-def spoken(title):
-    """A title as one says it, without year and other titles: `Matrix, The (1999)` -> `The Matrix`."""
+def spoken(title: str) -> str:
+    """Return a title as one says it, without year and other titles: `Matrix, The (1999)` -> `The Matrix`."""
     bare = re.sub(r"\s*\([^)]*\)", "", title).strip()
     return article_first(bare or title)
 
 
-def shortened(names, most, between="; "):
-    """The first `most` names as one text, and how many more there are."""
+def shortened(names: Sequence[str], most: int, between: str = "; ") -> str:
+    """Join the first `most` names, and say how many more there are."""
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def cell(value):
-    """A value for a CSV file that a spreadsheet may open: text that it would take for a formula, such as
+def cell(value: Any) -> Any:
+    """Make a value safe for a CSV file that a spreadsheet may open: text that it would take for a formula, such as
     `=HYPERLINK(...)`, gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def article_first(title):
-    """`Matrix, The` -> `The Matrix`."""
-    found = _TRAILING.match(title)
-    return f"{found[2]} {found[1]}" if found else title
+def article_first(title: str) -> str:
+    """Put the article first: `Matrix, The` -> `The Matrix`."""
+    match = _TRAILING.match(title)
+    return f"{match[2]} {match[1]}" if match else title
 
 
 @dataclass(frozen=True)
 class Movies:
     """One entry a column of the matrix.
 
-    ids: raw ids (array). titles: the file's own (list of str). years: int or None. genres: list of lists of str, empty
-    where the source lists none.
+    ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
+    lists none.
     """
 
-    ids: np.ndarray
-    titles: list
-    years: list
-    genres: list
+    ids: NDArray[Any]
+    titles: list[str]
+    years: list[int | None]
+    genres: list[list[str]]
 
     @classmethod
-    def untitled(cls, ids):
-        """The table of movies of which only the ids are known; a text id may be a title and stands for itself."""
+    def untitled(cls, ids: NDArray[Any]) -> Movies:
+        """Make the table of movies of which only the ids are known; a text id may be a title and is used as one."""
         titles = [str(i) if ids.dtype.kind == "U" else f"movie {i}" for i in ids]
         return cls(ids, titles, [None] * len(ids), [[] for _ in ids])
 
     @property
-    def genre_names(self):
-        """Every genre that a movie has, sorted."""
+    def genre_names(self) -> list[str]:
+        """Return all genres that occur, sorted."""
         return sorted({name for names in self.genres for name in names})
 
-    def describe(self, index):
-        """The facts about the movie at `index` as plain Python values: movieId, title, year, genres."""
+    def describe(self, index: int) -> dict[str, Any]:
+        """Return movieId, title, year and genres of the movie at `index` as plain Python values."""
         return {
             "movieId": self.ids[index].item(),
             "title": self.titles[index],
@@ -76,7 +82,7 @@ class Movies:
             "genres": list(self.genres[index]),
         }
 
-    def write(self, path):
+    def write(self, path: Path) -> None:
         """Write the table as UTF-8 CSV `movieId,title,year,genres`, genres joined by `|`."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             out = csv.writer(file)
@@ -85,8 +91,8 @@ class Movies:
                 out.writerow([raw, title, "" if year is None else year, "|".join(genres)])
 
     @classmethod
-    def read(cls, path, ids):
-        """Read what `write` wrote; `ids` are the raw ids in column order, which the file must repeat."""
+    def read(cls, path: Path, ids: NDArray[Any]) -> Movies:
+        """Read what `write` wrote; a ValueError where its ids are not `ids`, the raw ids in column order."""
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))[1:]
         if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
@@ -99,8 +105,8 @@ class Movies:
         )
 
 
-def genre_shares(movies):
-    """(n_movies, n_genres): each movie divided evenly among its genres; all 0 where it has none."""
+def genre_shares(movies: Movies) -> NDArray[np.float64]:
+    """Divide each movie evenly among its genres: (n_movies, n_genres), all 0 where it has none."""
     place = {name: i for i, name in enumerate(movies.genre_names)}
     shares = np.zeros((len(movies.genres), len(place)))
     for row, names in zip(shares, movies.genres, strict=True):

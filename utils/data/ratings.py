@@ -1,61 +1,70 @@
 """The rating table, and the user x movie matrix made of it.
 
-A matrix cell holds the stars of one rating; 0 means *not rated*, which is why a rating of 0 is refused when reading.
+A matrix cell holds the stars of one rating; 0 means *not rated*, so that a rating of 0 is refused when reading, or
+replaced by `nought` on a scale that begins at 0.
 """
+
+from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
 class Ratings:
-    """One entry a rating, in parallel arrays of one length; indices are 0-based, raw ids stay beside them.
+    """All ratings, in parallel arrays with one entry a rating.
 
-    user, movie: int32 indices into `user_ids`, `movie_ids`. rating: float32 stars, all inside `scale`.
-    timestamp: int64 seconds since 1970, or None where the source has none (or one constant, which says nothing).
-    user_ids, movie_ids: the file's own ids (int64 or str), ascending.
+    user, movie: 0-based indices into `user_ids`, `movie_ids`. rating: stars, all inside `scale`.
+    timestamp: seconds since 1970; None where the source has none, or the same for all.
+    user_ids, movie_ids: ids as in the file (int64 or str), ascending.
     scale: (lowest, highest) stars a rating can have. threshold: stars above which a rating is a like, where that is not
     `default_like` of the scale.
     """
 
-    user: np.ndarray
-    movie: np.ndarray
-    rating: np.ndarray
-    timestamp: np.ndarray | None
-    user_ids: np.ndarray
-    movie_ids: np.ndarray
+    user: NDArray[np.int32]
+    movie: NDArray[np.int32]
+    rating: NDArray[np.float32]
+    timestamp: NDArray[np.int64] | None
+    user_ids: NDArray[Any]
+    movie_ids: NDArray[Any]
     scale: tuple[float, float]
     threshold: float | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rating)
 
     @property
-    def shape(self):
-        """(number of users, number of movies)."""
+    def shape(self) -> tuple[int, int]:
+        """Return (number of users, number of movies)."""
         return len(self.user_ids), len(self.movie_ids)
 
     @property
-    def like(self):
-        """Stars above which a rating is a like."""
+    def like(self) -> float:
+        """Return the stars above which a rating is a like."""
         return default_like(self.scale) if self.threshold is None else self.threshold
 
-    def matrix(self, where=slice(None)):
-        """CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks; all by default."""
+    def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
+        """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""
         import scipy.sparse as sp  # a quarter of a second that a recommendation to a known user does without
 
         cells = (self.user[where], self.movie[where])
-        return sp.csr_array((self.rating[where], cells), shape=self.shape, dtype=np.float32)
+        return sp.csr_array((self.rating[where].astype(np.float32, copy=False), cells), shape=self.shape)
 
-    def only(self, where):
-        """The table of the ratings that `where` (a mask) picks; its users and movies stay."""
+    def only(self, where: NDArray[np.bool_]) -> Ratings:
+        """Return the ratings that the mask `where` picks, with the same users and movies."""
         times = None if self.timestamp is None else self.timestamp[where]
         return replace(self, user=self.user[where], movie=self.movie[where], rating=self.rating[where], timestamp=times)
 
-    def fingerprint(self):
-        """sha256 (hex) of ids, cells and stars in user-movie order: the same whatever file the table came from."""
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of ids, cells and stars in user-movie order, which does not depend on the format or
+        the order of the file."""
         order = np.lexsort((self.movie, self.user))
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.movie_ids):
@@ -65,8 +74,8 @@ class Ratings:
         return digest.hexdigest()
 
 
-def dense(matrix):
-    """(ratings, observed): float32 stars with 0 where not rated, and the boolean mask of the rated cells; both of
+def dense(matrix: csr_array) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return (ratings, observed): float32 stars with 0 where not rated, and the mask of the rated cells; both of
     `matrix`'s shape. The mask is `ratings != 0`, since no rating is 0."""
     ratings = matrix.toarray().astype(np.float32, copy=False)
     return ratings, ratings != 0
@@ -80,28 +89,28 @@ def default_like(scale: tuple[float, float]) -> float:
     return LIKE * scale[1] / 5
 
 
-def nought(scale):
-    """What stands for a rating of 0 where the (lowest, highest) stars begin there: 0 itself means "not rated"."""
+def nought(scale: tuple[float, float]) -> float:
+    """Return the sentinel that replaces a rating of 0 on a scale that begins at 0: 0 itself means "not rated"."""
     return scale[1] / 10_000
 
 
-def given(stars, scale):
-    """Stars as people gave them, of one number or an array: 0 where they are what stands for it. All that is shown or
-    written for people goes through here."""
+def given(stars: ArrayLike, scale: tuple[float, float]) -> NDArray[Any]:
+    """Return stars (one number or an array) as people gave them: 0 instead of its sentinel `nought`. Whatever is shown
+    or written for people goes through here."""
     return np.where(np.isclose(stars, nought(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
 
 
-def likes(matrix, above=LIKE):
-    """The CSR matrix that holds 1 where a rating is a like, and nothing elsewhere; float32, of `matrix`'s shape."""
+def likes(matrix: csr_array, above: float = LIKE) -> csr_array:
+    """Return the CSR matrix with 1 where a rating is a like, and nothing elsewhere; float32, of `matrix`'s shape."""
     liked = matrix.copy()
     liked.data = (liked.data > above).astype(np.float32)
     liked.eliminate_zeros()
     return liked
 
 
-def signed_likes(matrix, above=LIKE):
-    """The CSR matrix of two blocks, `likes` and, beside it, 1 where a movie was rated without being liked; (n, 2
-    n_movies) float32."""
+def signed_likes(matrix: csr_array, above: float = LIKE) -> csr_array:
+    """Return the CSR matrix of two blocks side by side, float32 (n, 2 n_movies): `likes`, and 1 where a movie was rated
+    without being liked."""
     import scipy.sparse as sp
 
     low = matrix.copy()
@@ -110,8 +119,8 @@ def signed_likes(matrix, above=LIKE):
     return sp.hstack([likes(matrix, above), low], format="csr")
 
 
-def index_of(ids, raw):
-    """Positions of the raw ids `raw` in the ascending array `ids`; -1 where an id is not there."""
+def index_of(ids: NDArray[Any], raw: ArrayLike) -> NDArray[np.intp]:
+    """Return the positions of the raw ids `raw` in the ascending array `ids`; -1 where an id is not there."""
     raw = np.asarray(raw)
     if raw.dtype.kind != ids.dtype.kind or not len(ids):
         return np.full(raw.shape, -1)

@@ -1,20 +1,25 @@
-"""Who or what is held out. Each protocol is one function from the ratings to one label a rating, so that training,
-validation and test are disjoint and complete by construction, and a run folder records a split as one small array."""
+"""Split ratings into training, validation and test. Each protocol is a function that labels each rating with one part,
+so that the parts can't overlap, and a run folder records a split as one small array."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.ratings import LIKE, Ratings
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    import scipy.sparse
+    from scipy.sparse import csr_array
+
+Labels = NDArray[np.int8]
+"""One `Part` a rating."""
 
 
 class Part(IntEnum):
@@ -32,94 +37,97 @@ KNOWN = (Part.TRAIN, Part.VALIDATION, Part.GIVEN)  # everything but the test
 
 @dataclass(frozen=True)
 class Holdout:
-    """Two CSR matrices of the users x movies shape: `given` is shown to the model, `hidden` is judged. candidates:
-    bool (n_movies,), the movies that are ranked; all where None. like: stars above which a rating is a like."""
+    """Two CSR matrices, users x movies: the model sees the ratings `given` and is evaluated on those `hidden`.
 
-    given: "scipy.sparse.csr_array"
-    hidden: "scipy.sparse.csr_array"
-    candidates: np.ndarray | None = None
+    candidates: mask (n_movies,) of the movies that are ranked; all where None. like: stars above which a rating is a
+    like."""
+
+    given: "csr_array"
+    hidden: "csr_array"
+    candidates: NDArray[np.bool_] | None = None
     like: float = LIKE
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rating table with one `Part` a rating (int8 array `part`), and the matrices that follow from it.
+    """The rating table with the part of each rating, and the matrices that follow from it.
 
     notes: sentences for the user about what the protocol did."""
 
     ratings: Ratings
-    part: np.ndarray
-    notes: list = field(default_factory=list)
+    part: Labels
+    notes: list[str] = field(default_factory=list)
 
-    def fingerprint(self):
-        """sha256 (hex) of the ratings, their order and the part each belongs to."""
+    def fingerprint(self) -> str:
+        """Return the sha256 (hex) of the ratings, their order and their parts."""
         return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
 
-    def test_fingerprint(self):
-        """sha256 (hex) of what is judged: the test ratings and, of the users they are of, what is given. It is the same
-        for splits that differ in nothing but what is validation."""
+    def test_fingerprint(self) -> str:
+        """Return the sha256 (hex) of the test ratings and the given ratings of the test users: the same for splits that
+        differ only in what is validation."""
         judged = self.part == Part.TEST
         shown = self.is_known & np.isin(self.ratings.user, self.ratings.user[judged])
         prints = [self.ratings.only(where).fingerprint() for where in (judged, shown)]
         return hashlib.sha256("".join(prints).encode()).hexdigest()
 
-    def _matrix(self, *parts):
+    def _matrix(self, *parts: Part) -> "csr_array":
         return self.ratings.matrix(np.isin(self.part, parts))
 
-    def _holdout(self, given, hidden):
+    def _holdout(self, given: "csr_array", hidden: Part) -> Holdout:
         return Holdout(given, self._matrix(hidden), self.candidates, self.ratings.like)
 
     @property
-    def holds_users_out(self):
-        """Whether held-out users are judged, of whom nothing was trained on (strong generalization)."""
+    def holds_users_out(self) -> bool:
+        """Whether the test users are held out of training altogether (strong generalization)."""
         return bool((self.part == Part.GIVEN).any())
 
     @property
-    def train(self):
-        """What a model is fitted on while anything is still being chosen."""
+    def train(self) -> "csr_array":
+        """Return the training ratings, on which models are fitted while epochs and options are chosen."""
         return self._matrix(Part.TRAIN)
 
     @property
-    def refit(self):
-        """What the final model is fitted on once everything is chosen: training and validation ratings together, but
-        the training ratings alone where validation users are other people (as Liang et al. 2018 do)."""
+    def refit(self) -> "csr_array":
+        """Return the ratings on which the final model is fitted: training and validation together, but training alone
+        where validation users are held out (as Liang et al. 2018 do)."""
         return self.train if self.holds_users_out else self._matrix(Part.TRAIN, Part.VALIDATION)
 
     @property
-    def is_known(self):
-        """Bool, one a rating: everything but the test."""
+    def is_known(self) -> NDArray[np.bool_]:
+        """Return the mask (n_ratings,) of all ratings but the test."""
         return np.isin(self.part, KNOWN)
 
     @property
-    def known(self):
-        """Everything but the test: what may be built on when recommending."""
+    def known(self) -> "csr_array":
+        """Return all ratings but the test: those that recommendations may use."""
         return self._matrix(*KNOWN)
 
     @property
-    def candidates(self):
-        """Movies that are ranked, None for all: those that training users like where users are held out."""
+    def candidates(self) -> NDArray[np.bool_] | None:
+        """Return the mask (n_movies,) of the movies that are ranked: where users are held out, the movies that training
+        users like; None, for all, otherwise."""
         if not self.holds_users_out:
             return None
         liked = (self.part == Part.TRAIN) & (self.ratings.rating > self.ratings.like)
         return np.bincount(self.ratings.movie[liked], minlength=self.ratings.shape[1]) > 0
 
     @property
-    def trained_users(self):
-        """Indices of the users who are trained on: the ones who can vouch for others as neighbours."""
+    def trained_users(self) -> NDArray[np.int32]:
+        """Return the indices of the training users, who can be neighbours of others."""
         return np.unique(self.ratings.user[self.part == Part.TRAIN])
 
     @property
-    def validation(self):
-        """The hold-out that chooses epochs, options and methods."""
+    def validation(self) -> Holdout:
+        """Return the holdout on which epochs, options and strategies are chosen."""
         return self._holdout(self._matrix(Part.TRAIN, Part.GIVEN), Part.VALIDATION)
 
     @cached_property
-    def test(self):
-        """The hold-out that is read once. Validation ratings are given: by then they are known like any other."""
+    def test(self) -> Holdout:
+        """Return the holdout of the one final evaluation. Validation ratings are given: by then they are known."""
         return self._holdout(self.known, Part.TEST)
 
 
-# -- the protocols: (ratings, options, rng) -> int8 labels, or labels and notes ----------------------------------------
+# -- the protocols: (ratings, options, rng) -> labels, or labels and notes ---------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class Options:
     held_out: int | None = None
     """number of users held out for validation, and as many for the test (strong, strong-ratings; default: a tenth)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to 2**32 - 1, got {self.seed}")
         if not 0 < self.test_share < 1 or not 0 < self.validation_share < 1:
@@ -146,35 +154,35 @@ class Options:
             raise ValueError(f"held-out must be 1 or more, got {self.held_out}")
 
 
-def _with_validation(part, options, rng):
-    """Turn a random share of the TRAIN labels into VALIDATION, in place; returns `part`."""
+def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -> Labels:
+    """Turn a random share of the TRAIN labels into VALIDATION, in place, and return `part`."""
     rest = np.flatnonzero(part == Part.TRAIN)
     part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Part.VALIDATION
     return part
 
 
-def random(ratings, options, rng):
-    """A share of all ratings is the test, drawn without regard to user or movie."""
+def random(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Draw a share of all ratings as the test, without regard to user or movie."""
     part = np.zeros(len(ratings), np.int8)
     part[rng.permutation(len(ratings))[: round(options.test_share * len(ratings))]] = Part.TEST
     return _with_validation(part, options, rng)
 
 
-def train_on_all(ratings, options, rng):
-    """Protocol `all`: no test; a validation slice chooses the epochs. For using, not for measuring."""
+def train_on_all(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Hold out no test (protocol `all`): only a validation share, which chooses the epochs. For use, not evaluation."""
     return _with_validation(np.zeros(len(ratings), np.int8), options, rng)
 
 
-def fixed(ratings, options, rng, test):
-    """The ratings at the indices `test` are the test: those of the file --test, or of a published fold."""
+def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: NDArray[np.integer]) -> Labels:
+    """Take the ratings at the indices `test` as the test: those of the file --test, or of a published fold."""
     part = np.zeros(len(ratings), np.int8)
     part[test] = Part.TEST
     return _with_validation(part, options, rng)
 
 
-def temporal(ratings, options, rng):
-    """Each user's latest share of ratings is the test, the latest of what remains validation; a user with too few for
-    half a rating of test has none. Equal times are put in a random order."""
+def temporal(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Take each user's latest share of ratings as the test, the latest of the others as validation; a user whose share
+    is less than half a rating has no test. Equal times are put in a random order."""
     age = _from_the_end(ratings, rng, needs_time="temporal")
     count = np.bincount(ratings.user, minlength=ratings.shape[0])
     n_test = np.floor(options.test_share * count + 0.5).astype(int)
@@ -185,12 +193,12 @@ def temporal(ratings, options, rng):
     return part
 
 
-FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie keeps: from, to
+FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie keeps: lowest and highest number
 
 
-def cold(ratings, options, rng):
-    """As `random`, and beside it a share of the users and of the movies as large as the test's keeps few ratings, drawn
-    from one of the ranges of FEW: all others of theirs are test, too."""
+def cold(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Split as `random` does, and make the same share of users and of movies cold: each keeps a number of ratings drawn
+    from one of the ranges of FEW, and its other ratings are test, too."""
     part = np.where(rng.random(len(ratings)) < options.test_share, Part.TEST, Part.TRAIN).astype(np.int8)
     for who, n in zip((ratings.user, ratings.movie), ratings.shape, strict=True):
         low, high = np.array(FEW)[rng.integers(len(FEW), size=n)].T
@@ -199,9 +207,9 @@ def cold(ratings, options, rng):
     return _with_validation(part, options, rng)
 
 
-def leave_one_out(ratings, options, rng):
-    """Each user's latest rating is the test and the one before it validation, as long as one remains to train on; a
-    random order stands in where there are no timestamps."""
+def leave_one_out(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Take each user's latest rating as the test and the one before it as validation, as long as one remains to train
+    on; in a random order where there are no timestamps."""
     age = _from_the_end(ratings, rng)
     count = np.bincount(ratings.user, minlength=ratings.shape[0])[ratings.user]
     part = np.zeros(len(ratings), np.int8)
@@ -210,17 +218,19 @@ def leave_one_out(ratings, options, rng):
     return part
 
 
-def _from_the_end(ratings, rng, needs_time=None):
-    """How many of the same user's ratings are later: 0 for a user's last one; ties are put in a random order."""
+def _from_the_end(ratings: Ratings, rng: np.random.Generator, needs_time: str | None = None) -> NDArray[np.int64]:
+    """Count, for each rating, the same user's later ratings: 0 for a user's last one; ties are put in a random order.
+
+    needs_time: the protocol that a UserError names where there are no timestamps."""
     if needs_time and ratings.timestamp is None:
         raise UserError(f"protocol {needs_time} needs timestamps, and this data has none (or the same everywhere)")
     times = () if ratings.timestamp is None else (-ratings.timestamp,)
     return _place_within(ratings.user, ratings.shape[0], rng.random(len(ratings)), *times)
 
 
-def _place_within(user, n_users, *keys):
-    """Place (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by the one
-    before."""
+def _place_within(user: NDArray[np.integer], n_users: int, *keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by
+    the one before."""
     order = np.lexsort((*keys, user))
     count = np.bincount(user, minlength=n_users)
     place = np.empty(len(user), np.int64)
@@ -228,20 +238,21 @@ def _place_within(user, n_users, *keys):
     return place
 
 
-def strong(ratings, options, rng):
-    """Held-out users (Liang et al. 2018): only likes, of users with at least five; the movies are those the training
-    users like. Of each held-out user a fifth of the likes, rounded down, is hidden and the rest given; one with fewer
-    than five such movies has all given."""
+def strong(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Labels, list[str]]:
+    """Hold users out (Liang et al. 2018): only likes, of users with at least five; only movies that training users
+    like. Of each held-out user's likes a fifth, rounded down, is hidden and the rest given; all are given where fewer
+    than five are left."""
     return _strong(ratings, options, rng, Part.LEFT_OUT)
 
 
-def strong_ratings(ratings, options, rng):
-    """As `strong`, with the same likes hidden; but all other ratings are used as well, the low ones too: of training
-    users to train on, of held-out users given, which makes those movies no candidates."""
+def strong_ratings(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Labels, list[str]]:
+    """Hide the same likes as `strong`, and use all other ratings as well, the low ones too: of training users to train
+    on; of held-out users they are given, so that those movies are not ranked."""
     return _strong(ratings, options, rng, Part.GIVEN)
 
 
-def _strong(ratings, options, rng, low):
+def _strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Part) -> tuple[Labels, list[str]]:
+    """Hold users out. low: `Part.GIVEN` uses ratings that are no likes, `Part.LEFT_OUT` does not."""
     n_users, n_movies = ratings.shape
     liked = ratings.rating > ratings.like
     usable = np.flatnonzero(np.bincount(ratings.user[liked], minlength=n_users) >= 5)
@@ -263,7 +274,7 @@ def _strong(ratings, options, rng, low):
     outside = liked & np.isin(role_of, (Part.VALIDATION, Part.TEST)) & ~vocabulary[ratings.movie]
     part[outside] = Part.LEFT_OUT
 
-    # hide a fifth of each held-out user's likes: the first ones in a random order of each user's own
+    # hide a fifth of each held-out user's likes: the first in a random order
     held = np.flatnonzero(np.isin(part, (Part.VALIDATION, Part.TEST)))
     count = np.bincount(ratings.user[held], minlength=n_users)
     place = _place_within(ratings.user[held], n_users, rng.random(len(held)))
@@ -273,21 +284,27 @@ def _strong(ratings, options, rng, low):
     if low == Part.GIVEN:
         part[~liked & (role_of == Part.TRAIN)] = Part.TRAIN
         part[~liked & np.isin(role_of, (Part.VALIDATION, Part.TEST))] = Part.GIVEN
+    dropped, of_test = (int(np.count_nonzero(which)) for which in (outside, outside & (role_of == Part.TEST)))
+    unused = int(np.count_nonzero(part == Part.LEFT_OUT)) - dropped
+    return part, _strong_notes(size, dropped, of_test, unused, None if low == Part.GIVEN else ratings.like)
+
+
+def _strong_notes(size: int, dropped: int, of_test: int, unused: int, like: float | None) -> list[str]:
+    """Word what `_strong` held out. like: its threshold where only likes are used."""
     notes = [f"{size:,} users held out for validation and {size:,} others for the test"]
-    if dropped := int(np.count_nonzero(outside)):
-        test = int(np.count_nonzero(outside & (role_of == Part.TEST)))
+    if dropped:
         notes.append(
-            f"{dropped:,} of their likes left out before a fifth is hidden, {test:,} of them of test users: no "
+            f"{dropped:,} of their likes left out before a fifth is hidden, {of_test:,} of them of test users: no "
             "training user likes those movies"
         )
-    if others := int(np.count_nonzero(part == Part.LEFT_OUT)) - dropped:
-        low = "" if low == Part.GIVEN else f"are {ratings.like:g} stars or lower, or "
-        notes.append(f"{others:,} ratings are not used: they {low}are of users with fewer than five likes")
-    return part, notes
+    if unused:
+        low = "" if like is None else f"are {like:g} stars or lower, or "
+        notes.append(f"{unused:,} ratings are not used: they {low}are of users with fewer than five likes")
+    return notes
 
 
 FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")  # published with ml-100k; `utils.data.test_file` reads them
-PROTOCOLS = {
+PROTOCOLS: dict[str, Callable[..., Labels | tuple[Labels, list[str]]]] = {
     "random": random,
     "temporal": temporal,
     "cold": cold,
@@ -300,12 +317,12 @@ PROTOCOLS = {
 }
 
 
-def split(ratings, protocol, options, test=None):
-    """The `Split` of a rating table by the protocol of that name. test: indices of the test ratings, for the protocols
-    that take them from a file."""
+def split(ratings: Ratings, protocol: str, options: Options, test: NDArray[np.integer] | None = None) -> Split:
+    """Split the ratings by the protocol of that name. test: indices of the test ratings, for the protocols that take
+    them from a file."""
     rng = np.random.default_rng(options.seed)
-    found = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
-    part, notes = found if isinstance(found, tuple) else (found, [])
+    labels = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
+    part, notes = labels if isinstance(labels, tuple) else (labels, [])
     if not (part == Part.TRAIN).any():
         raise UserError(f"protocol {protocol} leaves nothing to train on: every rating is held out")
     return Split(ratings, part, notes)

@@ -1,9 +1,13 @@
-"""Test ratings that come in a file of their own: the user's, or one of the folds published with ml-100k."""
+"""Test ratings from a separate file: the user's, or one of the folds published with ml-100k."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data import datasets
 from utils.data.datasets import Dataset
@@ -15,10 +19,13 @@ from utils.errors import UserError
 from utils.runs.paths import is_file
 
 
-def with_test_ratings(data, protocol, path, scale=None):
-    """(data, test): the `Dataset` with the ratings of the protocol's test file among its own, and their indices; the
-    data as it is and None for a protocol without such a file. scale: the user's own; found from both files where None.
-    Raises UserError where the file does not fit."""
+def with_test_ratings(
+    data: Dataset, protocol: str, path: Path | None, scale: tuple[float, float] | None = None
+) -> tuple[Dataset, NDArray[np.intp] | None]:
+    """Add the ratings of the protocol's test file to the data: (data, indices of the test ratings).
+
+    For a protocol without such a file the data comes back as it is, with None. scale: given by the user; found from
+    both files where None. Raises UserError where the file does not fit."""
     if protocol in FOLDS:
         path = (data.folder or Path()) / f"{protocol}.test"
         if not is_file(path):
@@ -43,7 +50,7 @@ def with_test_ratings(data, protocol, path, scale=None):
 
 
 def _on_one_scale(data: Dataset, path: Path) -> Dataset:
-    """Return the data on the scale that is found from its ratings and those of a test file together."""
+    """Return the data on the scale found from its ratings and those of a test file together."""
     ratings, more = data.ratings, datasets.read_ratings(datasets.rating_file(path)).rating
     stars = given(ratings.rating, ratings.scale).astype(np.float32)
     scale = find_scale(np.concatenate([stars, more]))
@@ -55,9 +62,10 @@ def _on_one_scale(data: Dataset, path: Path) -> Dataset:
     return replace(data, ratings=ratings, notes=notes)
 
 
-def join(first, second, path):
-    """(table, place): the `Ratings` of `first` followed by those of `second` that are not among them, and where in it
-    those of `second` are. The same cell with other stars is a UserError that names `path`, the file of `second`."""
+def join(first: Ratings, second: Ratings, path: Path) -> tuple[Ratings, NDArray[np.intp]]:
+    """Append the ratings of `second` that `first` lacks: (all ratings, indices in them of the ratings of `second`).
+
+    Different stars for the same user and movie are a UserError that names `path`, the file of `second`."""
     if (
         first.user_ids.dtype.kind != second.user_ids.dtype.kind
         or first.movie_ids.dtype.kind != second.movie_ids.dtype.kind
@@ -66,8 +74,8 @@ def join(first, second, path):
     user_ids, movie_ids = np.union1d(first.user_ids, second.user_ids), np.union1d(first.movie_ids, second.movie_ids)
     cells, tables = [], (first, second)
     for table in tables:
-        user = index_of(user_ids, table.user_ids)[table.user]
-        cells.append(user.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
+        rows = index_of(user_ids, table.user_ids)[table.user]
+        cells.append(rows.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
     order = np.argsort(cells[0])
     place = index_of(cells[0][order], cells[1])
     known = np.flatnonzero(place >= 0)
@@ -80,22 +88,20 @@ def join(first, second, path):
         raise UserError(f"{path}: user {who}'s rating of movie {what} is {stars}; which is right?")
     new = np.flatnonzero(place < 0)
     place[new] = len(first) + np.arange(len(new))
-
     cell = np.concatenate([cells[0], cells[1][new]])
     timestamp = None
     if first.timestamp is not None and second.timestamp is not None:
         timestamp = np.concatenate([first.timestamp, second.timestamp[new]])
-    user, movie = np.divmod(cell, len(movie_ids))
+    user, movie = (index.astype(np.int32) for index in np.divmod(cell, len(movie_ids)))
     rating = np.concatenate([first.rating, second.rating[new]])
-    user, movie = user.astype(np.int32), movie.astype(np.int32)
     return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, first.scale, first.threshold), place
 
 
-def _movies(ids, *tables):
-    """The movie table of `ids`, each movie from the first table that has it."""
-    found = Movies.untitled(ids)
+def _movies(ids: NDArray[Any], *tables: Movies) -> Movies:
+    """Make the movie table of `ids`, with each movie from the first table that has it."""
+    movies = Movies.untitled(ids)
     for table in reversed(tables):
         for source, target in enumerate(index_of(ids, table.ids)):
-            found.titles[target] = table.titles[source]
-            found.years[target], found.genres[target] = table.years[source], table.genres[source]
-    return found
+            movies.titles[target] = table.titles[source]
+            movies.years[target], movies.genres[target] = table.years[source], table.genres[source]
+    return movies

@@ -1,18 +1,21 @@
-"""Finding a movie by what somebody types: case, accents, articles, punctuation and small typing errors forgiven."""
+"""Find a movie by what somebody types, whatever its case, accents, articles, punctuation and small typing errors."""
+
+from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
-from utils.data.movies import ARTICLE, article_first, shortened
+from utils.data.movies import ARTICLE, Movies, article_first, shortened
 from utils.errors import UserError
 
 SHOWN = 8  # movies listed where several fit
-ALIKE = 80  # least similarity, of 100, of a title that is taken for a misspelt one
+ALIKE = 80  # lowest similarity, of 100, at which a text counts as a misspelt title
 _YEAR = re.compile(r"^(.*\S)\s+\(?(\d{4})\)?$")
 
 
-def key(title):
-    """What two spellings of a title have in common: letters and digits, words apart, no article in front."""
+def key(title: str) -> str:
+    """Normalise a title: lower-case letters and digits, words apart, without accents or a leading article."""
     text = article_first(title.strip())
     text = unicodedata.normalize("NFKD", text.casefold().replace("&", " and ").replace("ß", "ss"))
     text = "".join(c for c in text if not unicodedata.combining(c)).replace("'", "").replace("’", "")
@@ -22,88 +25,94 @@ def key(title):
     return " ".join(words)
 
 
-def numbers(name):
-    """The numbers in a key."""
+def numbers(name: str) -> list[str]:
+    """Return the numbers in a key."""
     return re.findall(r"\d+", name)
 
 
-def _begins_or_ends(name, wanted):
+def _begins_or_ends(name: str, wanted: str) -> bool:
     return name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")
 
 
-def keys(title, year):
-    """The keys of a MovieLens title: of the title, and of the other titles that it gives in brackets."""
+def keys(title: str, year: int | None) -> list[str]:
+    """Return the keys of a MovieLens title and of the other titles that it gives in brackets."""
     text = re.sub(rf"\s*\({year}[^)]*\)\s*$", "", title) if year else title
     names = [re.sub(r"\s*\([^)]*\)", "", text), *re.findall(r"\(([^)]*)\)", text)]
-    return [found for name in names if (found := key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())))]
+    return [plain for name in names if (plain := key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())))]
 
 
 class Titles:
-    """An index over `Movies`."""
+    """An index of movies by title. places: {key: indices of movies}; written: the same by the title as it is written,
+    in lower case."""
 
-    def __init__(self, movies):
-        self.movies, self.places, self.written = movies, {}, {}
+    def __init__(self, movies: Movies) -> None:
+        self.movies = movies
+        self.places: dict[str, list[int]] = {}
+        self.written: dict[str, list[int]] = {}
         for index, (title, year) in enumerate(zip(movies.titles, movies.years, strict=True)):
             for name in dict.fromkeys(keys(title, year)):
                 self.places.setdefault(name, []).append(index)
             self.written.setdefault(title.casefold(), []).append(index)
 
-    def find(self, text):
-        """The index of the one movie that `text` names, by its title with or without the year. A `UserError` lists the
-        movies where several fit, and the nearest ones where none does."""
-        found = self.exactly(text) or self.beginning(key(text)) or self._alike(text)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UserError(f"{text!r} fits several movies: {self._listed(found)}; add the year or more of the title")
+    def find(self, text: str) -> int:
+        """Return the index of the one movie that `text` names, by its title with or without the year. A `UserError`
+        lists the movies where several fit, and similar titles where none does."""
+        matches = self.exactly(text) or self.beginning(key(text)) or self._alike(text)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise UserError(f"{text!r} fits several movies: {self._listed(matches)}; add the year or more of the title")
         raise UserError(f"no movie is called {text!r}" + self._near(text))
 
-    def exactly(self, text):
-        """Movies of that very title; of that year, where the last word is one and such a movie exists."""
-        if found := self.written.get(text.strip().casefold()):  # as it stands in the data
-            return found
+    def exactly(self, text: str) -> list[int]:
+        """Return the movies of exactly this title; of that year only, where the text ends in the year of one."""
+        if as_written := self.written.get(text.strip().casefold()):
+            return as_written
         if parts := _YEAR.match(text.strip()):
             named = [i for i in self.places.get(key(parts[1]), []) if self.movies.years[i] == int(parts[2])]
             if named:
                 return named
         return self.places.get(key(text), [])
 
-    def of(self, title, year=None):
-        """Movies of that title; with a year, those of that year or else of the one before or after, so that two sources
-        may differ about when a movie came out."""
+    def of(self, title: str, year: int | None = None) -> list[int]:
+        """Return the movies of this title; with a year, those of that year, or else of the year before or after, since
+        sources differ about when a movie came out."""
         if year is None:
             return self.exactly(title)
         wanted = key(title)
-        if found := self._of_year(self.places.get(wanted) or self.exactly(title), year):
-            return found
+        if matches := self._of_year(self.places.get(wanted) or self.exactly(title), year):
+            return matches
         # `Star Wars` or `The Empire Strikes Back`, where the data has `Star Wars: Episode ...` with all of it
         at = {i for name, at in self.places.items() if wanted and _begins_or_ends(name, wanted) for i in at}
         return self._of_year(sorted(at), year)
 
-    def alike(self, title, year=None):
-        """The same of the title that is clearly nearest."""
+    def alike(self, title: str, year: int | None = None) -> list[int]:
+        """Return the movies of the most similar title, of that year or nearly so as `of` does."""
         return self._of_year(self._alike(title), year)
 
-    def _of_year(self, named, year):
+    def _of_year(self, named: list[int], year: int | None) -> list[int]:
+        """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
         if year is None:
             return named
+        years = {i: self.movies.years[i] for i in named}
         for off in (0, 1):
-            if at := [i for i in named if self.movies.years[i] is not None and abs(self.movies.years[i] - year) <= off]:
+            if at := [i for i, known in years.items() if known is not None and abs(known - year) <= off]:
                 return at
-        return [i for i in named if self.movies.years[i] is None]
+        return [i for i, known in years.items() if known is None]
 
-    def beginning(self, wanted):
-        """Movies whose title goes on behind these words."""
+    def beginning(self, wanted: str) -> list[int]:
+        """Return the movies whose key begins with these words and goes on."""
         if not wanted:
             return []
         return sorted({i for name, at in self.places.items() if name.startswith(wanted + " ") for i in at})
 
-    def _alike(self, text):
-        """The movies of the title that is clearly nearest."""
+    def _alike(self, text: str) -> list[int]:
+        """Return the movies of the most similar titles; [] where none is similar enough."""
         from rapidfuzz import fuzz, process
 
         parts = _YEAR.match(text.strip())
-        for wanted, year in ((parts[1], int(parts[2])), (text, None)) if parts else ((text, None),):
+        wishes: list[tuple[str, int | None]] = [(parts[1], int(parts[2]))] if parts else []
+        for wanted, year in [*wishes, (text, None)]:
             names = process.extract(key(wanted), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
             names = [one for one in names if numbers(one[0]) == numbers(key(wanted))]  # Rocky 7 is no misspelt Rocky V
             at = [i for name, score, _ in names if score == names[0][1] for i in self.places[name]]
@@ -111,11 +120,13 @@ class Titles:
                 return fits
         return []
 
-    def _near(self, text):
+    def _near(self, text: str) -> str:
+        """Word a hint with similar titles; "" where there are none."""
         from rapidfuzz import fuzz, process
 
         names = process.extract(key(text), self.places.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
         return f"; did you mean {self._listed([self.places[name][0] for name, _, _ in names])}?" if names else ""
 
-    def _listed(self, indices):
+    def _listed(self, indices: Sequence[int]) -> str:
+        """Join the titles of these movies."""
         return shortened([self.movies.titles[i] for i in indices], SHOWN)

@@ -1,23 +1,29 @@
-"""The report: what evaluate.py found out as one HTML file, which needs no network. Every number on it is one of the
-facts that --json writes, and carries the path to it there (`data-of`)."""
+"""Make the report: the results of evaluate.py as one HTML file, which needs no network. Every number on it is one of
+the facts that --json writes, and carries its path there (`data-of`)."""
+
+from __future__ import annotations
 
 import json
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from utils.data.movies import spoken
 from utils.evaluation.beyond_accuracy import ABOUT
 from utils.evaluation.metrics import CUTS
 from utils.recommend.explanations import sentence
-from utils.report.figures import plots
+from utils.report.figures import Plot, plots
 from utils.report.summary import APART, RATING, defined, label, unjudged
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def html(facts):
-    """The page of what evaluate.py --json writes, judged with what the plots take."""
+def html(facts: dict[str, Any]) -> str:
+    """Render the page from the facts of evaluate.py --json, with those that the plots need."""
     import jinja2
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
@@ -29,21 +35,7 @@ def html(facts):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn, places = [], []
-    for one in facts["runs"]:
-        place = {}
-        for name, several in plots(one).items():
-            place[name] = [plot | {"id": f"plot{len(drawn) + i}"} for i, plot in enumerate(several)]
-            drawn += place[name]
-        places.append(place)
-
-    def num(*steps, form=".4f"):
-        """The number at a path into the facts, whose steps may be given several at a time."""
-        path = [step for part in steps for step in (part if isinstance(part, tuple) else (part,))]
-        value = reduce(getitem, path, facts)
-        pointer = "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in path)
-        return Markup('<data value="{}" data-of="/{}">{}</data>').format(value, pointer, format(value, form))
-
+    drawn, places = _placed(facts["runs"])
     page = environment.get_template("report.html")
     data = json.dumps({plot["id"]: plot for plot in drawn}, allow_nan=False, separators=(",", ":"))
     return page.render(
@@ -51,7 +43,7 @@ def html(facts):
         places=places,
         plots=Markup(data.replace("<", "\\u003c")),  # noqa: S704  no tag can begin within it
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
-        num=num,
+        num=partial(_number, facts),
         defined=defined,
         label=label,
         unjudged=unjudged,
@@ -62,3 +54,26 @@ def html(facts):
         rating=(*RATING, *CUTS),
         about=ABOUT,
     )
+
+
+def _placed(runs: list[dict[str, Any]]) -> tuple[list[Plot], list[dict[str, list[Plot]]]]:
+    """Number the plots of all runs: (all plots, each with an id; for each run its plots by section)."""
+    drawn: list[Plot] = []
+    places = []
+    for run in runs:
+        place = {}
+        for name, several in plots(run).items():
+            place[name] = [plot | {"id": f"plot{len(drawn) + i}"} for i, plot in enumerate(several)]
+            drawn += place[name]
+        places.append(place)
+    return drawn, places
+
+
+def _number(facts: dict[str, Any], *steps: Any, form: str = ".4f") -> Markup:
+    """Format the number at a path into the facts; tuples among the steps count as several steps."""
+    from markupsafe import Markup
+
+    path = [step for part in steps for step in (part if isinstance(part, tuple) else (part,))]
+    value: Any = reduce(getitem, path, facts)
+    pointer = "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return Markup('<data value="{}" data-of="/{}">{}</data>').format(value, pointer, format(value, form))

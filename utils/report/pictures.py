@@ -1,15 +1,25 @@
-"""Pictures that the scripts leave in a run folder: the learning curve, and the reconstruction beside the ratings."""
+"""Draw the pictures of a run folder: the learning curve, the search for options, and the reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.runs import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import SubFigure
 
 BLUE = "#0072b2"  # colours of Okabe and Ito, which everybody can tell apart
 COLOURS = (BLUE, "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#8c6d31")
 
 
-def learning_curve(path, history):
-    """Write a PNG of the history of a training: the loss and the figure that validation judged by, over the epochs."""
+def learning_curve(path: Path, history: Iterable[dict[str, Any]]) -> None:
+    """Write a PNG of the training history: the loss and the validation metrics over the epochs."""
     from matplotlib.figure import Figure
 
     lines = curves(history)
@@ -17,7 +27,12 @@ def learning_curve(path, history):
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     axes = figure.subplots(1, 1 + len(judged), squeeze=False)[0]
     for i, line in enumerate(lines):
-        style = {"color": COLOURS[i % len(COLOURS)], "label": line["of"], "linewidth": 1.6, "marker": "."}
+        style: dict[str, Any] = {
+            "color": COLOURS[i % len(COLOURS)],
+            "label": line["of"],
+            "linewidth": 1.6,
+            "marker": ".",
+        }
         axes[0].plot(line["epoch"], line["loss"], markersize=3, **style)
         for axis, name in zip(axes[1:], judged, strict=True):
             if name in line["judged"]:
@@ -31,9 +46,9 @@ def learning_curve(path, history):
     figure.savefig(path, dpi=110, format="png")
 
 
-def search(path, lines, facts):
-    """Write a PNG of a search for options: the figure of each trial beside the best until then, and how much each
-    option mattered. lines: from `utils.training.study.lines`; facts: what best.json says it found."""
+def search(path: Path, lines: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Write a PNG of a search for options: the metric of each trial, the best so far, and the importance of each
+    option. lines: from `utils.training.study.lines`; facts: `found` of best.json."""
     from matplotlib.figure import Figure
 
     mattered = dict(reversed(facts["importance"].items()))
@@ -61,19 +76,33 @@ def search(path, lines, facts):
     figure.savefig(path, dpi=110, format="png")
 
 
-def reconstruction(path, block, predicted, actual, scale):
-    """Write a PNG that lets the reconstruction be judged by eye.
+def reconstruction(
+    path: Path,
+    block: dict[str, Any],
+    predicted: NDArray[np.floating],
+    actual: NDArray[np.floating],
+    scale: tuple[float, float],
+) -> None:
+    """Write a PNG that shows how good the reconstruction is.
 
     Top: the ratings of the most active users for the most rated movies, the model's reconstruction of the same block,
     and where both exist the error. Bottom: predicted against actual stars of the test ratings, and the errors.
     block: from `utils.evaluation.reconstruction.block`; predicted, actual: (n,) stars of the test ratings."""
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(13, 8.5), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False)[:, 0]
+    _draw_block(top, block, scale)
+    _draw_errors(bottom, predicted, actual, scale)
+    with files.whole(path) as beside:
+        figure.savefig(beside, dpi=110, format="png")
+
+
+def _draw_block(figure: SubFigure, block: dict[str, Any], scale: tuple[float, float]) -> None:
+    """Draw heat maps of the original ratings, the reconstruction, and the error."""
     original = np.array([[np.nan if value is None else value for value in row] for row in block["original"]])
     rebuilt = np.array(block["reconstruction"])
-    figure = Figure(figsize=(13, 8.5), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1])
-    axes = top.subplots(1, 3, sharey=True)
+    axes = figure.subplots(1, 3, sharey=True)
     reach = 0.55 * (scale[1] - scale[0])  # errors larger than about half the scale share one colour
     panels = (
         ("original ratings (blank: not rated)", original, "viridis", scale),
@@ -84,10 +113,15 @@ def reconstruction(path, block, predicted, actual, scale):
         image = axis.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
         axis.set(title=title, xlabel="most rated movies, like beside like")
         axis.set_facecolor("0.93")
-        top.colorbar(image, ax=axis, label="stars", shrink=0.9)
+        figure.colorbar(image, ax=axis, label="stars", shrink=0.9)
     axes[0].set_ylabel("most active users, like beside like")
 
-    left, right = bottom.subplots(1, 2)
+
+def _draw_errors(
+    figure: SubFigure, predicted: NDArray[np.floating], actual: NDArray[np.floating], scale: tuple[float, float]
+) -> None:
+    """Draw predicted against actual stars, and the histogram of the errors."""
+    left, right = figure.subplots(1, 2)
     stars = np.unique(actual)
     groups = [predicted[actual == star] for star in stars]
     if groups:
@@ -111,21 +145,19 @@ def reconstruction(path, block, predicted, actual, scale):
     )
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
-    with files.whole(path) as beside:
-        figure.savefig(beside, dpi=110, format="png")
 
 
-def curves(history):
-    """The history of a run as lines to draw, plain values: [{"of": what was trained, "epoch": [...], "loss": [...],
-    "judged": {name of a validation figure: [...]}}], one for each phase of the training, and of a blend each part."""
-    groups = {}
+def curves(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Convert the history of a run to lines to draw: [{"of": what was trained, "epoch": [...], "loss": [...], "judged":
+    {validation metric: [...]}}], one for each phase of the training, and for each part of a blend."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for row in history:
         named = [str(row[key]) for key in ("phase", "part", "stage") if row.get(key) not in (None, "")]
         groups.setdefault(", ".join(named), []).append(row)
-    found = []
+    lines: list[dict[str, Any]] = []
     for of, rows in groups.items():
         names = [key for key in rows[0] if key.startswith("val_") and rows[0][key] not in (None, "")]
         judged = {name: [float(row[name]) for row in rows] for name in names}
         epochs, losses = [int(row["epoch"]) for row in rows], [float(row["loss"]) for row in rows]
-        found.append({"of": of, "epoch": epochs, "loss": losses, "judged": judged})
-    return found
+        lines.append({"of": of, "epoch": epochs, "loss": losses, "judged": judged})
+    return lines

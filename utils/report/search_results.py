@@ -1,15 +1,19 @@
-"""What is written of a search for people: trials.csv, search.png, best.json."""
+"""Write the results of a search for options: trials.csv, search.png, best.json."""
+
+from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
+from typing import Any
 
 from utils.report import pictures
 from utils.runs import files
 
 
-def write(folder, found, best, facts):
-    """Write trials.csv of the `lines` found, best.json of the options `best` with the facts about the search, and
-    search.png."""
+def write(folder: Path, found: list[dict[str, Any]], best: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write trials.csv of the trials `found` (from `utils.training.study.lines`), best.json of the options `best` with
+    the facts about the search, and search.png."""
     with files.whole(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
         out.writeheader()

@@ -1,4 +1,8 @@
-"""What the scripts print for people: the terminal, tables of facts and of recommendations."""
+"""Print for people: the terminal, tables of facts and of recommendations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -8,37 +12,40 @@ from utils.data.describe import describe
 from utils.data.movies import shortened, spoken
 from utils.recommend.explanations import sentence as sentence_of
 
-STYLE = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
+if TYPE_CHECKING:
+    from utils.data.datasets import Dataset
+
+STYLE: dict[str, Any] = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
 
 
-def console():
-    """The terminal. Titles, ids and file names are text: no markup and no emoji codes in them are acted on."""
+def console() -> Console:
+    """Make the terminal. Titles, ids and file names are plain text: markup and emoji codes in them are not applied."""
     return _Terminal(markup=False, emoji=False, highlight=False)
 
 
 class _Terminal(Console):
-    """One that prints no character of a text that would steer it."""
+    """A terminal that prints no control characters of a text."""
 
-    def print(self, *objects, **options):
-        """See rich."""
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, without control characters."""
         super().print(*("\n".join(map(plain, o.split("\n"))) if isinstance(o, str) else o for o in objects), **options)
 
 
-def plain(text):
-    """Text without characters that would steer a terminal."""
+def plain(text: str) -> str:
+    """Replace the control characters of a text by spaces."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def print_facts(data, console):
-    """Print what `utils.data.describe` finds out about a data set."""
+def print_facts(data: Dataset, console: Console) -> None:
+    """Print the description of a data set (`utils.data.describe`)."""
     table = Table(show_header=False, **STYLE)
     for row in describe(data):
         table.add_row(*map(plain, row))
     console.print(table)
 
 
-def recommendations(found):
-    """The table of movies that recommend.py answers with."""
+def recommendations(found: dict[str, Any]) -> Table:
+    """Make the table of the movies that recommend.py found."""
     if "movie" in found:
         title = f"Like {found['movie']['title']}"
     else:
@@ -59,8 +66,8 @@ def recommendations(found):
     return table
 
 
-def similar_users(found):
-    """The table of users near one in latent space."""
+def similar_users(found: dict[str, Any]) -> Table:
+    """Make the table of the users nearest to one in latent space."""
     table = Table(title=plain(f"Near user {found['user']} in latent space"), **STYLE)
     for name in ("", "user", "cosine", "both rated", "both like"):
         table.add_column(name, justify="left" if name == "both like" else "right", overflow="fold")

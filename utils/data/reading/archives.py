@@ -1,4 +1,6 @@
-"""Unpacking a zip archive that is not trusted: nothing outside the folder, no links, no bombs, never half."""
+"""Unpack a zip archive that is not trusted: nothing outside the folder, no links, no zip bombs, all or nothing."""
+
+from __future__ import annotations
 
 import lzma
 import os
@@ -16,10 +18,10 @@ DENSEST = 50  # bytes unpacked for one in the archive; MovieLens' text takes 3 t
 MOST_FILES = 10_000
 
 
-def extract(archive, name, parent):
+def extract(archive: Path, name: str, parent: Path) -> Path:
     """Unpack the folder `name` of a zip archive as `parent`/`name`, and return that path.
 
-    Everything is unpacked beside it and renamed at the end, so that the folder is either whole or absent. Raises
+    It is unpacked under a temporary name and renamed at the end, so that the folder is either whole or absent. Raises
     UserError where the archive is damaged, has no such folder, or holds what `check` refuses.
     """
     try:
@@ -42,9 +44,9 @@ def extract(archive, name, parent):
     return parent / name
 
 
-def check(file, archive):
-    """The files of an open ZipFile. UserError where one would land outside the folder, is a link, or where they are
-    too many or too large: sizes are the declared ones, which zipfile never exceeds in reading."""
+def check(file: zipfile.ZipFile, archive: Path) -> list[zipfile.ZipInfo]:
+    """Return the files of an open archive. Raises UserError where one would be written outside the folder or is a link,
+    or where they are too many or too large. Sizes are the declared ones, which zipfile never exceeds in reading."""
     members = [member for member in file.infolist() if not member.is_dir()]
     for member in members:
         path = PurePosixPath(member.filename)
@@ -65,7 +67,7 @@ def check(file, archive):
     return members
 
 
-def _unpack(file, member, folder):
+def _unpack(file: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
     target = folder / PurePosixPath(member.filename)
     target.parent.mkdir(parents=True, exist_ok=True)
     with file.open(member) as source, open(target, "xb") as copy:

@@ -1,4 +1,6 @@
-"""The known MovieLens sets: found under data/, unpacked from an archive placed there, or downloaded and verified."""
+"""Get the known MovieLens sets: from data/, from an archive placed there, or by a verified download."""
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -7,25 +9,30 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.data.reading.archives import extract
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
+
+if TYPE_CHECKING:
+    import requests
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
 LICENCE = (
     "MovieLens data come from GroupLens, University of Minnesota, for research: no endorsement implied, no commercial "
     "use without permission, cite Harper & Konstan (2015), doi:10.1145/2827872; the README in {folder} has the terms."
 )
-TRIES = 4  # connections in a row that may break before giving up; each goes on where the last one stopped
-BLOCK = 1 << 14  # bytes written at a time: what has come of an unfinished block is lost when a connection breaks
+TRIES = 4  # connections that may break in a row before giving up; each continues where the last one stopped
+BLOCK = 1 << 14  # bytes written at a time: an unfinished block is lost when a connection breaks
 PAUSE = 1.0  # seconds before the second try, doubled for each further one
 
 
 @dataclass(frozen=True)
 class Known:
-    """folder: what the archive unpacks to. checksum: "sha256:..." or "md5:..." of the archive, None where it changes
-    with each release (then the publisher's .md5 beside it counts). counts: published ratings, movies, users."""
+    """A known set. folder: name of the folder in the archive. checksum: "sha256:..." or "md5:..." of the archive; None
+    where it changes with each release (then the publisher's .md5 file is used). counts: published ratings, movies,
+    users."""
 
     folder: str
     checksum: str | None = None
@@ -60,11 +67,11 @@ KNOWN = {
 }
 
 
-def fetch(name, data_dir, base_url=BASE_URL):
-    """The folder of the known set `name` under `data_dir`: the one that is there, else unpacked from `<name>.zip` if
-    that lies there, else downloaded. Asks nothing; says on standard error what it does.
+def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
+    """Return the folder of the known set `name` under `data_dir`; if it is absent, unpack `<name>.zip` from there, or
+    download it. Progress goes to standard error.
 
-    Raises UserError, with the address and the place for the archive, where the set can't be had or isn't genuine.
+    Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified.
     """
     known, data_dir = KNOWN[name], Path(data_dir)
     folder, archive = data_dir / known.folder, data_dir / f"{name}.zip"
@@ -96,8 +103,8 @@ class DownloadError(Exception):
     """A download failed; the message says why in a few words."""
 
 
-def _verify_placed(archive, checksum):
-    """UserError unless the archive that the user placed has the known checksum, or the one in the .md5 beside it."""
+def _verify_placed(archive: Path, checksum: str | None) -> None:
+    """Raise a UserError unless the user's archive has the known checksum, or the one in the .md5 file beside it."""
     beside = archive.with_name(archive.name + ".md5")
     if checksum is None and is_file(beside):
         checksum = _md5_in(beside.read_text(encoding="utf-8", errors="replace"), beside)
@@ -106,35 +113,36 @@ def _verify_placed(archive, checksum):
         return
     kind, _, expected = checksum.partition(":")
     with open(archive, "rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest()
-    if found != expected:
+        actual = hashlib.file_digest(file, kind).hexdigest()
+    if actual != expected:
         raise UserError(
-            f"{archive}: not the published archive, or cut short: {kind} {found}, published {expected}; fetch it again"
+            f"{archive}: not the published archive, or cut short: {kind} {actual}, published {expected}; fetch it again"
         )
 
 
-def _md5_in(text, where):
-    found = re.search(r"\b[0-9a-f]{32}\b", text.lower())
-    if not found:
+def _md5_in(text: str, where: str | Path) -> str:
+    """Return the checksum in the text of an .md5 file, as "md5:..."."""
+    match = re.search(r"\b[0-9a-f]{32}\b", text.lower())
+    if not match:
         raise DownloadError(f"{where} holds no md5 checksum")
-    return f"md5:{found[0]}"
+    return f"md5:{match[0]}"
 
 
-def _published_md5(url):
-    """The checksum that the publisher shows beside an archive that changes with each release."""
+def _published_md5(url: str) -> str:
+    """Download the checksum that the publisher gives beside an archive that changes with each release."""
     import requests
 
     try:
-        answer = requests.get(f"{url}.md5", timeout=30)
-        answer.raise_for_status()
+        response = requests.get(f"{url}.md5", timeout=30)
+        response.raise_for_status()
     except requests.RequestException as error:
         raise DownloadError(_in_words(error, f"{url}.md5")) from None
-    return _md5_in(answer.text, f"{url}.md5")
+    return _md5_in(response.text, f"{url}.md5")
 
 
-def _download(url, archive, checksum):
-    """Download to `archive`, which appears only when it is whole and has the checksum. What an earlier, broken
-    download left in `<archive>.part` is gone on with; if the whole is then wrong, it is fetched once from the start."""
+def _download(url: str, archive: Path, checksum: str) -> None:
+    """Download to `archive`, which appears only when it is whole and has the checksum. A broken download left in
+    `<archive>.part` is resumed; if the checksum is then wrong, it is downloaded once from the start."""
     import pooch
 
     part = archive.with_name(archive.name + ".part")
@@ -145,13 +153,13 @@ def _download(url, archive, checksum):
                 url, checksum, archive.name, archive.parent, downloader=lambda url, to, _: _resume(url, to, part)
             )
             return
-        except ValueError:  # pooch's word for a wrong checksum
+        except ValueError:  # what pooch raises for a wrong checksum
             if not resumed:
                 raise DownloadError(f"what {url} gives does not have the published checksum") from None
 
 
-def _resume(url, target, part):
-    """Download to `part`, going on where it ends, as often as it takes (at most TRIES), then move it to `target`."""
+def _resume(url: str, target: str, part: Path) -> None:
+    """Download to `part`, continuing where it ends, in at most TRIES connections; then move it to `target`."""
     import requests
 
     for attempt in range(TRIES):
@@ -167,36 +175,36 @@ def _resume(url, target, part):
             time.sleep(PAUSE * 2**attempt)
 
 
-def _receive(url, part):
-    """One connection: append what is missing to `part`; whole again where the server doesn't do parts."""
+def _receive(url: str, part: Path) -> None:
+    """Append what `part` lacks, in one connection; from the start where the server can't continue."""
     import requests
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     have = part.stat().st_size if part.exists() else 0
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    asked = {"Range": f"bytes={have}-"} if have else {}
-    headers = {"Accept-Encoding": "identity", **asked}  # identity: the checksum is of the archive as it is
-    with requests.get(url, headers=headers, stream=True, timeout=30) as answer:
-        if answer.status_code == 416:  # nothing follows: the part is whole already, or it is not a part of this file
-            if answer.headers.get("Content-Range") != f"bytes */{have}":
+    wanted = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity", **wanted}  # identity: the checksum is of the archive as it is
+    with requests.get(url, headers=headers, stream=True, timeout=30) as response:
+        if response.status_code == 416:  # nothing left: the part is whole, or it is no part of this file
+            if response.headers.get("Content-Range") != f"bytes */{have}":
                 part.unlink()
                 raise requests.ConnectionError("the part downloaded earlier does not fit; starting again")
             return
-        answer.raise_for_status()
-        have = have if answer.status_code == 206 else 0
-        length = answer.headers.get("Content-Length")
+        response.raise_for_status()
+        have = have if response.status_code == 206 else 0
+        length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() else None
         progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
         with progress, open(part, "ab" if have else "wb") as file:
             bar = progress.add_task(url.rsplit("/", 1)[-1], total=total, completed=have)
-            for block in answer.iter_content(BLOCK):
+            for block in response.iter_content(BLOCK):
                 file.write(block)
                 progress.advance(bar, len(block))
 
 
-def _in_words(error, url):
-    """Why requests failed, in a few words."""
+def _in_words(error: requests.RequestException, url: str) -> str:
+    """Word briefly why requests failed."""
     import requests
 
     if error.response is not None:

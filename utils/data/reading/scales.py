@@ -1,4 +1,4 @@
-"""Which stars a rating can have: found from the ratings, and held against each of them."""
+"""The scale of the ratings: find it from them, and check each of them against it."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _highest(rating: NDArray[np.float32]) -> float:
-    """The highest rating but for strays: few, and above a usual scale's end or far above all others."""
+    """Return the highest rating, without strays: few, and above a usual scale's end or far above all others."""
     ordered = np.sort(rating)[::-1]
     few = max(1, len(ordered) // STRAY)
     for count in range(1, min(few, len(ordered) - 1) + 1):
@@ -47,7 +47,7 @@ def _highest(rating: NDArray[np.float32]) -> float:
 
 
 def _lowest(rating: NDArray[np.float32]) -> float:
-    """The lowest rating but for strays: few, below 0.5 where all others are whole or half stars."""
+    """Return the lowest rating, without strays: few, and below 0.5 where all others are whole or half stars."""
     below = rating < 0.5
     if below.any() and below.sum() <= max(1, len(rating) // STRAY) and not (2 * rating[~below] % 1).any():
         return 0.5
@@ -55,7 +55,7 @@ def _lowest(rating: NDArray[np.float32]) -> float:
 
 
 def _decimal(value: float) -> float:
-    """The shortest decimal number that is this float32: 0.1, not 0.10000000149."""
+    """Return the shortest decimal number that is this float32: 0.1, not 0.10000000149."""
     return float(str(np.float32(value)))
 
 
@@ -84,7 +84,7 @@ def check_scale(
 
 
 def _why_not_positive(rating: NDArray[np.float32], wrong: float) -> str:
-    """Why a rating of 0 or less is refused, and what would do."""
+    """Word why a rating of 0 or less is refused, and what would help."""
     if (rating < 0).any():
         add = math.ceil(-rating.min()) + 1
         return f"ratings must be above 0, which means 'not rated'; add {add} to each, so that the lowest is above 0"

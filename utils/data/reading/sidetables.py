@@ -1,8 +1,14 @@
-"""What lies beside a rating file: titles, years and genres of its movies, who its users are, and their tags."""
+"""Read the tables beside a rating file: movies (title, year, genres), users, and tags."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from utils.data.movies import Movies, year_of
 from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
@@ -16,7 +22,14 @@ MOVIE_COLUMNS = {
     "year": ("year", "releaseyear"),
     "genres": ("genres", "genre", "categories", "category"),
 }
-TAG_COLUMNS = {"userId": ("userid",), "movieId": ("movieid",), "tag": ("tag",), "timestamp": ("timestamp",)}
+TAG_COLUMNS: dict[str, tuple[str, ...]] = {
+    "userId": ("userid",),
+    "movieId": ("movieid",),
+    "tag": ("tag",),
+    "timestamp": ("timestamp",),
+}
+MovieRow = tuple[int, str, str, int | None, list[str]]
+"""Of a movie file: line, id, title, year, genres."""
 GENRES_100K = (  # one 0/1 column of u.item each, unless u.genre says otherwise
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
     "Mystery|Romance|Sci-Fi|Thriller|War|Western"
@@ -28,22 +41,24 @@ OCCUPATIONS_1M = (  # by the code's position, as ml-1m's README lists them
 )
 
 
-def read_movies(path, ids):
-    """(Movies in the order of `ids`, notes) of the movie file beside the rating file `path`, if there is one.
+def read_movies(path: Path, ids: NDArray[Any]) -> tuple[Movies, list[str]]:
+    """Read the movie file beside the rating file `path`, if there is one: (movies in the order of `ids`, notes).
 
     Listed movies without a rating are left out; rated movies that aren't listed are called "movie <id>".
     """
-    file, reader = {
-        ".dat": (path.parent / "movies.dat", _movies_dat),
-        ".data": (path.parent / "u.item", _movies_100k),
-        ".base": (path.parent / "u.item", _movies_100k),
-        ".test": (path.parent / "u.item", _movies_100k),
-    }.get(path.suffix, (path.parent / "movies.csv", _movies_csv))
+    files: dict[str, tuple[str, Callable[[Path], Iterator[MovieRow]]]] = {
+        ".dat": ("movies.dat", _movies_dat),
+        ".data": ("u.item", _movies_100k),
+        ".base": ("u.item", _movies_100k),
+        ".test": ("u.item", _movies_100k),
+    }
+    name, reader = files.get(path.suffix, ("movies.csv", _movies_csv))
+    file = path.parent / name
     movies = Movies.untitled(ids)
     if not is_file(file):
         return movies, [f"no {file.name} beside the ratings: movies are called by their ids"]
     place = {raw: index for index, raw in enumerate(ids.tolist())}
-    lines = {}
+    lines: dict[int | str, int] = {}
     for line, text, title, year, genres in reader(file):
         with located(file, line):
             raw = _new_id(text, ids, lines, line)
@@ -59,24 +74,26 @@ def read_movies(path, ids):
     return movies, notes
 
 
-def _id(text, ids):
-    """The raw id that `text` stands for, of the kind the ratings' `ids` are."""
-    raw = text if ids.dtype.kind == "U" else to_whole(text)
+def _id(text: str, ids: NDArray[Any]) -> int | str:
+    """Convert `text` to a raw id of the type of `ids`, those of the ratings."""
+    raw: int | str | None = text if ids.dtype.kind == "U" else to_whole(text)
     if raw is None:
         raise ValueError(f"id {text[:40]!r} is not a whole number, as the ids of the ratings are")
     return raw
 
 
-def _new_id(text, ids, lines, line):
-    """The raw id on a line of a table that tells each once; `lines` remembers, and gets, {raw id: line}."""
+def _new_id(text: str, ids: NDArray[Any], lines: dict[int | str, int], line: int) -> int | str:
+    """Return the raw id on a line of a table that lists each once, and add it to `lines`, {raw id: line}."""
     raw = _id(text, ids)
     if lines.setdefault(raw, line) != line:
         raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
     return raw
 
 
-def _headed(file, spellings, needed):
-    """(line, {column: text}) of the rows of a file with a heading."""
+def _headed(
+    file: Path, spellings: dict[str, tuple[str, ...]], needed: Iterable[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (line, {column: text}) for the rows of a file with a heading."""
     heading, line = first_line(file)
     for separator in (",", "\t", ";", "|"):
         names = cut(line, separator)
@@ -84,35 +101,35 @@ def _headed(file, spellings, needed):
         if all(name in columns for name in needed):
             break
     else:
-        names = shown(cut(line, ","))
-        raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {names}")
+        found = shown(cut(line, ","))
+        raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {found}")
     for number, fields in rows(file, separator, heading):
         with located(file, number):
             check_width(fields, len(names))
         yield number, {name: fields[place] for name, place in columns.items()}
 
 
-def _movies_csv(file):
+def _movies_csv(file: Path) -> Iterator[MovieRow]:
     for line, row in _headed(file, MOVIE_COLUMNS, ("movieId", "title")):
         year = re.fullmatch(r"\s*(\d{4})(\.0)?\s*", row.get("year", ""))
         genres = [genre.strip() for genre in row.get("genres", "").split("|")]
         yield line, row["movieId"], row["title"], int(year[1]) if year else year_of(row["title"]), genres
 
 
-def _movies_dat(file):
+def _movies_dat(file: Path) -> Iterator[MovieRow]:
     for line, fields in rows(file, "::", encoding="utf-8" if is_utf8(file) else "latin-1"):
         raw, title, genres = _joined(file, line, fields, 3)
         yield line, raw, title, year_of(title), genres.split("|")
 
 
-def _joined(file, line, fields, width):
-    """The fields of a line of a .dat file, of which the last but one is text that may hold the separator itself."""
+def _joined(file: Path, line: int, fields: list[str], width: int) -> list[str]:
+    """Rejoin the last but one field of a line of a .dat file, text that may hold the separator itself."""
     with located(file, line):
         check_width(fields[:width], width)
     return [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
 
 
-def _movies_100k(file):
+def _movies_100k(file: Path) -> Iterator[MovieRow]:
     names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
     if is_file(listed):
         names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
@@ -126,47 +143,51 @@ def _movies_100k(file):
         yield line, fields[0], fields[1], year, genres
 
 
-def read_users(path, ids):
-    """age, gender and occupation (a DataFrame, one row for each of `ids`, missing where not told) from the user file
-    of ml-100k or ml-1m beside the rating file `path`; None where there is none. Ages of ml-1m are the lowest of a
-    group: 1 stands for under 18, then 18, 25, 35, 45, 50, 56."""
+def read_users(path: Path, ids: NDArray[Any]) -> pd.DataFrame | None:
+    """Read age, gender and occupation from the user file of ml-100k or ml-1m beside the rating file `path`.
+
+    One row for each of `ids`, missing where unknown; None where there is no such file. Ages of ml-1m are the lowest of
+    a group: 1 stands for under 18, then 18, 25, 35, 45, 50, 56."""
     name, separator, columns = {
         ".dat": ("users.dat", "::", ("gender", "age", "occupation")),
         ".data": ("u.user", "|", ("age", "gender", "occupation")),
-    }.get(path.suffix, (None, None, None))
-    if name is None or not is_file(file := path.with_name(name)):
+    }.get(path.suffix, ("", "", ()))
+    if not name or not is_file(file := path.with_name(name)):
         return None
-    told, lines = {}, {}
+    users: dict[int | str, dict[str, Any]] = {}
+    lines: dict[int | str, int] = {}
     occupations = dict(enumerate(OCCUPATIONS_1M.split("|")))
     for line, fields in rows(file, separator, encoding="latin-1", quoted=False):
         with located(file, line):
             check_width(fields, 5)
-            user = dict(zip(columns, fields[1:4], strict=True))
+            user: dict[str, Any] = dict(zip(columns, fields[1:4], strict=True))
             user["age"] = to_whole(user["age"])
             if separator == "::":
-                user["occupation"] = occupations.get(to_whole(user["occupation"]))
+                code = to_whole(user["occupation"])
+                user["occupation"] = None if code is None else occupations.get(code)
             if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
                 raise ValueError(f"no age or occupation in {separator.join(fields)[:60]!r}")
-            told[_new_id(fields[0], ids, lines, line)] = user
-    table = pd.DataFrame([told.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
+            users[_new_id(fields[0], ids, lines, line)] = user
+    table = pd.DataFrame([users.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
     return table.astype({"age": "Int16", "gender": "string", "occupation": "string"})
 
 
-def read_tags(folder, user_ids, movie_ids):
-    """What users wrote about movies (DataFrame: user, movie, tag, timestamp), from tags.csv or tags.dat in `folder`;
-    None where there is neither. user, movie: matrix indices, -1 where the ratings lack them."""
+def read_tags(folder: Path, user_ids: NDArray[Any], movie_ids: NDArray[Any]) -> pd.DataFrame | None:
+    """Read the tags that users gave movies from tags.csv or tags.dat in `folder`; None where there is neither.
+
+    Columns: user, movie (matrix indices, -1 where the ratings lack them), tag, timestamp."""
     file = next((folder / name for name in ("tags.csv", "tags.dat") if is_file(folder / name)), None)
     if file is None:
         return None
     if file.suffix == ".csv":
-        found = ((line, *row.values()) for line, row in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
+        entries = ((line, [*row.values()]) for line, row in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
     else:
-        found = ((line, *_joined(file, line, fields, 4)) for line, fields in rows(file, "::"))
+        entries = ((line, _joined(file, line, fields, 4)) for line, fields in rows(file, "::"))
     users = {raw: index for index, raw in enumerate(user_ids.tolist())}
     movies = {raw: index for index, raw in enumerate(movie_ids.tolist())}
     tags = []
-    for line, user, movie, tag, seconds in found:
+    for line, (user, movie, tag, seconds) in entries:
         with located(file, line):
-            user, movie = users.get(_id(user, user_ids), -1), movies.get(_id(movie, movie_ids), -1)
-            tags.append((user, movie, tag, to_seconds(seconds)))
+            indices = users.get(_id(user, user_ids), -1), movies.get(_id(movie, movie_ids), -1)
+            tags.append((*indices, tag, to_seconds(seconds)))
     return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

@@ -1,18 +1,22 @@
-"""Rating files -> tables: strict, fast where a file is made of plain numbers, exact about the line where it is wrong.
+"""Read rating files in text: strictly, fast where a file holds only plain numbers, and naming the line of an error.
 
-A text file is read twice at most. The fast pass (Arrow) takes files of nothing but plain numbers, and gives up at
-anything else. The literal pass goes line by line with Python's csv module; it is what defines a correct file, and it
-names the line of whatever is wrong. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills up a short
-line with NaN and takes the first field of a long one for an index).
+A text file is read at most twice. The fast pass (Arrow) takes files that hold only plain numbers, and gives up at
+anything else. The literal pass reads line by line with Python's csv module; it defines what a correct file is, and
+names the line of an error. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills a short line with NaN
+and takes the first field of a long one for an index).
 """
+
+from __future__ import annotations
 
 import itertools
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.reading.textfiles import (
     LINE_END,
@@ -30,6 +34,9 @@ from utils.data.reading.textfiles import (
 from utils.data.reading.values import SECONDS, is_number, positions, to_ids, to_number, to_seconds
 from utils.errors import UserError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SPELLINGS = {
     "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid"),
@@ -43,24 +50,24 @@ NEEDED = ("userId", "movieId", "rating")
 class Table:
     """The ratings of one file in the file's order, one entry a rating.
 
-    user, movie: int32 positions in `user_ids`, `movie_ids`, which are the file's ids, ascending (int64 or str).
-    rating: float32, finite. timestamp: int64 seconds since 1970, or None where the file has no such column.
-    where: row -> "file:line", for messages. notes: what the user should know about how the file was read.
+    user, movie: positions in `user_ids`, `movie_ids`, which are the file's ids, ascending (int64 or str).
+    rating: finite. timestamp: seconds since 1970, or None where the file has no such column.
+    where: row -> "file:line", for messages. notes: sentences for the user about how the file was read.
     """
 
-    user: np.ndarray
-    user_ids: np.ndarray
-    movie: np.ndarray
-    movie_ids: np.ndarray
-    rating: np.ndarray
-    timestamp: np.ndarray | None
+    user: NDArray[np.int32]
+    user_ids: NDArray[Any]
+    movie: NDArray[np.int32]
+    movie_ids: NDArray[Any]
+    rating: NDArray[np.float32]
+    timestamp: NDArray[np.int64] | None
     where: Callable[[int], str]
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is cut: separator, position of each known column, fields a line, lines of heading; notes on that."""
+    """How a file is laid out: separator, position of each known column, fields a line, lines of heading, notes."""
 
     separator: str
     columns: dict[str, int]
@@ -69,20 +76,20 @@ class Layout:
     notes: list[str]
 
 
-def read_text(path):
-    """The `Table` of a text file: CSV, TSV, `a::b::c`, gzipped or not, told apart by content.
+def read_text(path: str | Path) -> Table:
+    """Read a text file: CSV, TSV, `a::b::c`, gzipped or not, told apart by content.
 
-    Raises UserError, with file and line, for anything but one rating a line. Scale and duplicates are not judged here.
+    Raises UserError, with file and line, for anything but one rating a line. Scale and duplicates are not checked here.
     """
     path = Path(path)
     layout = find_layout(path)
     return _read_fast(path, layout) or _read_literally(path, layout)
 
 
-def find_layout(path):
-    """The `Layout` of a text file: by its heading; by its fields where it has none, as MovieLens' u.data and *.dat."""
+def find_layout(path: Path) -> Layout:
+    """Find the layout from the heading, or from the fields where there is none, as in MovieLens' u.data and *.dat."""
     number, line = first_line(path)
-    most = []
+    most: list[str] = []
     for separator in ("::", "\t", ",", ";", "|"):
         names = cut(line, separator)
         columns = find_columns(path, names, SPELLINGS)
@@ -105,13 +112,11 @@ def find_layout(path):
 # --- fast: files of plain numbers ------------------------------------------------------------------------------------
 
 
-def _read_fast(path, layout):
-    """The `Table`, or None where the file holds anything but plain numbers (then the literal pass reads it)."""
+def _arrow_table(path: Path, layout: Layout) -> pa.Table | None:
+    """Read the known columns of a file of plain numbers, under their names in `layout`; None where Arrow can't."""
     import pyarrow as pa
     from pyarrow import csv
 
-    if not _is_plain(path, layout):
-        return None
     step = 2 if layout.separator == "::" else 1  # a::b as a, "", b: ten times faster than a separator of two letters
     kinds = {"userId": pa.int64(), "movieId": pa.int64(), "rating": pa.float64(), "timestamp": pa.int64()}
     names = {name: str(step * place) for name, place in layout.columns.items()}
@@ -128,33 +133,40 @@ def _read_fast(path, layout):
         )
     except (pa.ArrowException, OSError):
         return None
-    if not len(table) or any(table[name].null_count for name in names.values()):
+    return table.select(list(names.values())).rename_columns(list(names))
+
+
+def _read_fast(path: Path, layout: Layout) -> Table | None:
+    """Read a file of plain numbers; None where it holds anything else (then the literal pass reads it)."""
+    table = _arrow_table(path, layout) if _is_plain(path, layout) else None
+    if table is None or not len(table) or any(column.null_count for column in table.columns):
         return None
-    found = {}
-    for column, name in names.items():
-        found[column] = table[name].to_numpy()
+    columns: dict[str, Any] = {}
+    for name in layout.columns:
+        columns[name] = table[name].to_numpy()
         table = table.drop_columns(name)  # of 20 million ratings each column takes 160 MB
-        if column in ("userId", "movieId"):
-            found[column] = positions(found[column])
-        elif column == "rating":
+        if name in ("userId", "movieId"):
+            columns[name] = positions(columns[name])
+        elif name == "rating":
             with np.errstate(over="ignore"):
-                found[column] = found[column].astype(np.float32)
-    timestamp = found.get("timestamp")
+                columns[name] = columns[name].astype(np.float32)
+    timestamp = columns.get("timestamp")
     if timestamp is not None and not (SECONDS[0] <= timestamp.min() and timestamp.max() <= SECONDS[1]):
         return None
-    if not np.isfinite(found["rating"]).all():
+    if not np.isfinite(columns["rating"]).all():
         return None
 
-    def where(row):
-        number, _ = next(itertools.islice(rows(path, layout.separator, layout.heading), int(row), None))
+    def where(row: int) -> str:
+        number, _ = next(itertools.islice(rows(path, layout.separator, layout.heading), row, None))
         return f"{path}:{number}"
 
-    return Table(*found["userId"], *found["movieId"], found["rating"], timestamp, where, layout.notes)
+    (user, user_ids), (movie, movie_ids) = columns["userId"], columns["movieId"]
+    return Table(user, user_ids, movie, movie_ids, columns["rating"], timestamp, where, layout.notes)
 
 
-def _is_plain(path, layout):
-    """Whether nothing below the heading can be understood in two ways: Arrow reads 0x10 as 16 and "1"2 as 12, and does
-    not look at the encoding of columns that are not asked for."""
+def _is_plain(path: Path, layout: Layout) -> bool:
+    """Whether nothing below the heading is ambiguous: Arrow reads 0x10 as 16 and "1"2 as 12, and does not check the
+    encoding of columns that it does not read."""
     with open_bytes(path) as file:
         try:
             block = file.read(1 << 20)
@@ -172,10 +184,13 @@ def _is_plain(path, layout):
 # --- literal: any text, line by line ---------------------------------------------------------------------------------
 
 
-def _read_literally(path, layout):
-    """The `Table` of any text file, or a UserError that names the first line which is not a rating."""
-    user_place, movie_place, rating_place, time_place = (layout.columns.get(column) for column in SPELLINGS)
-    users, movies, stars = {}, {}, {}  # text -> code, and text -> number
+def _read_literally(path: Path, layout: Layout) -> Table:
+    """Read any text file line by line; a UserError names the first line that is not a rating."""
+    user_place, movie_place, rating_place = (layout.columns[column] for column in NEEDED)
+    time_place = layout.columns.get("timestamp")
+    users: dict[str, int] = {}  # text -> code
+    movies: dict[str, int] = {}
+    stars: dict[str, float] = {}  # text -> number
     user, movie, rating, timestamp, line = array("i"), array("i"), array("d"), array("q"), array("q")
     for number, fields in rows(path, layout.separator, layout.heading):
         try:
@@ -194,10 +209,10 @@ def _read_literally(path, layout):
     if not line:
         raise UserError(f"{path}: the file names its columns but holds no ratings")
 
-    def where(row):
+    def where(row: int) -> str:
         return f"{path}:{line[row]}"
 
-    user = to_ids(np.asarray(user), list(users), "userId", where)
-    movie = to_ids(np.asarray(movie), list(movies), "movieId", where)
-    timestamp = np.asarray(timestamp) if time_place is not None else None
-    return Table(*user, *movie, np.asarray(rating, np.float32), timestamp, where, layout.notes)
+    user_ids = to_ids(np.asarray(user), list(users), "userId", where)
+    movie_ids = to_ids(np.asarray(movie), list(movies), "movieId", where)
+    times = np.asarray(timestamp) if time_place is not None else None
+    return Table(*user_ids, *movie_ids, np.asarray(rating, np.float32), times, where, layout.notes)

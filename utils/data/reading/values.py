@@ -1,10 +1,15 @@
-"""Fields of a table -> numbers, seconds and ids: strictly, with what is wrong said in a few words."""
+"""Convert fields of a table to numbers, seconds and ids: strictly, with short messages about what is wrong."""
+
+from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from utils.errors import UserError
 
@@ -16,13 +21,13 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  
 _WHOLE = re.compile(r"\s*([+-]?\d{1,19})(\.0*)?\s*", re.ASCII)
 
 
-def is_number(text):
+def is_number(text: str) -> bool:
     """Whether a field is a number, written in digits."""
     return _NUMBER.fullmatch(text) is not None
 
 
-def to_number(text, column):
-    """The number that a field is, of a size that float32 holds. ValueError, naming the column, otherwise."""
+def to_number(text: str, column: str) -> float:
+    """Convert a field to a number that fits into float32; otherwise a ValueError that names the column."""
     if not text.strip():
         raise ValueError(f"the {column} is empty")
     if not is_number(text):
@@ -32,8 +37,8 @@ def to_number(text, column):
     return number
 
 
-def to_seconds(text):
-    """The whole seconds since 1970 that a field is (a fraction is cut off). ValueError otherwise."""
+def to_seconds(text: str) -> int:
+    """Convert a field to whole seconds since 1970 (a fraction is cut off); otherwise a ValueError."""
     short = len(text) < 18 and text.isascii() and text.isdigit()
     seconds = int(text) if short else math.floor(to_number(text, "timestamp"))
     if not SECONDS[0] <= seconds <= SECONDS[1]:
@@ -41,15 +46,15 @@ def to_seconds(text):
     return seconds
 
 
-def to_whole(text):
-    """The whole number of at most 64 bits that a field is; None where it is something else."""
-    found = _WHOLE.fullmatch(text)
-    number = int(found[1]) if found else None
-    return number if found and -(2**63) <= number < 2**63 else None
+def to_whole(text: str) -> int | None:
+    """Convert a field to a whole number of at most 64 bits; None where it is something else."""
+    match = _WHOLE.fullmatch(text)
+    number = int(match[1]) if match else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-def positions(raw):
-    """(positions, ids) of an array of whole numbers: `ids[positions] == raw`, ids ascending, positions int32."""
+def positions(raw: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Factorise whole numbers into (positions, ids): `ids[positions] == raw`, ids ascending."""
     low, high = int(raw.min()), int(raw.max())
     if high - low > 4 * len(raw) + 1000:
         place, ids = pd.factorize(raw, sort=True)
@@ -59,18 +64,20 @@ def positions(raw):
     return (np.cumsum(there, dtype=np.int32) - np.int32(1))[raw - low], np.flatnonzero(there) + low
 
 
-def to_ids(codes, texts, column, where):
-    """(positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole numbers,
-    otherwise text.
+def to_ids(
+    codes: NDArray[np.integer], texts: list[str], column: str, where: Callable[[int], str]
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Return (positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole
+    numbers, otherwise text.
 
-    codes: one a row, positions in `texts`, which are all different. where: row -> "file:line". UserError, with the
-    line, where an id is empty or not of the column's kind.
+    codes: one a row, positions in `texts`, which are all different. where: row -> "file:line". Raises UserError, with
+    the line, where an id is empty or not of the column's type.
     """
     numbers = [to_whole(text) for text in texts]
     is_whole = np.array([number is not None for number in numbers])
 
-    def refuse(wrong, problem):
-        row = np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))[0]
+    def refuse(wrong: NDArray[np.bool_], problem: str) -> NoReturn:
+        row = int(np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))[0])
         raise UserError(f"{where(row)}: {column} {texts[codes[row]][:40]!r} {problem}")
 
     empty = np.array([not text.strip() for text in texts])
