@@ -279,7 +279,7 @@ def summary_table():
     for row, model in SUMMARY.items():
         figure = JUDGED[kind(row)][0][0]
         value = tables.mean([line[figure] for line in _results(kind(row))[0] if line["row"] == row], spread=True)
-        cells = ["rank movies for new users", model, "", value] if row in RANKING else ["predict stars", model, value, ""]
+        cells = ["rank for new users", model, "", value] if row in RANKING else ["predict stars", model, value, ""]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
