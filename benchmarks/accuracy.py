@@ -268,7 +268,7 @@ SUMMARY = {  # rows of the README: what they are
     "ml-1m/blend": "`blend` of four models",
     "strong/itemknn": "`itemknn`, the baseline",
     "strong/edlae": "`ease`",
-    "strong/joint": "`joint`, the default",
+    "strong/joint": "`joint`",
     "strong/blend": "`blend` of three models",
 }
 

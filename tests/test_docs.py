@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from packaging.specifiers import SpecifierSet
 
 import models
 import train
@@ -88,7 +89,10 @@ def test_every_link_leads_somewhere(page):
 @EVERY_PAGE
 def test_every_command_names_options_that_there_are(page):
     for script, arguments in commands(page):
-        if script == "pytest" or arguments[:1] == [EXAMPLE]:
+        if arguments[:1] == [EXAMPLE]:
+            continue
+        if script == "pytest":
+            assert all((REPOSITORY / argument).exists() for argument in arguments if "/" in argument), arguments
             continue
         options = {argument.split("=")[0] for argument in arguments if re.match(r"--?[a-z]", argument)}
         assert options <= known_options(script, arguments), (script, arguments)
@@ -123,8 +127,8 @@ def test_every_file_that_is_named_is_there(page):
         if re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./-]*", code):
             assert (REPOSITORY / code).exists(), code
         elif re.fullmatch(r"\w+\.py|requirements[\w-]*\.txt", code):
-            places = (REPOSITORY, REPOSITORY / "tests", REPOSITORY / "benchmarks")
-            assert any((place / code).exists() for place in places), code
+            places = (REPOSITORY.glob(code), (REPOSITORY / "benchmarks").glob(code), (REPOSITORY / "tests").rglob(code))
+            assert any(any(place) for place in places), code
 
 
 @EVERY_PAGE
@@ -166,6 +170,14 @@ def test_the_readme_says_which_models_take_new_users(name):
 def test_every_page_of_docs_is_listed_in_the_readme():
     listed = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", text_of(README).split("## Documentation")[1]))
     assert listed == {page.name for page in PAGES if page.parent.name == "docs"}
+
+
+def test_hosted_tests_and_pre_commit_take_the_versions_that_make_takes():
+    hosted = re.search(r"python: \[(.*)\]", text_of(REPOSITORY / ".github" / "workflows" / "ci.yml"))[1]
+    assert hosted.replace('"', "") == "3.11, 3.12, 3.13"
+    version = re.search(r"ruff-pre-commit\n +rev: v(\S+)", text_of(REPOSITORY / ".pre-commit-config.yaml"))[1]
+    allowed = re.search(r"^ruff(\S+)", text_of(REPOSITORY / "requirements-dev.txt"), re.MULTILINE)[1]
+    assert version in SpecifierSet(allowed)
 
 
 DRIVER = """
