@@ -2,7 +2,7 @@
 
 python benchmarks/accuracy.py                   lists the rows and the command behind each
 python benchmarks/accuracy.py ROW [ROW ...]     measures them, --seeds 3 by default: results/rating.csv, ranking.csv
-python benchmarks/accuracy.py --table           writes the README's tables from those files
+python benchmarks/accuracy.py --table           writes the tables of docs/results.md, docs/blending.md and README.md
 
 For each seed: train.py's own steps (validation chooses the epochs, then training starts again on all but the test),
 and the test once at the end. Beside it, for comparison with papers that chose their epoch so, the lowest test RMSE
@@ -184,7 +184,7 @@ def main(rows, seeds):
 
 
 def side_table():
-    """The README's table of what side features bring."""
+    """The table of what side features bring, for docs/results.md."""
     lines, less = _results("rating")
     text = ["| side features | data | seeds | RMSE | less that without |", "|---|---|" + "---:|" * 3]
     for row in (row for row in SIDE if row in less):
@@ -196,7 +196,7 @@ def side_table():
 
 
 def blend_table():
-    """The README's table of blends, each beside its best part: the one that is best on the test, over all seeds."""
+    """The table of docs/blending.md: blends, each beside its best part, which is best on the test over all seeds."""
     parts, less = tables.read("parts.csv"), tables.read("parts_differences.csv")
     names = ["row", "figure", "seeds", "blend", "best part", "", "blend less best part", "weights", "seconds"]
     text = [f"| {' | '.join(names)} |", "|---|---|---:|---:|---|---:|---:|---|---:|"]
@@ -229,7 +229,7 @@ def _less(found):
 
 
 def table():
-    """The README's table in Markdown."""
+    """The table of rating prediction, for docs/results.md."""
     lines, less = _results("rating")
     names = ["data", "model", "seeds", "RMSE", "MAE", "test-selected, as published", "seconds", "RMSE less that of"]
     text = [f"| {' | '.join(names)} |", "|---|---|" + "---:|" * 5 + "---|"]
@@ -247,7 +247,7 @@ def table():
 
 
 def ranking_table():
-    """The README's table of ranking."""
+    """The table of ranking, for docs/results.md."""
     lines, less = _results("ranking")
     names = ["protocol", "row", "model", "NDCG@100", "Recall@20", "Recall@50", "seconds", "NDCG@100 less that of"]
     text = [f"| {' | '.join(names)} |", "|---|---|---|" + "---:|" * 4 + "---|"]
@@ -258,6 +258,29 @@ def ranking_table():
         cells += [tables.mean([line[figure] for line in own], figure == "ndcg@100") for figure in JUDGED["ranking"][0]]
         cells.append(f"{statistics.mean(float(line['seconds']) for line in own):.0f}")
         cells.append(f"{less[row]['less'].split('/')[1]}: {_less(less[row])}" if row in less else "")
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+SUMMARY = {  # rows of the README: what they are
+    "ml-1m/bias": "`bias`, the baseline",
+    "ml-1m/autorec-movies": "`autorec`, movies as rows",
+    "ml-1m/glocalk": "`glocalk`",
+    "ml-1m/blend": "`blend` of four models",
+    "strong/itemknn": "`itemknn`, the baseline",
+    "strong/edlae": "`ease`",
+    "strong/joint": "`joint`",
+    "strong/blend": "`blend` of three models",
+}
+
+
+def summary_table():
+    """The table of the README: a few rows of docs/results.md."""
+    text = ["| task on ML-1M | model | RMSE | NDCG@100 |", "|---|---|---:|---:|"]
+    for row, model in SUMMARY.items():
+        figure = JUDGED[kind(row)][0][0]
+        value = tables.mean([line[figure] for line in _results(kind(row))[0] if line["row"] == row], spread=True)
+        cells = ["rank for new users", model, "", value] if row in RANKING else ["predict stars", model, value, ""]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
@@ -277,7 +300,8 @@ if __name__ == "__main__":
         tables.replace("accuracy", table())
         tables.replace("side", side_table())
         tables.replace("ranking", ranking_table())
-        tables.replace("blends", blend_table())
+        tables.replace("blends", blend_table(), tables.DOCS / "blending.md")
+        tables.replace("summary", summary_table(), tables.README)
     elif chosen.rows:
         main(chosen.rows, chosen.seeds)
     else:

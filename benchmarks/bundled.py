@@ -1,7 +1,7 @@
-"""The results table of the README: train and judge every model on the bundled data over several seeds.
+"""The table of the bundled data in docs/results.md: train and judge every model on the bundled data over several seeds.
 
 python benchmarks/bundled.py [MODEL ...] [--seeds 3]    writes benchmarks/results/bundled.csv, all models or those named
-python benchmarks/bundled.py --table                    writes the README's table from that file
+python benchmarks/bundled.py --table                    writes the table of docs/results.md from that file
 """
 
 import argparse
@@ -59,7 +59,7 @@ def measure(commands, seeds):
 
 
 def table():
-    """The README's table in Markdown: means over the seeds, the spread between splits behind the RMSE and NDCG."""
+    """The table of docs/results.md: means over the seeds, the spread between splits behind the RMSE and NDCG."""
     rows = tables.read("bundled.csv")
     lines = ["| model | by | RMSE | MAE | NDCG@100 | Recall@20 | Recall@50 | seconds |", "|---|---|" + "---:|" * 6]
     for model, by in dict.fromkeys((row["model"], row["by"]) for row in rows):

@@ -1,6 +1,6 @@
 """Every peer beside us: the same split of ML-1M, the same machine, one run; accuracy, time and memory.
 
-python benchmarks/peers.py                  all rows: results/peers.csv, peers.png, and the README's tables
+python benchmarks/peers.py                  all rows: results/peers.csv, peers.png, and the tables of docs/results.md
 python benchmarks/peers.py ROW [ROW ...]    some rows, as "surprise SVD"; the others stay as they are
 python benchmarks/peers.py --list           the rows, with their options
 python benchmarks/peers.py --table          tables and plot from the result file
@@ -196,7 +196,7 @@ def measure(name, folder, data, split):
 
 
 def table():
-    """The README's tables: stars, and likes."""
+    """The tables of docs/results.md: stars, and likes."""
     lines, parts = tables.read("peers.csv"), []
     for what, columns in {
         "stars": {"rmse": "RMSE", "mae": "MAE"},

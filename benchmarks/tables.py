@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 README = HERE.parent / "README.md"
+DOCS = HERE.parent / "docs"
 NOTES = RESULTS / "README.md"
 
 
@@ -57,13 +58,13 @@ def markdown(rows, columns, left=1):
     return "\n".join([*lines, *(f"| {' | '.join(str(row[key]) for key in columns)} |" for row in rows)])
 
 
-def shown(marker, path=README):
-    """What stands between <!-- marker --> and <!-- /marker --> of a file, the README."""
+def shown(marker, path=DOCS / "results.md"):
+    """Return the text between <!-- marker --> and <!-- /marker --> of a page."""
     return path.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")[1].split(f"\n<!-- /{marker} -->")[0]
 
 
-def replace(marker, text, path=README):
-    """Put `text` there."""
+def replace(marker, text, path=DOCS / "results.md"):
+    """Put `text` between <!-- marker --> and <!-- /marker --> of a page."""
     before, rest = path.read_text(encoding="utf-8").split(f"<!-- {marker} -->")
     after = rest.split(f"<!-- /{marker} -->")[1]
     path.write_text(f"{before}<!-- {marker} -->\n{text}\n<!-- /{marker} -->{after}", encoding="utf-8")

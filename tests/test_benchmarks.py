@@ -1,4 +1,4 @@
-"""The benchmarks: every row can be run, and the README's tables are those of the result files."""
+"""The benchmarks: every row can be run, and the tables of the documentation are those of the result files."""
 
 import json
 import shlex
@@ -52,12 +52,16 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
         ("accuracy", accuracy.table),
         ("side", accuracy.side_table),
         ("ranking", accuracy.ranking_table),
-        ("blends", accuracy.blend_table),
         ("peers", peers.table),
     ],
 )
-def test_the_readme_shows_the_results_as_they_are(marker, table):
+def test_the_page_of_results_shows_them_as_they_are(marker, table):
     assert tables.shown(marker) == table()
+
+
+def test_the_readme_and_the_page_of_blending_show_the_results_as_they_are():
+    assert tables.shown("blends", tables.DOCS / "blending.md") == accuracy.blend_table()
+    assert tables.shown("summary", tables.README) == accuracy.summary_table()
 
 
 @pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page], ids=lambda script: script.__name__)
