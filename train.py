@@ -89,7 +89,7 @@ def signature(facts, split, data):
         "" if data.users is None else data.users.to_csv(),
     ]
     known = hashlib.sha256(json.dumps(side).encode()).hexdigest()
-    made_by = [provenance.versions(), provenance.code()]
+    made_by = [provenance.versions(), provenance.sources(provenance.ROOT)]
     return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *made_by], sort_keys=True)
 
 

@@ -441,3 +441,15 @@ def test_a_damaged_kept_part_is_trained_again(tmp_path):
     (place / "kept.npz").write_bytes((place / "kept.npz").read_bytes()[:-5])
     assert kept.load(place, again) is None
     assert json.loads((place / "config.json").read_text())["model"] == "ease"
+
+
+@pytest.mark.parametrize("parts", ["ease,popularity", "popularity,multdae --hidden 4 --epochs 1"])
+@eagerly()
+def test_a_blend_of_parts_that_learn_likes_alone_says_its_weights(parts, planted, tmp_path, capsys):
+    train.main(["blend", "--parts", parts, "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    weights, out = json.loads((tmp_path / "run" / "parts.json").read_text()), " ".join(capsys.readouterr().out.split())
+    assert list(weights) == parts.split(",")
+    for part, kinds in weights.items():
+        assert list(kinds) == ["likes"]
+        assert f"{part} likes {kinds['likes']:.2f}" in out
+    assert "learn weights of stars" not in out  # which no part predicts

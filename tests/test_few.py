@@ -65,7 +65,7 @@ def test_a_test_without_likes_is_said_and_no_table_is_empty(unliked, tmp_path, c
         assert len(tables) == (2 if figures else 0)  # of errors, and of them by slice
         assert all('<td class="n">' in table for table in tables)
         assert "NDCG" not in "".join(tables)
-        assert page.count(NO_LIKES) == (2 if figures else 3)  # among the headlines, and in place of each table
+        assert page.count(NO_LIKES) == (1 if figures else 2)  # among the headlines, and in place of the table
         assert page.count("known ratings</h3>") == 3  # users of the test are shown all the same
 
 

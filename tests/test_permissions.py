@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 
@@ -18,10 +19,13 @@ import train
 from models.ensemble import blend_parts
 from utils.command_line import options
 from utils.data import datasets
+from utils.data.datasets import load
+from utils.data.movies import Movies
 from utils.data.reading import textfiles
 from utils.distributed import shards
 from utils.errors import UserError
 from utils.recommend import everyone
+from utils.recommend.personal_file import read_personal
 from utils.runs import atomic, evaluation_results, files, paths, run_folder
 from utils.training import loop
 
@@ -357,3 +361,16 @@ def test_a_file_of_a_run_that_the_system_refuses_is_not_called_damaged(number, s
     monkeypatch.setattr(run_folder.np, "load", lambda *_, **__: (_ for _ in ()).throw(error))
     with pytest.raises(UserError, match=rf"weights\.npz {said}"):
         run.arrays("weights.npz")
+
+
+def test_a_pipe_is_no_file_of_ratings(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UserError, match=r"pipe\.csv: this is no file"):
+        read_personal(tmp_path / "pipe.csv", Movies.untitled(np.arange(3)), (1, 5))
+
+
+def test_movies_that_are_no_file_are_said(tmp_path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n1,1,3\n1,2,4\n")
+    assert "no movies.csv beside the ratings: movies are called by their ids" in load(tmp_path).notes
+    (tmp_path / "movies.csv").mkdir()
+    assert f"{tmp_path / 'movies.csv'} is no file: movies are called by their ids" in load(tmp_path).notes

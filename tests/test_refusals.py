@@ -96,7 +96,7 @@ def test_a_given_scale_overrides_the_found_one_and_is_kept_to(tmp_path):
     path = write(tmp_path, HEADING + FIVE_STARS)
     assert load(path, scale=(0.1, 20)).ratings.scale == (0.1, 20)
     assert ":3: rating 5 is outside the scale 0.5 to 4; give" in refusal(path, scale=(0.5, 4))
-    for scale in ((-1, 5), (5, 1), (math.nan, 5), (1, math.inf)):
+    for scale in ((5, 1), (math.nan, 5), (1, math.inf), (-math.inf, 5)):
         assert "give lowest,highest" in refusal(path, scale=scale)
     fractions = write(tmp_path, "userId,movieId,rating\n1,1,0.7\n1,2,1.1\n")  # float32 puts both just outside
     assert len(load(fractions, scale=(0.7, 1.1)).ratings) == 2
@@ -293,3 +293,10 @@ def test_a_rating_of_0_is_no_like_above_0(tmp_path):
     assert not [note for note in dataset.notes if "like" in note]
     path = write(tmp_path, "userId,movieId,rating\n1,1,0\n1,2,3\n2,1,3\n")
     assert any("--like 0 makes those above it likes" in note for note in load(path, scale=(0, 5)).notes)
+
+
+def test_a_scale_from_below_0_and_nothing_but_0_get_a_way_out(tmp_path):
+    path = write(tmp_path, HEADING + FIVE_STARS)
+    assert refusal(path, scale=(-5, 5)) == "scale -5,5: ratings can't be below 0; add 6 to each, and to the scale"
+    nothing = write(tmp_path, "userId,movieId,rating\n1,1,0\n2,2,0\n")
+    assert "every rating is 0, which means 'not rated'; give what was rated another number" in refusal(nothing)

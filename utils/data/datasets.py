@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -96,6 +97,11 @@ def load(
 
 def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
     """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
+    if scale is not None and -np.inf < scale[0] < 0:
+        raise UserError(
+            f"scale {scale[0]:g},{scale[1]:g}: ratings can't be below 0; "
+            f"add {math.ceil(-scale[0]) + 1} to each, and to the scale"
+        )
     if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
         raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
     if like is not None and not np.isfinite(like):

@@ -46,9 +46,12 @@ def label(metric: str) -> str:
 def rows_of(facts: dict[str, Any]) -> list[Row]:
     """List the rows of the tables of one evaluated run (an entry of evaluate.py's `runs`): each strategy, the parts of
     a blend, the baselines."""
-    model, several = facts["model"], len(facts["methods"]) > 1
+    methods = facts["methods"]
+    if not facts["protocol"]["test_users_with_likes"]:  # strategies differ in nothing but lists
+        methods = {facts["method"]: methods[facts["method"]]}
+    model, several = facts["model"], len(methods) > 1
     rows: list[Row] = []
-    for method, metrics in facts["methods"].items():
+    for method, metrics in methods.items():
         is_best = method == facts["method"]
         path, metrics = (("metrics",), facts["metrics"]) if is_best else (("methods", method), metrics)
         rows.append((f"{model} {method}" if several else model, path, metrics, False))

@@ -57,10 +57,3 @@ def sources(root: Path) -> str:
     for path in sorted(path for folder in ("models", "utils") for path in (root / folder).rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size} ".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def code() -> str:
-    """Return what tells the code that runs from any other: its commit, or its `sources` where the working tree differs
-    from that and outside a git checkout."""
-    found = commit()
-    return sources(ROOT) if found is None or found.endswith("+") else found

@@ -88,5 +88,7 @@ def _why_not_positive(rating: NDArray[np.float32], wrong: float) -> str:
     if (rating < 0).any():
         add = math.ceil(-rating.min()) + 1
         return f"ratings must be above 0, which means 'not rated'; add {add} to each, so that the lowest is above 0"
-    meant = f"; give --scale 0,{math.ceil(rating.max())} if it is meant" if rating.max() > 0 else ""
+    if rating.max() == 0:
+        return "every rating is 0, which means 'not rated'; give what was rated another number, such as 1"
+    meant = f"; give --scale 0,{math.ceil(rating.max())} if it is meant"
     return f"ratings must be above 0, which means 'not rated'{meant}"

@@ -14,7 +14,7 @@ from utils.data.movies import Movies, year_of
 from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.data.reading.values import to_seconds, to_whole
 from utils.errors import UserError
-from utils.runs.paths import is_file
+from utils.runs.paths import is_file, is_there
 
 MOVIE_COLUMNS = {
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
@@ -56,7 +56,8 @@ def read_movies(path: Path, ids: NDArray[Any]) -> tuple[Movies, list[str]]:
     file = path.parent / name
     movies = Movies.untitled(ids)
     if not is_file(file):
-        return movies, [f"no {file.name} beside the ratings: movies are called by their ids"]
+        why = f"{file} is no file" if is_there(file) else f"no {file.name} beside the ratings"
+        return movies, [f"{why}: movies are called by their ids"]
     place = {raw: index for index, raw in enumerate(ids.tolist())}
     lines: dict[int | str, int] = {}
     for line, text, title, year, genres in reader(file):

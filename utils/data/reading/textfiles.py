@@ -30,7 +30,10 @@ def reason(error: Exception) -> str:
 
 def head(path: str | Path, size: int = 1 << 16) -> bytes:
     """Return the first bytes of a file, unpacked if gzipped. A UserError where it is empty or can't be a table."""
+    place = Path(path)
     try:
+        if place.exists() and not place.is_file():  # a pipe, say, which might never end
+            raise UserError(f"{path}: this is no file")
         with open_bytes(path) as file:
             start = file.read(size)
     except UNREADABLE as error:
