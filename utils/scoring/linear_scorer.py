@@ -31,7 +31,7 @@ class LinearScorer:
     fewer users than inputs, (inputs, users), to be multiplied by right_factor, (users, outputs), with
     diagonal_correction, (outputs,), times the input itself on top; else these two are empty."""
 
-    ARRAYS: ClassVar = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
 
     n_movies: int
     like: float
