@@ -16,6 +16,7 @@ from utils.report import tables
 from utils.runs import run_folder
 from utils.runs.atomic import anew
 from utils.runs.paths import is_folder, is_there, names_in, resolved, unreadable
+from utils.runs.run_folder import Run
 
 ABOUT = "about.json"
 FILES = {"1", "model.onnx", "movies.csv", ABOUT}
@@ -35,7 +36,7 @@ class Options:
     """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
 
 
-def write(run, to, folder):
+def write(run: Run, to: str, folder: Path) -> None:
     """Write graph, movies.csv (what each column of the graph is) and about.json into an existing folder."""
     from models.networks import export
 
@@ -51,24 +52,24 @@ def write(run, to, folder):
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def check_free(folder):
+def check_free(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier export, which is replaced."""
     if not is_there(folder):
         return
-    found = set(names_in(folder)) if is_folder(folder) else {folder.name}
-    if found and not (ABOUT in found and found <= FILES and _is_export(folder / ABOUT)):
+    names = set(names_in(folder)) if is_folder(folder) else {folder.name}
+    if names and not (ABOUT in names and names <= FILES and _is_export(folder / ABOUT)):
         raise UserError(f"{folder} exists and is no export; give another --out")
 
 
-def _is_export(path):
+def _is_export(path: Path) -> bool:
     try:
         return "exported" in path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise unreadable(path, error) from None
 
 
-def main(argv=None):
-    """Find the run, write the folder whole."""
+def main(argv: list[str] | None = None) -> Path:
+    """Export the run into a folder, whole or not at all; returns the folder."""
     only_tensorflow("exports are made", "leave out KERAS_BACKEND; runs of any backend can be exported")
     chosen = options.parse(Options, argv or [], "export.py", __doc__)
     run = run_folder.find(chosen.run, chosen.verify)
@@ -83,8 +84,8 @@ def main(argv=None):
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    said = f"{out}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
-    tables.console().print(said, soft_wrap=True)
+    message = f"{out}, {size:.1f} MB: ratings of {run.split.ratings.shape[1]:,} movies in, scores out"
+    tables.console().print(message, soft_wrap=True)
     return folder
 
 

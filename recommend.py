@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -15,6 +15,7 @@ from utils.data.movies import shortened, spoken
 from utils.data.titles import Titles
 from utils.recommend import everyone, profile, recommendations, reranking
 from utils.runs import files, run_folder
+from utils.runs.run_folder import Run
 
 SHOWN = 8  # ratings of somebody new that are repeated
 ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
@@ -62,34 +63,46 @@ class Options:
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
     """the Ray cluster whose workers those are (default: one on this machine)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"n must be 1 or more, got {self.n}")
+        self._check_question()
+        self._check_targets()
+        self._check_workers()
+
+    def _check_question(self) -> None:
+        """Refuse no question or several, and options that the one does not take."""
         asked = {name for name in ASKS if getattr(self, name) not in (None, (), False)}
         if len(asked) != 1 and asked != {"rate", "ratings"}:
             named = ", ".join(f"--{name.replace('_', '-')}" for name in ASKS)
-            raise ValueError(f"one of {named} is needed" + ("" if not asked else "; more than one was given"))
+            raise ValueError(f"one of {named} is needed" + ("; more than one was given" if asked else ""))
         recommends = not asked & {"like_movie", "similar_users"}
         if not recommends and (self.by != "best" or self.filters != reranking.Options() or self.explain):
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
+
+    def _check_targets(self) -> None:
+        """Refuse files to write that the question does not have, or that exclude each other."""
         targets = [target for target in (self.csv, self.parquet, self.out) if target]
         if self.all_users and (self.explain or self.json or len(targets) != 1):
             raise ValueError("--all-users writes one of --csv FILE, --parquet FILE, --out DIR; no --json, no --explain")
         if (self.parquet or self.out) and not self.all_users:
             raise ValueError("--parquet and --out are for --all-users")
+        if self.json == "-" and self.csv == "-":
+            raise ValueError("only one of --json and --csv can go to standard output")
+
+    def _check_workers(self) -> None:
+        """Refuse workers without a folder to write, and a cluster without workers."""
         if (self.workers or self.ray) and not self.out:
             raise ValueError("--workers and --ray are for --all-users --out DIR")
         if (self.workers is not None and self.workers < 1) or (self.ray and not self.workers):
             raise ValueError("--workers must be 1 or more, and --ray takes --workers N")
-        if self.json == "-" and self.csv == "-":
-            raise ValueError("only one of --json and --csv can go to standard output")
 
 
-def who(run, chosen):
-    """The `Person` that is recommended to."""
+def who(run: Run, chosen: Options) -> profile.Person:
+    """Return the `Person` that is recommended to."""
     if chosen.user is not None:
         return profile.in_data(run.split, chosen.user)
-    stars, notes, scale = {}, [], run.split.ratings.scale
+    stars, notes, scale = dict[int, float](), list[str](), run.split.ratings.scale
     if chosen.ratings:
         from utils.recommend.personal_file import (
             read_personal,  # pandas comes with it: half a second that others do without
@@ -100,21 +113,22 @@ def who(run, chosen):
     return profile.somebody(run.split, stars, notes)
 
 
-def answer(run, chosen):
-    """What was asked for, as the plain values that --json writes."""
+def answer(run: Run, chosen: Options) -> dict[str, Any]:
+    """Answer the question of the options, as the plain values that --json writes."""
     start, saved = time.perf_counter(), models.open_run(run)
     if chosen.like_movie is not None:
-        found = recommendations.movies_like(saved, profile.find_movie(Titles(run.movies), chosen.like_movie), chosen.n)
+        movie = profile.find_movie(Titles(run.movies), chosen.like_movie)
+        facts = recommendations.movies_like(saved, movie, chosen.n)
     elif chosen.similar_users is not None:
         user = profile.find_user(run.split.ratings.user_ids, chosen.similar_users)
-        found = recommendations.users_like(saved, user, chosen.n)
+        facts = recommendations.users_like(saved, user, chosen.n)
     else:
-        found = recommendations.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
-    return found | {"seconds": round(time.perf_counter() - start, 4)}
+        facts = recommendations.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
+    return facts | {"seconds": round(time.perf_counter() - start, 4)}
 
 
-def for_everyone(run, chosen):
-    """Recommend to every user of the data, into a file or a folder; returns what there is to say about it."""
+def for_everyone(run: Run, chosen: Options) -> str:
+    """Recommend to every user of the data, into a file or a folder; returns the line to print about it."""
     start, saved = time.perf_counter(), models.open_run(run)
     asked = everyone.Asked(chosen.by, chosen.n, chosen.filters)
     if chosen.out:
@@ -122,42 +136,47 @@ def for_everyone(run, chosen):
         users, parts, there = everyone.write_parts(saved, asked, out, models.open_run, chosen.workers, chosen.ray)
         where = f"{chosen.out}, {parts} parts" + (f", of which {there} were there" if there else "")
     else:
-        where = chosen.csv or chosen.parquet
+        where = str(chosen.csv or chosen.parquet)
         users = everyone.write(saved, asked, where, bool(chosen.parquet))
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Find the run, answer, print."""
     chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
     run = run_folder.find(chosen.run, chosen.verify)
     if chosen.all_users:
-        said = for_everyone(run, chosen)
+        message = for_everyone(run, chosen)
         if chosen.csv != "-":
             from utils.report import tables  # rich comes with it, which --json does without
 
             tables.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
-            tables.console().print(said, soft_wrap=True)
+            tables.console().print(message, soft_wrap=True)
         return
-    found = answer(run, chosen)
+    facts = answer(run, chosen)
     if chosen.json:
-        files.write_text(chosen.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
+        files.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
     if chosen.csv:
-        files.write_text(chosen.csv, recommendations.as_csv(found))
+        files.write_text(chosen.csv, recommendations.as_csv(facts))
     if "-" not in (chosen.json, chosen.csv):
-        from utils.report import tables
+        show(run, chosen, facts)
 
-        console = tables.console()
-        said = [f"{spoken(one['title'])} {one['rating']:g}" for one in found.get("given", [])]
-        ratings = [f"your ratings: {shortened(said, SHOWN)}"] if said else []
-        for note in [*found.get("notes", []), *ratings]:
-            console.print(note, style="dim", soft_wrap=True)
-        console.print(f"run: {run.folder}", style="dim", soft_wrap=True)
-        users = chosen.similar_users is not None
-        if found["items"]:
-            console.print(tables.similar_users(found) if users else tables.recommendations(found))
-        if (count := len(found["items"])) < chosen.n:
-            console.print(reranking.no_more(count) if count or not users else "there is no other user")
+
+def show(run: Run, chosen: Options, facts: dict[str, Any]) -> None:
+    """Print the answer as a table, with the notes."""
+    from utils.report import tables
+
+    console = tables.console()
+    given = [f"{spoken(one['title'])} {one['rating']:g}" for one in facts.get("given", [])]
+    ratings = [f"your ratings: {shortened(given, SHOWN)}"] if given else []
+    for note in [*facts.get("notes", []), *ratings]:
+        console.print(note, style="dim", soft_wrap=True)
+    console.print(f"run: {run.folder}", style="dim", soft_wrap=True)
+    users = chosen.similar_users is not None
+    if facts["items"]:
+        console.print(tables.similar_users(facts) if users else tables.recommendations(facts))
+    if (count := len(facts["items"])) < chosen.n:
+        console.print(reranking.no_more(count) if count or not users else "there is no other user")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,37 @@
 """Search for a model's best options: python tune.py MODEL [--trials N] [--minutes M] [options].
 
 Each trial trains with other options and is judged on the validation ratings; the test is never read. Options that are
-said stay as they are, the others are searched where the model's Config says so. The same command goes on with a search
+given stay as they are, the others are searched where the model's Config says so. The same command goes on with a search
 that was interrupted, and may run several times at once."""
 
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 import models
+from models.base import Recommender
 from utils.command_line import options
+from utils.data.datasets import Dataset
+from utils.data.splits import Split
 from utils.errors import UserError
 from utils.report import tables
 from utils.runs import run_folder
 from utils.training import search_space, training_command
 
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from utils.training.objective import Objective
+
+Line = dict[str, Any]  # a trial as `utils.training.study.lines` describes it
 TRIALS = 30
 SHOWN = 10
 
@@ -34,30 +48,52 @@ class Options(training_command.Source):
     out: options.Folder = None
     """folder of the search (default: runs/tune/<data>-<protocol>-<model>-s<seed>)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise ValueError(f"trials must be 1 or more, got {self.trials}")
         if self.minutes is not None and not 0 < self.minutes < np.inf:
             raise ValueError(f"minutes must be above 0, got {self.minutes:g}")
 
 
-def parse(argv):
-    """(model name, `Options`, the model's Config, {option: space} of those to search, names of these and of the options
-    that were said)."""
+@dataclass(frozen=True)
+class Command:
+    """What was typed. config: the model's. spaces: {option: space} of the options to search for. listed: names of these
+    and of the options that were given, all of which best.json lists."""
+
+    model: str
+    options: Options
+    config: Any
+    spaces: dict[str, Any]
+    listed: list[str]
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The options to search for as the search begins with them, as text."""
+        return {name: search_space.as_text(getattr(self.config, name)) for name in self.spaces}
+
+    def signature(self, data: Dataset, split: Split) -> dict[str, Any]:
+        """Say what is searched for on what: a search of anything else is refused in the same folder."""
+        start = {name: space.stored(getattr(self.config, name)) for name, space in self.spaces.items()}
+        kept = {name: value for name, value in asdict(self.config).items() if name not in self.spaces}
+        facts = {"model": self.model, "split": split.fingerprint(), "options": kept, "start": start}
+        spaces = {name: repr(space) for name, space in self.spaces.items()}
+        return facts | {"scale": list(data.ratings.scale), "like": data.ratings.like, "spaces": spaces}
+
+
+def parse(argv: list[str]) -> Command:
+    """Read the arguments and find the options to search for."""
     name, chosen, config = training_command.parse(argv, models, Options, "tune.py", __doc__)
-    spaces = {one: space for one, space in search_space.spaces(config).items() if not training_command.given(one, argv)}
+    given = [one for one in asdict(config) if training_command.given(one, argv)]
+    spaces = {one: space for one, space in search_space.spaces(config).items() if one not in given}
     spaces = {one: space for one, space in spaces.items() if space.holds(getattr(config, one))}
     if not spaces:
         why = "all of them are given" if search_space.spaces(config) else "there is nothing that could be chosen better"
         raise UserError(f"{name} has no options to search for: {why}")
-    known = {
-        **training_command.configured(argv, models)[1],
-        **{one: None for one in asdict(config) if training_command.given(one, argv)},
-    }
-    return name, chosen, config, spaces, [one for one in asdict(config) if one in known or one in spaces]
+    listed = {*training_command.configured(argv, models)[1], *given, *spaces}
+    return Command(name, chosen, config, spaces, [one for one in asdict(config) if one in listed])
 
 
-def search(study, objective, chosen, say):
+def search(study: "optuna.Study", objective: "Objective", chosen: Options, say: Callable) -> bool:
     """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
     import optuna
 
@@ -68,10 +104,10 @@ def search(study, objective, chosen, say):
     seconds = chosen.minutes and 60 * chosen.minutes
     objective.deadline = time.perf_counter() + (seconds or np.inf)
 
-    def enough():
-        return most and len(study.get_trials(deepcopy=False, states=FINISHED)) >= most
+    def enough() -> bool:
+        return most is not None and len(study.get_trials(deepcopy=False, states=FINISHED)) >= most
 
-    def stop(study, _):
+    def stop(study: "optuna.Study", _: "FrozenTrial") -> None:
         if enough():
             study.stop()
 
@@ -86,110 +122,139 @@ def search(study, objective, chosen, say):
     return False
 
 
-def differing(line, defaults):
-    """The options of a trial that are not the defaults, as text."""
-    said = (f"{one.replace('_', '-')} {line[one]}" for one in defaults if line[one] != defaults[one])
-    return ", ".join(said) or "the defaults"
+def differing(line: Line, defaults: dict[str, str]) -> str:
+    """Say which options of a trial are not the defaults."""
+    changed = (f"{one.replace('_', '-')} {line[one]}" for one in defaults if line[one] != defaults[one])
+    return ", ".join(changed) or "the defaults"
 
 
-def trial_line(study, trial, figure, defaults):
-    """What is said of a trial that is over."""
-    noted = trial.user_attrs
+def trial_line(study: "optuna.Study", trial: "FrozenTrial", figure: str, defaults: dict[str, str]) -> str:
+    """Describe a finished trial in a line."""
+    facts = trial.user_attrs
     if trial.state.name == "COMPLETE":
-        found = f"{figure} {noted['figure']:.4f}" + " (best so far)" * (study.best_trial.number == trial.number)
+        result = f"{figure} {facts['figure']:.4f}"
+        if study.best_trial.number == trial.number:
+            result += " (best so far)"
     else:
-        found = f"given up, {noted['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
-    return f"trial {trial.number}, {noted['seconds']:.0f} s: {found}: {differing(noted['options'], defaults)}"
+        result = f"given up, {facts['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
+    return f"trial {trial.number}, {facts['seconds']:.0f} s: {result}: {differing(facts['options'], defaults)}"
 
 
-def as_begun(found, defaults):
-    """The line of the trial that had the options that the search began with; None where it did not come to its end."""
-    same = (line for line in found if line["state"] == "complete" and not any(line[o] != defaults[o] for o in defaults))
+def as_begun(lines: list[Line], defaults: dict[str, str]) -> Line | None:
+    """Return the line of the trial with the options that the search began with; None where it did not complete."""
+    same = (line for line in lines if line["state"] == "complete" and not any(line[o] != defaults[o] for o in defaults))
     return next(same, None)
 
 
-def table(found, defaults, figure):
-    """The table of the best trials, with the one that the search began with."""
-    complete, begun = [line for line in found if line["state"] == "complete"], as_begun(found, defaults)
-    shown = complete[:SHOWN] + [begun] * (begun is not None and begun not in complete[:SHOWN])
-    out = Table(**tables.STYLE)
+def table(lines: list[Line], defaults: dict[str, str], figure: str) -> Table:
+    """Make the table of the best trials, with the one that the search began with."""
+    shown, begun = [line for line in lines if line["state"] == "complete"][:SHOWN], as_begun(lines, defaults)
+    if begun is not None and begun not in shown:
+        shown.append(begun)
+    style: dict[str, Any] = tables.STYLE
+    out = Table(**style)
     for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
         out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
     for line in shown:
-        cells = (found.index(line) + 1, line["trial"], f"{line['figure']:.4f}", line["epochs"] or "", line["seconds"])
+        cells = (lines.index(line) + 1, line["trial"], f"{line['figure']:.4f}", line["epochs"] or "", line["seconds"])
         out.add_row(*map(str, cells), differing(line, defaults))
     return out
 
 
-def tell(study, found, trials, folder, asked, objective, console):
-    """Print the table of the trials, which options mattered and what to do next; write the files."""
+def write_best(
+    folder: Path, command: Command, study: "optuna.Study", trials: list["FrozenTrial"], lines: list[Line], figure: str
+) -> dict[str, float]:
+    """Write trials.csv and best.json; returns {option: importance}."""
     from utils.report import search_results
     from utils.training import study as studies
 
-    name, chosen, config, spaces, said = asked
-    defaults = {one: search_space.as_text(getattr(config, one)) for one in spaces}
-    first = next(trial for trial in trials if trial.number == found[0]["trial"])
-    best = asdict(config) | {one: space.draw(first, one) for one, space in spaces.items()}
-    facts = {"figure": objective.figure, "value": found[0]["figure"]}
-    facts["defaults"] = (as_begun(found, defaults) or {"figure": ""})["figure"]
-    facts |= {"trials": len(found), "data": chosen.data, "protocol": chosen.protocol, "seed": chosen.holding.seed}
-    facts |= {"importance": {one: round(share, 3) for one, share in studies.importance(study).items()}}
-    search_results.write(folder, found, {"model": name, "options": {one: best[one] for one in said}}, facts)
-    console.print(table(found, defaults, objective.figure))
-    if facts["importance"]:
-        mattered = ", ".join(f"{one.replace('_', '-')} {share:.0%}" for one, share in facts["importance"].items())
+    chosen, begun = command.options, as_begun(lines, command.defaults)
+    first = next(trial for trial in trials if trial.number == lines[0]["trial"])
+    best = asdict(command.config) | {name: space.draw(first, name) for name, space in command.spaces.items()}
+    importance = {name: round(share, 3) for name, share in studies.importance(study).items()}
+    facts = {
+        "figure": figure,
+        "value": lines[0]["figure"],
+        "defaults": begun["figure"] if begun else "",
+        "trials": len(lines),
+        "data": chosen.data,
+        "protocol": chosen.protocol,
+        "seed": chosen.holding.seed,
+        "importance": importance,
+    }
+    options_of_best = {name: best[name] for name in command.listed}
+    search_results.write(folder, lines, {"model": command.model, "options": options_of_best}, facts)
+    return importance
+
+
+def training_words(chosen: Options) -> list[str]:
+    """Return the words for train.py that differ from its defaults: data, protocol, scale, like."""
+
+    def typed(one: Options) -> dict[str, Any]:
+        return asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale, "like": one.like}
+
+    usual = typed(Options())
+    return search_space.typed({name: value for name, value in typed(chosen).items() if value != usual[name]})
+
+
+def report(console: Console, folder: Path, command: Command, lines: list[Line], figure: str, importance: dict) -> None:
+    """Print the table of the trials, which options mattered and what to do next."""
+    console.print(table(lines, command.defaults, figure))
+    if importance:
+        mattered = ", ".join(f"{name.replace('_', '-')} {share:.0%}" for name, share in importance.items())
         console.print(f"what the differences come from: {mattered}", style="dim", soft_wrap=True)
-    if len(found) > 1:
+    if len(lines) > 1:
         note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
         console.print(note, style="dim", soft_wrap=True)
-    own, usual = (
-        asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale, "like": one.like}
-        for one in (chosen, Options())
-    )
-    words = search_space.typed({one: value for one, value in own.items() if value != usual[one]})
-    again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *words])
+    again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *training_words(command.options)])
     console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
 
 
-def main(argv=None):
-    """Search, print, write. Returns the folder."""
-    name, chosen, config, spaces, _ = asked = parse(argv or [])
-    console = tables.console()
-    data, split = training_command.read(chosen)
+def begin(command: Command, data: Dataset, split: Split) -> tuple["Objective", Path, "optuna.Study"]:
+    """Make the objective and open the study in its folder; returns both and the folder."""
     from utils.training import study as studies
     from utils.training.objective import Objective
 
-    seed = chosen.holding.seed
-    objective = Objective(lambda asked: models.for_data(name, asked, data, seed), config, spaces, data, split)
-    training_command.check(objective.model, name, split, chosen.protocol)
+    chosen, seed = command.options, command.options.holding.seed
+
+    def build(config: Any) -> Recommender:
+        return models.for_data(command.model, config, data, seed)
+
+    objective = Objective(build, command.config, command.spaces, data, split)
+    training_command.check(objective.model, command.model, split, chosen.protocol)
     objective.check()
-    defaults = {one: search_space.as_text(getattr(config, one)) for one in spaces}
-    start = {one: space.stored(getattr(config, one)) for one, space in spaces.items()}
-    kept = {one: value for one, value in asdict(config).items() if one not in spaces}
-    signature = {"model": name, "split": split.fingerprint(), "options": kept, "start": start}
-    signature |= {"scale": list(data.ratings.scale), "like": data.ratings.like}
-    signature["spaces"] = {one: repr(space) for one, space in spaces.items()}
-    folder = chosen.out or run_folder.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
-    study = studies.opened(folder, signature, objective.higher)
-    searched = ", ".join(one.replace("_", "-") for one in spaces)
-    console.print(f"{name} on {data.name}, protocol {chosen.protocol}: searching {searched}", soft_wrap=True)
+    folder = chosen.out or run_folder.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{command.model}-s{seed}"
+    return objective, folder, studies.opened(folder, command.signature(data, split), objective.higher)
+
+
+def main(argv: list[str] | None = None) -> Path:
+    """Search, print, write. Returns the folder."""
+    command, console = parse(argv or []), tables.console()
+    data, split = training_command.read(command.options)
+    from utils.training import study as studies
+
+    objective, folder, study = begin(command, data, split)
+    searched = ", ".join(name.replace("_", "-") for name in command.spaces)
+    protocol = command.options.protocol
+    console.print(f"{command.model} on {data.name}, protocol {protocol}: searching {searched}", soft_wrap=True)
     earlier = studies.lines(folder, studies.trials(folder, study), study.direction)
     objective.succeeded = any(line["state"] == "complete" for line in earlier)
     if earlier:
         console.print(f"  going on after {len(earlier)} trials", style="dim")
 
-    def say(study, trial):
-        console.print(trial_line(study, trial, objective.figure, defaults), style="dim", soft_wrap=True)
+    def say(study: "optuna.Study", trial: "FrozenTrial") -> None:
+        console.print(trial_line(study, trial, objective.figure, command.defaults), style="dim", soft_wrap=True)
 
-    stopped = search(study, objective, chosen, say)
+    stopped = search(study, objective, command.options, say)
     trials = studies.trials(folder, study)
-    found = studies.lines(folder, trials, study.direction)
-    if not found or found[0]["state"] != "complete":
+    lines = studies.lines(folder, trials, study.direction)
+    if not lines or lines[0]["state"] != "complete":
         if stopped:
             raise KeyboardInterrupt
-        why = next((f"they were given up, {line['why']}" for line in found if line["why"]), "the time was over before")
+        why = next((f"they were given up, {line['why']}" for line in lines if line["why"]), "the time was over before")
         raise UserError(f"no trial came to its end: {why}; the same command, with more time, goes on")
-    tell(study, found, trials, folder, asked, objective, console)
+    importance = write_best(folder, command, study, trials, lines, objective.figure)
+    report(console, folder, command, lines, objective.figure, importance)
     if stopped:
         console.print("stopped early; the same command goes on")
     return folder

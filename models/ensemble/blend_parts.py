@@ -1,9 +1,13 @@
 """The parts of a blend: what `--parts` says, and finished parts kept until the whole is saved. No Keras here."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +19,12 @@ from utils.runs import run_folder
 from utils.runs.paths import UnreadableError, is_folder
 from utils.runs.provenance import ROOT, sources, versions
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from models.base import Recommender
+    from utils.training.loop import Training
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 
@@ -28,7 +38,7 @@ class Part:
     seed: int
 
 
-def split(text):
+def split(text: str) -> list[str]:
     """The words of each part, which must differ. A comma begins a new part where the name of a model follows, so the
     options of a part may have commas of their own: `joint,autorec --side genres,year,joint --seed 1` are three."""
     parts = [" ".join(part.split()) for part in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", text)]
@@ -40,7 +50,7 @@ def split(text):
     return parts
 
 
-def _check(name):
+def _check(name: str) -> None:
     """Refuse what is no model, or no part."""
     if not name:
         raise UserError("--parts: a part is empty")
@@ -52,7 +62,7 @@ def _check(name):
         raise UserError(f"--parts: {error}") from None
 
 
-def read(said, **defaults):
+def read(said: str, **defaults: Any) -> Part:
     """The `Part` that these words describe. defaults: what its options are unless they are said, where its model has
     them; None leaves the model's own."""
     name, *words = said.split()
@@ -74,19 +84,19 @@ def read(said, **defaults):
         raise UserError(f"--parts {said}: {error}") from None
 
 
-def build(part, blend):
+def build(part: Part, blend: Recommender) -> Recommender:
     """The untrained model of a part of a blend, for the same data."""
     config = resolved(part.config, blend.shape[1])
     return module(part.name).Model(blend.shape, config, (blend.seed + part.seed) % SEEDS, blend.scale, blend.like)
 
 
-def facts(part, model):
+def facts(part: Part, model: Recommender) -> dict[str, Any]:
     """What config.json says about the model of a part, enough for `models.load`."""
     about = {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
     return about | {"scale": list(model.scale), "like": model.like}
 
 
-def save(folder, part, model, **arrays):
+def save(folder: Path, part: Part, model: Recommender, **arrays: dict[str, Any]) -> None:
     """Write a trained part as a run folder without ratings, which `models.load` and `Saved` read."""
     best = {"best": "decoder"} if model.has_latent_space else {}
     run_folder.save_model(folder, model, facts(part, model), strategies.unchosen(model) | best, **arrays)
@@ -96,10 +106,10 @@ class Kept:
     """Finished parts in a folder, each a small run folder named by a digest of all that it depends on; a part is found
     again only if none of that has changed. folder: None keeps nothing."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def place(self, part, model, stage, *matrices):
+    def place(self, part: Part, model: Recommender, stage: str, *matrices: csr_array) -> Path | None:
         """The folder of a part that is trained on these CSR matrices, None where nothing is kept; stage: what else it
         depends on."""
         if not self.folder:
@@ -114,7 +124,7 @@ class Kept:
                 digest.update(np.ascontiguousarray(array).tobytes())
         return self.folder / digest.hexdigest()[:16]
 
-    def load(self, place, model):
+    def load(self, place: Path | None, model: Recommender) -> dict[str, NDArray] | None:
         """{name: array} of what was kept beside the model, which is read; None where nothing (whole) is there."""
         if not place or not is_folder(place):
             return None
@@ -128,17 +138,17 @@ class Kept:
         except UserError:
             return None  # damaged: it is trained again
         if "chosen" in found:
-            model.chosen = json.loads(str(found.pop("chosen")))
+            model.chosen = json.loads(str(found.pop("chosen")))  # type: ignore[attr-defined]  # where training stored it
         return found
 
-    def save(self, place, part, model, **arrays):
+    def save(self, place: Path | None, part: Part, model: Recommender, **arrays: Any) -> None:
         """Keep a trained model, and arrays with it."""
         if place:
             chosen = {"chosen": json.dumps(model.chosen)} if hasattr(model, "chosen") else {}
             save(place, part, model, kept=arrays | chosen)
 
 
-def without(training, folder):
+def without(training: Training, folder: str) -> Training:
     """The `Training` of one part, whose epochs are checkpointed in a folder of its own."""
     checkpoints = training.checkpoints and training.checkpoints / folder
     return replace(

@@ -1,6 +1,9 @@
-"""A saved blend that answers for anybody, each part by its own arrays, without Keras, where it can."""
+"""A saved blend that recommends to anybody, without Keras where its parts can: each uses its own arrays."""
+
+from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,51 +11,59 @@ from models.ensemble.stacking import Weights
 from utils.errors import UserError
 from utils.recommend.saved import Saved
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
-def read_weights(run):
-    """The `Weights` of the `utils.runs.run_folder.Run` of a blend."""
+    from utils.recommend.profile import Person
+    from utils.runs.run_folder import Run
+    from utils.scoring.profile_rows import Rows
+    from utils.scoring.protocols import Floats, Indices, ScoreFunction
+
+
+def read_weights(run: Run) -> Weights:
+    """Read the `Weights` of the run of a blend."""
     options, n = run.config["options"], len(run.json("parts.json"))
     return Weights.read(options["weigh"], options["by_count"], n, run.arrays("weights.npz"))
 
 
 class Blended(Saved):
-    """A run of `blend`; its one way is "model"."""
+    """A run of `blend`; its one strategy is "model"."""
 
     @cached_property
-    def parts(self):
-        """A `Saved` a part."""
+    def parts(self) -> list[Saved]:
+        """The parts as saved runs."""
         return [Saved(self.run.part(f"part{i + 1}"), self.load) for i in self.learned.groups["all"]]
 
     @cached_property
-    def learned(self):
-        """The `Weights`."""
+    def learned(self) -> Weights:
+        """The weights of the parts."""
         return read_weights(self.run)
 
-    def scores(self, person, way, movies, rows=None):
+    def scores(self, person: Person, way: str, movies: Indices, rows: Rows | None = None) -> Floats:
         """See `Saved.scores`."""
         known = person.user is not None and (rows is None or rows is person.rows)
         every = np.arange(self.split.ratings.shape[1])
         if not self.learned.group(known):
             raise UserError("all parts of this blend know their users' own ratings only, whole as they are")
 
-        def of_part(i):
+        def of_part(i: int) -> Floats:
             part = self.parts[i]
             return part.scores(person, part.best, every, rows)
 
         return self.learned.blended_scores(known, of_part)[:, movies]
 
-    def raw_stars(self, person, movies):
+    def raw_stars(self, person: Person, movies: Indices) -> Floats | None:
         """See `Saved.raw_stars`."""
         counts = np.full(len(movies), np.count_nonzero(person.rows.stars))
         known = person.user is not None
         return self.learned.blended_stars(known, lambda i: self.parts[i].raw_stars(person, movies), counts, movies)
 
-    def scorer(self, way):
+    def scorer(self, way: str) -> ScoreFunction:
         """See `Saved.scorer`."""
         scorers = [part.scorer(part.best) for part in self.parts]
         return lambda given, users: self.learned.blended_scores(True, lambda i: scorers[i](given, users))
 
-    def raw_stars_of(self, given, users, rows, movies):
+    def raw_stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
         """See `Saved.raw_stars_of`."""
         counts = np.diff(given.indptr)[rows]
         of_part = lambda i: self.parts[i].raw_stars_of(given, users, rows, movies)  # noqa: E731

@@ -1,23 +1,32 @@
 """How a blend weighs its parts, learned on ratings that no part has seen (stacking, Wolpert 1992). No Keras here."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from utils.scoring.protocols import Floats, Indices
 
 OFFSET = 2  # how much alike the first few count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 5, 15)  # penalties that ridge regression chooses from by leaving one rating out
 
 
-def standardised(scores):
-    """Scores of movies, (n, n_movies), as -log(rank + OFFSET) in their row, float32; the best has rank 1, equal ones
-    share the mean of theirs. What parts say on different scales, some with long tails, becomes comparable: as if each
-    said how probable a like is by Zipf's law. (With mean 0 and deviation 1 the tails of EASE drown all others.)"""
-    found = np.empty(scores.shape, np.float32)
-    for row, own in zip(found, scores, strict=True):
-        order = np.argsort(-own, kind="stable")
-        first = np.flatnonzero(np.diff(own[order], prepend=np.nan) != 0)  # where another score begins
-        ends = np.append(first[1:], len(own))
+def standardised(scores: Floats) -> Floats:
+    """Replace scores of movies, (n, n_movies), by -log(rank + OFFSET) within their row; the best has rank 1, equal ones
+    share the mean of their ranks. That makes parts with different scales and tails comparable, as if each gave the
+    probability of a like by Zipf's law. (With mean 0 and deviation 1 the tails of EASE drown all others.)"""
+    result = np.empty(scores.shape, np.float32)
+    for row, score in zip(result, scores, strict=True):
+        order = np.argsort(-score, kind="stable")
+        first = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)  # where another score begins
+        ends = np.append(first[1:], len(score))
         row[order] = np.repeat(-np.log((first + 1 + ends) / 2 + OFFSET), ends - first)
-    return found
+    return result
 
 
 class Stars:
@@ -28,11 +37,11 @@ class Stars:
 
     arrays = ("centre", "coefficients", "count_range", "count_mean", "count_spread", "learned")
 
-    def __init__(self, kind, by_count):
+    def __init__(self, kind: str, by_count: bool) -> None:
         self.kind, self.by_count = kind, by_count
 
-    def fit(self, predicted, stars, counts):
-        """predicted: (n, parts) stars; stars: (n,) what they should have been; counts: (n, 2) ratings of the user and
+    def fit(self, predicted: NDArray, stars: NDArray, counts: NDArray) -> None:
+        """Learn the weights. predicted: (n, parts) stars; stars: (n,) true ones; counts: (n, 2) ratings of the user and
         of the movie."""
         from sklearn.linear_model import LinearRegression, RidgeCV
 
@@ -51,29 +60,29 @@ class Stars:
         least = LinearRegression(positive=True, fit_intercept=False) if nnls else RidgeCV(ALPHAS, fit_intercept=False)
         self.coefficients = least.fit(self._features(predicted, counts), stars - self.centre).coef_
 
-    def _features(self, predicted, counts):
-        """What the coefficients multiply: each part's prediction, and with `by_count` also each times each count."""
-        own = predicted - self.centre
+    def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
+        """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count."""
+        residual = predicted - self.centre
         if not self.by_count:
-            return own
+            return residual
         counts = np.clip(counts, *self.count_range)  # nothing is known about how weights go on outside
         counts = (np.log1p(counts) - self.count_mean) / self.count_spread
-        return np.concatenate([own, own * counts[:, :1], own * counts[:, 1:], counts], axis=1)
+        return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:], counts], axis=1)
 
-    def of(self, predicted, counts):
-        """Blended stars (n,), float32."""
+    def of(self, predicted: NDArray, counts: NDArray) -> Floats:
+        """Blend predictions, (n, parts), into stars, (n,)."""
         return (self.centre + self._features(predicted, counts) @ self.coefficients).astype(np.float32)
 
 
 class Likes:
-    """Weights for standardised scores, none below 0: those under which the hidden likes are most probable when one
-    movie after the other is chosen with probability softmax(blended score) (conditional logit, McFadden 1974). A user
-    with many hidden likes counts as much as one with few."""
+    """Weights of 0 or more for standardised scores: those under which the hidden likes are most probable when one movie
+    after the other is drawn with probability softmax(blended score) (conditional logit, McFadden 1974). A user with
+    many hidden likes weighs as much as one with few."""
 
     arrays = ("coefficients", "learned")
 
-    def fit(self, scores, liked, candidates):
-        """scores: list of (n, n_movies), standardised, one a part; liked, candidates: bool (n, n_movies)."""
+    def fit(self, scores: list[Floats], liked: NDArray[np.bool_], candidates: NDArray[np.bool_]) -> None:
+        """Learn the weights. scores: standardised, (n, n_movies) for each part; liked, candidates: (n, n_movies)."""
         from scipy.optimize import minimize
         from scipy.special import logsumexp, softmax
 
@@ -86,83 +95,86 @@ class Likes:
         parts = np.stack([part[judged] for part in scores], axis=2)
         liked, candidates, count = liked[judged] & candidates[judged], candidates[judged], count[judged, None]
 
-        def loss(weights):
+        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             blended = np.where(candidates, parts @ weights.astype(np.float32), -np.inf)
             normalised = np.where(liked, blended, 0) - liked * logsumexp(blended, axis=1, keepdims=True)
             slope = (liked - count * softmax(blended, axis=1)) / count
             gradient = np.tensordot(slope.astype(np.float32), parts, axes=((0, 1), (0, 1)))
             return -(normalised / count).sum() / len(judged), -gradient.astype(np.float64) / len(judged)
 
-        found = minimize(loss, self.coefficients, jac=True, bounds=[(0, None)] * len(scores), method="L-BFGS-B")
-        if found.x.any():
-            self.coefficients = found.x
+        optimum = minimize(loss, self.coefficients, jac=True, bounds=[(0, None)] * len(scores), method="L-BFGS-B")
+        if optimum.x.any():
+            self.coefficients = optimum.x
 
 
 class Weights:
-    """The weights of a blend's parts, learned for two groups of them: "all", which serves the users that were trained
-    on, and "open", the parts that serve others, too.
+    """The weights of a blend's parts, learned for two groups of them: "all", for the users that were trained on, and
+    "open", the parts that serve others, too.
 
     starred, open_: indices of the parts that predict stars, and of the open ones, of n. rated: how many ratings each
     movie has, (n_movies,)."""
 
-    def __init__(self, kind, by_count, n, starred, open_):
+    rated: Indices
+
+    def __init__(self, kind: str, by_count: bool, n: int, starred: Iterable[int], open_: Iterable[int]) -> None:
         self.groups = {"all": list(range(n)), "open": list(open_)}
         self.starred = {group: [i for i in parts if i in starred] for group, parts in self.groups.items()}
         by_count = by_count and kind == "ridge"
         self.stars = {group: Stars(kind, by_count) for group, parts in self.starred.items() if parts}
         self.likes = {group: Likes() for group, parts in self.groups.items() if parts}
 
-    def fit_stars(self, predicted, stars, counts):
-        """predicted: {part: (n,) stars}; the others as in `Stars.fit`."""
+    def fit_stars(self, predicted: dict[int, NDArray], stars: NDArray, counts: NDArray) -> None:
+        """Learn the weights for stars. predicted: {part: (n,) stars}; the others as in `Stars.fit`."""
         for group, weights in self.stars.items():
             weights.fit(np.stack([predicted[i] for i in self.starred[group]], axis=1), stars, counts)
 
-    def fit_likes(self, scores, liked, candidates):
-        """scores: a part each, as in `Likes.fit`."""
+    def fit_likes(self, scores: list[Floats], liked: NDArray[np.bool_], candidates: NDArray[np.bool_]) -> None:
+        """Learn the weights for likes. scores: one array for each part, as in `Likes.fit`."""
         for group, weights in self.likes.items():
             weights.fit([scores[i] for i in self.groups[group]], liked, candidates)
 
-    def group(self, known):
-        """The name of the group that serves a trained user, or somebody else; None where no part can."""
+    def group(self, known: bool) -> str | None:
+        """Return the name of the group that serves a trained user, or somebody else; None where no part can."""
         return "all" if known else "open" if self.groups["open"] else None
 
-    def blended_stars(self, known, of_part, given_counts, movies):
-        """Stars (n,), float32. of_part: function of a part's index -> its stars (n,); given_counts: (n,) ratings that
-        the user of each pair has; movies: of each pair. None where no part predicts any for such users."""
+    def blended_stars(
+        self, known: bool, of_part: Callable[[int], NDArray | None], given_counts: Indices, movies: Indices
+    ) -> Floats | None:
+        """Blend the parts' stars, (n,); None where no part predicts any for such users. of_part: function of a part's
+        index -> its stars (n,); given_counts: (n,) ratings that the user of each pair has; movies: of each pair."""
         group = self.group(known)
-        if group not in self.stars:
+        if group is None or group not in self.stars:
             return None
-        predicted = np.stack([of_part(i) for i in self.starred[group]], axis=1)
+        predicted = np.stack([np.asarray(of_part(i)) for i in self.starred[group]], axis=1)
         return self.stars[group].of(predicted, np.stack([given_counts, self.rated[movies]], axis=1))
 
-    def blended_scores(self, known, of_part):
-        """Scores (n, n_movies), float32. of_part: function of a part's index -> its scores, which are standardised."""
-        group = self.group(known)
-        total = np.float32(0)
+    def blended_scores(self, known: bool, of_part: Callable[[int], Floats]) -> Floats:
+        """Blend the parts' scores, (n, n_movies), standardised. of_part: function of a part's index -> its scores."""
+        group, total = "all" if known else "open", np.zeros((), np.float32)
         for i, weight in zip(self.groups[group], self.likes[group].coefficients, strict=True):
             if weight > 0:
                 total = total + np.float32(weight) * standardised(of_part(i))
         return total
 
-    def of_parts(self):
-        """[{"stars": weight, "likes": weight}, ...] of "all", a part each, without what a part does not do."""
-        found = [{} for _ in self.groups["all"]]
+    def of_parts(self) -> list[dict[str, float]]:
+        """Return [{"stars": weight, "likes": weight}, ...] of "all", a part each, without what a part does not do."""
+        weights: list[dict[str, float]] = [{} for _ in self.groups["all"]]
         for kind, parts in (("stars", self.starred["all"]), ("likes", self.groups["all"])):
             for place, i in enumerate(parts):
-                found[i][kind] = round(float(getattr(self, kind)["all"].coefficients[place]), 4)
-        return found
+                weights[i][kind] = round(float(getattr(self, kind)["all"].coefficients[place]), 4)
+        return weights
 
-    def arrays(self):
-        """Everything as named arrays; `read` is the way back."""
-        found = {"rated": self.rated, "open": self.groups["open"], "starred": self.starred["all"]}
+    def arrays(self) -> dict[str, NDArray]:
+        """Return everything as named arrays; `read` is the inverse."""
+        stored = {"rated": self.rated, "open": self.groups["open"], "starred": self.starred["all"]}
         for kind in ("stars", "likes"):
             for group, weights in getattr(self, kind).items():
-                found |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
-        return {name: np.asarray(value) for name, value in found.items()}
+                stored |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
+        return {name: np.asarray(value) for name, value in stored.items()}
 
     @classmethod
-    def read(cls, kind, by_count, n, stored):
-        """The weights of what `arrays` gave."""
+    def read(cls, kind: str, by_count: bool, n: int, stored: dict[str, NDArray]) -> Self:
+        """Make the weights from what `arrays` returned."""
         new = cls(kind, by_count, n, stored["starred"].tolist(), stored["open"].tolist())
         new.rated = stored["rated"]
         for kind in ("stars", "likes"):

@@ -1,9 +1,14 @@
 """Recommendations to every user of a run, blocks of users at a time: into one file, or into parts that several workers
 write."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,9 +18,15 @@ from utils.runs import files, run_folder, table_writer
 from utils.runs.paths import is_there, names_in, unreadable
 from utils.scoring import ranking
 
+if TYPE_CHECKING:
+    from utils.recommend.saved import Saved
+    from utils.runs.run_folder import Run
+    from utils.scoring.protocols import Indices
+
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part
 ABOUT = "recommendations.json"
+Part: TypeAlias = tuple[Path, int, int]  # file, first user, end
 
 
 @dataclass(frozen=True)
@@ -30,14 +41,14 @@ class Asked:
 class Everyone:
     """What recommends to all users of a run: made once, however many parts are written."""
 
-    def __init__(self, saved, asked):
+    def __init__(self, saved: Saved, asked: Asked) -> None:
         self.saved, self.asked, split = saved, asked, saved.run.split
         self.count = recommendations.known_count(split)
         self.fits = reranking.allowed(saved.run.movies, asked.filters, self.count)
         self.score = self.saved.scorer(self.saved.way(asked.by))
         self.known, self.rated = split.known, split.ratings.matrix()
 
-    def write(self, users, target, parquet):
+    def write(self, users: Indices, target: Path | str, parquet: bool) -> None:
         """Write what is recommended to users of these indices to a file."""
         saved, filters = self.saved, self.asked.filters
         with table_writer.writing(target, parquet, saved.run) as line:
@@ -50,14 +61,21 @@ class Everyone:
                 line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
 
 
-def write(saved, asked, target, parquet):
+def write(saved: Saved, asked: Asked, target: Path | str, parquet: bool) -> int:
     """Write what is recommended to each user to a file; returns how many they are."""
     n_users = saved.run.split.ratings.shape[0]
     Everyone(saved, asked).write(np.arange(n_users), target, parquet)
     return n_users
 
 
-def write_parts(saved, asked, folder, open_run, workers=None, address=None):
+def write_parts(
+    saved: Saved,
+    asked: Asked,
+    folder: Path,
+    open_run: Callable[[Run], Saved],
+    workers: int | None = None,
+    address: str | None = None,
+) -> tuple[int, int, int]:
     """Write a Parquet file for every PART users into a folder, each whole or not at all; what is there already, of the
     same run and asked for in the same way, stays. Returns (users, parts, parts that were there). workers: how many Ray
     workers do it, and address: where; this process where None. open_run: `models.open_run`, for workers."""
@@ -80,7 +98,7 @@ def write_parts(saved, asked, folder, open_run, workers=None, address=None):
     return n_users, len(parts), len(parts) - len(left)
 
 
-def _claim(folder, about):
+def _claim(folder: Path, about: dict[str, Any]) -> None:
     """Make the folder that of these recommendations; refuse one that holds others."""
     said = json.dumps(about, sort_keys=True)
     found = names_in(folder)
@@ -96,13 +114,15 @@ def _claim(folder, about):
     files.write_text(folder / ABOUT, said)
 
 
-def _several(saved, asked, parts):
-    everyone = Everyone(saved, asked) if parts else None
+def _several(saved: Saved, asked: Asked, parts: list[Part]) -> None:
+    everyone: Everyone = Everyone(saved, asked) if parts else None  # type: ignore[assignment]  # unused without parts
     for path, first, end in parts:
         everyone.write(np.arange(first, end), path, True)
 
 
-def _by_workers(run, asked, parts, open_run, workers, address):
+def _by_workers(
+    run: Run, asked: Asked, parts: list[Part], open_run: Callable[[Run], Saved], workers: int, address: str | None
+) -> None:
     from utils.distributed import cluster  # sockets and logging come with it, which one process does without
 
     with cluster.connected(address, workers):
@@ -115,7 +135,7 @@ def _by_workers(run, asked, parts, open_run, workers, address):
             ray.get(several)
 
 
-def _work(folder, sha256, asked, parts, open_run):
+def _work(folder: Path, sha256: str, asked: Asked, parts: list[Part], open_run: Callable[[Run], Saved]) -> None:
     """What a worker does."""
     run = run_folder.find(folder, verified=False)  # which has been verified
     if run.sha256 != sha256:

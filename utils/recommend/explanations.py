@@ -1,20 +1,29 @@
-"""Why a movie is recommended: what each rating of the person contributes to its score."""
+"""Why a movie is recommended: what each rating of the person adds to its score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from utils.data.movies import spoken
 from utils.data.ratings import given
 
+if TYPE_CHECKING:
+    from utils.data.movies import Movies
+    from utils.scoring.profile_rows import Rows
+    from utils.scoring.protocols import Floats, Scale
+
 MOST = 2  # ratings named in a sentence
 
 
-def effects(scores):
-    """(k, m): how much each of k ratings adds to the scores of m movies. scores: (k + 1, m), those for the row itself
-    and then for the row without each one rating (`Rows.without_each`)."""
+def effects(scores: Floats) -> Floats:
+    """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), those for the row
+    itself and then for the row without each one rating (`Rows.without_each`)."""
     return scores[:1] - scores[1:]
 
 
-def because(movies, rows, effect, scale):
-    """What each rating of the one row of `Rows` adds to one movie's score, most first, as plain values for --json.
-    effect: (k,), a column of `effects`. scale: (lowest, highest) stars."""
+def because(movies: Movies, rows: Rows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
+    """List what each rating of the one row of `Rows` adds to one movie's score, most first, as plain values for --json.
+    effect: (k,), a column of `effects`."""
     order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
     return [
         {
@@ -27,11 +36,11 @@ def because(movies, rows, effect, scale):
     ]
 
 
-def sentence(item):
-    """The reasons for one item in words."""
-    speaking = [one for one in item["because"][:MOST] if one["effect"] > 0]
-    said = " and ".join(f"{spoken(one['title'])} {one['rating']:g}" for one in speaking)
-    said = f"because you gave {said}" if said else "no single rating of yours speaks for it"
+def sentence(item: dict[str, Any]) -> str:
+    """Say in words why an item is recommended."""
+    positive = [one for one in item["because"][:MOST] if one["effect"] > 0]
+    ratings = " and ".join(f"{spoken(one['title'])} {one['rating']:g}" for one in positive)
+    reason = f"because you gave {ratings}" if ratings else "no single rating of yours speaks for it"
     if item.get("nearest"):
-        said += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"
-    return said
+        reason += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"
+    return reason

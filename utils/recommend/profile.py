@@ -1,66 +1,76 @@
 """Who is recommended to: a user of the data, or anybody who says how they rated some movies."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.ratings import given, index_of, nought
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.scoring.profile_rows import Rows
 
+if TYPE_CHECKING:
+    from utils.data.movies import Movies
+    from utils.data.splits import Split
+    from utils.scoring.protocols import Scale
+
 
 @dataclass(frozen=True)
 class Person:
-    """rows: what is known of their ratings, one row. seen: indices of the movies that are not recommended to them: all
-    that a user of the data has rated, known or not; of others what they said. user: their index in the data, None for
-    others. own: the user who is not one of their neighbours: themselves, or the one in the data whose known ratings
-    are the very same; -1 where there is none. name: raw id of the user, None for others. notes: what they should know
-    about how their ratings were read."""
+    """rows: their known ratings, one row. seen: indices of the movies that are not recommended to them: all that a user
+    of the data has rated, known or not; of others those that they typed. user: their index in the data, or None. own:
+    the user who can't be their neighbour: themselves, or the one in the data with exactly the same known ratings;
+    -1 where there is none. name: raw id of the user, None for others. notes: what they should know about how their
+    ratings were read."""
 
     rows: Rows
-    seen: np.ndarray
+    seen: NDArray[np.integer]
     user: int | None = None
     own: int = -1
-    name: object = None
-    notes: list = field(default_factory=list)
+    name: int | str | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def in_data(split, text):
-    """The `Person` whose raw id is `text`."""
+def in_data(split: Split, text: str) -> Person:
+    """Return the `Person` whose raw id is `text`."""
     ratings = split.ratings
     user = find_user(ratings.user_ids, text)
-    theirs = ratings.user == user
-    known = theirs & split.is_known
+    rated = ratings.user == user
+    known = rated & split.is_known
     rows = Rows.of(ratings.movie[known], ratings.rating[known])
-    return Person(rows, ratings.movie[theirs], user, user, ratings.user_ids[user].item())
+    return Person(rows, ratings.movie[rated], user, user, ratings.user_ids[user].item())
 
 
-def somebody(split, stars, notes=()):
-    """The `Person` who rated as `stars` says: {index of a movie: stars}. The user whose known ratings are these is no
-    neighbour of theirs, so that their scores are that user's."""
+def somebody(split: Split, stars: dict[int, float], notes: Iterable[str] = ()) -> Person:
+    """Return the `Person` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known ratings
+    is left out of their neighbours, so that both get the same scores."""
     rows = Rows.of(list(stars), list(stars.values()))
-    # Only what they said themselves is seen: the test of a user who happens to have rated the same is not theirs to
-    # know. The twin as `own` tells nothing of it: it is found by the known ratings, and takes away known likes alone.
+    # Only what they typed is seen: the test ratings of a user who happens to have rated the same stay secret. The twin
+    # as `own` reveals nothing of them: it is found by the known ratings, and takes away known likes alone.
     return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
 
 
-def _twin(split, rows):
-    """The first user whose known ratings are exactly these, or -1."""
+def _twin(split: Split, rows: Rows) -> int:
+    """Find the first user whose known ratings are exactly these, or -1."""
     ratings, known = split.ratings, split.is_known
-    said = np.zeros(ratings.shape[1], np.float32)
-    said[rows.movies] = rows.stars[0]
+    stars = np.zeros(ratings.shape[1], np.float32)
+    stars[rows.movies] = rows.stars[0]
     n_users = ratings.shape[0]
     count = np.bincount(ratings.user[known], minlength=n_users)
-    same = np.bincount(ratings.user[known & (said[ratings.movie] == ratings.rating)], minlength=n_users)
+    same = np.bincount(ratings.user[known & (stars[ratings.movie] == ratings.rating)], minlength=n_users)
     twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
     return int(twins[0]) if len(twins) else -1
 
 
-def find_user(ids, text):
-    """Index of the user whose raw id is `text`; a `UserError` says which there are."""
+def find_user(ids: NDArray, text: str) -> int:
+    """Find the index of the user whose raw id is `text`; a `UserError` says which there are."""
     user = by_id(ids, text)
     if user < 0:
         near = [] if ids.dtype.kind == "i" else get_close_matches(text, ids.tolist(), 1)
@@ -69,21 +79,21 @@ def find_user(ids, text):
     return user
 
 
-def find_movie(titles, text):
-    """Index of the movie that `text` names: a title, or an id of the data that is no title."""
+def find_movie(titles: Titles, text: str) -> int:
+    """Find the index of the movie that `text` names: a title, or an id of the data that is no title."""
     ids = titles.movies.ids
     if text.strip().isdecimal() and not titles.exactly(text):
         place, begun = by_id(ids, text.strip()), titles.beginning(text.strip())
         if place >= 0 and begun:
-            own, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
-            raise UserError(f"{text!r} is the id of {own} and the beginning of {others}; add more of the title")
+            title, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
+            raise UserError(f"{text!r} is the id of {title} and the beginning of {others}; add more of the title")
         if place >= 0:
             return place
     return titles.find(text)
 
 
-def by_id(ids, text):
-    """Index of the user or movie with the raw id `text`, or -1."""
+def by_id(ids: NDArray, text: str) -> int:
+    """Find the index of the user or movie with the raw id `text`, or -1."""
     if ids.dtype.kind == "i":
         return int(index_of(ids, [int(text)])[0]) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else -1
     return int(index_of(ids, [text])[0])
@@ -92,9 +102,10 @@ def by_id(ids, text):
 # -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
 
 
-def typed(movies, scale, texts):
-    """{index of a movie: stars} of texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an id."""
-    titles, stars = Titles(movies), {}
+def typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
+    """Read {index of a movie: stars} from texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an
+    id."""
+    titles, stars = Titles(movies), dict[int, float]()
     for text in texts:
         title, equals, number = text.rpartition("=")
         value = finite(number)
@@ -109,8 +120,8 @@ def typed(movies, scale, texts):
     return stars
 
 
-def finite(text):
-    """The number that a text says, or None."""
+def finite(text: str) -> float | None:
+    """Read a finite number from a text; None where there is none."""
     try:
         value = float(text)
     except ValueError:

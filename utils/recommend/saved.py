@@ -1,11 +1,16 @@
-"""A saved run that answers for anybody: scores and stars by each way of recommending.
+"""A saved run that recommends to anybody: scores and stars by each strategy.
 
 Neither Keras nor scipy is imported where the run holds all that it takes as arrays: for its own users always, for
 others where the encoder is dense layers (`encoder.npz`). Other encoders are read by Keras, which takes seconds."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.movies import genre_shares
 from utils.data.ratings import index_of, likes
@@ -15,19 +20,28 @@ from utils.scoring import biases, encoders
 from utils.scoring.latent import LatentSpace, vouching
 from utils.scoring.linear_scorer import LinearPath
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.recommend.profile import Person
+    from utils.runs.run_folder import Run
+    from utils.scoring.encoders import Encoder
+    from utils.scoring.profile_rows import Rows
+    from utils.scoring.protocols import Floats, Indices, LatentModel, Model, ScoreFunction
+
 
 class Saved:
-    """ways: the ways of recommending that the run has; best: the one that validation preferred. load: function that
-    reads the model of a run, called where its arrays do not suffice."""
+    """ways: the strategies that the run has; best: the best one on validation. load: function that reads the model of a
+    run, called where its arrays do not suffice."""
 
-    def __init__(self, run, load):
+    def __init__(self, run: Run, load: Callable[[Run], Model]) -> None:
         chosen, self.load = run.json("metrics.json"), load
         self.run, self.split, self.best = run, run.split, chosen["best"]
         self.hoods = strategies.neighbourhoods(chosen)
         self.ways = (*self.hoods, "decoder") if self.hoods else ("model",)
 
-    def way(self, by):
-        """The way that `--by` names; a `UserError` where the run has no such way."""
+    def way(self, by: str) -> str:
+        """Return the strategy that `--by` names; a `UserError` where the run has no such strategy."""
         if by == "best":
             return self.best
         if by not in self.ways:
@@ -38,7 +52,7 @@ class Saved:
         return by
 
     @cached_property
-    def space(self):
+    def space(self) -> LatentSpace:
         """The `LatentSpace`; a `UserError` where the model has none."""
         if not self.hoods:
             raise UserError(
@@ -47,39 +61,39 @@ class Saved:
         return LatentSpace.load(self.run)
 
     @cached_property
-    def genre_shares(self):
+    def genre_shares(self) -> NDArray[np.float64]:
         """Each movie divided evenly among its genres, (n_movies, n_genres)."""
         return genre_shares(self.run.movies)
 
     @cached_property
-    def model(self):
+    def model(self) -> Model:
         """The model itself, as evaluate.py uses it."""
         return self.load(self.run)
 
     @cached_property
-    def _encoder(self):
+    def _encoder(self) -> Encoder | None:
         return encoders.load(self.run) if self.run.holds("encoder.npz") else None
 
     @cached_property
-    def _linear(self):
+    def _linear(self) -> LinearPath | None:
         return LinearPath.load(self.run)
 
     @cached_property
-    def _likes(self):
-        """(users, movies) of the likes that are known."""
+    def _likes(self) -> tuple[Indices, Indices]:
+        """(users, movies) of the known likes."""
         ratings = self.split.ratings
         known = np.flatnonzero((ratings.rating > ratings.like) & self.split.is_known)
         return ratings.user[known], ratings.movie[known]
 
     @property
-    def takes_strangers(self):
-        """Whether ratings can be encoded: an encoder of movies' rows has an input a user."""
+    def takes_strangers(self) -> bool:
+        """Whether ratings of anybody can be encoded; an encoder of movies' rows has one input for each trained user."""
         return self.run.config["options"].get("rows") != "movies"
 
     # -- one person ------------------------------------------------------------------------------------------------
 
-    def encode(self, person, rows):
-        """Latent vectors, float32 (n, latent), of `Rows` that are the ratings of the `Person` or a part of them."""
+    def encode(self, person: Person, rows: Rows) -> Floats:
+        """Return the latent vectors, (n, latent), of `Rows` with all or some of the ratings of the `Person`."""
         if not self.takes_strangers:
             name, known = self.run.config["model"], person.user is not None
             can = "can't leave out one rating of a user" if known else "knows no users but those it was trained on"
@@ -87,15 +101,17 @@ class Saved:
         if self._encoder:
             return self._encoder(rows)
         users = None if person.user is None else np.full(len(rows.stars), person.user)
-        return self.model.encode(rows.matrix(self.split.ratings.shape[1]), users)
+        model = cast("LatentModel", self.model)  # only those have vectors to compare with
+        return model.encode(rows.matrix(self.split.ratings.shape[1]), users)
 
-    def _codes(self, person, rows):
-        stored = person.user is not None and rows is person.rows
-        return self.space.users[[person.user]] if stored else self.encode(person, rows)
+    def _codes(self, person: Person, rows: Rows) -> Floats:
+        if person.user is not None and rows is person.rows:
+            return self.space.users[[person.user]]
+        return self.encode(person, rows)
 
-    def scores(self, person, way, movies, rows=None):
-        """Scores, float32 (n, len(movies)), that these movies have by this way for the rows: those of the person
-        where None, or for what they would be with other ratings."""
+    def scores(self, person: Person, way: str, movies: Indices, rows: Rows | None = None) -> Floats:
+        """Return the scores, (n, len(movies)), of these movies by this strategy for the rows: those of the person where
+        None, or variants of them."""
         rows = person.rows if rows is None else rows
         if way == "model":
             whole = person.user is not None and rows is person.rows
@@ -109,20 +125,20 @@ class Saved:
         if way == "neighbours":
             return self._by_neighbours(person, codes, movies)
         users = None if person.user is None else np.full(len(codes), person.user)
-        found = self.space.scores(codes, movies, self._deviation(person, rows), users)
-        return self._linear.mix_rows(rows, found, movies) if self._linear else found
+        scores = self.space.scores(codes, movies, self._deviation(person, rows), users)
+        return self._linear.mix_rows(rows, scores, movies) if self._linear else scores
 
-    def nearest(self, person, codes=None):
-        """(users, weights), both (n, size): who vouches, by the chosen neighbourhood, for the person or for whoever is
-        at these latent vectors."""
+    def nearest(self, person: Person, codes: Floats | None = None) -> tuple[Indices, Floats]:
+        """Find the neighbours of the person or of these latent vectors, by the chosen neighbourhood: (users, weights),
+        both (n, size)."""
         liker, _ = self._likes
         count = np.bincount(liker, minlength=len(self.space.users))
         codes = self._codes(person, person.rows) if codes is None else codes
-        own = np.full(len(codes), person.own)
+        excluded = np.full(len(codes), person.own)
         pool, view = self.split.trained_users, self.space.views["neighbours"]
-        return vouching(self.space.users, codes, self.hoods["neighbours"], count, pool, own, view)
+        return vouching(self.space.users, codes, self.hoods["neighbours"], count, pool, excluded, view)
 
-    def _by_neighbours(self, person, codes, movies):
+    def _by_neighbours(self, person: Person, codes: Floats, movies: Indices) -> Floats:
         (liker, liked), (index, weight) = self._likes, self.nearest(person, codes)
         place = self._place(movies)[liked]
         liker, place = liker[place >= 0], place[place >= 0]
@@ -133,53 +149,53 @@ class Saved:
             row[:] = np.bincount(place, weights[liker], len(movies))
         return scores
 
-    def _by_movies(self, rows, movies):
+    def _by_movies(self, rows: Rows, movies: Indices) -> Floats:
         _, liked = self._likes
         count = np.bincount(liked, minlength=len(self.space.movies))
         pool = np.flatnonzero(count)
         source = np.flatnonzero(index_of(pool, rows.movies) >= 0)
-        own = rows.movies[source]
+        rated = rows.movies[source]
         vectors, view = self.space.movies, self.space.views["movies"]
-        index, weight = vouching(vectors, vectors[own], self.hoods["movies"], count, pool, own, view)
-        near, place = np.zeros((len(own), len(movies)), np.float32), self._place(movies)[index]
+        index, weight = vouching(vectors, vectors[rated], self.hoods["movies"], count, pool, rated, view)
+        near, place = np.zeros((len(rated), len(movies)), np.float32), self._place(movies)[index]
         for row, at, vouched in zip(near, place, weight, strict=True):
             row[at[at >= 0]] = vouched[at >= 0]
         return (rows.stars[:, source] > self.split.ratings.like).astype(np.float32) @ near
 
-    def _place(self, movies):
-        """Position of each movie among `movies`, or -1."""
+    def _place(self, movies: Indices) -> NDArray[np.intp]:
+        """Return for each movie of the data its position among `movies`, or -1."""
         place = np.full(self.split.ratings.shape[1], -1)
         place[movies] = np.arange(len(movies))
         return place
 
-    def liked_by_nearest(self, person, movies):
-        """(how many of the person's nearest users like each of the movies, how many those are)."""
+    def liked_by_nearest(self, person: Person, movies: Indices) -> tuple[NDArray[np.intp], int]:
+        """Return (how many of the person's neighbours like each of the movies, number of neighbours)."""
         (liker, liked), (index, weight) = self._likes, self.nearest(person)
         near = np.isin(liker, index[0, weight[0] > 0])
-        return np.bincount(liked[near], minlength=self.split.ratings.shape[1])[movies], np.count_nonzero(weight)
+        return np.bincount(liked[near], minlength=self.split.ratings.shape[1])[movies], int(np.count_nonzero(weight))
 
-    def stars(self, person, movies):
-        """Predicted stars of these movies on the data's scale, or None where the model predicts none."""
-        found = self.raw_stars(person, movies)
-        return None if found is None else np.clip(found, *self.split.ratings.scale)
+    def stars(self, person: Person, movies: Indices) -> Floats | None:
+        """Predict the stars of these movies, clipped to the data's scale; None where the model predicts none."""
+        stars = self.raw_stars(person, movies)
+        return None if stars is None else np.clip(stars, *self.split.ratings.scale)
 
-    def raw_stars(self, person, movies):
-        """The same before they are cut to the scale."""
+    def raw_stars(self, person: Person, movies: Indices) -> Floats | None:
+        """Predict the stars of these movies, not clipped."""
         if not self.hoods:
             known = person.user is not None
             if not (self.model.predicts_ratings if known else self.model.predicts_strangers):
                 return None
             given, who = person.rows.matrix(self.split.ratings.shape[1]), 0
-            if self.model.wants_users and known:
+            if self.model.wants_users and person.user is not None:
                 given, who = self.split.known, person.user
             return self.model.predict(given, np.full(len(movies), who), movies)
         if self.space.biases is None or (person.user is None and not self.takes_strangers):
             return None
-        codes = self._codes(person, person.rows)
-        return self.space.stars(codes, movies, self._deviation(person, person.rows), [person.user])[0]
+        codes, users = self._codes(person, person.rows), None if person.user is None else np.array([person.user])
+        return self.space.stars(codes, movies, self._deviation(person, person.rows), users)[0]
 
-    def _deviation(self, person, rows):
-        """How far the stars of each row lie above what is expected of their movies, damped, (n,)."""
+    def _deviation(self, person: Person, rows: Rows) -> NDArray | float:
+        """Return the damped deviation of each row from the baseline of its movies, (n,)."""
         fitted, options = self.space.biases, self.run.config["options"]
         if fitted is None or not options["baseline"]:
             return 0.0
@@ -191,8 +207,8 @@ class Saved:
 
     # -- everyone --------------------------------------------------------------------------------------------------
 
-    def scorer(self, way):
-        """Score function of (given, users), CSR rows and indices, for many of the run's own users at once."""
+    def scorer(self, way: str) -> ScoreFunction:
+        """Return the score function of (given, users), CSR rows and indices, for many users of the run at once."""
         if way == "model":
             return self.model.score
         if way == "decoder":
@@ -202,14 +218,14 @@ class Saved:
             return strategies.by_movies(self.space, self.hoods["movies"], liked)
         return strategies.by_neighbours(self.space, self.hoods["neighbours"], liked, self.split.trained_users)
 
-    def stars_of(self, given, users, rows, movies):
-        """Predicted stars, float32, one a pair (rows[i], movies[i]); given: CSR rows of the users of these indices.
-        None where the model predicts none."""
-        found = self.raw_stars_of(given, users, rows, movies)
-        return None if found is None else np.clip(found, *self.split.ratings.scale)
+    def stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
+        """Predict the stars of the pairs (rows[i], movies[i]), clipped to the data's scale; None where there are
+        none. given: CSR rows of these users."""
+        stars = self.raw_stars_of(given, users, rows, movies)
+        return None if stars is None else np.clip(stars, *self.split.ratings.scale)
 
-    def raw_stars_of(self, given, users, rows, movies):
-        """The same before they are cut to the scale."""
+    def raw_stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
+        """Predict the stars of the pairs, not clipped."""
         if not self.hoods:
             if not self.model.predicts_ratings:
                 return None
@@ -221,7 +237,7 @@ class Saved:
             rows, movies
         ]
 
-    def _decoded(self, given, users):
+    def _decoded(self, given: csr_array, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]
-        found = self.space.scores(self.space.users[users], slice(None), deviation, users)
-        return self._linear.mix_with_decoder(given, found) if self._linear else found
+        scores = self.space.scores(self.space.users[users], slice(None), deviation, users)
+        return self._linear.mix_with_decoder(given, scores) if self._linear else scores

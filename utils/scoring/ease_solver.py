@@ -15,21 +15,21 @@ SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but roun
 
 
 def gram(given: csr_array) -> NDArray[np.float64]:
-    """given' given of a CSR matrix, dense float64."""
+    """Return given' given of a CSR matrix, dense float64."""
     given = given.astype(np.float32)  # which counts exactly up to 16 million, in half the time
-    transposed, found = given.T.tocsr(), np.empty((given.shape[1], given.shape[1]))
+    transposed, gram = given.T.tocsr(), np.empty((given.shape[1], given.shape[1]))
 
-    def count(rows):
-        found[rows] = (transposed[rows] @ given).toarray()
+    def count(rows: slice) -> None:
+        gram[rows] = (transposed[rows] @ given).toarray()
 
-    parallel_rows(count, len(found), TILE)
-    return found
+    parallel_rows(count, len(gram), TILE)
+    return gram
 
 
 def weights(gram: NDArray, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
-    """(inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), by Cholesky: of
-    float32 where that is exact enough, otherwise of float64 in place of gram. Two empty arrays beside it, since
-    `weights_by_users` gives three."""
+    """Return the (inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), by
+    Cholesky: in float32 where that is exact enough, otherwise in float64 in place of gram. Two empty arrays follow,
+    since `weights_by_users` returns three. Raises LinAlgError where the matrix is singular."""
     from scipy.linalg import lapack  # a third of a second that recommending does without
 
     gram[np.diag_indices_from(gram)] += penalty
@@ -46,14 +46,14 @@ def weights(gram: NDArray, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, 
         inverse[start + TILE :, rows] = inverse[rows, start + TILE :].T
         corner = inverse[rows, rows]
         corner[:] = np.triu(corner) + np.triu(corner, 1).T
-    found = np.empty((len(inverse), n), np.float32)
-    np.multiply(inverse[:, :n], -1 / inverse.diagonal()[:n], out=found, casting="same_kind")
-    found[np.diag_indices(n)] = 0
-    return found, np.empty((0, n), np.float32), np.empty(0, np.float32)
+    weights = np.empty((len(inverse), n), np.float32)
+    np.multiply(inverse[:, :n], -1 / inverse.diagonal()[:n], out=weights, casting="same_kind")
+    weights[np.diag_indices(n)] = 0
+    return weights, np.empty((0, n), np.float32), np.empty(0, np.float32)
 
 
 def weights_by_users(given: csr_array, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
-    """The same from a matrix of users x users, for fewer users than inputs, as (weights, right factor, diagonal
+    """Return the same from a matrix of users x users, for fewer users than inputs, as (weights, right factor, diagonal
     correction): a row x of inputs scores x weights right_factor + diagonal_correction x. With W = given /
     sqrt(penalty), L L' = I + W W' and H = L^-1 W, the inverse is (I - H' H) / sqrt(penalty penalty') (Woodbury)."""
     from scipy.linalg import cholesky, solve_triangular

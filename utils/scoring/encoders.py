@@ -1,29 +1,36 @@
 """Encoders as arrays: stars of anybody -> latent vectors, without Keras, whose import takes 5 to 10 seconds.
 
-Only the columns that are filled are computed with, so that a row and its hundreds of variants take milliseconds. What
-Keras's encoder says is what these say (to rounding), which the tests hold for every model that has one."""
+Only the columns that are filled are computed with, so that a row and its hundreds of variants take milliseconds. The
+output is that of Keras's encoder, to rounding: the tests compare both for every model that has one."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from utils.scoring import biases
 from utils.scoring.biases import EPSILON
 from utils.scoring.latent import activate, flat_layers, read_layers, through
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scipy.sparse import csr_array
+
+    from utils.runs.run_folder import Run
+    from utils.scoring.profile_rows import Rows
+    from utils.scoring.protocols import Floats, Indices, Layer
 
 
 @dataclass(frozen=True)
 class Centred:
-    """`models.networks.layers.Centre`, which explains the fields, and dense layers behind it."""
+    """`models.networks.layers.Centre`, which explains the fields, followed by dense layers."""
 
-    layers: list
+    layers: list[Layer]
     mean: float
-    column: np.ndarray
+    column: Floats
     damping: float
     baseline: bool
     implicit: bool
@@ -31,16 +38,16 @@ class Centred:
     like: float | None
     star: float
 
-    def __call__(self, rows):
-        """Latent vectors, float32 (n, latent), of the `Rows`."""
+    def __call__(self, rows: Rows) -> Floats:
+        """Return the latent vectors, (n, latent), of the `Rows`."""
         stars, n = rows.stars, len(self.column)
         observed = (stars != 0).astype(np.float32)
         count = observed.sum(axis=1, keepdims=True)
         residual = stars * 1
         if self.baseline:
             residual = observed * (stars - self.mean - self.column[rows.movies])
-            own = residual.sum(axis=1, keepdims=True) / np.maximum(count + self.damping, EPSILON)
-            residual -= observed * own
+            deviation = residual.sum(axis=1, keepdims=True) / np.maximum(count + self.damping, EPSILON)
+            residual -= observed * deviation
         blocks = [residual / np.float32(self.star)]
         if self.implicit:
             blocks.append(observed)
@@ -52,7 +59,7 @@ class Centred:
         inputs = np.concatenate([rows.movies + i * n for i in range(len(blocks))])
         return from_columns(self.layers, features, inputs)
 
-    def of_matrix(self, given: "csr_array") -> NDArray[np.float32]:
+    def of_matrix(self, given: csr_array) -> Floats:
         """Return the latent vectors, (n, latent), of CSR rows of stars: the same for many rows, each of which fills a
         few of the columns. Only what is rated is computed with, which at MovieLens' densities takes a fiftieth of the
         products of the dense rows."""
@@ -79,16 +86,16 @@ class Centred:
 
 @dataclass(frozen=True)
 class OfLikes:
-    """What was liked and, with `signed`, what was rated without being liked: rows divided by their length, and dense
-    layers behind them."""
+    """What was liked and, with `signed`, what was rated without being liked: rows divided by their length, followed by
+    dense layers."""
 
-    layers: list
+    layers: list[Layer]
     n_movies: int
     like: float
     signed: bool
 
-    def __call__(self, rows):
-        """Latent vectors, float32 (n, latent), of the `Rows`."""
+    def __call__(self, rows: Rows) -> Floats:
+        """Return the latent vectors, (n, latent), of the `Rows`."""
         liked = rows.stars > self.like
         blocks = [liked, (rows.stars != 0) & ~liked] if self.signed else [liked]
         features = np.concatenate(blocks, axis=1).astype(np.float32)
@@ -97,23 +104,26 @@ class OfLikes:
         return from_columns(self.layers, features, inputs)
 
 
-KINDS = {kind.__name__: kind for kind in (Centred, OfLikes)}
+Encoder: TypeAlias = Centred | OfLikes
+KINDS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (Centred, OfLikes)}
 
 
-def from_columns(layers, features, inputs):
-    """What dense layers make of inputs that are 0 but in the columns `inputs`, (n, out)."""
+def from_columns(layers: list[Layer], features: Floats, inputs: Indices) -> Floats:
+    """Return the output, (n, out), of dense layers for inputs that are 0 except in the columns `inputs`: `features`."""
     (kernel, bias, activation), *others = layers
     return through([(kernel[inputs], bias, activation), *others], features)
 
 
-def save(path, encoder):
+def save(path: Path, encoder: Encoder) -> None:
     """Write an encoder as one .npz."""
-    fields = {name: value for name, value in vars(encoder).items() if name != "layers" and value is not None}
-    np.savez(path, kind=type(encoder).__name__, **fields, **flat_layers("", encoder.layers))
+    fields: dict[str, Any] = {
+        name: value for name, value in vars(encoder).items() if name != "layers" and value is not None
+    }
+    np.savez(path, kind=type(encoder).__name__, **fields | flat_layers("", encoder.layers))
 
 
-def load(run):
-    """Read it from a `utils.runs.run_folder.Run`."""
+def load(run: Run) -> Encoder:
+    """Read an encoder from encoder.npz of a run."""
     stored = run.arrays("encoder.npz")
     kind = KINDS[str(stored["kind"])]
     names = [name for name in kind.__dataclass_fields__ if name != "layers"]

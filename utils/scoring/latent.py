@@ -4,8 +4,12 @@ A zero vector has no direction: its cosine with everything is 0 (scikit-learn's 
 tests, says the same; it is not imported here because that takes seconds).
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,14 @@ from numpy.typing import NDArray
 from utils.scoring.biases import Biases
 from utils.scoring.parallel import parallel_rows
 from utils.scoring.ranking import top_k
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scipy.sparse import csr_array
+
+    from utils.runs.run_folder import Run
+    from utils.scoring.protocols import Floats, Indices, Layer, Pick, Weigh
 
 MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
 CANDIDATES = 4  # times as many as asked for that faiss finds: the weights order them anew
@@ -24,7 +36,7 @@ FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Who vouches for what, and how much. Chosen on validation when training, then stored in the run."""
+    """Hyper-parameters of the nearest-neighbour vote. Chosen on validation when training, then stored in the run."""
 
     size: int = 160
     """neighbours that count: those of the largest weight"""
@@ -36,38 +48,38 @@ class Neighbourhood:
     """each principal direction is divided by its variance ** whiten before cosines are taken, so that the few widest
     ones do not decide alone; 0 leaves them as they are"""
 
-    def weigh(self, cosines, likes):
-        """Weights of neighbours at these cosines who have so many likes; who points the other way has none."""
+    def weigh(self, cosines: NDArray, likes: NDArray) -> NDArray:
+        """Return the weights of neighbours with these cosines and numbers of likes; a negative cosine gets weight 0."""
         weight = np.maximum(cosines, 0) ** self.power
         return weight * (likes / (likes + self.shrink)).astype(np.float32) if self.shrink else weight
 
 
-def unit(vectors):
-    """Rows divided by their length; a zero row stays zero. Same shape, float32."""
+def unit(vectors: NDArray) -> Floats:
+    """Divide each row by its length; a zero row stays zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors, dtype=np.float32), where=length > 0)
 
 
-def cosine(a, b):
-    """(len(a), len(b)) cosines of the rows of `a` with the rows of `b`, in [-1, 1]."""
+def cosine(a: NDArray, b: NDArray) -> Floats:
+    """Return the cosines, (len(a), len(b)) in [-1, 1], of the rows of `a` with the rows of `b`."""
     return unit(a) @ unit(b).T
 
 
 @dataclass(frozen=True)
 class View:
-    """How vectors are seen when cosines are taken: less their mean, since what all share says nothing about who is
-    near, and turned and scaled by `whiten`, as `Neighbourhood` says.
+    """Centre and partially whiten vectors before taking cosines: what all share says nothing about who is near.
 
-    centre: (latent,). turn: (latent, latent). length: (n,) of each vector as it is seen. With them a query takes one
-    product with the vectors as they are; to find them takes many times longer, so that a run stores them."""
+    centre: (latent,) mean. turn: (latent, latent), the principal directions scaled by variance ** -whiten. length:
+    (n,) of each vector after both. With them a query takes one product with the vectors as they are; to compute them
+    takes many times longer, so that a run stores them."""
 
-    centre: np.ndarray
-    turn: np.ndarray
-    length: np.ndarray
+    centre: Floats
+    turn: Floats
+    length: Floats
 
     @classmethod
-    def of(cls, vectors, pool, whiten):
-        """The view that suits the vectors of `pool`, (n, latent)."""
+    def of(cls, vectors: Floats, pool: Indices, whiten: float) -> Self:
+        """Fit the view to the vectors, (n, latent), of `pool`."""
         centre = vectors[pool].mean(axis=0) if len(pool) else np.zeros(vectors.shape[1], np.float32)
         turn = np.eye(vectors.shape[1], dtype=np.float32)
         if whiten and len(pool) > 1:
@@ -77,24 +89,32 @@ class View:
             turn = (directions * scale).astype(np.float32)
         return cls(centre, turn, np.linalg.norm((vectors - centre) @ turn, axis=1))
 
-    def cosines(self, vectors, queries):
-        """(len(queries), n) cosines of queries, (m, latent), with all the vectors, as both are seen."""
+    def cosines(self, vectors: Floats, queries: Floats) -> Floats:
+        """Return the cosines, (m, n), of queries (m, latent) with all the vectors (n, latent), both whitened."""
         seen = unit((queries - self.centre) @ self.turn) @ self.turn.T
         near = seen @ vectors.T - (seen @ self.centre)[:, None]
         return np.divide(near, self.length, out=np.zeros_like(near), where=self.length > 0)
 
 
-def near(vectors, queries, k, pool, own, view, weigh=None):
-    """The `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest first,
-    ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
+def near(
+    vectors: Floats,
+    queries: Floats,
+    k: int,
+    pool: Indices,
+    own: Indices | Sequence[int],
+    view: View | float,
+    weigh: Weigh | None = None,
+) -> tuple[Indices, Floats]:
+    """Find the `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest
+    first, ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
 
-    pool: indices of those who can be neighbours. own: for each query the one who can't, because the query is theirs, or
-    -1. Places at the end are filled with -inf where there are not `k` others. view: the `View`, or a power to whiten
-    by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0 or more, the
-    largest weights count, and they are returned, with 0 where there are no others.
+    pool: indices of the possible neighbours. own: for each query the index that is left out, because it is the query
+    itself, or -1. Places at the end are filled with -inf where there are not `k` others. view: the `View`, or a power
+    to whiten by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0 or
+    more, the largest weights count and are returned, with 0 where there are no others.
 
     For more than MANY queries among more than MANY faiss, where it is installed, finds the nearest several times
-    sooner; where the weights order them anew, those of CANDIDATES times `k` are ordered."""
+    sooner; where weights order them anew, CANDIDATES times `k` are found and ordered."""
     if not isinstance(view, View):
         view = View.of(vectors, pool, view)
     if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
@@ -102,17 +122,25 @@ def near(vectors, queries, k, pool, own, view, weigh=None):
     outside, found, own = np.ones(len(vectors), bool), [], np.asarray(own)
     outside[pool] = False
     for start in range(0, max(len(queries), 1), BLOCK):
-        cosines, mine = view.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
+        cosines, excluded = view.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
 
-        def best(rows, cosines=cosines, mine=mine):
-            return _best(cosines[rows], k, outside, mine[rows], weigh)
+        def best(rows: slice, cosines: Floats = cosines, excluded: Indices = excluded) -> tuple[Indices, Floats]:
+            return _best(cosines[rows], k, outside, excluded[rows], weigh)
 
         found += parallel_rows(best, len(cosines), ROWS) or [best(slice(0))]
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    return _joined(found)
 
 
-def _best(block, k, outside, own, weigh):
-    """What `near` finds by a block of cosines, which is written into."""
+def _joined(blocks: list[tuple[Indices, Floats]]) -> tuple[Indices, Floats]:
+    """Join what `near` found for blocks of queries."""
+    index, value = zip(*blocks, strict=True)
+    return np.concatenate(index), np.concatenate(value)
+
+
+def _best(
+    block: Floats, k: int, outside: NDArray[np.bool_], own: Indices, weigh: Weigh | None
+) -> tuple[Indices, Floats]:
+    """Return what `near` finds by a block of cosines, which is overwritten."""
     block = block if weigh is None else weigh(block, slice(None))
     block[:, outside] = -np.inf
     block[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
@@ -121,8 +149,10 @@ def _best(block, k, outside, own, weigh):
     return index, value if weigh is None else np.maximum(value, 0)
 
 
-def _near_by_faiss(vectors, queries, k, pool, own, view, weigh):
-    """The same as `near`, by faiss."""
+def _near_by_faiss(
+    vectors: Floats, queries: Floats, k: int, pool: Indices, own: Indices, view: View, weigh: Weigh | None
+) -> tuple[Indices, Floats]:
+    """Do what `near` does, with faiss."""
     import faiss
 
     seen, found = unit((vectors[pool] - view.centre) @ view.turn), []
@@ -137,72 +167,84 @@ def _near_by_faiss(vectors, queries, k, pool, own, view, weigh):
         best = top_k(value, k)
         value = np.take_along_axis(value, best, axis=1)
         found.append((np.take_along_axis(who, best, axis=1), value if weigh is None else np.maximum(value, 0)))
-    return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+    return _joined(found)
 
 
-def vouching(vectors, queries, neighbourhood, likes, pool, own, view=None):
-    """(indices, weights), both (len(queries), size), of those of `pool` who weigh most for each query, as the
-    `Neighbourhood` says; weights are 0 where there are fewer. likes: (n,) number of likes of each of the vectors'
-    owners. The others: as in `near`."""
-    view = neighbourhood.whiten if view is None else view
+def vouching(
+    vectors: Floats,
+    queries: Floats,
+    neighbourhood: Neighbourhood,
+    likes: Indices,
+    pool: Indices,
+    own: Indices,
+    view: View | None = None,
+) -> tuple[Indices, Floats]:
+    """Find the neighbours of `pool` with the largest weights for each query, as the `Neighbourhood` weighs them:
+    (indices, weights), both (len(queries), size); weights are 0 where there are fewer. likes: (n,) number of likes of
+    the user, or of the movie, of each vector. The others: as in `near`."""
+    seen: View | float = neighbourhood.whiten if view is None else view
     if not neighbourhood.shrink:  # then the nearest weigh most
-        index, cosines = near(vectors, queries, neighbourhood.size, pool, own, view)
+        index, cosines = near(vectors, queries, neighbourhood.size, pool, own, seen)
         return index, neighbourhood.weigh(cosines, likes)
 
-    def weigh(cosines, index):
+    def weigh(cosines: NDArray, index: Any) -> NDArray:
         return neighbourhood.weigh(cosines, likes[index])
 
-    return near(vectors, queries, neighbourhood.size, pool, own, view, weigh)
+    return near(vectors, queries, neighbourhood.size, pool, own, seen, weigh)
 
 
-def votes(index, weight, n):
-    """What `vouching` gives as a CSR matrix, (len(index), n): times the likes, users x movies, it is the scores of the
-    way `neighbours`; the likes times that of all movies, movies x movies, are the scores of the way `movies`."""
+def votes(index: Indices, weight: Floats, n: int) -> csr_array:
+    """Return what `vouching` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is the scores
+    of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
     import scipy.sparse as sp  # a quarter of a second that a recommendation does without
 
     rows = np.repeat(np.arange(len(index)), index.shape[1])
-    return sp.csr_array((weight.ravel(), (rows, index.ravel())), shape=(len(index), n), dtype=np.float32)
+    value = weight.ravel().astype(np.float32, copy=False)
+    return sp.csr_array((value, (rows, index.ravel())), shape=(len(index), n))
 
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """What a trained autoencoder knows, as arrays: enough to recommend to its users without Keras, whose import takes
-    5 to 10 seconds where this answers in milliseconds.
+    """The arrays of a trained autoencoder: enough to recommend to its users without Keras, whose import takes 5 to 10
+    seconds where this takes milliseconds.
 
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
     `biases`, one for each movie or user; where those are None, scores. ranker: layers from the vectors of users to
     scores of all movies, where the model has a decoder for that alone. views: {"neighbours": `View` of the users,
-    "movies": of the movies}, once it is known how the two ways see them."""
+    "movies": of the movies}, once both are fitted."""
 
-    users: np.ndarray
-    movies: np.ndarray
+    users: Floats
+    movies: Floats
     biases: Biases | None
-    decoder: list
+    decoder: list[Layer]
     decodes: str
-    ranker: list = field(default_factory=list)
-    views: dict = field(default_factory=dict)
+    ranker: list[Layer] = field(default_factory=list)
+    views: dict[str, View] = field(default_factory=dict)
 
-    def scores(self, codes, movies=slice(None), deviation=0.0, users=None):
-        """What the decoder ranks by, float32 (len(codes), len(movies)); the arguments are those of `stars`."""
+    def scores(
+        self, codes: Floats, movies: Pick = slice(None), deviation: NDArray | float = 0.0, users: Pick | None = None
+    ) -> Floats:
+        """Return the decoder's scores, (len(codes), len(movies)); the arguments are those of `stars`."""
         return decode(self.ranker, codes, movies) if self.ranker else self.stars(codes, movies, deviation, users)
 
-    def stars(self, codes, movies=slice(None), deviation=0.0, users=None):
-        """Predicted stars, float32 (len(codes), len(movies)), for users of these latent vectors and deviations from the
-        mean in stars; scores where there are no biases. users: their indices, which a decoder that takes the vectors of
-        movies has to know."""
+    def stars(
+        self, codes: Floats, movies: Pick = slice(None), deviation: NDArray | float = 0.0, users: Pick | None = None
+    ) -> Floats:
+        """Predict stars, (len(codes), len(movies)), for users with these latent vectors and deviations from the mean in
+        stars; scores where there are no biases. users: their indices, which a decoder of movies' vectors needs."""
         if self.decodes == "users":
             residual = decode(self.decoder, codes, movies)
         else:
-            residual = decode(self.decoder, self.movies[movies], users).T
+            residual = decode(self.decoder, self.movies[movies], slice(None) if users is None else users).T
         if self.biases is None:
             return residual
-        own = np.reshape(np.asarray(deviation, np.float32), (-1, 1))
-        return residual + np.float32(self.biases.mean) + self.biases.movie[movies] + own
+        user = np.reshape(np.asarray(deviation, np.float32), (-1, 1))
+        return residual + np.float32(self.biases.mean) + self.biases.movie[movies] + user
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Write everything as one .npz."""
-        arrays = flat_layers("", self.decoder) | flat_layers("ranker_", self.ranker)
+        arrays: dict[str, Any] = flat_layers("", self.decoder) | flat_layers("ranker_", self.ranker)
         if self.biases is not None:
             arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
         for way, view in self.views.items():
@@ -210,8 +252,8 @@ class LatentSpace:
         np.savez(path, users=self.users, movies=self.movies, decodes=self.decodes, **arrays)
 
     @classmethod
-    def load(cls, run):
-        """Read it from a `utils.runs.run_folder.Run`."""
+    def load(cls, run: Run) -> Self:
+        """Read the latent space from latent.npz of a run."""
         stored = run.arrays("latent.npz")
         decoder, ranker = read_layers("", stored), read_layers("ranker_", stored)
         biases = None
@@ -225,21 +267,21 @@ class LatentSpace:
         return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, views)
 
 
-def flat_layers(prefix, layers):
-    """Dense layers as named arrays; `read_layers` is the way back."""
+def flat_layers(prefix: str, layers: list[Layer]) -> dict[str, NDArray]:
+    """Return dense layers as named arrays; `read_layers` is the inverse."""
     arrays = {f"{prefix}activations": np.array([activation for _, _, activation in layers], dtype=str)}
     for i, (kernel, bias, _) in enumerate(layers):
         arrays |= {f"{prefix}kernel{i}": kernel, f"{prefix}bias{i}": bias}
     return arrays
 
 
-def read_layers(prefix, stored):
-    """The dense layers that `flat_layers` wrote."""
+def read_layers(prefix: str, stored: dict[str, NDArray]) -> list[Layer]:
+    """Return the dense layers that `flat_layers` wrote."""
     activations = enumerate(map(str, stored[f"{prefix}activations"]))
     return [(stored[f"{prefix}kernel{i}"], stored[f"{prefix}bias{i}"], activation) for i, activation in activations]
 
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -250,15 +292,14 @@ _ACTIVATIONS = {
 ACTIVATIONS = tuple(_ACTIVATIONS)
 
 
-def decode(layers, codes, columns=slice(None)):
-    """What a decoder of dense layers makes of latent vectors, without Keras: importing it takes 5 to 10 seconds, this
-    answers in milliseconds. layers: [(kernel, bias, activation name)]; codes: (n, latent); `columns` picks outputs.
-    Returns (n, outputs) float32."""
+def decode(layers: list[Layer], codes: Floats, columns: Pick = slice(None)) -> Floats:
+    """Return the output, (n, outputs), of a decoder of dense layers for latent vectors (n, latent), without Keras:
+    importing it takes 5 to 10 seconds, this takes milliseconds. columns: the outputs that are wanted."""
     *inner, (kernel, bias, activation) = layers
     return activate(activation, through(inner, codes) @ kernel[:, columns] + bias[columns])
 
 
-def decode_cells(layers: list, codes: NDArray, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
+def decode_cells(layers: list[Layer], codes: Floats, rows: Indices, columns: Indices) -> Floats:
     """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
     work, only these cells are computed."""
     *inner, (kernel, bias, activation) = layers
@@ -269,13 +310,13 @@ def decode_cells(layers: list, codes: NDArray, rows: NDArray, columns: NDArray) 
     return activate(activation, found)
 
 
-def through(layers, codes):
-    """What dense layers, as in `decode`, make of vectors (n, in): (n, out)."""
+def through(layers: list[Layer], codes: Floats) -> Floats:
+    """Return the output, (n, out), of dense layers, as in `decode`, for vectors (n, in)."""
     for kernel, bias, activation in layers:
         codes = activate(activation, codes @ kernel + bias)
     return codes
 
 
-def activate(name, x):
-    """The activation of that name."""
+def activate(name: str, x: Floats) -> Floats:
+    """Apply the activation of that name."""
     return _ACTIVATIONS[name](x)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from utils.runs.run_folder import Run
     from utils.scoring.profile_rows import Rows
+    from utils.scoring.protocols import Floats, Indices
 
 ROWS = 128  # scored at a time
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
@@ -30,7 +31,7 @@ class LinearScorer:
     fewer users than inputs, (inputs, users), to be multiplied by right_factor, (users, outputs), with
     diagonal_correction, (outputs,), times the input itself on top; else these two are empty."""
 
-    ARRAYS: ClassVar = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
 
     n_movies: int
     like: float
@@ -41,22 +42,22 @@ class LinearScorer:
     right_factor: NDArray
     diagonal_correction: NDArray
 
-    def score(self, given: csr_array) -> NDArray[np.float32]:
+    def score(self, given: csr_array) -> Floats:
         """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
         scores = np.zeros((given.shape[0], self.n_movies), np.float32)
         given = (signed_likes if self.signed else likes)(given, self.like)[:, self.inputs]
 
         def score(rows: slice) -> None:
-            found = given[rows] @ self.weights
+            block = given[rows] @ self.weights
             if len(self.right_factor):
                 corrected = given[rows, : len(self.diagonal_correction)].multiply(self.diagonal_correction)
-                found = found @ self.right_factor + corrected.toarray()
-            scores[rows, self.outputs] = found
+                block = block @ self.right_factor + corrected.toarray()
+            scores[rows, self.outputs] = block
 
         parallel_rows(score, len(scores), ROWS)
         return scores
 
-    def score_rows(self, rows: Rows, movies: NDArray) -> NDArray[np.float32]:
+    def score_rows(self, rows: Rows, movies: Indices) -> Floats:
         """Return what `score` gives the movies of these indices, (n, len(movies)), without scipy."""
         liked = rows.stars > self.like
         blocks = [liked, (rows.stars != 0) & ~liked] if self.signed else [liked]
@@ -65,14 +66,14 @@ class LinearScorer:
         given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
         source, kept = source[source >= 0], target[target >= 0]
         if len(self.right_factor):
-            found, right = given @ self.weights[source], self.right_factor
+            products, right = given @ self.weights[source], self.right_factor
             copied = 2 * len(kept) < right.shape[1]  # to take columns is to copy them: not of nearly all
-            found = found @ right[:, kept] if copied else (found @ right)[:, kept]
-            found += given @ np.where(source[:, None] == kept, self.diagonal_correction[kept], 0)
+            products = products @ right[:, kept] if copied else (products @ right)[:, kept]
+            products += given @ np.where(source[:, None] == kept, self.diagonal_correction[kept], 0)
         else:
-            found = given @ self.weights[source[:, None], kept]
+            products = given @ self.weights[source[:, None], kept]
         scores = np.zeros((len(given), len(movies)), np.float32)
-        scores[:, target >= 0] = found
+        scores[:, target >= 0] = products
         return scores
 
 
@@ -85,15 +86,15 @@ class LinearPath:
     scorer: LinearScorer
     share: np.float32
 
-    def log_scores(self, given: csr_array) -> NDArray[np.float32]:
+    def log_scores(self, given: csr_array) -> Floats:
         """Return EASE's own part, (n, n_movies), for CSR rows of stars."""
         return np.log(np.maximum(self.scorer.score(given), np.float32(LEAST)))
 
-    def mix_with_decoder(self, given: csr_array, logits: NDArray) -> NDArray[np.float32]:
+    def mix_with_decoder(self, given: csr_array, logits: Floats) -> Floats:
         """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
         return self.log_scores(given) + self.share * logits
 
-    def mix_rows(self, rows: Rows, logits: NDArray, movies: NDArray) -> NDArray[np.float32]:
+    def mix_rows(self, rows: Rows, logits: Floats, movies: Indices) -> Floats:
         """Return the same of the movies of these indices, without scipy; logits: the decoder's of those."""
         return np.log(np.maximum(self.scorer.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
 

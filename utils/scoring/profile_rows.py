@@ -1,31 +1,41 @@
 """A few rows of stars that fill the same few columns: what one person rated, and the same without each one rating."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.scoring.protocols import Floats, Indices
 
 
 @dataclass(frozen=True)
 class Rows:
     """movies: (k,) indices, ascending, all different. stars: (n, k) float32, 0 = not rated."""
 
-    movies: np.ndarray
-    stars: np.ndarray
+    movies: NDArray[np.intp]
+    stars: Floats
 
     @classmethod
-    def of(cls, movies, stars):
-        """The one row of a person who gave `stars` to `movies`, in any order."""
+    def of(cls, movies: Indices | Sequence[int], stars: Floats | Sequence[float]) -> Self:
+        """Make the one row of a person who gave `stars` to `movies`, in any order."""
         order = np.argsort(movies)
         return cls(np.asarray(movies, np.intp)[order], np.asarray(stars, np.float32)[None, order])
 
-    def without_each(self):
-        """Of one row: that row, and behind it for each of its k ratings the row without it, so k + 1 rows."""
+    def without_each(self) -> Rows:
+        """Return the one row, and behind it for each of its k ratings the row without that rating: k + 1 rows."""
         stars = np.repeat(self.stars, len(self.movies) + 1, axis=0)
         stars[np.arange(1, len(stars)), np.arange(len(self.movies))] = 0
         return Rows(self.movies, stars)
 
-    def matrix(self, n_movies):
-        """The same as a CSR matrix, (n, n_movies)."""
+    def matrix(self, n_movies: int) -> csr_array:
+        """Return the rows as a CSR matrix, (n, n_movies)."""
         import scipy.sparse as sp  # a quarter of a second that a recommendation does without
 
         row, place = np.nonzero(self.stars)

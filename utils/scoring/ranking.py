@@ -1,38 +1,48 @@
 """The only masking and the only top-k: score descending, then movie index ascending."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.scoring.parallel import parallel_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.scoring.protocols import Indices
 
 ROWS = 128  # ranked at a time
 GROUP = 8  # scores, of which only the best is looked at first
 
 
-def hide_seen(scores, seen):
-    """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, whose
-    stored cells are meant, or (rows, movies). -inf, not 0: a score may be negative, and 0 would then still win."""
+def hide_seen(scores: NDArray, seen: csr_array | tuple[Indices, Indices]) -> NDArray:
+    """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, of which
+    the stored cells count, or (rows, movies). -inf, not 0: a score may be negative, and 0 would then still win."""
     if not isinstance(seen, tuple):
         seen = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices
     scores[seen] = -np.inf
     return scores
 
 
-def top_k(scores, k):
-    """Movie indices of the `k` best scores of each row: (n, min(k, n_movies)) intp, best first, equal scores by
+def top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
+    """Return the movie indices of the `k` best scores of each row: (n, min(k, n_movies)), best first, equal scores by
     index. A row with fewer finite scores than that ends in movies scored -inf: callers that print must drop those."""
     k = min(k, scores.shape[1])
-    found = np.empty((len(scores), k), np.intp)
+    top = np.empty((len(scores), k), np.intp)
 
-    def rank(rows):
-        found[rows] = _top_k_of_groups(scores[rows], k)
+    def rank(rows: slice) -> None:
+        top[rows] = _top_k_of_groups(scores[rows], k)
 
     parallel_rows(rank, len(scores) if k else 0, ROWS)
-    return found
+    return top
 
 
-def _top_k_of_groups(scores, k):
-    """`_top_k`, several times as fast for few of many: it need only rank what reaches the k-th best of the best of
-    groups of scores, which k scores do."""
+def _top_k_of_groups(scores: NDArray, k: int) -> NDArray[np.intp]:
+    """Do what `_top_k` does, several times as fast for few of many: only scores that reach the k-th best of the best of
+    groups need ranking, which at least k scores do."""
     n = scores.shape[1]
     groups = n // GROUP
     if groups < k:
@@ -50,7 +60,7 @@ def _top_k_of_groups(scores, k):
     return np.take_along_axis(place, np.argsort(worse, axis=1, kind="stable")[:, :k], axis=1)
 
 
-def _top_k(scores, k):
+def _top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
     # what reaches the k-th best score; where ties reach it, too, or scores are no numbers, these are not k
     reaches = scores >= np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
     unlike = np.count_nonzero(reaches, axis=1) != k

@@ -1,0 +1,95 @@
+"""The types of what is scored with: what utils calls of a model (`models.base.Recommender` keeps it), and the arrays.
+
+Everything here is for the type checker and the reader; numpy is all that it imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+    from utils.scoring.latent import LatentSpace
+
+Floats: TypeAlias = NDArray[np.float32]
+Indices: TypeAlias = NDArray[np.integer]  # of users or movies
+Pick: TypeAlias = Indices | slice  # indices, or a slice of all
+Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
+Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
+ScoreFunction: TypeAlias = Callable[["csr_array", Indices], Floats]  # (given, users) -> (n, n_movies)
+PredictFunction: TypeAlias = Callable[["csr_array", Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)
+Weigh: TypeAlias = Callable[[NDArray, Any], NDArray]  # (cosines, indices they are with) -> weights of the same shape
+
+
+class PredictingModel(Protocol):
+    """A model that may predict stars."""
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether `predict` gives stars."""
+
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
+        """Return the predicted stars, (n,), of the pairs (row of `given`, movie)."""
+
+
+class Model(PredictingModel, Protocol):
+    """A trained model as utils calls it. `given` is a CSR matrix of stars, one row a user."""
+
+    @property
+    def predicts_strangers(self) -> bool:
+        """Whether `predict` gives stars for rows that were not trained on."""
+
+    @property
+    def takes_new_users(self) -> bool:
+        """Whether `score` and `predict` work for rows that were not trained on."""
+
+    @property
+    def wants_users(self) -> bool:
+        """Whether `predict` serves trained users only from the matrix of all of them."""
+
+    @property
+    def has_latent_space(self) -> bool:
+        """Whether it is a `LatentModel`."""
+
+    @property
+    def blends(self) -> bool:
+        """Whether it is an `Ensemble`."""
+
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
+        """Return the scores, (n, n_movies), of the rows; users: their indices if they were trained on."""
+
+
+class LatentModel(Model, Protocol):
+    """A model with a latent space."""
+
+    @property
+    def latent(self) -> LatentSpace:
+        """The vectors of all users and movies, with the decoders."""
+
+    def encode(self, given: csr_array, users: Indices | None = None) -> Floats:
+        """Return the latent vectors, (n, latent), of the rows."""
+
+
+class Ensemble(Model, Protocol):
+    """A model that is made of other models."""
+
+    @property
+    def parts(self) -> Sequence[Model]:
+        """The models that it is made of."""
+
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Return {words of the part: {"stars": weight, "likes": weight}} in the order of `parts`."""
+
+
+def is_latent(model: Model) -> TypeGuard[LatentModel]:
+    """Tell whether the model has a latent space."""
+    return model.has_latent_space
+
+
+def is_ensemble(model: Model) -> TypeGuard[Ensemble]:
+    """Tell whether the model is made of other models."""
+    return model.blends
