@@ -180,6 +180,7 @@ def write_best(
         "data": chosen.data,
         "protocol": chosen.protocol,
         "seed": chosen.holding.seed,
+        "like": chosen.like,
         "importance": importance,
     }
     options_of_best = {name: best[name] for name in command.listed}

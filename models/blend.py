@@ -232,8 +232,8 @@ class Model(Recommender):
             f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
             for part, of in self.weights().items()
         )
-        weights = {kind: getattr(self.learned, kind).get("all") for kind in ("stars", "likes")}  # or no part does it
-        alike = [kind for kind, learned in weights.items() if learned and not learned.learned]
+        learned = {kind: getattr(self.learned, kind).get("all") for kind in ("stars", "likes")}  # or no part does it
+        alike = [kind for kind, found in learned.items() if found and not found.learned]
         few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
         parts = zip(self.said, self.parts, strict=True)
         of_parts = [f"{part.said}: {note}" for part, model in parts for note in model.notes()]
