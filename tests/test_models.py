@@ -1,6 +1,7 @@
 """What every model keeps, found by file name, and what each one claims for itself."""
 
 from dataclasses import asdict
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,10 +13,19 @@ from utils.data.datasets import Dataset
 from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.runs import run_folder
-from utils.scoring import biases
+from utils.scoring import biases, latent
 from utils.scoring.ranking import hide_seen, top_k
 
 VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
+
+
+def test_the_choices_of_an_option_are_those_that_the_code_has():
+    from models.networks import options
+
+    assert get_args(options.Activation) == latent.ACTIVATIONS
+    for name, option in (("multdae", "loss"), ("joint", "likes_loss")):
+        module = models.module(name)
+        assert get_args(get_type_hints(module.Config)[option]) == tuple(module.LOSSES), name
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda v: "-".join([v[0], *map(str, v[1].values())]))
