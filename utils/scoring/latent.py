@@ -119,7 +119,7 @@ def near(
         view = View.of(vectors, pool, view)
     if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
         return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), view, weigh)
-    outside, found, own = np.ones(len(vectors), bool), [], np.asarray(own)
+    outside, blocks, own = np.ones(len(vectors), bool), [], np.asarray(own)
     outside[pool] = False
     for start in range(0, max(len(queries), 1), BLOCK):
         cosines, excluded = view.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
@@ -127,8 +127,8 @@ def near(
         def best(rows: slice, cosines: Floats = cosines, excluded: Indices = excluded) -> tuple[Indices, Floats]:
             return _best(cosines[rows], k, outside, excluded[rows], weigh)
 
-        found += parallel_rows(best, len(cosines), ROWS) or [best(slice(0))]
-    return _joined(found)
+        blocks += parallel_rows(best, len(cosines), ROWS) or [best(slice(0))]
+    return _joined(blocks)
 
 
 def _joined(blocks: list[tuple[Indices, Floats]]) -> tuple[Indices, Floats]:
@@ -155,9 +155,9 @@ def _near_by_faiss(
     """Do what `near` does, with faiss."""
     import faiss
 
-    seen, found = unit((vectors[pool] - view.centre) @ view.turn), []
-    index = faiss.IndexFlatIP(seen.shape[1])
-    index.add(seen)
+    whitened, blocks = unit((vectors[pool] - view.centre) @ view.turn), []
+    index = faiss.IndexFlatIP(whitened.shape[1])
+    index.add(whitened)
     for start in range(0, len(queries), BLOCK):
         asked = unit((queries[start : start + BLOCK] - view.centre) @ view.turn)
         cosines, place = index.search(asked, min(CANDIDATES * k + 1, len(pool)))
@@ -166,8 +166,8 @@ def _near_by_faiss(
         value[who == own[start : start + BLOCK, None]] = -np.inf
         best = top_k(value, k)
         value = np.take_along_axis(value, best, axis=1)
-        found.append((np.take_along_axis(who, best, axis=1), value if weigh is None else np.maximum(value, 0)))
-    return _joined(found)
+        blocks.append((np.take_along_axis(who, best, axis=1), value if weigh is None else np.maximum(value, 0)))
+    return _joined(blocks)
 
 
 def vouching(
@@ -303,11 +303,11 @@ def decode_cells(layers: list[Layer], codes: Floats, rows: Indices, columns: Ind
     """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
     work, only these cells are computed."""
     *inner, (kernel, bias, activation) = layers
-    codes, kernel, found = through(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
+    codes, kernel, cells = through(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
     for start in range(0, len(rows), CELLS):
         row, column = rows[start : start + CELLS], columns[start : start + CELLS]
-        found[start : start + CELLS] = np.einsum("ij,ij->i", codes[row], kernel[column]) + bias[column]
-    return activate(activation, found)
+        cells[start : start + CELLS] = np.einsum("ij,ij->i", codes[row], kernel[column]) + bias[column]
+    return activate(activation, cells)
 
 
 def through(layers: list[Layer], codes: Floats) -> Floats:
