@@ -1,18 +1,22 @@
 """A folder takes the place of another, so that whatever happens in between, one of them has the name."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 OLD = ".old"  # what the hidden name of a folder ends with that is being replaced
 
 
 @contextlib.contextmanager
-def anew(folder):
-    """A new folder beside `folder`, to be written; it takes its place when all is written, and goes otherwise."""
+def anew(folder: Path) -> Iterator[Path]:
+    """Make a new folder beside `folder`, to be written; it takes its place when all is written, and goes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = _made(folder)
     try:
@@ -22,8 +26,8 @@ def anew(folder):
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _made(folder):
-    """A new folder beside `folder` with a hidden name, for those whom the user's umask lets in: one of
+def _made(folder: Path) -> Path:
+    """Make a new folder beside `folder` with a hidden name, for those whom the user's umask lets in: one of
     `tempfile.mkdtemp` would be for its owner alone."""
     while True:
         new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
@@ -34,7 +38,7 @@ def _made(folder):
         return new
 
 
-def take_place(new, folder):
+def take_place(new: Path, folder: Path) -> None:
     """Rename `new` to `folder`; what was there before goes only when it has."""
     if not os.path.lexists(folder):
         new.rename(folder)
@@ -51,7 +55,7 @@ def take_place(new, folder):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _exchange(one, other):
+def _exchange(one: Path, other: Path) -> bool:
     """Give two folders each other's name in one step, so that no kill can fall in between; False where the system has
     no such step."""
     try:
@@ -62,7 +66,7 @@ def _exchange(one, other):
     return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
-def tidy(folder):
+def tidy(folder: Path) -> None:
     """Undo what a training left that was killed while it wrote this run folder: the run that it was about to replace
     gets its name back, what was not whole goes."""
     name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}({re.escape(OLD)})?")
