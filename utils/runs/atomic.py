@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from utils.errors import UserError
+from utils.runs.files import flush_folder
 
 OLD = ".old"  # what the hidden name of a folder ends with that is being replaced
 
@@ -24,6 +28,29 @@ def anew(folder: Path) -> Iterator[Path]:
         take_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing(folder: Path, added: Collection[str]) -> Iterator[Path]:
+    """Make a folder anew with MANIFEST, the sha256 of its files but those named in `added`; all is flushed to disk."""
+    try:
+        with anew(folder) as new:
+            yield new
+            lines = []
+            for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in added):
+                with open(path, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
+                    os.fsync(file.fileno())
+            with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
+                file.write("".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+            for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
+                flush_folder(place)
+        flush_folder(folder.parent)
+    except OSError as error:
+        raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None
 
 
 def _made(folder: Path) -> Path:

@@ -39,8 +39,7 @@ from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.runs.atomic import anew, tidy
-from utils.runs.files import flush_folder
+from utils.runs.atomic import replacing, tidy
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 
@@ -260,10 +259,10 @@ def save(
 ) -> None:
     """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name. data:
     the `utils.data.datasets.Dataset` it was trained on."""
-    with _replacing(resolved(folder)) as new:
+    with replacing(resolved(folder), ADDED) as new:
         model.save(new)
         table = split.ratings
-        times = {} if table.timestamp is None else {"timestamp": table.timestamp}
+        times: dict[str, Any] = {} if table.timestamp is None else {"timestamp": table.timestamp}
         np.savez_compressed(
             new / "ratings.npz", user=table.user, movie=table.movie, rating=table.rating, user_ids=table.user_ids,
             movie_ids=table.movie_ids, part=split.part, **times,
@@ -292,38 +291,14 @@ def save(
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
-def save_model(
-    folder: Path, model: TrainableModel, config: dict[str, Any], chosen: Any, **arrays: dict[str, NDArray]
-) -> None:
-    """Write a model without its ratings as a run folder, with more arrays as name.npz each."""
-    with _replacing(resolved(folder)) as new:
+def save_model(folder: Path, model: TrainableModel, config: dict[str, Any], chosen: Any, **arrays: Any) -> None:
+    """Write a model without its ratings as a run folder, with more arrays, {key: array}, as name.npz each."""
+    with replacing(resolved(folder), ADDED) as new:
         model.save(new)
         (new / "metrics.json").write_text(json.dumps(chosen), encoding="utf-8")
         for name, several in arrays.items():
             np.savez(new / f"{name}.npz", **several)
         (new / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    try:
-        with anew(folder) as new:
-            yield new
-            lines = []
-            for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in ADDED):
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
-                    os.fsync(file.fileno())
-            with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
-                file.write("".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-            for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
-                flush_folder(place)
-        flush_folder(folder.parent)
-    except OSError as error:
-        raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None
 
 
 def find(folder: str | Path | None = None, verified: bool = True) -> Run:

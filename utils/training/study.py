@@ -169,7 +169,8 @@ def lines(folder: Path, found: Iterable[FrozenTrial], direction: optuna.study.St
 
     def rank(trial: FrozenTrial) -> tuple[bool, float, int]:
         complete = trial.state == TrialState.COMPLETE
-        return not complete, (-trial.value if higher else trial.value) if complete else 0, trial.number
+        value = trial.value if complete and trial.value is not None else 0.0
+        return not complete, -value if higher else value, trial.number
 
     made = []
     with _reading(folder / FILE):
