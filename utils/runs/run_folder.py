@@ -280,13 +280,8 @@ def save(
 
             pictures.learning_curve(new / "learning_curve.png", history)
         facts = {"format": FORMAT, **config, "trained": now(), "scale": list(table.scale), "like": table.like}
-        facts["shape"] = list(table.shape)
-        facts |= {
-            "sha256": table.fingerprint(),
-            "split_sha256": split.fingerprint(),
-            "versions": versions(),
-            "git_commit": commit(),
-        }
+        facts |= {"shape": list(table.shape), "sha256": table.fingerprint(), "split_sha256": split.fingerprint()}
+        facts |= {"versions": versions(), "git_commit": commit()}
         (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 

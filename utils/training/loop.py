@@ -137,18 +137,15 @@ def train(
     counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
-    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if
-    the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
-    again. So does a loss that is no number, with the reason in `training.failed`."""
+    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if the epoch
+    before had been the last and sets `training.interrupted`; before the first is over it is raised again. So does a loss that is no number, with the reason in `training.failed`."""
     step, counted = step or own_step(network), counted or (lambda x, y: len(y))
     checkpoints = _Checkpoints(network, training, phase, epochs)
     state, weights = checkpoints.restored()
     own = _Phase(network, batches, epochs, training, judge, patience, step, counted, state, weights)
     try:
-        with (
-            bar_of_steps(training, checkpoints.phase, epochs, batches.steps, judge) as bar,
-            summaries(training, checkpoints.phase) as summary,
-        ):
+        shown = checkpoints.phase
+        with bar_of_steps(training, shown, epochs, batches.steps, judge) as bar, summaries(training, shown) as summary:
             while not own.over:
                 row = own.epoch(bar)
                 checkpoints.keep(state, own.weights, own.over)
