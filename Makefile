@@ -23,6 +23,7 @@ app: $(VENV)/.requirements
 test: $(VENV)/.requirements-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
 		--cov=utils --cov=models --cov-report=term:skip-covered --cov-fail-under=95
 
@@ -38,4 +39,4 @@ $(VENV)/.requirements-dev: requirements-dev.txt $(VENV)/.requirements
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

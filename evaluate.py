@@ -293,8 +293,9 @@ def check_comparable(a: Run, b: Run) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Evaluate each run, print a table, write what was asked for."""
     chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    for target in filter(None, (chosen.json, chosen.report)):
-        files.check_target(target)
+    for target in (chosen.json, chosen.report):
+        if target:
+            files.check_target(target)
     opened = [run_folder.find(folder, chosen.verify) for folder in chosen.run or (None,)]
     for a, b in combinations(opened, 2):
         check_comparable(a, b)

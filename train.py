@@ -6,13 +6,17 @@ import json
 import math
 import shlex
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
+from rich.console import Console
 from rich.table import Table
 
 import models
+from models.base import Recommender
 from utils.command_line import options
 from utils.data import datasets, splits
 from utils.distributed import cluster
@@ -21,6 +25,7 @@ from utils.recommend import strategies
 from utils.report import projector, tables
 from utils.runs import provenance, run_folder
 from utils.runs.paths import is_there
+from utils.scoring.protocols import is_latent
 from utils.training import training_command
 from utils.training.loop import DivergedError, Training
 from utils.training.training_command import Source, read
@@ -52,7 +57,7 @@ class Options(Source):
     """write TensorBoard logs (loss, metrics, weights, the latent space) to the run folder's name with .tensorboard
     behind it"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be 1 or more, got {self.workers}")
         if not 0 <= self.checkpoint_every < math.inf:
@@ -63,12 +68,12 @@ class Options(Source):
             raise ValueError("--tensorboard is for a training by one process, without --workers")
 
 
-def parse(argv):
-    """(model name, `Options`, the model's Config); see `utils.training.training_command.parse`."""
+def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
+    """Return (model name, `Options`, the model's Config); see `utils.training.training_command.parse`."""
     return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
-def say(data, split, console):
+def say(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
     """Print what was read and held out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
@@ -79,8 +84,9 @@ def say(data, split, console):
         console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
-def signature(facts, split, data):
-    """What a checkpoint is of: all that its weights depend on, which the length of the training is not part of."""
+def signature(facts: dict[str, Any], split: splits.Split, data: datasets.Dataset) -> str:
+    """Return what a checkpoint is of: all that its weights depend on, which the length of the training is not part
+    of."""
     weighty = {name: value for name, value in facts["options"].items() if name not in ("epochs", "patience")}
     side = [
         data.movies.titles,
@@ -93,7 +99,9 @@ def signature(facts, split, data):
     return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *made_by], sort_keys=True)
 
 
-def fit(model, split, training, refit):
+def fit(
+    model: Any, split: splits.Split, training: Training, refit: bool
+) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
     """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
     if training.workers and model.has_latent_space:
         training.workers.train(model, training, refit and not split.holds_users_out)
@@ -115,14 +123,14 @@ def fit(model, split, training, refit):
 
 
 @contextlib.contextmanager
-def explained(name, config, training, console):
-    """What goes wrong within becomes a sentence that says what is kept and what would do."""
+def explained(name: str, config: Any, training: Training, console: Console) -> Iterator[None]:
+    """Turn what goes wrong within into a sentence that says what is kept and what would do."""
     try:
         yield
     except KeyboardInterrupt:
         if training.has_parts:
             console.print("\nthe same command goes on after the parts that are finished")
-        if is_there(training.checkpoints):
+        if training.checkpoints and is_there(training.checkpoints):
             console.print("\nthe same command with --resume goes on from the last checkpoint")
         raise
     except UserError as error:
@@ -143,8 +151,8 @@ def explained(name, config, training, console):
 
 
 @contextlib.contextmanager
-def by_workers(name, chosen, folder, split, training):
-    """Where a training has workers, if any are asked for."""
+def by_workers(name: str, chosen: Options, folder: Path, split: splits.Split, training: Training) -> Iterator[None]:
+    """Let a training have workers within, if any are asked for."""
     if not chosen.workers:
         yield
         return
@@ -157,7 +165,7 @@ def by_workers(name, chosen, folder, split, training):
         yield
 
 
-def tell(model, preferred, saved, console):
+def tell(model: Recommender, preferred: dict[str, Any], saved: str, console: Console) -> None:
     """Print what validation preferred, what the model has to say, and where it was saved."""
     if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
         ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
@@ -168,7 +176,7 @@ def tell(model, preferred, saved, console):
     console.print(str(saved), soft_wrap=True)
 
 
-def show_models(console):
+def show_models(console: Console) -> None:
     """Print every model with its source."""
     table = Table("model", "what it is", **tables.STYLE)
     for name in models.names():
@@ -176,32 +184,52 @@ def show_models(console):
     console.print(table)
 
 
-def main(argv=None):
-    """Data, split, model, training, run folder. Returns the folder."""
-    console = tables.console()
-    if argv == ["--list"]:
-        return show_models(console)
-    name, chosen, config = parse(argv or [])
-    if chosen.describe:
-        return tables.print_facts(datasets.load(chosen.data, scale=chosen.scale, like=chosen.like), console)
-    if chosen.workers:
-        cluster.check(chosen.ray)
-    seed = chosen.holding.seed
-    data, split = read(chosen)
-    folder = chosen.run or run_folder.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{seed}"
-    replaced = run_folder.check_free(folder)
-
-    model = models.for_data(name, config, data, seed)
-    facts = {
+def described(name: str, chosen: Options, model: Recommender, data: datasets.Dataset) -> dict[str, Any]:
+    """Return the facts about a training that config.json and its checkpoints keep."""
+    holding = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
+    return {
         "model": name,
         "options": asdict(model.config),
         "data": data.name,
         "protocol": chosen.protocol,
-        "seed": seed,
+        "seed": chosen.holding.seed,
         "scale": list(data.ratings.scale),
         "like": data.ratings.like,
+        "holding": holding,
     }
-    facts["holding"] = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
+
+
+def check(name: str, chosen: Options, config: Any, model: Any, split: splits.Split) -> None:
+    """Refuse what the model can't be trained on or by."""
+    training_command.check(model, name, split, chosen.protocol)
+    if chosen.workers and not model.shares:
+        raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
+    if chosen.workers and getattr(config, "sample", 0):
+        raise UserError("--sample is for a training by one process, without --workers")
+
+
+def begin(resume: bool, training: Training, console: Console) -> None:
+    """Keep the checkpoints to go on from, or delete them and say so."""
+    if not resume and training.checkpoints and is_there(training.checkpoints):
+        console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
+    training.start(resume)
+
+
+def finish(folder: Path, training: Training, console: Console) -> None:
+    """Say that a training ended early; a `UserError` where that was no Ctrl-C."""
+    if training.failed:
+        raise UserError(f"{training.failed}; the best weights before that are saved in {folder}")
+    if training.interrupted:
+        console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
+
+
+def train(name: str, chosen: Options, config: Any, command: str, console: Console) -> Path:
+    """Read the data, train the model and save the run folder, which is returned."""
+    data, split = read(chosen)
+    folder = chosen.run or run_folder.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{chosen.holding.seed}"
+    replaced = run_folder.check_free(folder)
+    model = models.for_data(name, config, data, chosen.holding.seed)
+    facts = described(name, chosen, model, data)
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
         checkpoint_every=chosen.checkpoint_every,
@@ -210,15 +238,9 @@ def main(argv=None):
         tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
         show=True,
     )
-    training_command.check(model, name, split, chosen.protocol)
-    if chosen.workers and not model.shares:
-        raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
-    if chosen.workers and getattr(config, "sample", 0):
-        raise UserError("--sample is for a training by one process, without --workers")
+    check(name, chosen, config, model, split)
     with run_folder.locked(folder):
-        if not chosen.resume and is_there(training.checkpoints):
-            console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
-        training.start(chosen.resume)
+        begin(chosen.resume, training, console)
         say(data, split, console)
         if getattr(config, "linear", False) and not model.config.linear:
             note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
@@ -227,19 +249,31 @@ def main(argv=None):
         with explained(name, config, training, console), by_workers(name, chosen, folder, split, training):
             history, preferred, refitted = fit(model, split, training, chosen.refit)
         seconds = time.perf_counter() - start
-        facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": shlex.join(["train.py", *(argv or [])])}
+        facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": command}
         run_folder.save(folder, model, split, data, facts, history, preferred)
-        if training.tensorboard and model.has_latent_space:
+        if training.tensorboard and is_latent(model):
             projector.write(training.tensorboard, model.latent, data)
         where = f"{folder}, replacing the earlier run there" if replaced else folder
         tell(model, preferred, f"{name} trained in {seconds:.0f} s, saved in {where}", console)
         if training.failed or not training.interrupted:
             training.done()
-    if training.failed:
-        raise UserError(f"{training.failed}; the best weights before that are saved in {folder}")
-    if training.interrupted:
-        console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
+    finish(folder, training, console)
     return folder
+
+
+def main(argv: list[str] | None = None) -> Path | None:
+    """Do what the arguments ask for. Returns the run folder; None where nothing is trained."""
+    console, argv = tables.console(), argv or []
+    if argv == ["--list"]:
+        show_models(console)
+        return None
+    name, chosen, config = parse(argv)
+    if chosen.describe:
+        tables.print_facts(datasets.load(chosen.data, scale=chosen.scale, like=chosen.like), console)
+        return None
+    if chosen.workers:
+        cluster.check(chosen.ray)
+    return train(name, chosen, config, shlex.join(["train.py", *argv]), console)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,7 +228,7 @@ class Model(Recommender):
 
     def notes(self) -> list[str]:
         """Return the weights as a sentence, and the notes of the parts."""
-        weights = "; ".join(
+        sentence = "; ".join(
             f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
             for part, of in self.weights().items()
         )
@@ -237,7 +237,7 @@ class Model(Recommender):
         few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
         parts = zip(self.said, self.parts, strict=True)
         of_parts = [f"{part.said}: {note}" for part, model in parts for note in model.notes()]
-        return [f"weights: {weights}", *few, *of_parts]
+        return [f"weights: {sentence}", *few, *of_parts]
 
     # -- using ---------------------------------------------------------------------------------------------------
 
@@ -267,7 +267,8 @@ class Model(Recommender):
 
     def save(self, folder: Path) -> None:
         """Write a folder a part, weights.npz, and parts.json to read."""
-        np.savez(folder / "weights.npz", **self.learned.arrays())
+        arrays: dict[str, Any] = self.learned.arrays()
+        np.savez(folder / "weights.npz", **arrays)
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
         for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
             blend_parts.save(folder / f"part{i}", part, model)

@@ -109,7 +109,7 @@ class Kept:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def place(self, part: Part, model: Recommender, stage: str, *matrices: csr_array) -> Path | None:
+    def place(self, part: Part, model: Recommender, stage: str | list[str | None], *matrices: csr_array) -> Path | None:
         """The folder of a part that is trained on these CSR matrices, None where nothing is kept; stage: what else it
         depends on."""
         if not self.folder:

@@ -220,8 +220,8 @@ def dense(layer: keras.layers.Layer) -> tuple[NDArray[np.float32], NDArray[np.fl
     return layer.dense() if hasattr(layer, "dense") else layer.get_weights()
 
 
-def outputs(network, batch):
-    """What a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a function
-    for every size of batch, which costs more than it saves."""
+def outputs(network: keras.Model, batch: Any) -> NDArray[np.float32]:
+    """Return what a Keras model makes of a dense batch, as numpy. Called directly: `predict` would first compile a
+    function for every size of batch, which costs more than it saves."""
     found = ops.convert_to_numpy(network(batch, training=False))
     return np.asarray(found, np.float32)  # runs saved before training alone was in bfloat16 compute in it

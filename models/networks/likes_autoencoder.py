@@ -178,9 +178,10 @@ class LikesAutoencoder(Recommender):
     ) -> History:
         """Train the network on the likes of a matrix of stars; phase: the name of its checkpoint."""
         given, judged = self._given(matrix), likes(matrix, self.like)
-        check_liked(training.summed(judged.nnz), self.like)
+        check_liked(int(training.summed(judged.nnz)), self.like)
         inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
         self.network.compile(self._optimizer(config), loss=self.loss, jit_compile=False)
+        epoch: sampled_softmax.Batches
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
             epoch = batches.shared(judged, filled, config.batch_size, self.seed, inputs)

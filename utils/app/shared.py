@@ -71,7 +71,7 @@ class Shared:
         return labels
 
     @cached_property
-    def order(self) -> NDArray[np.intp]:
+    def order(self) -> NDArray[np.integer]:
         """Return the movies to ask a new visitor about, in this order."""
         return elicitation.order(self.saved.split)
 

@@ -58,11 +58,11 @@ class Visitor:
 
     # -- what to ask -----------------------------------------------------------------------------------------------
 
-    def fill(self, order: NDArray[np.intp]) -> None:
+    def fill(self, order: NDArray[np.integer]) -> None:
         """Fill the screen with the next movies of this order."""
         self.asked += self._next(order, ASKED - len(self.asked))
 
-    def _next(self, order: NDArray[np.intp], n: int) -> list[int]:
+    def _next(self, order: NDArray[np.integer], n: int) -> list[int]:
         """Return the next `n` movies that were not asked about; once all were, the skipped ones again."""
         choices: tuple[set[int], ...] = (set(), self.skipped)
         for forgotten in choices:
@@ -72,14 +72,14 @@ class Visitor:
                 return movies
         return []
 
-    def skip(self, place: int, order: NDArray[np.intp]) -> None:
+    def skip(self, place: int, order: NDArray[np.integer]) -> None:
         """Replace a movie that the visitor has not seen by another one."""
         movie = self.asked[place]
         self.skipped.add(movie)
         self.hidden.discard(movie)
         self.asked[place : place + 1] = self._next(order, 1)
 
-    def others(self, order: NDArray[np.intp]) -> None:
+    def others(self, order: NDArray[np.integer]) -> None:
         """Put other movies on the screen."""
         self.skipped |= set(self.asked) - self.stars.keys()
         self.asked = []

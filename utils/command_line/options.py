@@ -168,7 +168,7 @@ def _unknown(argument: str, names: Collection[str]) -> str:
 REFUSED = (*DENIED, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)  # errors about a file or folder that are no bugs
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(main: Callable[[list[str]], object]) -> None:
     """Run a script's `main` and exit: 0 done; 2 with the message of a `UserError`; 130 after Ctrl-C. Anything else is a
     bug and shows its traceback (1)."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -5,26 +5,33 @@ over the rows of all workers, so that what the workers have adds up to what one 
 drawn for the whole batch, of which each takes those of its rows. The sum of the workers' gradients is then the gradient
 of one process, to rounding."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from keras import ops
+
+if TYPE_CHECKING:
+    from keras import KerasTensor
 
 
 @dataclass(frozen=True)
 class Share:
     """rows: number of rows of the whole batch. at: (n,) the places of the own rows in it."""
 
-    rows: object
-    at: object
+    rows: KerasTensor
+    at: KerasTensor
 
 
-_shares = []
+_shares: list[Share] = []  # innermost last
 
 
 @contextlib.contextmanager
-def of(rows, at):
-    """Where the layers and losses see these rows of a larger batch."""
+def of(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
+    """Let the layers and losses see these rows of a larger batch."""
     _shares.append(Share(rows, at))
     try:
         yield
@@ -32,18 +39,18 @@ def of(rows, at):
         _shares.pop()
 
 
-def shared():
-    """Whether the rows are a share of a larger batch."""
+def shared() -> bool:
+    """Tell whether the rows are a share of a larger batch."""
     return bool(_shares)
 
 
-def mean(values):
-    """The mean over the rows of the batch, of one value a row; what a share adds to it."""
+def mean(values: KerasTensor) -> KerasTensor:
+    """Return the mean over the rows of the batch, of one value a row; what a share adds to it."""
     return ops.sum(values) / ops.cast(_shares[-1].rows, values.dtype) if _shares else ops.mean(values)
 
 
-def drawn(draw, like):
-    """draw(shape) of random numbers for the rows of the batch, of the shape of the tensor `like`."""
+def drawn(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> KerasTensor:
+    """Return draw(shape) of random numbers for the rows of the batch, of the shape of the tensor `like`."""
     if not _shares:
         return draw(ops.shape(like))
     share = _shares[-1]

@@ -1,10 +1,13 @@
 """Ray, which starts work on the processors of one machine or of many."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
 import re
 import socket
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,9 +19,9 @@ WAIT = 5  # seconds for an address to answer
 
 
 @contextlib.contextmanager
-def connected(address, n=1):
-    """Ray: the cluster at this address, or one on this machine alone where that is None. A `UserError` where it has no
-    processor for each of `n` workers, which would be waited for without end."""
+def connected(address: str | None, n: int = 1) -> Iterator[None]:
+    """Use Ray: the cluster at this address, or one on this machine alone where that is None. A `UserError` where it has
+    no processor for each of `n` workers, which would be waited for without end."""
     check(address)
     import ray
 
@@ -41,7 +44,7 @@ def connected(address, n=1):
         ray.shutdown()
 
 
-def check(address):
+def check(address: str | None) -> None:
     """Refuse to go on without Ray, or with an address where nobody listens: Ray itself would ask for minutes."""
     only_tensorflow("several workers train", "leave out --workers, or KERAS_BACKEND")
     if not find_spec("ray"):
@@ -58,8 +61,8 @@ def check(address):
 
 
 @contextlib.contextmanager
-def told():
-    """Where what Ray reports becomes a `UserError`; an error in our own code, which is a bug, stays what it is."""
+def told() -> Iterator[None]:
+    """Turn what Ray reports into a `UserError`; an error in our own code, which is a bug, stays what it is."""
     import ray
 
     try:

@@ -12,12 +12,13 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tyro
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from utils.command_line import options
@@ -47,12 +48,12 @@ class Options:
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
     """the Ray cluster that does it (default: one on this machine)"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.files < 1:
             raise ValueError(f"files must be 1 or more, got {self.files}")
 
 
-def write(folder, split, files):
+def write(folder: Path, split: Split, files: int) -> None:
     """Write the ratings of a `Split`, with their part, as so many shards into a new folder."""
     folder.mkdir(parents=True)
     ratings, order = split.ratings, np.argsort(split.ratings.user % files, kind="stable")
@@ -63,20 +64,21 @@ def write(folder, split, files):
         (folder / f"shard={k}").mkdir()
         parquet.write_table(pa.table(columns | {"part": split.part[own]}), folder / f"shard={k}" / "0.parquet")
     candidates = split.candidates
-    about = {"files": files, "shape": ratings.shape, "scale": ratings.scale, "like": ratings.like}
+    about: dict[str, Any] = {"files": files, "shape": ratings.shape, "scale": ratings.scale, "like": ratings.like}
     about["candidates"] = None if candidates is None else np.flatnonzero(candidates).tolist()
     (folder / SHARDS).write_text(json.dumps(about), encoding="utf-8")
 
 
-def own(folder, rank, n):
-    """(`Split` of the users of every n-th shard from the one numbered `rank`, candidates of the whole split): all users
-    and movies have their index, and those of other workers no ratings."""
+def own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] | None]:
+    """Read (`Split` of the users of every n-th shard from the one numbered `rank`, candidates of the whole split): all
+    users and movies have their index, and those of other workers no ratings."""
     about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     read = [of_shard(folder, k) for k in range(rank, about["files"], n)]
     columns = {name: np.concatenate([one[name] for one in read]) for name in ("user", "movie", "rating", "part")}
-    ids = (np.arange(length) for length in about["shape"])
+    users, movies = (np.arange(length) for length in about["shape"])
+    lowest, highest = about["scale"]
     ratings = Ratings(
-        columns["user"], columns["movie"], columns["rating"], None, *ids, tuple(about["scale"]), about["like"]
+        columns["user"], columns["movie"], columns["rating"], None, users, movies, (lowest, highest), about["like"]
     )
     candidates = None
     if about["candidates"] is not None:
@@ -85,8 +87,8 @@ def own(folder, rank, n):
     return Split(ratings, columns["part"]), candidates
 
 
-def of_shard(folder, k):
-    """{column: array} of the k-th shard; a `UserError` names the file that can't be read."""
+def of_shard(folder: Path, k: int) -> dict[str, NDArray]:
+    """Read {column: array} of the k-th shard; a `UserError` names the file that can't be read."""
     found, shard = [], folder / f"shard={k}"
     names = names_in(shard) if is_folder(shard) else []
     for path in (shard / name for name in names if name.endswith(".parquet")):
@@ -103,7 +105,7 @@ def of_shard(folder, k):
 # -- a log of any size -------------------------------------------------------------------------------------------------
 
 
-def of_log(log, folder, files):
+def of_log(log: Path, folder: Path, files: int) -> tuple[int, int, int]:
     """Write the shards of a log of ratings, which never is in memory as a whole; Ray has to be `connected`. Returns
     (ratings, users, movies)."""
     import ray
@@ -120,15 +122,16 @@ def of_log(log, folder, files):
     with atomic.anew(resolved(folder)) as new:
         indexed.write_parquet(str(new), partition_cols=["shard"])
         np.savez(new / IDS, users=ids[0], movies=ids[1])
-        about = {"files": files, "shape": [len(one) for one in ids], "ratings": checked.count(), "log": log.name}
+        users, movies, ratings = len(ids[0]), len(ids[1]), checked.count()
+        about = {"files": files, "shape": [users, movies], "ratings": ratings, "log": log.name}
         (new / SHARDS).write_text(json.dumps(about), encoding="utf-8")
         if is_file(log.parent / MOVIES):
             shutil.copyfile(log.parent / MOVIES, new / MOVIES)  # without its permissions
-    return about["ratings"], *about["shape"]
+    return ratings, users, movies
 
 
-def _read(log):
-    """The Ray dataset of what is needed of a file or a folder of them, checked."""
+def _read(log: Path) -> Any:
+    """Open the Ray dataset of what is needed of a file or a folder of them, checked."""
     import ray
     from pyarrow.csv import ConvertOptions
 
@@ -150,8 +153,8 @@ def _read(log):
     return ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
 
 
-def _checked(table, columns):
-    """The columns of a block that are needed, by their own names; a `UserError` where a value can't be used."""
+def _checked(table: pa.Table, columns: dict[str, str]) -> pa.Table:
+    """Return the columns of a block that are needed, by their own names; a `UserError` where a value can't be used."""
     path, found = table["path"][0].as_py(), {}
     for column, name in columns.items():
         values = table[name].combine_chunks()
@@ -171,17 +174,17 @@ def _checked(table, columns):
     return pa.table(found | {"rating": pa.array(rating)})
 
 
-def _numbers(texts, kind, what):
-    """Texts as numbers; the `UserError` names the first that is none."""
+def _numbers(texts: pa.Array, kind: pa.DataType, what: str) -> pa.Array:
+    """Return texts as numbers; the `UserError` names the first that is none."""
     try:
         return pc.cast(texts, kind)
     except pa.ArrowInvalid as error:
         raise UserError(f"{what} is no number: {str(error).splitlines()[0]}") from None
 
 
-def _numbered(ids):
-    """(ids in the order of their indices, the same ids as they are sorted in the log, the index of each of these): as
-    numbers where all are."""
+def _numbered(ids: list[Any]) -> tuple[NDArray, NDArray, NDArray[np.int64]]:
+    """Return (ids in the order of their indices, the same ids as they are sorted in the log, the index of each of
+    these): as numbers where all are."""
     keys = np.array(ids)
     if keys.dtype.kind != "U" or not all(re.fullmatch(r"-?\d{1,18}", one) for one in ids):
         return keys, keys, np.arange(len(keys))
@@ -192,9 +195,9 @@ def _numbered(ids):
     return numbers[order], keys, np.argsort(order)
 
 
-def _indexed(block, places, files):
-    """A block with indices in the place of ids, and the shard of each rating. places: where Ray keeps the keys of users
-    and of movies, and the index of each."""
+def _indexed(block: dict[str, NDArray], places: list[Any], files: int) -> dict[str, NDArray]:
+    """Return a block with indices in the place of ids, and the shard of each rating. places: where Ray keeps the keys
+    of users and of movies, and the index of each."""
     import ray
 
     (users, user_at), (movies, movie_at) = (ray.get(one) for one in places)
@@ -205,8 +208,8 @@ def _indexed(block, places, files):
     return found | {"shard": user % files}
 
 
-def table(folder):
-    """The `Table` of the shards of a log, by user and movie."""
+def table(folder: Path) -> Table:
+    """Read the `Table` of the shards of a log, by user and movie."""
     about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     read = [of_shard(folder, k) for k in range(about["files"]) if is_folder(folder / f"shard={k}")]
     columns = {name: np.concatenate([one[name] for one in read]) for name in read[0]}
@@ -221,7 +224,7 @@ def table(folder):
     if users.dtype.kind == "U":
         users, movies = (one.astype(str) for one in (users, movies))
 
-    def where(row):
+    def where(row: int) -> str:
         return f"{folder}: the rating numbered {int(row) + 1} by user and movie"
 
     return Table(
@@ -229,7 +232,7 @@ def table(folder):
     )  # fmt: skip
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Make the shards of a log."""
     chosen = options.parse(Options, argv or [], "python -m utils.distributed.shards", __doc__.splitlines()[0])
     with cluster.connected(chosen.ray), cluster.told():

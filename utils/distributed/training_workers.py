@@ -6,15 +6,20 @@ batches as one process alone (`batch_share`); the first writes the checkpoints, 
 from the last of which the process that asked for the training takes what was learned. The checkpoints and shards lie
 beside the run folder, on storage that all machines see."""
 
+from __future__ import annotations
+
 import contextlib
 import shutil
 import traceback
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from utils.data.splits import Part
 from utils.distributed import cluster, shards
@@ -23,20 +28,35 @@ from utils.runs.paths import is_file
 from utils.training.display import bar
 from utils.training.loop import Training, progress
 
+if TYPE_CHECKING:
+    from keras import KerasTensor, Model
+    from scipy.sparse import csr_array
+
+    from utils.data.splits import Split
+    from utils.scoring.protocols import TrainableModel
+
 SHARDS_A_WORKER = 4
 FAULTS = 10  # after so many deaths of workers the training ends
+
+
+class GramModel(Protocol):
+    """A model that is computed from a gram matrix."""
+
+    def gram(self, matrix: csr_array) -> NDArray[np.float64]:
+        """Return the gram matrix of the ratings of some users, which add up."""
 
 
 class Workers:
     """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts. restore:
     `models.restore`, by which a worker builds the model."""
 
-    def __init__(self, name, n, folder, restore):
-        self.name, self.n, self.folder, self.restore, self.parts = name, n, folder, restore, (Part.TRAIN,)
+    def __init__(self, name: str, n: int, folder: Path, restore: Callable[[dict[str, Any]], TrainableModel]) -> None:
+        self.name, self.n, self.folder, self.restore = name, n, folder, restore
+        self.parts: Sequence[Part] = (Part.TRAIN,)  # of the split, whose ratings count
 
     @contextlib.contextmanager
-    def sharded(self, split):
-        """Within, the `Split` lies in shards."""
+    def sharded(self, split: Split) -> Iterator[None]:
+        """Keep the `Split` in shards within."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shards.write(self.folder, split, SHARDS_A_WORKER * self.n)
         try:
@@ -44,27 +64,16 @@ class Workers:
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def train(self, model, training, refit):
+    def train(self, model: TrainableModel, training: Training, refit: bool) -> None:
         """Let them train; `model.fit` and `model.refit` then find the checkpoints of a training that is over."""
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.tensorflow import TensorflowTrainer
-
+        if training.checkpoints is None:
+            raise ValueError("what workers have learned is read from checkpoints")
         (self.folder / "failed").unlink(missing_ok=True)
-        about = {"model": self.name, "options": asdict(model.config), "seed": model.seed}
-        job = {"restore": self.restore, "about": about, "refit": refit}
-        job |= {"shards": str(self.folder.resolve()), "checkpoints": str(training.checkpoints.resolve())}
-        job["checkpoint_every"] = training.checkpoint_every
-        trainer = TensorflowTrainer(
-            work,
-            train_loop_config=job | {"signature": training.signature},
-            scaling_config=ScalingConfig(num_workers=self.n),
-            run_config=RunConfig(
-                storage_path=str(self.folder.resolve() / "ray"), failure_config=FailureConfig(max_failures=FAULTS)
-            ),
-        )
+        checkpoints = training.checkpoints.resolve()
+        trainer = self._trainer(self._job(model, training, refit) | {"checkpoints": str(checkpoints)})
         try:
             done = _aside(trainer.fit)
-            _show(done, training, model.config.epochs)
+            _show(done, training, checkpoints, model.config.epochs)
             done.result()
         except Exception as error:  # what Ray makes of whatever ended the last worker
             raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
@@ -72,8 +81,29 @@ class Workers:
         if reason := _reason(self.folder):
             raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
 
-    def gram(self, model):
-        """The sum of `model.gram` over the shards, of which each worker adds up its own."""
+    def _job(self, model: TrainableModel, training: Training, refit: bool) -> dict[str, Any]:
+        """Return what `work` is told, without the folder of the checkpoints."""
+        about = {"model": self.name, "options": asdict(model.config), "seed": model.seed}
+        job: dict[str, Any] = {"restore": self.restore, "about": about, "refit": refit}
+        job |= {"shards": str(self.folder.resolve()), "checkpoint_every": training.checkpoint_every}
+        return job | {"signature": training.signature}
+
+    def _trainer(self, job: dict[str, Any]) -> Any:
+        """Return Ray's trainer, which starts the workers and starts them again where one dies."""
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.tensorflow import TensorflowTrainer
+
+        return TensorflowTrainer(
+            work,
+            train_loop_config=job,
+            scaling_config=ScalingConfig(num_workers=self.n),
+            run_config=RunConfig(
+                storage_path=str(self.folder.resolve() / "ray"), failure_config=FailureConfig(max_failures=FAULTS)
+            ),
+        )
+
+    def gram(self, model: GramModel) -> NDArray[np.float64]:
+        """Return the sum of `model.gram` over the shards, of which each worker adds up its own."""
         import ray
 
         gram, folder = ray.remote(_gram), str(self.folder.resolve())
@@ -82,11 +112,12 @@ class Workers:
             return sum(ray.get(one) for one in begun)
 
 
-def _aside(function):
-    """The future of a function that is called in a thread of its own, which nothing waits for: Ctrl-C ends both."""
-    done = Future()
+def _aside(function: Callable[[], Any]) -> Future[Any]:
+    """Return the future of a function that is called in a thread of its own, which nothing waits for: Ctrl-C ends
+    both."""
+    done: Future[Any] = Future()
 
-    def call():
+    def call() -> None:
         try:
             done.set_result(function())
         except BaseException as error:
@@ -96,41 +127,41 @@ def _aside(function):
     return done
 
 
-def _show(done, training, epochs):
-    """A progress bar a phase of what the workers have written, until their future is done; epochs: at most, of the
+def _show(done: Future[Any], training: Training, checkpoints: Path, epochs: int) -> None:
+    """Show a progress bar a phase of what the workers have written, until their future is done; epochs: at most, of the
     first."""
     with contextlib.ExitStack() as last:
         bars = {"train": last.enter_context(bar(training, "train", epochs))}
         while not done.done():
             wait([done], timeout=1)
-            for phase, written in progress(training.checkpoints).items():
+            for phase, written in progress(checkpoints).items():
                 if phase not in bars:
                     last.close()  # the phase before is over
                     bars[phase] = last.enter_context(bar(training, phase, written["epochs"]))
                 _move(bars[phase], **written)
 
 
-def _move(move, epochs, history):
+def _move(move: Callable[[int, str], None], epochs: int, history: list[dict[str, Any]]) -> None:
     """Move a bar to where a phase is."""
     figures = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
     facts = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
     move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
 
 
-def _reason(folder):
-    """What a worker wrote before it gave up."""
+def _reason(folder: Path) -> str:
+    """Read what a worker wrote before it gave up."""
     path = folder / "failed"
     return path.read_text(encoding="utf-8") if is_file(path) else ""
 
 
-def _gram(folder, rank, n, parts, model):
-    """The gram matrix of the ratings of these parts in the shards of a worker."""
+def _gram(folder: str, rank: int, n: int, parts: Sequence[Part], model: GramModel) -> NDArray[np.float64]:
+    """Compute the gram matrix of the ratings of these parts in the shards of a worker."""
     split, _ = shards.own(Path(folder), rank, n)
     return model.gram(split.ratings.matrix(np.isin(split.part, parts)))
 
 
-def work(job):
-    """What a worker does: train on the ratings of its own users."""
+def work(job: dict[str, Any]) -> None:
+    """Do what a worker does: train on the ratings of its own users."""
     import ray.train
 
     folder, context = Path(job["shards"]), ray.train.get_context()
@@ -155,8 +186,8 @@ def work(job):
         raise
 
 
-def _of_another(error):
-    """Whether an error is that another worker is gone, after which all start again."""
+def _of_another(error: BaseException) -> bool:
+    """Tell whether an error is that another worker is gone, after which all start again."""
     import tensorflow as tf
 
     gone = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
@@ -166,27 +197,27 @@ def _of_another(error):
 class Worker:
     """One of `n` workers, which add up what each has."""
 
-    def __init__(self, rank, n):
+    def __init__(self, rank: int, n: int) -> None:
         import tensorflow as tf
 
         self.first, self.n = rank == 0, n
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self._sum = tf.function(self._summed)
 
-    def _summed(self, values):
+    def _summed(self, values: KerasTensor) -> KerasTensor:
         import tensorflow as tf
 
-        def add(values):
+        def add(values: KerasTensor) -> KerasTensor:
             return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(values))
 
         return self.strategy.run(add, args=(values,))
 
-    def summed(self, values):
-        """Numbers, summed over the workers."""
+    def summed(self, values: ArrayLike) -> NDArray:
+        """Return numbers, summed over the workers."""
         return self._sum(np.asarray(values)).numpy()
 
-    def step(self, network, loss_of):
-        """The function ((given, places of the own rows, rows of the batch), judged) -> loss that trains a compiled
+    def step(self, network: Model, loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Make the function ((given, places of the own rows, rows of the batch), judged) -> loss that trains a compiled
         network on a batch of which all workers have a share."""
         import tensorflow as tf
 
@@ -195,7 +226,7 @@ class Worker:
         weights = network.trainable_variables
         network.optimizer.build(weights)
 
-        def gradients(given, at, rows, judged):
+        def gradients(given: Any, at: Any, rows: Any, judged: Any) -> list[Any]:
             with tf.GradientTape() as tape, batch_share.of(rows, at):
                 own = loss_of(judged, network(given, training=True))
                 penalty = tf.add_n([tf.zeros(()), *_penalties(network)])
@@ -209,19 +240,19 @@ class Worker:
         @tf.function(
             input_signature=[shapes[0], tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), shapes[1]]
         )
-        def update(given, at, rows, judged):
+        def update(given: Any, at: Any, rows: Any, judged: Any) -> Any:
             loss, *found = self.strategy.run(gradients, args=(given, at, rows, judged))
             network.optimizer.apply(found, weights)
             return loss
 
-        def step(x, judged):
+        def step(x: tuple[Any, Any, Any], judged: Any) -> Any:
             given, at, rows = x
             return update(given, at, rows, judged)
 
         return step
 
 
-def _penalties(network):
-    """What the kernel regularizers of a network's layers add to its losses."""
+def _penalties(network: Model) -> list[Any]:
+    """Return what the kernel regularizers of a network's layers add to its losses."""
     layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
     return [layer.kernel_regularizer(layer.kernel) for layer in layers]

@@ -1,25 +1,31 @@
 """What evaluate.py found out about a run, left beside it for whoever shows it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from typing import TYPE_CHECKING, Any
 
 from utils.errors import UserError
 from utils.runs import files
 from utils.runs.paths import unreadable
 
+if TYPE_CHECKING:
+    from utils.runs.run_folder import Run
+
 NAME = "findings.json"
 DRAWN = "pictured"  # what only the report's plots take
 
 
-def keep(run, facts):
+def keep(run: Run, facts: dict[str, Any]) -> None:
     """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
     said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
     digest = hashlib.sha256(said.encode()).hexdigest()
     files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
 
 
-def read(run):
-    """The facts that `keep` wrote; None where the run was not judged since it was trained. A `UserError` where the
+def read(run: Run) -> dict[str, Any] | None:
+    """Read the facts that `keep` wrote; None where the run was not judged since it was trained. A `UserError` where the
     file is damaged."""
     path = run.folder / NAME
     try:

@@ -1,5 +1,7 @@
 """What made a run or a figure: versions of the libraries, the commit of the code, the moment."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import subprocess
@@ -12,13 +14,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def now():
-    """This moment in UTC as ISO 8601 text to the microsecond, which sorts by time."""
+def now() -> str:
+    """Return this moment in UTC as ISO 8601 text to the microsecond, which sorts by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def versions():
-    """{library: version} of what figures may depend on, with Keras's backend where it is in use."""
+def versions() -> dict[str, str]:
+    """Return {library: version} of what figures may depend on, with Keras's backend where it is in use."""
     found = {}
     for name in (
         "tensorflow",
@@ -39,8 +41,8 @@ def versions():
     return found
 
 
-def commit():
-    """The commit of the code, with + where the working tree differs from it; None outside a git checkout."""
+def commit() -> str | None:
+    """Return the commit of the code, with + where the working tree differs from it; None outside a git checkout."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
         here = Path(__file__).parent

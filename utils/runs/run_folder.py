@@ -14,29 +14,38 @@ It is written beside its place and renamed when whole. A file is compared with M
 is a sentence and never a wrong answer; nothing in it is code.
 """
 
+from __future__ import annotations
+
 import contextlib
 import csv
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.runs.atomic import anew, tidy
-from utils.runs.files import flush_folder
+from utils.runs.atomic import replacing, tidy
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
+
+if TYPE_CHECKING:
+    from utils.data.datasets import Dataset
+    from utils.scoring.protocols import TrainableModel
 
 RUNS = Path("runs")
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # beside the files of MANIFEST: to look at
@@ -49,7 +58,7 @@ class Run:
     """A run folder opened for reading. Every file it hands out has been compared with MANIFEST, unless `verified` is
     False. whole: the run that it is a part of, whose ratings are its own."""
 
-    def __init__(self, folder, whole=None, verified=True):
+    def __init__(self, folder: str | Path, whole: Run | None = None, verified: bool = True) -> None:
         self.folder, self.whole, self.verified = Path(folder), whole, verified
         try:
             self._sha256, self.sha256 = _manifest(self.folder)
@@ -61,7 +70,7 @@ class Run:
             raise unreadable(self.folder / "MANIFEST", error) from None
         except ValueError:
             raise self._damaged("MANIFEST") from None
-        self.config = self.json("config.json")
+        self.config: dict[str, Any] = self.json("config.json")
         if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
             raise self._damaged("config.json")
         if self.config["format"] != FORMAT:
@@ -69,11 +78,11 @@ class Run:
             age = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
             raise UserError(f"{self.folder} was written by {age} train again")
 
-    def _damaged(self, name):
+    def _damaged(self, name: str) -> UserError:
         return UserError(f"{self.folder / name} is damaged or missing (not what MANIFEST says); train again")
 
-    def path(self, name):
-        """Path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
+    def path(self, name: str) -> Path:
+        """Return the path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
         try:
             if not is_file(self.folder / name):  # nor a pipe, which would never end
                 raise FileNotFoundError
@@ -89,15 +98,16 @@ class Run:
         return self.folder / name
 
     @contextlib.contextmanager
-    def _reading(self, name):
-        """The path of a file, where what can't be read in it, as without `verified`, is a `UserError` that names it."""
+    def _reading(self, name: str) -> Iterator[Path]:
+        """Hand out the path of a file, where what can't be read in it, as without `verified`, is a `UserError` that
+        names it."""
         path = self.path(name)
         try:
             yield path
         except BROKEN as error:
             raise (unreadable(path, error) if refuses(error) else self._damaged(name)) from None
 
-    def verify(self):
+    def verify(self) -> None:
         """Compare every file with MANIFEST; a `UserError` names the first that is not whole, MANIFEST where it has lost
         the line of a file that is there."""
         for name in self._sha256:
@@ -106,28 +116,28 @@ class Run:
         if found - self._sha256.keys() - set(ADDED):
             raise self._damaged("MANIFEST")
 
-    def holds(self, name):
-        """Whether the run has a file of that name."""
+    def holds(self, name: str) -> bool:
+        """Tell whether the run has a file of that name."""
         return name in self._sha256
 
-    def part(self, name):
-        """The `Run` of a part, a folder within this one."""
+    def part(self, name: str) -> Run:
+        """Open the `Run` of a part, a folder within this one."""
         self.path(f"{name}/MANIFEST")
         return Run(self.folder / name, self, self.verified)
 
-    def json(self, name):
-        """The contents of a JSON file of the run."""
+    def json(self, name: str) -> Any:
+        """Read the contents of a JSON file of the run."""
         with self._reading(name) as path:
             return json.loads(path.read_text(encoding="utf-8"))
 
-    def arrays(self, name):
-        """{name: array} of an .npz file of the run; nothing pickled is read."""
+    def arrays(self, name: str) -> dict[str, NDArray]:
+        """Read {name: array} of an .npz file of the run; nothing pickled is read."""
         with self._reading(name) as path, np.load(path, allow_pickle=False) as stored:
             return dict(stored)
 
     @cached_property
-    def split(self):
-        """The `Split` it was trained on."""
+    def split(self) -> Split:
+        """Return the `Split` it was trained on."""
         if self.whole:
             return self.whole.split
         stored = self.arrays("ratings.npz")
@@ -137,14 +147,14 @@ class Run:
         )
 
     @cached_property
-    def movies(self):
-        """The `Movies` in column order."""
+    def movies(self) -> Movies:
+        """Return the `Movies` in column order."""
         ids = self.split.ratings.movie_ids
         with self._reading("movies.csv") as path:
             return Movies.read(path, ids)
 
     @cached_property
-    def users(self):
+    def users(self) -> dict[str, NDArray[np.str_]] | None:
         """What is known of the users, {column: array of text, "" where unknown} in row order; None where nothing is."""
         if not self.holds("users.csv"):
             return None
@@ -152,17 +162,17 @@ class Run:
         return {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "userId"}
 
     @cached_property
-    def history(self):
-        """The rows of history.csv, one dict an epoch, values as text."""
+    def history(self) -> list[dict[str, str]]:
+        """Return the rows of history.csv, one dict an epoch, values as text."""
         return self._table("history.csv")
 
-    def _table(self, name):
+    def _table(self, name: str) -> list[dict[str, str]]:
         with self._reading(name) as path, open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
 
-def _manifest(folder):
-    """({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
+def _manifest(folder: Path) -> tuple[dict[str, str], str]:
+    """Read ({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
     if is_there(folder / "MANIFEST") and not is_file(folder / "MANIFEST"):
         raise ValueError("a pipe, which would never end, or a folder")
     content = (folder / "MANIFEST").read_bytes()
@@ -171,7 +181,7 @@ def _manifest(folder):
     return files, hashlib.sha256(content).hexdigest()
 
 
-def check_free(folder):
+def check_free(folder: str | Path) -> bool:
     """Refuse to train into a folder that can't be written, or that holds anything but a run: it would be replaced.
     Returns whether it holds a run."""
     folder = Path(folder)
@@ -188,7 +198,7 @@ def check_free(folder):
 
 
 @contextlib.contextmanager
-def locked(folder, doing="trained into", option="--run"):
+def locked(folder: Path, doing: str = "trained into", option: str = "--run") -> Iterator[None]:
     """Hold the right to write a folder; a `UserError` where another process has it. The lock is the system's own on a
     file beside the folder, so that it ends with the process, however that ends."""
     folder = resolved(folder)
@@ -208,10 +218,10 @@ def locked(folder, doing="trained into", option="--run"):
                 path.unlink()
 
 
-def _lock(file):
-    """Whether the lock on an open file could be had."""
+def _lock(file: IO[str]) -> bool:
+    """Lock an open file; return whether the lock could be had."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -226,7 +236,7 @@ def _lock(file):
     return True
 
 
-def _holds_only_a_run(folder):
+def _holds_only_a_run(folder: Path) -> bool:
     try:  # of this version or another
         own = {*_manifest(folder)[0], "MANIFEST", *ADDED}
     except PermissionError as error:
@@ -238,13 +248,21 @@ def _holds_only_a_run(folder):
     return {path.relative_to(folder).as_posix() for path in found} <= own and not any(p.is_symlink() for p in found)
 
 
-def save(folder, model, split, data, config, history, chosen):
+def save(
+    folder: Path,
+    model: TrainableModel,
+    split: Split,
+    data: Dataset,
+    config: dict[str, Any],
+    history: list[dict[str, Any]],
+    chosen: dict[str, Any],
+) -> None:
     """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name. data:
     the `utils.data.datasets.Dataset` it was trained on."""
-    with _replacing(resolved(folder)) as new:
+    with replacing(resolved(folder), ADDED) as new:
         model.save(new)
         table = split.ratings
-        times = {} if table.timestamp is None else {"timestamp": table.timestamp}
+        times: dict[str, Any] = {} if table.timestamp is None else {"timestamp": table.timestamp}
         np.savez_compressed(
             new / "ratings.npz", user=table.user, movie=table.movie, rating=table.rating, user_ids=table.user_ids,
             movie_ids=table.movie_ids, part=split.part, **times,
@@ -262,20 +280,15 @@ def save(folder, model, split, data, config, history, chosen):
 
             pictures.learning_curve(new / "learning_curve.png", history)
         facts = {"format": FORMAT, **config, "trained": now(), "scale": list(table.scale), "like": table.like}
-        facts["shape"] = list(table.shape)
-        facts |= {
-            "sha256": table.fingerprint(),
-            "split_sha256": split.fingerprint(),
-            "versions": versions(),
-            "git_commit": commit(),
-        }
+        facts |= {"shape": list(table.shape), "sha256": table.fingerprint(), "split_sha256": split.fingerprint()}
+        facts |= {"versions": versions(), "git_commit": commit()}
         (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
-def save_model(folder, model, config, chosen, **arrays):
-    """Write a model without its ratings as a run folder, with more arrays as name.npz each."""
-    with _replacing(resolved(folder)) as new:
+def save_model(folder: Path, model: TrainableModel, config: dict[str, Any], chosen: Any, **arrays: Any) -> None:
+    """Write a model without its ratings as a run folder, with more arrays, {key: array}, as name.npz each."""
+    with replacing(resolved(folder), ADDED) as new:
         model.save(new)
         (new / "metrics.json").write_text(json.dumps(chosen), encoding="utf-8")
         for name, several in arrays.items():
@@ -283,34 +296,11 @@ def save_model(folder, model, config, chosen, **arrays):
         (new / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
 
 
-@contextlib.contextmanager
-def _replacing(folder):
-    try:
-        with anew(folder) as new:
-            yield new
-            lines = []
-            for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in ADDED):
-                with open(path, "rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    lines.append(f"{digest}  {path.relative_to(new).as_posix()}\n")
-                    os.fsync(file.fileno())
-            with open(new / "MANIFEST", "w", encoding="utf-8", newline="") as file:
-                file.write("".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-            for place in (*(path for path in new.rglob("*") if path.is_dir()), new):
-                flush_folder(place)
-        flush_folder(folder.parent)
-    except OSError as error:
-        raise UserError(f"{folder} can't be written: {error.strerror}; nothing was changed") from None
-
-
-def find(folder=None, verified=True):
-    """The `Run` in `folder`, or the one trained last under runs/ when none is named."""
+def find(folder: str | Path | None = None, verified: bool = True) -> Run:
+    """Open the `Run` in `folder`, or the one trained last under runs/ when none is named."""
     if folder is not None:
         if not is_folder(folder):
-            known = [str(path) for path in every()]
-            near = get_close_matches(str(folder), known, 1)
+            near = get_close_matches(str(folder), [str(path) for path in every()], 1)
             raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
         return Run(folder, verified=verified)
     known = every()

@@ -128,5 +128,7 @@ def load(run: Run) -> Encoder:
     kind = KINDS[str(stored["kind"])]
     names = [name for name in kind.__dataclass_fields__ if name != "layers"]
     values = {name: stored.get(name) for name in names}
-    plain = {name: value.item() if value is not None and value.ndim == 0 else value for name, value in values.items()}
+    plain: dict[str, Any] = {
+        name: value.item() if value is not None and value.ndim == 0 else value for name, value in values.items()
+    }
     return kind(read_layers("", stored), **plain)

@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scipy.sparse import csr_array
 
+    from utils.data.splits import Holdout
     from utils.scoring.latent import LatentSpace
+    from utils.training.loop import Training
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.integer]  # of users or movies
@@ -83,6 +87,34 @@ class Ensemble(Model, Protocol):
 
     def weights(self) -> dict[str, dict[str, float]]:
         """Return {words of the part: {"stars": weight, "likes": weight}} in the order of `parts`."""
+
+
+class TrainableModel(Model, Protocol):
+    """A model as what trains and saves it calls it."""
+
+    config: Any  # the model's `Config`
+    seed: int
+
+    @property
+    def learns_likes(self) -> bool:
+        """Whether what it ranks by is learned from likes."""
+
+    @property
+    def like(self) -> float:
+        """Stars above which a rating is a like."""
+
+    @property
+    def star(self) -> float:
+        """One star of five on the scale of the data."""
+
+    def fit(self, train: csr_array, validation: Holdout, training: Training) -> list[dict[str, Any]]:
+        """Train and choose on validation; returns one row an epoch."""
+
+    def refit(self, matrix: csr_array, training: Training) -> list[dict[str, Any]] | None:
+        """Train again on all of the matrix; returns one row an epoch."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model into a folder."""
 
 
 def is_latent(model: Model) -> TypeGuard[LatentModel]:

@@ -1,6 +1,8 @@
 """The training loop. Nothing here knows what kind of model it trains: it gets a compiled Keras network, batches and a
 function that judges it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
@@ -13,13 +15,31 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from utils.errors import UnwrittenError, UserError
 from utils.runs.files import flush_folder
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, unreadable
 from utils.training.display import bar_of_steps, summaries
+
+if TYPE_CHECKING:
+    from keras import Model
+
+
+Step = Callable[[Any, Any], Any]  # (x, y) -> loss
+Count = Callable[[Any, Any], int]  # (x, y) -> how many ratings or users the loss is a mean over
+
+
+class Batches(Protocol):
+    """The batches of an epoch, as a function of its number (from 0)."""
+
+    steps: int
+
+    def __call__(self, number: int, /) -> Iterator[tuple[Any, Any]]:
+        """Yield (x, y)."""
 
 
 class DivergedError(UserError):
@@ -37,17 +57,13 @@ class Training:
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
     watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
-    judged: Callable[[float], None] | None = (
-        None  # called with the figure of each epoch; what it raises ends the training
-    )
-    workers: object = (
-        None  # a `utils.distributed.training_workers.Workers`, which do the training of models that can be shared
-    )
-    worker: object = None  # in one of them: its `utils.distributed.training_workers.Worker`
+    judged: Callable[[float], None] | None = None  # called with each epoch's figure; what it raises ends the training
+    workers: Any = None  # a `utils.distributed.training_workers.Workers`: they train the models that can be shared
+    worker: Any = None  # in one of them: its `utils.distributed.training_workers.Worker`
     interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
     failed: str = field(default="", init=False)  # the reason, where that was not Ctrl-C
 
-    def start(self, resume):
+    def start(self, resume: bool) -> None:
         """Keep the checkpoints of an interrupted training to go on from, or delete them to start anew."""
         if self.finished and is_there(self.finished) and not is_folder(self.finished):
             raise UserError(
@@ -55,30 +71,30 @@ class Training:
             )
         if not resume:
             self.forget()
-        elif not is_there(self.checkpoints) and not self.has_parts:
+        elif not (self.checkpoints and is_there(self.checkpoints)) and not self.has_parts:
             raise UserError(f"nothing to resume: there is no {self.checkpoints}")
 
     @property
-    def has_parts(self):
-        """Whether there are finished parts to go on from."""
+    def has_parts(self) -> bool:
+        """Tell whether there are finished parts to go on from."""
         if not self.finished or not is_folder(self.finished):
             return False
         return any(is_file(self.finished / name / "MANIFEST") for name in names_in(self.finished))
 
-    def stop(self, error):
+    def stop(self, error: BaseException) -> None:
         """Take note that a training ended early: by Ctrl-C, which gives no reason, or by a `DivergedError`."""
         self.interrupted, self.failed = True, str(error)
 
-    def forget(self):
+    def forget(self) -> None:
         """Delete the checkpoints: there is nothing to go on with."""
         if self.checkpoints:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def summed(self, values):
-        """Numbers, summed over the workers where there are several."""
+    def summed(self, values: ArrayLike) -> NDArray:
+        """Return numbers, summed over the workers where there are several."""
         return self.worker.summed(values) if self.worker else np.asarray(values)
 
-    def done(self):
+    def done(self) -> None:
         """Delete all that was kept: the training is over and saved."""
         self.forget()
         for manifest in self.finished.glob("*/MANIFEST") if self.finished else ():
@@ -97,14 +113,22 @@ class Judge:
     name: str = "val_rmse"
     higher: bool = False
 
-    def best(self, history):
-        """The row of the best epoch, the first of equal ones."""
+    def best(self, history: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the row of the best epoch, the first of equal ones."""
         return (max if self.higher else min)(history, key=lambda row: row[self.name])
 
 
 def train(
-    network, batches, epochs, training, phase, judge: Judge | None = None, patience=0, step=None, counted=None
-) -> list[dict]:
+    network: Model,
+    batches: Batches,
+    epochs: int,
+    training: Training,
+    phase: str,
+    judge: Judge | None = None,
+    patience: int = 0,
+    step: Step | None = None,
+    counted: Count | None = None,
+) -> list[dict[str, Any]]:
     """Train a compiled Keras network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and,
     with a `judge`, what it says. What its loss is: `_Phase.epoch`.
 
@@ -113,18 +137,15 @@ def train(
     counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
-    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if
-    the epoch before had been the last and sets `training.interrupted`; before the first epoch is over it is raised
-    again. So does a loss that is no number, with the reason in `training.failed`."""
+    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if the epoch
+    before had been the last and sets `training.interrupted`; before the first is over it is raised again. So does a loss that is no number, with the reason in `training.failed`."""
     step, counted = step or own_step(network), counted or (lambda x, y: len(y))
     checkpoints = _Checkpoints(network, training, phase, epochs)
     state, weights = checkpoints.restored()
     own = _Phase(network, batches, epochs, training, judge, patience, step, counted, state, weights)
     try:
-        with (
-            bar_of_steps(training, checkpoints.phase, epochs, batches.steps, judge) as bar,
-            summaries(training, checkpoints.phase) as summary,
-        ):
+        shown = checkpoints.phase
+        with bar_of_steps(training, shown, epochs, batches.steps, judge) as bar, summaries(training, shown) as summary:
             while not own.over:
                 row = own.epoch(bar)
                 checkpoints.keep(state, own.weights, own.over)
@@ -139,11 +160,11 @@ def train(
     return own.history
 
 
-def own_step(network) -> Callable:
+def own_step(network: Model) -> Step:
     """The step (x, y) -> loss of a compiled network. Metrics are reset before each: some versions of Keras would return
     the mean over all batches since the last reset."""
 
-    def step(x, y):
+    def step(x: Any, y: Any) -> Any:
         network.reset_metrics()
         return network.train_on_batch(x, y)
 
@@ -154,19 +175,19 @@ def own_step(network) -> Callable:
 class _Phase:
     """A training of a network, epoch by epoch; what `train` explains, and where it stands."""
 
-    network: object
-    batches: Callable
+    network: Model
+    batches: Batches
     epochs: int
     training: Training
     judge: Judge | None
     patience: int
-    step: Callable
-    counted: Callable
-    state: dict  # what a checkpoint holds beside arrays
-    weights: list  # of the best epoch so far
+    step: Step
+    counted: Count
+    state: dict[str, Any]  # what a checkpoint holds beside arrays
+    weights: list[NDArray]  # of the best epoch so far
 
     @property
-    def history(self) -> list[dict]:
+    def history(self) -> list[dict[str, Any]]:
         """The rows of the epochs so far."""
         return self.state["history"]
 
@@ -176,7 +197,7 @@ class _Phase:
         done = len(self.history)
         return done >= self.epochs or bool(self.judge and done and done - self.state["best_epoch"] >= self.patience)
 
-    def epoch(self, bar) -> dict:
+    def epoch(self, bar: Callable[[int, int, float, dict[str, Any]], None]) -> dict[str, Any]:
         """Train on every batch once, and judge; returns the row of the history.
 
         The loss of an epoch is the mean of what its steps return, each weighted by what that is a mean over: of masked
@@ -201,7 +222,7 @@ class _Phase:
         return row
 
 
-def _finite(value, what, number, where=""):
+def _finite(value: Any, what: str, number: int, where: str = "") -> float:
     value = float(value)
     if not np.isfinite(value):
         cause = "the weights grew without bound: a lower --learning-rate may do"
@@ -213,19 +234,19 @@ class _Checkpoints:
     """The checkpoint of a phase, and the clock that says when it is due to be written again. Of workers the first
     writes it, and beside it how far they have come."""
 
-    def __init__(self, network, training, phase, epochs):
+    def __init__(self, network: Model, training: Training, phase: str, epochs: int) -> None:
         self.network, self.training, self.epochs = network, training, epochs
         self.phase = re.sub(r"-\d+", "", phase)  # as it is shown
         self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
         self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
 
-    def restored(self) -> tuple[dict, list]:
+    def restored(self) -> tuple[dict[str, Any], list[NDArray]]:
         """(state, best weights) to go on from, with which the network is as the checkpoint says; or to begin with."""
         if self.path and is_there(self.path):
             return _restore(self.network, self.path, self.training.signature)
         return {"history": [], "best_epoch": 0, "signature": self.training.signature}, self.network.get_weights()
 
-    def keep(self, state: dict, weights: list, over: bool) -> None:
+    def keep(self, state: dict[str, Any], weights: list[NDArray], over: bool) -> None:
         """Write what an epoch has left, where that is due: after the first, the last, and every so often."""
         worker = self.training.worker
         if not self.path or (worker and not worker.first):
@@ -237,7 +258,7 @@ class _Checkpoints:
             self.saved = time.perf_counter()
 
 
-def _save(network, path, state, weights):
+def _save(network: Model, path: Path, state: dict[str, Any], weights: list[NDArray]) -> None:
     """Write everything the next epoch depends on; beside the path, then renamed, so that a kill leaves the old one."""
     arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
     arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
@@ -291,8 +312,8 @@ def progress(checkpoints: Path) -> dict[str, dict]:
     return found if isinstance(found, dict) else {}
 
 
-def _restore(network, path, signature):
-    """(state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
+def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any], list[NDArray]]:
+    """Return (state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = dict(file)

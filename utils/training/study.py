@@ -1,6 +1,8 @@
 """A search for options as Optuna keeps it: an SQLite file that any number of processes add trials to, and what is
 written of it for people: trials.csv, search.png, best.json, which `train.py --config` takes."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import logging
@@ -9,11 +11,14 @@ import random
 import sqlite3
 import time
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from utils.errors import UserError
 from utils.runs.paths import is_folder, is_there, names_in, resolved
@@ -24,20 +29,23 @@ DAMAGED = (AssertionError, RuntimeError, LookupError, ValueError, optuna.excepti
 ALIVE = 30  # seconds between a process' signs of life; after four times as long without one its trial counts as failed
 FIRST = 5  # trials that are trained to their end before any is given up early, and epochs before one is
 
+Objective = Callable[[optuna.Trial], float]
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
-def _experimental():
-    """Where Optuna does not say which of its parts may still change: requirements.txt holds its version."""
+def _experimental() -> Iterator[None]:
+    """Keep Optuna from saying which of its parts may still change: requirements.txt holds its version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
 
 
-def _storage(path):
-    """The SQLite file, made where there is none. Processes that begin at once make it at once: one of them fails."""
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    """Open the SQLite file, made where there is none. Processes that begin at once make it at once: one of them
+    fails."""
     for _ in range(9):
         with contextlib.suppress(sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
             return _connected(path)
@@ -45,7 +53,7 @@ def _storage(path):
     return _connected(path)
 
 
-def _connected(path):
+def _connected(path: Path) -> optuna.storages.RDBStorage:
     with _experimental():
         # not as a URL, in which a path may mean anything
         connect = partial(sqlite3.connect, resolved(path), timeout=100, check_same_thread=False)
@@ -58,8 +66,8 @@ def _connected(path):
 
 
 @contextlib.contextmanager
-def _reading(path):
-    """Where a file that can't be read or written, or is not what was kept there, becomes a sentence."""
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the error about a file that can't be read or written, or is damaged, into a `UserError`."""
     try:
         yield
     except UserError:
@@ -69,8 +77,8 @@ def _reading(path):
         raise UserError(f"{path} can't be used ({why}); give another --out") from None
 
 
-def _alive(process):
-    """Whether a process of this machine may still be there; elsewhere than on POSIX its heartbeat has to tell."""
+def _alive(process: int | None) -> bool:
+    """Tell whether a process of this machine may still be there; elsewhere than on POSIX its heartbeat has to tell."""
     if process is None or os.name != "posix":
         return True
     try:
@@ -82,16 +90,18 @@ def _alive(process):
     return True
 
 
-def numbered(study, seed, objective):
-    """The objective with draws that depend on the trial's number and what is known by then: processes that share a
-    study, and those that go on with one, draw what none has drawn. One trial has the options that the search begins
+def numbered(study: optuna.Study, seed: int, objective: Objective) -> Objective:
+    """Return the objective with draws that depend on the trial's number and what is known by then: processes that share
+    a study, and those that go on with one, draw what none has drawn. One trial has the options that the search begins
     with: the first, or where it did not come to its end the next one."""
     start = study.user_attrs["signature"]["start"]
 
-    def drawing(trial):
+    def drawing(trial: optuna.Trial) -> float:
         trial.set_user_attr("process", os.getpid())
         with _experimental():
-            sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+            sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
+                seed=seed + trial.number, multivariate=True, constant_liar=True
+            )
             if not _begun(study, trial.number, start):
                 sampler = optuna.samplers.PartialFixedSampler(start, sampler)
         study.sampler = sampler
@@ -100,11 +110,11 @@ def numbered(study, seed, objective):
     return drawing
 
 
-def _begun(study, number, start):
-    """Whether a trial before this one has these options, or runs and may be about to draw them. Numbers are given by
-    the database, so that of processes that begin at once only one sees no such trial before its own."""
+def _begun(study: optuna.Study, number: int, start: dict[str, Any]) -> bool:
+    """Tell whether a trial before this one has these options, or runs and may be about to draw them. Numbers are given
+    by the database, so that of processes that begin at once only one sees no such trial before its own."""
 
-    def has(trial):
+    def has(trial: FrozenTrial) -> bool:
         drawn = trial.params
         return drawn == start or (trial.state == TrialState.RUNNING and drawn.items() <= start.items())
 
@@ -112,8 +122,8 @@ def _begun(study, number, start):
     return any(has(trial) for trial in earlier if trial.state != TrialState.FAIL)
 
 
-def opened(folder, signature, higher):
-    """The study kept in `folder`, or a new one there.
+def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Study:
+    """Open the study kept in `folder`, or a new one there.
 
     signature: what is searched for what, plain values, among them the options `start` that it begins with; a study of
     anything else is refused. higher: whether a higher figure is better. Trials are drawn by the tree-structured Parzen
@@ -146,20 +156,21 @@ def opened(folder, signature, higher):
     return study
 
 
-def trials(folder, study):
-    """All trials so far."""
+def trials(folder: Path, study: optuna.Study) -> list[FrozenTrial]:
+    """Return all trials so far."""
     with _reading(folder / FILE):
         return study.get_trials(deepcopy=False)
 
 
-def lines(folder, found, direction):
-    """One dict a trial that has begun, the best first, then those given up: trial, state, figure, what else was noted
-    of it, and its options as text."""
+def lines(folder: Path, found: Iterable[FrozenTrial], direction: optuna.study.StudyDirection) -> list[dict[str, Any]]:
+    """Return one dict a trial that has begun, the best first, then those given up: trial, state, figure, what else was
+    noted of it, and its options as text."""
     higher = direction == optuna.study.StudyDirection.MAXIMIZE
 
-    def rank(trial):
+    def rank(trial: FrozenTrial) -> tuple[bool, float, int]:
         complete = trial.state == TrialState.COMPLETE
-        return not complete, (-trial.value if higher else trial.value) if complete else 0, trial.number
+        value = trial.value if complete and trial.value is not None else 0.0
+        return not complete, -value if higher else value, trial.number
 
     made = []
     with _reading(folder / FILE):
@@ -170,9 +181,9 @@ def lines(folder, found, direction):
     return made
 
 
-def importance(study):
-    """{option: share of the figures' variance that it explains}, the largest first, by fANOVA (Hutter et al., 2014); {}
-    where too few trials tell."""
+def importance(study: optuna.Study) -> dict[str, float]:
+    """Return {option: share of the figures' variance that it explains}, the largest first, by fANOVA (Hutter et al.,
+    2014); {} where too few trials tell."""
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     if len(complete) < FIRST or len({trial.value for trial in complete}) < 2:
         return {}
