@@ -69,11 +69,11 @@ class Workers:
         if training.checkpoints is None:
             raise ValueError("what workers have learned is read from checkpoints")
         (self.folder / "failed").unlink(missing_ok=True)
-        checkpoints = training.checkpoints.resolve()
-        trainer = self._trainer(self._job(model, training, refit) | {"checkpoints": str(checkpoints)})
+        job = self._job(model, training, refit) | {"checkpoints": str(training.checkpoints.resolve())}
+        trainer = self._trainer(job)
         try:
             done = _aside(trainer.fit)
-            _show(done, training, checkpoints, model.config.epochs)
+            _show(done, training, model.config.epochs)
             done.result()
         except Exception as error:  # what Ray makes of whatever ended the last worker
             raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
@@ -127,14 +127,15 @@ def _aside(function: Callable[[], Any]) -> Future[Any]:
     return done
 
 
-def _show(done: Future[Any], training: Training, checkpoints: Path, epochs: int) -> None:
+def _show(done: Future[Any], training: Training, epochs: int) -> None:
     """Show a progress bar a phase of what the workers have written, until their future is done; epochs: at most, of the
     first."""
     with contextlib.ExitStack() as last:
         bars = {"train": last.enter_context(bar(training, "train", epochs))}
         while not done.done():
             wait([done], timeout=1)
-            for phase, written in progress(checkpoints).items():
+            known = progress(training.checkpoints) if training.checkpoints else {}
+            for phase, written in known.items():
                 if phase not in bars:
                     last.close()  # the phase before is over
                     bars[phase] = last.enter_context(bar(training, phase, written["epochs"]))

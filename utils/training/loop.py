@@ -137,9 +137,8 @@ def train(
     counted: function (x, y) -> how many ratings or users the loss of the batch is a mean over; the rows where None.
     judge: asked after each epoch; the weights of the best epoch are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained and the last kept.
-    phase: the name of the checkpoint and, without its numbers, of the bar. Ctrl-C ends the training as if the epoch
-    before had been the last and sets `training.interrupted`; before the first is over it is raised again. So does a
-    loss that is no number, with the reason in `training.failed`."""
+    phase: names the checkpoint and, without its numbers, the bar. Ctrl-C or a loss that is no number ends the training
+    after the last whole epoch: `training.interrupted`, `.failed` (the reason); in the first epoch it is raised on."""
     step, counted = step or own_step(network), counted or (lambda x, y: len(y))
     checkpoints = _Checkpoints(network, training, phase, epochs)
     state, weights = checkpoints.restored()
