@@ -488,3 +488,11 @@ def test_no_copy_of_weights_outlives_them(name, half, tmp_path):
     used.decoder.set_weights([0.9 * weight for weight in used.decoder.get_weights()])
     used.remember(half.train)
     np.testing.assert_array_equal(used.latent.decoder[-1][0], dense_layers(used.decoder)[-1][0])
+
+
+def test_movies_as_rows_score_the_users_that_are_asked_for():
+    model, split = trained("autorec", rows="movies")
+    users = np.array([7, 2, 19])
+    whole = model.score(split.train, np.arange(split.train.shape[0]))
+    np.testing.assert_allclose(model.score(split.train[users], users), whole[users], atol=1e-6)
+    assert np.ptp(whole[users].mean(axis=1)) > 0.05  # whose own deviations differ

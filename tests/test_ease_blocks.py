@@ -115,3 +115,17 @@ def test_float32_is_taken_by_the_largest_sum_of_a_row_over_the_smallest_penalty(
 def by_formula(gram, penalty):
     inverse = np.linalg.inv(gram + np.diag(penalty))
     return -inverse / inverse.diagonal() + np.eye(len(gram))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_row_that_fills_few_columns_scores_as_in_the_matrix(signed):
+    matrix = stars(6)  # fewer users than inputs: the thin weights, with what a movie adds to itself taken away
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, signed=signed))
+    model.refit(matrix)
+    filled = model.outputs[[1, 3, 4]]
+    row = np.zeros((1, N_MOVIES), np.float32)
+    row[0, filled] = 5, 2, 4.5
+    rows, movies = Rows(filled, row[:, filled]), np.concatenate([filled[::-1], [5, 12]])
+    expected = model.score(sp.csr_array(row))[:, movies]
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(model.scorer.score_rows(rows, movies), expected, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 
 import models
 from utils.data.splits import Part
+from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking
 from utils.recommend.everyone import Asked
 from utils.recommend.saved import Saved
@@ -116,3 +117,13 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
     made.clear()
     assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 7)
     assert made == []  # nothing is left to write
+
+
+@pytest.mark.parametrize(
+    "other", [Asked(n=4, filters=reranking.Options(genre=("War",))), Asked(n=5), Asked("movies", 4)]
+)
+def test_a_folder_of_other_lists_is_refused(other, run, tmp_path):
+    saved = models.open_run(run)
+    everyone.write_parts(saved, Asked(n=4), tmp_path / "parts", models.open_run)
+    with pytest.raises(UserError, match="holds something else than these recommendations"):
+        everyone.write_parts(saved, other, tmp_path / "parts", models.open_run)

@@ -142,3 +142,23 @@ def lists_of(shares, candidates, score, wanted):
             worth[place] = 0.5 * scaled[place] - 0.5 * loss
         taken.append(max(worth, key=worth.get))
     return candidates[taken].tolist()
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.7])
+def test_a_diverse_list_is_maximal_marginal_relevance_written_out(weight):
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        vectors, score = rng.normal(size=(30, 3)).astype(np.float32), rng.random(30)
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        top = np.argsort(-score)
+        between = (score[top] - score.min()) / np.ptp(score)
+        taken = []
+        for _ in range(8):
+            gain = [
+                -np.inf if i in taken
+                else (1 - weight) * between[i] - weight * max([unit[top[i]] @ unit[top[j]] for j in taken], default=0.0)
+                for i in range(30)
+            ]  # fmt: skip
+            taken.append(int(np.argmax(gain)))
+        found = reranking.best(score, 8, reranking.diversely(vectors, np.arange(30), weight))
+        assert found.tolist() == top[taken].tolist()

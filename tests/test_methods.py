@@ -145,3 +145,15 @@ def test_a_model_without_a_latent_space_has_one_way(problem):
     value = strategies.ndcg(model.score, split.validation)
     assert strategies.choose(plain, split) == {"best": "model", "validation": {"model": value}}
     assert value > 0
+
+
+def test_what_is_liked_in_the_test_alone_shapes_no_view(problem):
+    model, split = problem
+    hidden = split.part == splits.Part.TEST
+    movie = split.ratings.movie[hidden][0]
+    stars = np.where(split.ratings.movie == movie, np.where(hidden, 5, 2), split.ratings.rating).astype(np.float32)
+    split = splits.Split(replace(split.ratings, rating=stars), split.part)
+    found = strategies.viewed(model.latent, split, strategies.START).views["movies"]
+    known = np.unique(split.ratings.movie[(stars > 3.5) & np.isin(split.part, splits.KNOWN)])
+    assert movie not in known
+    np.testing.assert_array_equal(found.centre, model.latent.movies[known].mean(axis=0))

@@ -532,3 +532,13 @@ def test_evaluate_checks_every_file_of_the_run(run_of, tmp_path):
         (tmp_path / name / name).write_text("")
         with pytest.raises(UserError, match=f"{name} is damaged or missing"):
             evaluate.main(["--run", str(tmp_path / name)])
+
+
+@pytest.mark.parametrize("known", ["titles", "years", "genres"])
+def test_a_checkpoint_knows_what_is_beside_the_ratings(known, tmp_path):
+    _, chosen, _ = train.parse(["bias", "--data", str(small_csv(tmp_path / "a.csv"))])
+    dataset, split = train.read(chosen)
+    before = train.signature({"options": {}}, split, dataset)
+    other = {"titles": "Another", "years": 1900, "genres": ("Western",)}[known]
+    getattr(dataset.movies, known)[3] = other
+    assert train.signature({"options": {}}, split, dataset) != before

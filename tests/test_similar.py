@@ -130,3 +130,17 @@ def test_a_model_without_a_latent_space_says_so(asked, run_of):
 def test_one_question_at_a_time(asked, folder):
     with pytest.raises(UserError, match="one of --user, --rate"):
         recommend.main([*asked, "--run", str(folder)])
+
+
+def test_both_like_what_both_rated_above_the_threshold(varied_run_of):
+    run = run_folder.Run(varied_run_of("autorec", "--hidden", "8", "--epochs", "2"))
+    stars, liked = run.split.known.toarray(), 0
+    for user in range(5):
+        for item in recommendations.users_like(models.open_run(run), user, 10)["items"]:
+            other = int(np.flatnonzero(run.split.ratings.user_ids == item["user"])[0])
+            both = (stars[user] > 3.5) & (stars[other] > 3.5)
+            expected = {run.movies.titles[movie] for movie in np.flatnonzero(both)}
+            assert {movie["title"] for movie in item["both_like"]} == expected
+            assert item["both_rated"] == np.count_nonzero((stars[user] > 0) & (stars[other] > 0))
+            liked += len(expected)
+    assert liked

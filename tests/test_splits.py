@@ -209,3 +209,11 @@ def test_only_users_who_are_trained_on_vouch_as_neighbours(protocol):
     assert split.trained_users.tolist() == sorted(trained)
     known = set(table.user[split.is_known].tolist())
     assert (trained < known) == (protocol != "random")
+
+
+def test_the_validation_share_is_of_what_the_test_leaves():
+    table = random_ratings(1, 60, 30)
+    table = replace(table, timestamp=np.arange(30, dtype=np.int64))
+    part = splits.split(table, "temporal", splits.Options(test_share=0.1, validation_share=0.05)).part
+    assert np.flatnonzero(part == Part.TEST).tolist() == [27, 28, 29]
+    assert np.flatnonzero(part == Part.VALIDATION).tolist() == [26]  # 5% of 27, where 5% of 30 would be two
