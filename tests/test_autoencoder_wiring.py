@@ -455,7 +455,7 @@ def test_every_epoch_is_judged_by_its_own_weights(name, half):
     assert abs(history[0]["val_rmse"] - history[-1]["val_rmse"]) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["autorec", "joint", "glocalk"])
+@pytest.mark.parametrize("name", ["autorec", "joint", pytest.param("glocalk", marks=pytest.mark.slow)])
 def test_no_copy_of_weights_outlives_them(name, half, tmp_path):
     """A model that was used is trained again, judged while it trains, interrupted, and read from a file."""
     few = {"epochs": 1, "global_epochs": 1, "global_rate": 3.0}

@@ -44,7 +44,17 @@ def agree(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", [*ABLE, "ease --signed", "multvae --signed"])
+LONG = {"recvae", "deeprec", "cdae", "elsa", "multdae"}  # what each gives is compared in numpy in the tests of wiring
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in ABLE),
+        "ease --signed",
+        "multvae --signed",
+    ],
+)
 def test_a_saved_model_says_what_the_run_says(name, run_of, tmp_path):
     import tensorflow as tf
 

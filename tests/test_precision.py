@@ -47,7 +47,9 @@ def test_what_is_trained_so_answers_in_float32_and_hardly_differs(name):
     assert 0 < np.abs(found - expected).max() < 0.05 * np.ptp(expected)
 
 
-@pytest.mark.parametrize("name", ["autorec", "multdae", "recvae"])  # whose training steps are of three kinds
+@pytest.mark.parametrize(
+    "name", ["autorec", "multdae", pytest.param("recvae", marks=pytest.mark.slow)]
+)  # three kinds of steps
 def test_a_step_that_is_compiled_computes_so_too(name):
     model, split = train_on(TABLE, name, compiled=True, precision="bfloat16")
     expected, found = (one.score(split.train, KNOWN) for one in (trained(name)[0], model))

@@ -13,6 +13,7 @@ import numpy as np
 from utils.scoring import biases
 from utils.scoring.biases import EPSILON
 from utils.scoring.latent import activate, flat_layers, read_layers, through
+from utils.scoring.parallel import parallel_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from utils.runs.run_folder import Run
     from utils.scoring.profile_rows import Rows
     from utils.scoring.protocols import Floats, Indices, Layer
+
+
+ROWS = 128  # encoded at a time
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,12 @@ class Centred:
         for i, data in enumerate(blocks):
             data = data / np.sqrt(count[rows]).astype(np.float32) if self.normalise else data
             block = sp.csr_array((data.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
-            total += block @ kernel[i * n : (i + 1) * n]
+            weights = kernel[i * n : (i + 1) * n]
+
+            def add(some: slice, block: csr_array = block, weights: Floats = weights) -> None:
+                total[some] += block[some] @ weights
+
+            parallel_rows(add, len(total), ROWS)
         return through(others, activate(activation, total + bias))
 
 

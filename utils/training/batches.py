@@ -59,9 +59,9 @@ def denoising(
             index = order[start : start + size]
             part = matrix[index]
             hidden = rng.random(part.nnz) < hide
-            given, whole = part.copy(), part.toarray()
-            given.data = np.where(hidden, 0, part.data)
-            dense = given.toarray()
+            whole = part.toarray()
+            dense, row = whole.copy(), np.repeat(np.arange(len(index)), np.diff(part.indptr))
+            dense[row[hidden], part.indices[hidden]] = 0
             yield batch(index, dense, np.where(dense == 0, whole, 0) if target == "hidden" else whole, whole)
 
     return Epochs(epoch, -(-len(filled) // size))
