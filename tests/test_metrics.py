@@ -202,3 +202,22 @@ def test_a_metric_over_nothing_is_absent():
     nothing = Metric(np.zeros(3), np.zeros(3))
     assert bootstrap.estimates({"ndcg@100": nothing}) == {}
     assert bootstrap.differences({"ndcg@100": nothing}, {"ndcg@100": nothing}) == {}
+
+
+def test_likes_beyond_the_end_of_a_list_count_without_a_gain():
+    """NDCG@100 of a like is a mean over all hidden likes, those that no list holds too."""
+    rng = np.random.default_rng(0)
+    scores, hidden = rng.random((3, 250)).astype(np.float32), np.zeros((3, 250), np.float32)
+    for row in hidden:
+        row[rng.choice(250, 12, replace=False)] = 5
+    given = sp.csr_array((3, 250), dtype=np.float32)
+    lists = holdout_metrics.lists(lambda _, users: scores[users].copy(), Holdout(given, sp.csr_array(hidden)))
+    found = holdout_metrics.like_ndcg(lists, 3)
+    assert found.count.tolist() == [12, 12, 12]
+    for user in range(3):
+        liked = np.flatnonzero(hidden[user])
+        ranks = [1 + sum(scores[user, m] > scores[user, like] for m in range(250) if m not in liked) for like in liked]
+        above = [sum(scores[user] > scores[user, like]) for like in liked]  # of a list of 100
+        gains = [1 / np.log2(rank + 1) for rank, place in zip(ranks, above, strict=True) if place < 100]
+        assert 0 < len(gains) < 12
+        assert found.total[user] == pytest.approx(sum(gains))

@@ -98,3 +98,11 @@ def test_a_year_beside_a_title_is_forgiven_by_one_and_no_more():
     assert [titles[i] for i in index.of("Lost", 1950)] == ["Lost"]  # of which no year is known
     assert [titles[i] for i in index.alike("Twinns", 1989)] == ["Twins (1988)", "Twins, The (1988)"]
     assert index.alike("Twinns", 1990) == []
+
+
+def test_a_title_begins_with_whole_words():
+    titles = ["Star Wars: Episode IV - A New Hope (1977)", "Stargate (1994)", "Star (1990)", "Rising Star (1980)"]
+    index = Titles(Movies(np.arange(4), titles, [year_of(t) for t in titles], [[] for _ in titles]))
+    assert index.beginning("star") == [0]
+    assert index.beginning("star wars") == [0]
+    assert index.beginning("") == []
