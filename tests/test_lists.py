@@ -162,3 +162,21 @@ def test_a_diverse_list_is_maximal_marginal_relevance_written_out(weight):
             taken.append(int(np.argmax(gain)))
         found = reranking.best(score, 8, reranking.diversely(vectors, np.arange(30), weight))
         assert found.tolist() == top[taken].tolist()
+
+
+def test_a_calibrated_list_weighs_the_genres_of_the_list_so_far():
+    """Steck's greedy choice written out: the genres are those of as many movies as are on the list."""
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        score, wanted = rng.random(25), rng.dirichlet(np.ones(4))
+        shares = np.eye(4)[rng.integers(0, 4, 25)] * 0.7 + 0.3 * np.eye(4)[rng.integers(0, 4, 25)]
+        top = np.argsort(-score)
+        between, taken = (score[top] - score.min()) / np.ptp(score), []
+        for place in range(1, 8):
+            gain = np.full(25, -np.inf)
+            for i in set(range(25)) - set(taken):
+                mix = 0.99 * shares[top[[*taken, i]]].sum(axis=0) / place + 0.01 * wanted
+                gain[i] = 0.5 * between[i] - 0.5 * np.sum(wanted * np.log(wanted / mix))
+            taken.append(int(np.argmax(gain)))
+        found = reranking.best(score, 7, reranking.calibrated(shares, np.arange(25), wanted))
+        assert found.tolist() == top[taken].tolist()
