@@ -42,7 +42,8 @@ def made(tmp_path):
             (bin_ / name).write_text(text)
             (bin_ / name).chmod(stat.S_IRWXU)
         venv = tmp_path / "venv"
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+        outer = {"PYTHON", "VENV", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS"}  # of a `make test` around it
+        environment = {name: value for name, value in os.environ.items() if name not in outer}
         command = [tools["make"], f"VENV={venv}", f"{venv}/.requirements", *words]
         done = subprocess.run(
             command, cwd=REPOSITORY, env=environment | {"PATH": str(bin_)} | more, capture_output=True, text=True
