@@ -157,3 +157,18 @@ def test_what_is_liked_in_the_test_alone_shapes_no_view(problem):
     known = np.unique(split.ratings.movie[(stars > 3.5) & np.isin(split.part, splits.KNOWN)])
     assert movie not in known
     np.testing.assert_array_equal(found.centre, model.latent.movies[known].mean(axis=0))
+
+
+def test_the_decoder_is_judged_on_validation_and_the_test_is_not_read(problem, monkeypatch):
+    model, split = problem
+    figures = strategies.choose(model, split)["validation"]
+    assert figures["decoder"] == strategies.ndcg(model.score, split.validation)
+    assert figures["decoder"] != strategies.ndcg(model.score, split.test)
+    plain = SimpleNamespace(has_latent_space=False, score=model.score)
+    assert strategies.choose(plain, split)["validation"] == {"model": figures["decoder"]}
+
+    def read(_):
+        raise AssertionError("the test was read")
+
+    monkeypatch.setattr(splits.Split, "test", property(read))
+    assert strategies.choose(model, split)["validation"] == figures
