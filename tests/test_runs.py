@@ -201,3 +201,13 @@ def test_a_pipe_in_the_place_of_a_manifest_ends_in_a_sentence(house):
     os.mkfifo(house / "b" / "MANIFEST")
     with pytest.raises(UserError, match="MANIFEST is damaged"):
         run_folder.Run(house / "b")
+
+
+def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path):
+    folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    lines = (folder / "MANIFEST").read_text().splitlines(keepends=True)
+    assert len(lines) > 4
+    for lost in lines:
+        (folder / "MANIFEST").write_text("".join(line for line in lines if line != lost))
+        with pytest.raises(UserError, match="is damaged"):
+            run_folder.Run(folder).verify()
