@@ -27,7 +27,8 @@ def connected(address: str | None, n: int = 1) -> Iterator[None]:
 
     os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    left = [path.name for path in REPOSITORY.iterdir() if path.name not in SENT]
+    # of the repository itself: without the slash, the folder `data` would take utils/data with it
+    left = [f"/{path.name}" for path in REPOSITORY.iterdir() if path.name not in SENT]
     code = {"working_dir": str(REPOSITORY), "excludes": left, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
     try:
         ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
