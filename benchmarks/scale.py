@@ -26,7 +26,7 @@ TRAIN = ("autorec", "--hidden", "64", "--epochs", "1", "--batch-size", "256", "-
 A_USER, MOVIES = 145, 10_000
 CODE = """
 import resource, sys, time
-from utils import datasets
+from utils.data import datasets
 import train
 start = time.perf_counter()
 load = datasets.load

@@ -20,7 +20,7 @@ import sys
 import numpy as np
 import models
 from conftest import random_ratings
-from utils.training import Training
+from utils.training.loop import Training
 
 name, path = sys.argv[1:]
 config = models.module(name).Config
