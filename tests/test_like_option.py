@@ -151,3 +151,19 @@ def test_a_test_file_with_higher_stars_widens_the_scale(tmp_path):
     assert ratings.like == 3.5
     with pytest.raises(UserError, match="rating 5 is outside the scale 1 to 4"):
         train.main([*command, "--scale", "1,4", "--test", str(tmp_path / "test.csv"), "--run", str(tmp_path / "run")])
+
+
+def test_a_test_file_that_widens_the_scale_leaves_no_note_of_the_narrower_one_and_no_0_a_like(tmp_path):
+    """The training stars alone are all likes of a scale up to 15; with the test, which goes up to 20, some are."""
+    for name, stars in (("train", (0, 11, 12, 15)), ("test", (20, 17, 18))):
+        lines = [f"{u},{m},{s}" for u in range(1, 9) for m, s in enumerate(stars, 1 if name == "train" else 11)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    words = ["bias", "--data", str(tmp_path / "train.csv"), "--protocol", "fixed", "--test", str(tmp_path / "test.csv")]
+    _, chosen, _ = train.parse([*words, "--like", "0"])
+    data, _ = train.read(chosen)
+    ratings = data.ratings
+    assert ratings.scale == (0, 20)
+    assert not (ratings.rating[ratings.rating < 1] > ratings.like).any()
+    assert [note for note in data.notes if note.startswith("scale ")] == [
+        "scale 0 to 20 found from these ratings and those of the test"
+    ]

@@ -80,8 +80,6 @@ def load(
     if zero.any():
         rating = np.where(zero, np.float32(sentinel), rating)
         notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
-    if like is not None and low == 0:
-        like = max(like, sentinel)  # or a rating of 0 would be a like under --like 0
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None

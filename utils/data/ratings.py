@@ -48,7 +48,8 @@ class Ratings:
     @property
     def like(self) -> float:
         """Return the stars above which a rating is a like."""
-        return default_like(self.scale) if self.threshold is None else self.threshold
+        like = default_like(self.scale) if self.threshold is None else self.threshold
+        return max(like, nought(self.scale)) if self.scale[0] == 0 else like  # or ratings of 0 would be likes under 0
 
     def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
         """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""

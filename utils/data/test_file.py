@@ -58,8 +58,9 @@ def _on_one_scale(data: Dataset, path: Path) -> Dataset:
         return data
     ratings = replace(ratings, rating=np.where(stars == 0, np.float32(nought(scale)), stars), scale=scale)
     note = f"scale {scale[0]:.9g} to {scale[1]:.9g} found from these ratings and those of the test"
-    notes = [note if known.startswith("scale ") else known for known in data.notes]
-    return replace(data, ratings=ratings, notes=notes)
+    stale = datasets.about_likes(data.ratings)  # on the scale of before
+    notes = [note if known.startswith("scale ") else known for known in data.notes if known not in stale]
+    return replace(data, ratings=ratings, notes=notes + datasets.about_likes(ratings))
 
 
 def join(first: Ratings, second: Ratings, path: Path) -> tuple[Ratings, NDArray[np.intp]]:
