@@ -104,6 +104,7 @@ def test_every_training_command_is_understood(page):
         placeholder = any(re.search(r"\b[A-Z]{4,}\b|\.\.\.", argument) for argument in arguments)
         if script == "train.py" and not placeholder and not {"--list", "--help", "--config", EXAMPLE} & set(arguments):
             name, _, config = train.parse(arguments)
+            assert name == (train.DEFAULT if not arguments or arguments[0].startswith("-") else arguments[0])
             if name == "blend":
                 for part in blend_parts.split(config.parts):
                     blend_parts.read(part)

@@ -108,10 +108,11 @@ def check_options(scale: tuple[float, float] | None, like: float | None) -> None
 
 def about_likes(ratings: Ratings) -> list[str]:
     """Return a sentence where no rating is a like, or every one is, with the option that helps; otherwise []."""
-    liked, stars = np.count_nonzero(ratings.rating > ratings.like), given(ratings.rating, ratings.scale)
-    values, like = np.unique(stars), given(ratings.like, ratings.scale)
-    if 0 < liked < len(stars):
+    liked = np.count_nonzero(ratings.rating > ratings.like)
+    if 0 < liked < len(ratings):
         return []
+    stars, like = given(ratings.rating, ratings.scale), given(ratings.like, ratings.scale)
+    values = np.unique(stars)
     if len(values) == 1:
         alike = f"every rating is {values[0]:g}, so stars say nothing; "
         if liked:

@@ -139,10 +139,10 @@ def check(model: "TrainableModel", name: str, split: splits.Split, protocol: str
     """Refuse a model that knows only the users it is trained on where users are held out."""
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(f"protocol {protocol} holds users out, and this {name} knows only those it is trained on")
-    for part, own in _parts(model, name):
-        if learns_likes_alone(own) and not (split.train.data > own.like).any():
-            hint = datasets.about_likes(split.ratings) or [f"no training rating is above {own.like:g}; see --like"]
-            raise UserError(f"{part} learns from likes alone: {hint[0]}")
+    of_likes = [part for part, own in _parts(model, name) if learns_likes_alone(own)]
+    if of_likes and not (split.train.data > model.like).any():
+        hint = datasets.about_likes(split.ratings) or [f"no training rating is above {model.like:g}; see --like"]
+        raise UserError(f"{of_likes[0]} learns from likes alone: {hint[0]}")
 
 
 def _parts(model: Any, name: str) -> list[tuple[str, "TrainableModel"]]:

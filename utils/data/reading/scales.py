@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,10 @@ def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
 
 def _highest(rating: NDArray[np.float32]) -> float:
     """Return the highest rating, without strays: few, and above a usual scale's end or far above all others."""
-    ordered = np.sort(rating)[::-1]
-    few = max(1, len(ordered) // STRAY)
-    for count in range(1, min(few, len(ordered) - 1) + 1):
-        last, others = ordered[count - 1], ordered[count]
-        far = last >= 2 * others if len(ordered) >= ENOUGH else last > USUAL[0] and last >= 5 * others
+    few = min(max(1, len(rating) // STRAY), len(rating) - 1)
+    ordered = np.sort(np.partition(rating, len(rating) - 1 - few)[-1 - few :])[::-1]  # no more of millions are sorted
+    for last, others in pairwise(ordered):
+        far = last >= 2 * others if len(rating) >= ENOUGH else last > USUAL[0] and last >= 5 * others
         if last > others and (others in USUAL or far):
             return float(others)
     return float(ordered[0])
@@ -69,7 +69,7 @@ def check_scale(
     wrong = (rating < 0) | ((rating == 0) & (scale[0] > 0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise UserError(f"{where(row)}: rating {rating[row]:g}: {_why_not_positive(rating, rating[row])}")
+        raise UserError(f"{where(row)}: rating {rating[row]:g}: {_why_not_positive(rating)}")
     low, high = np.float32(scale[0]), np.float32(scale[1])  # compared as stored: 0.7 is not 0.7 as float32
     outside = (rating < low) | (rating > high)
     if outside.any():
@@ -83,7 +83,7 @@ def check_scale(
         )
 
 
-def _why_not_positive(rating: NDArray[np.float32], wrong: float) -> str:
+def _why_not_positive(rating: NDArray[np.float32]) -> str:
     """Word why a rating of 0 or less is refused, and what would help."""
     if (rating < 0).any():
         add = math.ceil(-rating.min()) + 1
