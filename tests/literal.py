@@ -26,3 +26,9 @@ def rmse(stars, hidden, scale=(0.5, 5.0)):
 def pairs(shape):
     """(users, movies) of all cells, row by row."""
     return np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+
+
+def assert_same_weights(one, other):
+    """The networks of two models have the same weights, to the last bit."""
+    for own, others in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, others)

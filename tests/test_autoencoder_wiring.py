@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from literal import pairs, rmse
+from literal import assert_same_weights, pairs, rmse
 from trained import QUICK, TABLE, tastes, train_on, trained
 
 import models
@@ -175,8 +175,7 @@ def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(nam
     with eagerly():
         assert len(model.refit(half.refit, Training())) == 2
         again.refit(half.refit, Training())
-    for one, other in zip(model.network.get_weights(), again.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_weights(model, again)
     mean = model.encoder.get_layer("centre").get_weights()[0]
     assert mean == pytest.approx(half.refit.data.mean(), abs=1e-5)
 

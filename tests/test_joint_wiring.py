@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from literal import ndcg, pairs, rmse
+from literal import assert_same_weights, ndcg, pairs, rmse
 from trained import TABLE, trained
 
 import models
@@ -83,8 +83,7 @@ def test_the_final_model_is_both_halves_trained_on_validation_ratings_too(half):
         model.refit(split.refit, Training())
         again.chosen = {"epochs": model.chosen["epochs"]}
         again.refit(split.refit, Training())
-    for one, other in zip(model.network.get_weights(), again.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_weights(model, again)
     expected = of_ease(split.refit, split.known) + 0.7 * logits_of(again, split.known)
     np.testing.assert_allclose(model.score(split.known), expected, atol=1e-5)
 

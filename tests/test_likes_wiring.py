@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from literal import ndcg
+from literal import assert_same_weights, ndcg
 from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
 import models
@@ -60,8 +60,7 @@ def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(nam
     with eagerly():
         assert len(model.refit(split.refit, Training())) == 2
         again.refit(split.refit, Training())
-    for one, other in zip(model.network.get_weights(), again.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_weights(model, again)
 
 
 def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from conftest import eagerly, random_ratings
+from literal import assert_same_weights
 from trained import tastes
 
 import models
@@ -99,8 +100,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(option
     assert len(begun) == 3
     resumed, finished = autorec(Training(checkpoints=tmp_path), **options)
     assert [row["loss"] for row in finished] == [row["loss"] for row in history]
-    for a, b in zip(resumed.network.get_weights(), whole.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(resumed, whole)
 
 
 def test_interrupted_training_keeps_the_best_weights(monkeypatch):
@@ -191,8 +191,7 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
         return epoch
 
     monkeypatch.setattr(batches, "denoising", from_dense)
-    for a, b in zip(autorec(Training())[0].network.get_weights(), sparse.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(autorec(Training())[0], sparse)
 
 
 class Told:
