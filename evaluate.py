@@ -24,13 +24,13 @@ from utils.errors import UserError
 from utils.evaluation import bootstrap, holdout_metrics, reconstruction, subgroups
 from utils.evaluation.beyond_accuracy import beyond
 from utils.evaluation.bootstrap import Metric, Overall
-from utils.evaluation.holdout_metrics import Lists, Predicted
+from utils.evaluation.holdout_metrics import Predicted, RankedLists
 from utils.recommend import strategies
 from utils.recommend.recommendations import samples
 from utils.report import latent_maps, page, pictures, summary, tables
 from utils.report.pictures import curves
 from utils.runs import files, run_folder
-from utils.runs.evaluation_results import keep
+from utils.runs.evaluation_results import write
 from utils.runs.run_folder import Run
 from utils.scoring.latent import LatentSpace
 from utils.scoring.protocols import Indices, Model, PredictingModel, ScoreFunction, is_ensemble, is_latent
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from utils.recommend.saved import Saved
 
 Metrics = dict[str, Metric | Overall]
-ListMetrics = Callable[[ScoreFunction], tuple[Lists, Metrics]]
+ListMetrics = Callable[[ScoreFunction], tuple[RankedLists, Metrics]]
 
 BASELINES = ("bias", "popularity", "itemknn")
 
@@ -99,7 +99,7 @@ def list_metrics(run: Run, vectors: NDArray[np.float32] | None) -> ListMetrics:
     in latent space, (n_movies, latent)."""
     test, shares = run.split.test, genre_shares(run.movies)
 
-    def of_lists(score: ScoreFunction) -> tuple[Lists, Metrics]:
+    def of_lists(score: ScoreFunction) -> tuple[RankedLists, Metrics]:
         lists = holdout_metrics.lists(score, test)
         ranking = holdout_metrics.of_lists(lists, run.split.ratings.shape[0])
         return lists, ranking | beyond(lists, test.given, test.like, shares, vectors)
@@ -139,7 +139,7 @@ def check_testable(run: Run) -> None:
         raise UserError(f"{run.folder} can't be judged: {why} (protocol {protocol})")
 
 
-def about(run: Run, lists: Lists) -> dict[str, Any]:
+def about(run: Run, lists: RankedLists) -> dict[str, Any]:
     """Return what --json says of the run's model, data and protocol."""
     config, ratings, test = run.config, run.split.ratings, run.split.test
     n_users, n_movies = ratings.shape
@@ -172,7 +172,7 @@ def judge(run: Run, drawn: bool = False) -> tuple[dict[str, Any], Metrics]:
     model = saved.model
     space = model.latent if is_latent(model) else None
     of_lists = list_metrics(run, space.movies if space else None)
-    scorers = strategies.scorers(model, test, split.trained_users, strategies.neighbourhoods(chosen))
+    scorers = strategies.scorers(model, test, split.trained_users, strategies.read_neighbourhoods(chosen))
     by_strategy = {name: of_lists(score) for name, score in scorers.items()}
     lists, ranking = by_strategy[chosen["best"]]
     ratings = predicted(model, split)
@@ -192,7 +192,7 @@ def judge(run: Run, drawn: bool = False) -> tuple[dict[str, Any], Metrics]:
         "samples": samples(saved, lists.users if len(lists.users) else np.unique(test.hidden.tocoo().row)),
         "made": {name: run.config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
-    facts["said"] = summary.said(facts)
+    facts["said"] = summary.summarise(facts)
     draw(saved, space, ratings, facts, drawn)
     facts["seconds"] = {"train": run.config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, metrics
@@ -206,7 +206,7 @@ def compared_with_baselines(metrics: Metrics, baselines: dict[str, Metrics]) -> 
     }
 
 
-def of_slices(run: Run, lists: Lists, ratings: Predicted | None) -> list[dict[str, Any]]:
+def of_slices(run: Run, lists: RankedLists, ratings: Predicted | None) -> list[dict[str, Any]]:
     """Return --json's `slices`: metrics for parts of the users and of the movies."""
     errors = (ratings.users, ratings.movies, ratings.stars - ratings.actual) if ratings else None
     parts = subgroups.slices(run.split.test.given, run.movies, run.users)
@@ -302,7 +302,7 @@ def main(argv: list[str] | None = None) -> None:
     judged = [judge(run, bool(chosen.report)) for run in opened]
     for run, (one, _) in zip(opened, judged, strict=True):
         with left_beside(run):
-            keep(run, one)
+            write(run, one)
     command = shlex.join(["evaluate.py", *(argv or [])])
     facts = {
         "runs": [one for one, _ in judged],

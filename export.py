@@ -14,7 +14,7 @@ from utils.data.movies import cell
 from utils.errors import UserError, only_tensorflow
 from utils.report import tables
 from utils.runs import run_folder
-from utils.runs.atomic import anew
+from utils.runs.atomic import atomic_directory
 from utils.runs.paths import is_folder, is_there, names_in, resolved, unreadable
 from utils.runs.run_folder import Run
 
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> Path:
     run.verify()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with run_folder.locked(folder, "written", "--out"), anew(folder) as new:
+        with run_folder.locked(folder, "written", "--out"), atomic_directory(folder) as new:
             write(run, chosen.to, new)
     except OSError as error:
         raise UserError(f"{folder} can't be written: {error.strerror or error}") from None

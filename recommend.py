@@ -98,10 +98,10 @@ class Options:
             raise ValueError("--workers must be 1 or more, and --ray takes --workers N")
 
 
-def who(run: Run, chosen: Options) -> profile.Person:
-    """Return the `Person` that is recommended to."""
+def who(run: Run, chosen: Options) -> profile.Profile:
+    """Return the `Profile` that is recommended to."""
     if chosen.user is not None:
-        return profile.in_data(run.split, chosen.user)
+        return profile.of_user(run.split, chosen.user)
     stars, notes, scale = dict[int, float](), list[str](), run.split.ratings.scale
     if chosen.ratings:
         from utils.recommend.personal_file import (
@@ -109,8 +109,8 @@ def who(run: Run, chosen: Options) -> profile.Person:
         )
 
         stars, notes = read_personal(chosen.ratings, run.movies, scale)
-    stars |= profile.typed(run.movies, scale, chosen.rate)
-    return profile.somebody(run.split, stars, notes)
+    stars |= profile.read_typed(run.movies, scale, chosen.rate)
+    return profile.of_ratings(run.split, stars, notes)
 
 
 def answer(run: Run, chosen: Options) -> dict[str, Any]:

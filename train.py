@@ -106,19 +106,19 @@ def fit(
     if training.workers and model.has_latent_space:
         training.workers.train(model, training, refit and not split.holds_users_out)
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
-    model.remember(split.validation.given)
+    model.encode_all(split.validation.given)
     try:
         chosen = strategies.choose(model, split)
     except KeyboardInterrupt:
-        training.interrupted, chosen = True, strategies.unchosen(model)
+        training.interrupted, chosen = True, strategies.default_choice(model)
     refit = refit and not training.interrupted and not split.holds_users_out
     if refit:
         if training.workers:
-            training.workers.parts = (splits.Part.TRAIN, splits.Part.VALIDATION)
+            training.workers.parts = (splits.Subset.TRAIN, splits.Subset.VALIDATION)
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
-    model.remember(split.known)
+    model.encode_all(split.known)
     if model.has_latent_space:
-        model.latent = strategies.viewed(model.latent, split, strategies.neighbourhoods(chosen))
+        model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(chosen))
     return history, chosen, refit and not training.interrupted
 
 

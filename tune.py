@@ -85,7 +85,7 @@ def parse(argv: list[str]) -> Command:
     name, chosen, config = training_command.parse(argv, models, Options, "tune.py", __doc__)
     given = [one for one in asdict(config) if training_command.given(one, argv)]
     spaces = {one: space for one, space in search_space.spaces(config).items() if one not in given}
-    spaces = {one: space for one, space in spaces.items() if space.holds(getattr(config, one))}
+    spaces = {one: space for one, space in spaces.items() if space.contains(getattr(config, one))}
     if not spaces:
         why = "all of them are given" if search_space.spaces(config) else "there is nothing that could be chosen better"
         raise UserError(f"{name} has no options to search for: {why}")

@@ -7,9 +7,8 @@ python benchmarks/accuracy.py --table           writes the tables of docs/result
 For each seed: train.py's own steps (validation chooses the epochs, then training starts again on all but the test),
 and the test once at the end. Beside it, for comparison with papers that chose their epoch so, the lowest test RMSE
 after any epoch of the second training, which decides nothing: what is watched is written down and never read. That
-training ends where validation says; a longer one might show a lower figure still. Rows of irspack are its models on
-the same splits, their options given in the row; its own evaluator has to agree with our figures.
-"""
+training ends where validation says; a longer one might show a lower figure still. ProfileRows of irspack are its models
+on the same splits, their options given in the row; its own evaluator has to agree with our figures."""
 
 import argparse
 import json
@@ -84,7 +83,7 @@ def measure(row, seed):
         return rmse
 
     watched = kind(row) == "rating" and not model.blends and row not in EXPERIMENTS  # a blend has no epochs
-    training.watch = watch if watched else None
+    training.monitor = watch if watched else None
     if not split.holds_users_out:
         history = model.refit(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
@@ -99,7 +98,7 @@ def measure(row, seed):
     line |= {name: round(estimates[name]["value"], 5) for name in (first, *others)}
     line |= {end: round(estimates[first][end], 5) for end in ("low", "high")}
     if kind(row) == "rating":
-        epochs = [line["watched"] for line in history] if watched else []
+        epochs = [line["monitored"] for line in history] if watched else []
         line["test_selected_rmse"] = round(min(epochs), 5) if epochs else ""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     line |= {"epochs": len(history), "seconds": round(seconds, 1), "peak_mb": peak}

@@ -32,7 +32,7 @@ def measure(folder):
     from utils.recommend import recommendations, reranking
     from utils.runs import run_folder
     from utils.scoring import latent, ranking
-    from utils.scoring.profile_rows import Rows
+    from utils.scoring.profile_rows import ProfileRows
 
     run = run_folder.find(folder)
     saved, test = models.open_run(run), run.split.test
@@ -45,7 +45,7 @@ def measure(folder):
         chosen = options.parse(reranking.Options, list(map(str, words)), "", "")
         values = np.zeros((len(users), 3))
         for i in range(len(users)):
-            rows = Rows.of(given[[i]].indices, given[[i]].data)
+            rows = ProfileRows.of(given[[i]].indices, given[[i]].data)
             top = reranking.best(scores[i], N, recommendations.reorder(saved, chosen, np.arange(len(shares)), rows))
             hit = np.isin(top, hidden[[i]].indices)[None]
             near = latent.cosine(vectors[top], vectors[top])

@@ -1,6 +1,7 @@
 """How long the exact search for the nearest of n vectors takes, one query at a time: results/nearest.csv.
 
-As recommend.py searches, with the `View` that a run stores; `prepare` is what finding that view takes at training."""
+As recommend.py searches, with the `Whitening` that a run stores; `prepare` is what finding that whitening takes at
+training."""
 
 import os
 import sys
@@ -22,11 +23,11 @@ def measure(n):
 
     vectors, seconds = np.random.default_rng(0).standard_normal((n, LATENT), np.float32), []
     start = time.perf_counter()
-    view = latent.View.of(vectors, np.arange(n), latent.Neighbourhood.whiten)
+    whitening = latent.Whitening.of(vectors, np.arange(n), latent.Neighbourhood.whiten)
     prepare = time.perf_counter() - start
     for own in range(TIMES):
         start = time.perf_counter()
-        latent.near(vectors, vectors[[own]], K, np.arange(n), [own], view)
+        latent.near(vectors, vectors[[own]], K, np.arange(n), [own], whitening)
         seconds.append(time.perf_counter() - start)
     about = {"vectors": n, "latent": LATENT, "ms": round(1e3 * float(np.median(seconds)), 1)}
     about["prepare_ms"] = round(1e3 * prepare)

@@ -128,15 +128,15 @@ def said(row):
 def exchanged(folder):
     """(`Dataset`, `Split`) of the benchmark. Libraries get data.npz in the folder: all but the stars of the test."""
     import train
-    from utils.data.splits import Part
+    from utils.data.splits import Subset
 
     data, split = train.read(train.parse(["popularity", *DATA.split()])[1])
     table, part = data.ratings, split.part
-    known, test = part != Part.TEST, part == Part.TEST
+    known, test = part != Subset.TEST, part == Subset.TEST
     np.savez(
         folder / "data.npz",
         user=table.user[known], movie=table.movie[known], rating=table.rating[known],
-        validation=part[known] == Part.VALIDATION, test_user=table.user[test], test_movie=table.movie[test],
+        validation=part[known] == Subset.VALIDATION, test_user=table.user[test], test_movie=table.movie[test],
         shape=table.shape, scale=table.scale, like=table.like,
     )  # fmt: skip
     return data, split
@@ -144,14 +144,14 @@ def exchanged(folder):
 
 def judged(row, found, data, split):
     """What our metrics say of the stars or scores that came back."""
-    from utils.data.splits import Part
+    from utils.data.splits import Subset
     from utils.evaluation import bootstrap, holdout_metrics
 
     if row.what == "likes":
         metrics = holdout_metrics.ranking_metrics(lambda _, users: found[users].copy(), split.test)
         names, first = ("ndcg@100", "recall@20", "recall@50"), "ndcg@100"
     else:
-        test = split.part == Part.TEST
+        test = split.part == Subset.TEST
         table = data.ratings
         pairs = dict(zip(zip(table.user[test], table.movie[test], strict=True), found, strict=True))
         stars = lambda _, users, movies: np.array([pairs[pair] for pair in zip(users, movies, strict=True)])  # noqa: E731

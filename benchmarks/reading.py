@@ -32,7 +32,7 @@ print(len(dataset.ratings), *dataset.ratings.shape, round(imported - start, 2), 
 
 
 def measure(name, source, repeats=3):
-    """Rows of what reading `source` took, `repeats` times over, as dictionaries."""
+    """ProfileRows of what reading `source` took, `repeats` times over, as dictionaries."""
     for repeat in range(repeats):
         command = [sys.executable, "-c", MEASURE, str(source)]
         found = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)  # noqa: S603

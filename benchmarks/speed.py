@@ -52,8 +52,8 @@ def measure(batch_size, precision):
     name, chosen, config = train.parse(command.split())
     data, split = train.read(chosen)
     model = models.for_data(name, config, data, 0)
-    history = model.refit(split.refit, Training(watch=product_rate))
-    seconds, product = min(row["seconds"] for row in history), max(row["watched"] for row in history)
+    history = model.refit(split.refit, Training(monitor=product_rate))
+    seconds, product = min(row["seconds"] for row in history), max(row["monitored"] for row in history)
     users, movies = data.ratings.shape
     own = 10 * movies * users * HIDDEN / seconds / 1e9
     return {
@@ -137,8 +137,8 @@ def vae(precision):
         return time.perf_counter() - start
 
     model.chosen = {"epochs": TIMES}
-    history = model.refit(split.refit, Training(watch=products))
-    seconds, alone = min(row["seconds"] for row in history), min(row["watched"] for row in history)
+    history = model.refit(split.refit, Training(monitor=products))
+    seconds, alone = min(row["seconds"] for row in history), min(row["monitored"] for row in history)
     work = 2 * users * (3 * sum(n * m for n, m in layers) - movies * 600)
     line = {
         "precision": precision,

@@ -56,8 +56,8 @@ def likenesses(run):
     }
 
     def by(vectors, whiten):
-        view = latent.View.of(vectors, pool, whiten)
-        return lambda movies: view.cosines(vectors, vectors[movies])
+        whitening = latent.Whitening.of(vectors, pool, whiten)
+        return lambda movies: whitening.cosines(vectors, vectors[movies])
 
     found = {(name, whiten): by(v, whiten) for name, v in vectors.items() for whiten in (0.0, 0.25)}
     plain = latent.unit(liked.T.toarray().astype(np.float32))

@@ -90,7 +90,7 @@ def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:
     ratings = data.ratings
     config = resolved(config, ratings.shape[1])
     model = build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
-    model.know(data)
+    model.attach_data(data)
     return model
 
 

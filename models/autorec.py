@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import keras
 
-from models.networks import options, rating_autoencoder
+from models.networks import rating_autoencoder
 
 
 @dataclass(frozen=True)
-class Config(options.Config):
+class Config(rating_autoencoder.Config):
     """Options of `autorec`."""
 
 

@@ -66,7 +66,7 @@ class Recommender:
         """Whether `predict` gives stars for rows that were not trained on."""
         return self.predicts_ratings and self.takes_new_users
 
-    def know(self, data: Dataset) -> None:
+    def attach_data(self, data: Dataset) -> None:
         """Take what the model uses beside ratings, such as side features and dates. Called before `fit`."""
 
     def fit(self, train: csr_array, validation: Holdout, training: Training) -> History:
@@ -82,7 +82,7 @@ class Recommender:
         Returns the history where there is one."""
         raise NotImplementedError
 
-    def remember(self, known: csr_array) -> None:
+    def encode_all(self, known: csr_array) -> None:
         """Encode users and movies for `latent` in a model with a latent space; others have nothing to do.
 
         Called after a fit with the ratings of all users that are known."""

@@ -25,7 +25,7 @@ from utils.command_line.options import Names
 from utils.data import side_features
 from utils.data.dates import Dates
 from utils.training.display import bar
-from utils.training.search_space import Among, Between, tuned
+from utils.training.search_space import Choice, Range, tuned
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -40,15 +40,15 @@ BLOCK = 2048  # pairs predicted at a time
 class Config:
     """Options of `bayesfm`."""
 
-    rank: int = tuned(10, Between(4, 24))
+    rank: int = tuned(10, Range(4, 24))
     """length of the vector of each feature"""
     samples: int = 300
     """Gibbs steps"""
     burn_in: int = 5
     """first steps that do not count"""
-    implicit: bool = tuned(True, Among(True, False))
+    implicit: bool = tuned(True, Choice(True, False))
     """the SVD++ terms: which movies the user rated, which users rated the movie"""
-    ordinal: bool = tuned(False, Among(True, False))
+    ordinal: bool = tuned(False, Choice(True, False))
     """learn which of the stars, not how many (ordered probit)"""
     dates: bool = False
     """the day of a rating, of the judged ones too: for benchmarks that allow it, since nobody knows the day of a rating
@@ -77,7 +77,7 @@ class Model(ClosedForm):
     vectors_movie: NDArray[np.float32]
     vectors_day: NDArray[np.float32]
 
-    def know(self, data: "Dataset") -> None:
+    def attach_data(self, data: "Dataset") -> None:
         """Take side features, and when each rating was given."""
         if self.config.side:
             self.side = side_features.features(data, self.config.side)

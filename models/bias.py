@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.base import ClosedForm
 from utils.scoring import biases
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Config:
     """Options of `bias`."""
 
-    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
+    user_damping: float = tuned(5.0, Range(1.0, 30.0, log=True))
     """imaginary ratings that deviate by 0, added to each user's own"""
-    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
+    movie_damping: float = tuned(4.0, Range(1.0, 30.0, log=True))
     """the same for each movie"""
 
     def __post_init__(self) -> None:

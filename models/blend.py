@@ -69,21 +69,21 @@ class Model(Recommender):
     config: Config
     blends = wants_users = learns_likes = True
     parts: Sequence[Recommender] = ()
-    said: Sequence[blend_parts.Part] = ()
+    said: Sequence[blend_parts.BlendPart] = ()
     learned: Weights
 
-    def know(self, data: "Dataset") -> None:
+    def attach_data(self, data: "Dataset") -> None:
         """Build the parts and give them the data."""
         self._build()
         for part, model in zip(self.said, self.parts, strict=True):
             with _naming(part.said):
-                model.know(data)
+                model.attach_data(data)
 
     def _build(self) -> None:
         self.said = self._read()
         self.parts = [blend_parts.build(part, self) for part in self.said]
 
-    def _read(self) -> list[blend_parts.Part]:
+    def _read(self) -> list[blend_parts.BlendPart]:
         signed = self.config.signed or None
         return [blend_parts.read(words, signed=signed) for words in blend_parts.split(self.config.parts)]
 
@@ -184,7 +184,7 @@ class Model(Recommender):
                 raise UserError(of_part.failed)
             if of_part.interrupted:
                 raise KeyboardInterrupt
-            model.remember(matrix)
+            model.encode_all(matrix)
             predicted = self._predicted(model, holdout) if holdout else {}
         self.kept.save(place, part, model, history=json.dumps(history), **predicted)
         return history, predicted
@@ -241,10 +241,10 @@ class Model(Recommender):
 
     # -- using ---------------------------------------------------------------------------------------------------
 
-    def remember(self, known: "csr_array") -> None:
+    def encode_all(self, known: "csr_array") -> None:
         """Let every part encode users and movies."""
         for model in self.parts:
-            model.remember(known)
+            model.encode_all(known)
 
     def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
         """Compute the weighted sum of the parts' standardised scores, (n, n_movies). Where `users` is None the rows are

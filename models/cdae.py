@@ -9,20 +9,20 @@ from typing import Any
 
 import keras
 import numpy as np
-import scipy.sparse as sp
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
 from models.networks.losses import logistic
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 
 @dataclass(frozen=True)
 class Config(likes_autoencoder.Config):
     """Options of `cdae`."""
 
-    l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
+    l2: float = tuned(1e-5, Range(1e-6, 1e-4, log=True))
     """weight of the sum of the squared kernels and user vectors in the loss"""
 
 
@@ -73,7 +73,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
         return [given, ops.full((ops.shape(given)[0], 1), self.shape[0], "int32")]
 
     def _inputs(
-        self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]
+        self, rows: csr_array, index: NDArray, who: NDArray | None = None, dense: NDArray | None = None
     ) -> list[NDArray]:
-        who = np.full(len(index), self.shape[0]) if users is None else np.asarray(users)[index]
-        return [super()._inputs(given, users, index), who[:, None].astype(np.int32)]
+        users = np.full(len(index), self.shape[0]) if who is None else np.asarray(who)[index]
+        return [super()._inputs(rows, index, who, dense), users[:, None].astype(np.int32)]

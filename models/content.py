@@ -16,7 +16,7 @@ from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.scoring import biases
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 class Config:
     """Options of `content`."""
 
-    l2: float = tuned(10.0, Between(1.0, 100.0, log=True))
+    l2: float = tuned(10.0, Range(1.0, 100.0, log=True))
     """penalty of each user's regression, in ratings"""
-    movie_l2: float = tuned(30.0, Between(3.0, 300.0, log=True))
+    movie_l2: float = tuned(30.0, Range(3.0, 300.0, log=True))
     """penalty of the regression of movies' deviations, in ratings"""
     tags: bool = True
     """use tags, where the data has some"""
-    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
+    user_damping: float = tuned(5.0, Range(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
-    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
+    movie_damping: float = tuned(4.0, Range(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Model(ClosedForm):
         super().__init__(*arguments)
         self.terms = sp.csr_array(np.zeros((self.shape[1], 1), np.float32))
 
-    def know(self, data: "Dataset") -> None:
+    def attach_data(self, data: "Dataset") -> None:
         """Compute `terms` from what the movies are about."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 

@@ -12,27 +12,27 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.networks import options, rating_autoencoder
+from models.networks import layers, rating_autoencoder
 from models.networks.optimizers import Step
 from utils.command_line.options import Sizes
-from utils.training.search_space import Among, Between, tuned
+from utils.training.search_space import Choice, Range, tuned
 
 
 @dataclass(frozen=True)
-class Config(options.Config):
+class Config(rating_autoencoder.Config):
     """Options of `deeprec`."""
 
-    hidden: Sizes = tuned((512, 512, 1024), Among((128, 128, 256), (256, 256, 512), (512, 512, 1024)))
+    hidden: Sizes = tuned((512, 512, 1024), Choice((128, 128, 256), (256, 256, 512), (512, 512, 1024)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: options.Activation = tuned("selu", Among("selu", "tanh", "relu"))
+    activation: layers.Activation = tuned("selu", Choice("selu", "tanh", "relu"))
     """of the hidden layers"""
-    last_activation: options.Activation = "linear"
+    last_activation: layers.Activation = "linear"
     """of the output; the paper's is selu"""
-    learning_rate: float = tuned(1e-4, Between(2e-5, 2e-3, log=True))
+    learning_rate: float = tuned(1e-4, Range(2e-5, 2e-3, log=True))
     """step size of the optimiser in the first epoch"""
-    code_dropout: float = tuned(0.5, Between(0.0, 0.8))
+    code_dropout: float = tuned(0.5, Range(0.0, 0.8))
     """share of the latent vector set to 0 in training, 0 <= p < 1"""
-    refeed: int = tuned(1, Among(0, 1, 2))
+    refeed: int = tuned(1, Choice(0, 1, 2))
     """training steps on each batch's own output, after the step on its ratings (dense re-feeding)"""
 
     def __post_init__(self) -> None:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from models.base import ClosedForm, check_liked
 from models.networks import export
-from utils.data.ratings import index_of, likes, signed_likes
+from utils.data.ratings import index_of, likes
 from utils.errors import UserError
 from utils.scoring import ease_solver
 from utils.scoring.linear_scorer import LinearScorer
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 class Config:
     """Options of `ease`."""
 
-    l2: float = tuned(80.0, Between(20.0, 3000.0, log=True))
+    l2: float = tuned(80.0, Range(20.0, 3000.0, log=True))
     """penalty on the weights; more users want a higher one"""
-    dropout: float = tuned(0.52, Between(0.0, 0.8))
+    dropout: float = tuned(0.52, Range(0.0, 0.8))
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
@@ -121,4 +121,4 @@ class Model(ClosedForm):
 
     def _given(self, matrix: "csr_array") -> "csr_array":
         """Return the input rows Z of a matrix of stars."""
-        return (signed_likes if self.config.signed else likes)(matrix, self.like)
+        return likes(matrix, self.like, self.config.signed)

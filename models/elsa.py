@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from models.networks import likes_autoencoder
 from utils.command_line.options import Sizes
-from utils.distributed.batch_share import mean
-from utils.training.search_space import Among, Between, tuned
+from utils.distributed.batch_share import global_mean
+from utils.training.search_space import Choice, Range, tuned
 
 EPSILON = 1e-12
 
@@ -26,15 +26,15 @@ EPSILON = 1e-12
 class Config:
     """Options of `elsa`."""
 
-    hidden: Sizes = tuned((256,), Among((128,), (256,), (512,)))
+    hidden: Sizes = tuned((256,), Choice((128,), (256,), (512,)))
     """size of the latent vectors"""
-    dropout: float = tuned(0.0, Between(0.0, 0.6))
+    dropout: float = tuned(0.0, Range(0.0, 0.6))
     """share of the input hidden while training, 0 <= p < 1; the paper has none"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
-    learning_rate: float = tuned(0.1, Between(0.005, 0.3, log=True))
+    learning_rate: float = tuned(0.1, Range(0.005, 0.3, log=True))
     """step size of NAdam"""
-    batch_size: int = tuned(500, Among(100, 200, 500, 1000))
+    batch_size: int = tuned(500, Choice(100, 200, 500, 1000))
     """users in a training step"""
     epochs: int = 200
     """most epochs"""
@@ -52,7 +52,7 @@ def cosine_loss(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
 
     likes: (batch, n) of 0 and 1; scores: (batch, n)."""
     length = ops.sqrt(ops.sum(likes**2, axis=1) * ops.sum(scores**2, axis=1))
-    return mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
+    return global_mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
 
 
 @keras.saving.register_keras_serializable("reelspace")

@@ -23,8 +23,8 @@ from models.base import History
 from models.networks import kernels
 from models.networks.layers import GlobalKernel
 from utils.data.splits import Holdout
-from utils.training.loop import DivergedError, Judge, Training
-from utils.training.search_space import Between, tuned
+from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training
+from utils.training.search_space import Range, tuned
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Config(kernels.Config):
     """what a row of the input is: a movie's ratings (so it takes no new users)"""
     global_epochs: int = 50
     """most epochs of the second stage; 0 leaves it out"""
-    global_rate: float = tuned(3e-4, Between(1e-4, 1e-3, log=True))
+    global_rate: float = tuned(3e-4, Range(1e-4, 1e-3, log=True))
     """step size of the optimiser in the first epoch of the second stage"""
 
     def __post_init__(self) -> None:
@@ -55,13 +55,13 @@ class Model(kernels.Kernelised):
         return GlobalKernel(self.shape[1], damping, *self._centring(), name="centre")
 
     def _inputs(
-        self, matrix: sp.csr_array, index: NDArray, who: NDArray | None = None, stars: NDArray | None = None
+        self, rows: sp.csr_array, index: NDArray, who: NDArray | None = None, dense: NDArray | None = None
     ) -> Any:
-        inputs = super()._inputs(matrix, index, who, stars)
+        inputs = super()._inputs(rows, index, who, dense)
         own, *side = inputs if self.config.side else [inputs]
-        before, after = (self._beside(matrix, index + step, who) for step in (-1, 1))
-        rows = np.concatenate([before, own, after], axis=1)
-        return [rows, *side] if side else rows
+        before, after = (self._beside(rows, index + step, who) for step in (-1, 1))
+        three = np.concatenate([before, own, after], axis=1)
+        return [three, *side] if side else three
 
     def _beside(self, matrix: sp.csr_array, index: NDArray, who: NDArray | None) -> NDArray[np.float32]:
         """The rows of `matrix` at these places, dense; empty where there is none, as around a stranger's."""
@@ -76,7 +76,12 @@ class Model(kernels.Kernelised):
         return history
 
     def _train(
-        self, matrix: sp.csr_array, config: Config, training: Training, phase: str, judge: Judge | None = None
+        self,
+        matrix: sp.csr_array,
+        config: Config,
+        training: Training,
+        phase: str,
+        judge: EarlyStoppingCriterion | None = None,
     ) -> History:
         centre = self.encoder.get_layer("centre")
         centre.spread.trainable = False
@@ -99,7 +104,7 @@ class Model(kernels.Kernelised):
             self._copies = {}
         return history
 
-    def _choose(self, history: History, judge: Judge | None) -> dict[str, int]:
+    def _choose(self, history: History, judge: EarlyStoppingCriterion | None) -> dict[str, int]:
         """The best epoch of each stage; no second stage where it made nothing better."""
         first, second = ([row for row in history if row["stage"] == stage] for stage in (1, 2))
         better = second and (not judge or judge.best(history)["stage"] == 2)

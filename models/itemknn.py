@@ -12,7 +12,7 @@ from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.scoring import biases
 from utils.scoring.ranking import top_k
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
     from utils.training.loop import Training
@@ -24,14 +24,14 @@ BLOCK = 512  # rows made dense at a time
 class Config:
     """Options of `itemknn`."""
 
-    neighbours: int = tuned(100, Between(20, 500, log=True))
+    neighbours: int = tuned(100, Range(20, 500, log=True))
     """most similar movies kept for each movie"""
-    shrink: float = tuned(20.0, Between(1.0, 300.0, log=True))
+    shrink: float = tuned(20.0, Range(1.0, 300.0, log=True))
     """similarities resting on few common users are shrunk: for likes it is added to the product of the norms, for stars
     n / (n + shrink) multiplies the cosine over n common users"""
-    user_damping: float = tuned(5.0, Between(1.0, 30.0, log=True))
+    user_damping: float = tuned(5.0, Range(1.0, 30.0, log=True))
     """damping of the bias baseline, as in `bias`"""
-    movie_damping: float = tuned(4.0, Between(1.0, 30.0, log=True))
+    movie_damping: float = tuned(4.0, Range(1.0, 30.0, log=True))
     """the same for movies"""
 
     def __post_init__(self) -> None:

@@ -23,39 +23,41 @@ from numpy.typing import NDArray
 
 from models.base import History
 from models.ensemble import linear_path
-from models.networks import options, rating_autoencoder
-from models.networks.losses import Judged, logistic_by_user, masked_mse, multinomial_by_user
+from models.networks import rating_autoencoder
+from models.networks.latent_model import ValidationRatings
+from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from models.networks.optimizers import Step
+from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import LEAST
-from utils.training.loop import Judge, Training
-from utils.training.search_space import Among, Between, tuned
+from utils.training.loop import EarlyStoppingCriterion, Training
+from utils.training.search_space import Choice, Range, tuned
 
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
 @dataclass(frozen=True)
-class Config(options.Config):
+class Config(rating_autoencoder.Config):
     """Options of `joint`."""
 
-    hidden: options.Sizes = tuned((200,), Among((100,), (200,), (400,)))
+    hidden: Sizes = tuned((200,), Choice((100,), (200,), (400,)))
     """sizes of the hidden layers up to the latent one, such as 500,200; the decoders mirror them"""
-    dropout: float = tuned(0.3, Between(0.0, 0.8))
+    dropout: float = tuned(0.3, Range(0.0, 0.8))
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    weight: float = tuned(0.3, Between(0.03, 3.0, log=True))
+    weight: float = tuned(0.3, Range(0.03, 3.0, log=True))
     """weight of the likes in the loss"""
     likes_loss: Literal["multinomial", "logistic"] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not"""
-    likes_l2: float = tuned(0.0, Among(0.0, 0.003, 0.01, 0.03))
+    likes_l2: float = tuned(0.0, Choice(0.0, 0.003, 0.01, 0.03))
     """weight of the sum of the squared kernels of the decoder of likes, over the root of the number of ratings"""
     linear: bool = True
     """EASE beside the decoder of likes"""
-    linear_l2: float = tuned(200.0, Between(20.0, 2000.0, log=True))
+    linear_l2: float = tuned(200.0, Range(20.0, 2000.0, log=True))
     """--l2 of that EASE"""
-    linear_dropout: float = tuned(0.5, Between(0.0, 0.8))
+    linear_dropout: float = tuned(0.5, Range(0.0, 0.8))
     """--dropout of that EASE"""
     signed: bool = False
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
@@ -77,6 +79,7 @@ class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
+    saved = ("encoder", "decoder", "ranker")
     config: Config
     linear: linear_path.Linear | None = None
 
@@ -139,10 +142,10 @@ class Model(rating_autoencoder.Autoencoder):
         train_on_batch = super()._step()
         return lambda given, judged: train_on_batch(given, judged)[0]
 
-    def _judge(self, validation: Holdout) -> Judge:
+    def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         if not len(judged_users(validation)):
             return super()._judge(validation)
-        judged = Judged(self, validation)
+        judged = ValidationRatings(self, validation)
 
         def both() -> float:
             codes, layers = judged.codes(), self._arrays("ranker")
@@ -152,11 +155,11 @@ class Model(rating_autoencoder.Autoencoder):
 
             return ranking_metrics(logits, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
 
-        return Judge(both, "val_both", True)
+        return EarlyStoppingCriterion(both, "val_both", True)
 
     def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
         """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
-        logits = decode(self._arrays("ranker"), self._encode(given, users))
+        logits = super().score(given, users)
         return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property
@@ -172,14 +175,12 @@ class Model(rating_autoencoder.Autoencoder):
         return keras.ops.log(keras.ops.maximum(own, LEAST)) + self.linear.share * logits
 
     def save(self, folder: Path) -> None:
-        """See `Autoencoder.save`; ranker.keras beside it, and weights.npz of the linear path."""
+        """Write what `Autoencoder.save` does, and weights.npz of the linear path."""
         super().save(folder)
-        self.ranker.save(folder / "ranker.keras")
         if self.linear:
             self.linear.save(folder)
 
     def load(self, run: Run) -> None:
         """Read them back."""
-        self.ranker = keras.models.load_model(run.path("ranker.keras"), safe_mode=True)
         self.linear = linear_path.load(run)
         super().load(run)

@@ -7,7 +7,7 @@ import keras
 
 from models.networks import likes_autoencoder
 from models.networks.losses import logistic, multinomial, squared
-from utils.training.search_space import Between, tuned
+from utils.training.search_space import Range, tuned
 
 LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 
@@ -16,7 +16,7 @@ LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 class Config(likes_autoencoder.Sampled):
     """Options of `multdae`."""
 
-    l2: float = tuned(1e-5, Between(1e-6, 1e-4, log=True))
+    l2: float = tuned(1e-5, Range(1e-6, 1e-4, log=True))
     """weight of the sum of the squared kernels in the loss; the paper's code has .01 / 500"""
     loss: Literal["multinomial", "logistic", "squared"] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not; squared: the error of 1

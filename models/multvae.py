@@ -17,23 +17,23 @@ from models.networks import likes_autoencoder
 from models.networks.layers import DenseLayers
 from models.networks.sampled_softmax import FromMovies
 from utils.command_line.options import Sizes
-from utils.distributed.batch_share import drawn, mean
-from utils.training.search_space import Among, Between, tuned
+from utils.distributed.batch_share import global_mean, sample_shared
+from utils.training.search_space import Choice, Range, tuned
 
 
 @dataclass(frozen=True)
 class Config(likes_autoencoder.Sampled):
     """Options of `multvae`."""
 
-    hidden: Sizes = tuned((100,), Among((100,), (200,), (400,), (600, 200)))
+    hidden: Sizes = tuned((100,), Choice((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    dropout: float = tuned(0.32, Between(0.1, 0.8))
+    dropout: float = tuned(0.32, Range(0.1, 0.8))
     """share of the input hidden while training, 0 <= p < 1"""
-    learning_rate: float = tuned(1.9e-3, Between(2e-4, 5e-3, log=True))
+    learning_rate: float = tuned(1.9e-3, Range(2e-4, 5e-3, log=True))
     """step size of Adam"""
-    beta: float = tuned(0.04, Between(0.02, 1.0, log=True))
+    beta: float = tuned(0.04, Range(0.02, 1.0, log=True))
     """weight of the KL divergence once it is annealed"""
-    anneal: int = tuned(13000, Between(500, 20000, log=True))
+    anneal: int = tuned(13000, Range(500, 20000, log=True))
     """training steps until the weight of the KL divergence has grown to beta"""
 
     def __post_init__(self) -> None:
@@ -64,9 +64,9 @@ class Sample(keras.layers.Layer):
         if not training:
             return middle
         divergence = 0.5 * ops.sum(ops.exp(log_variance) + middle**2 - 1 - log_variance, axis=1)
-        self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * mean(divergence))
+        self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * global_mean(divergence))
         self.steps.assign(self.steps + 1)
-        noise = drawn(lambda shape: keras.random.normal(shape, seed=self.noise), middle)
+        noise = sample_shared(lambda shape: keras.random.normal(shape, seed=self.noise), middle)
         return middle + ops.exp(log_variance / 2) * noise
 
     def get_config(self) -> dict[str, Any]:

@@ -17,12 +17,12 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from models.networks import likes_autoencoder
+from models.networks.layers import Activation
 from models.networks.losses import multinomial
 from models.networks.optimizers import Step, compiled, differentiate
-from models.networks.options import Activation
 from models.networks.sampled_softmax import Batches
 from utils.command_line.options import Sizes
-from utils.training.search_space import Among, Between, tuned
+from utils.training.search_space import Choice, Range, tuned
 
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
 LOG_WIDE = 10.0  # logarithm of a variance
@@ -33,15 +33,15 @@ LAYERS = 5
 class Config(likes_autoencoder.Config):
     """Options of `recvae`."""
 
-    hidden: Sizes = tuned((600, 200), Among((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
+    hidden: Sizes = tuned((600, 200), Choice((300, 100), (300, 200), (600, 100), (600, 200), (600, 400)))
     """width of the five densely connected layers of the encoder, and size of the latent vector"""
     activation: Activation = "tanh"
     """has no effect: the layers of RecVAE are swish"""
-    gamma: float = tuned(0.005, Between(0.0005, 0.05, log=True))
+    gamma: float = tuned(0.005, Range(0.0005, 0.05, log=True))
     """weight of the KL divergence for each like of a user"""
-    encoder_epochs: int = tuned(3, Between(1, 4))
+    encoder_epochs: int = tuned(3, Range(1, 4))
     """passes that train the encoder, before each one that trains the decoder"""
-    learning_rate: float = tuned(5e-4, Between(1e-4, 3e-3, log=True))
+    learning_rate: float = tuned(5e-4, Range(1e-4, 3e-3, log=True))
     """step size of Adam"""
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -183,3 +184,19 @@ def run_of(planted, tmp_path_factory):
 def varied_run_of(varied, tmp_path_factory):
     """The same on the data of `varied`."""
     return trainer(varied, tmp_path_factory)
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; the test is skipped where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser ({', '.join(BROWSERS)}) is installed")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        yield running
+        running.close()

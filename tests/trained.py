@@ -31,6 +31,18 @@ ITS = {  # quick options of one model
 }
 
 
+def quick(name):
+    """Options of the command line that make a model quick."""
+    known = models.module(name).Config.__dataclass_fields__
+    options = {key: value for key, value in (QUICK | ITS.get(name, {})).items() if key in known}
+    if name == "blend":
+        options = {"parts": "autorec --hidden 8 --epochs 2,itemknn,bias", "folds": 4}
+    said = {
+        key: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for key, value in options.items()
+    }
+    return [word for key, value in said.items() for word in (f"--{key.replace('_', '-')}", value)]
+
+
 @lru_cache
 def trained(name, seed=0, **options):
     """(model, split): trained once on the random split of TABLE, with options that make it quick."""
@@ -45,5 +57,5 @@ def train_on(table, name, seed=0, compiled=False, like=None, **options):
     model = models.build(name, table.shape, models.module(name).Config(**options), seed, table.scale, table.threshold)
     with nullcontext() if compiled else eagerly():
         model.history = model.fit(split.train, split.validation, Training())
-    model.remember(split.train)
+    model.encode_all(split.train)
     return model, split

@@ -31,7 +31,7 @@ def fit(prepared):
     if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation
         fitted.fit(split.train, split.validation, Training())
     history = fitted.refit(split.refit, Training()) or []
-    fitted.remember(split.known)
+    fitted.encode_all(split.known)
     epoch = statistics.median(row["seconds"] for row in history) if history else None
     return (fitted, split.known), epoch
 

@@ -29,7 +29,7 @@ SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 
 @dataclass(frozen=True)
-class Part:
+class BlendPart:
     """said: the words of `--parts`; name: of its model; config: the model's; seed: added to the blend's."""
 
     said: str
@@ -62,9 +62,9 @@ def _check(name: str) -> None:
         raise UserError(f"--parts: {error}") from None
 
 
-def read(said: str, **defaults: Any) -> Part:
-    """The `Part` that these words describe. defaults: what its options are unless they are said, where its model has
-    them; None leaves the model's own."""
+def read(said: str, **defaults: Any) -> BlendPart:
+    """The `BlendPart` that these words describe. defaults: what its options are unless they are said, where its model
+    has them; None leaves the model's own."""
     name, *words = said.split()
     words = [word for both in words for word in (both.split("=", 1) if both.startswith("--seed=") else [both])]
     config, seed = module(name).Config, "0"
@@ -79,27 +79,27 @@ def read(said: str, **defaults: Any) -> Part:
     known = {f.name for f in fields(config)}
     start = config(**{key: value for key, value in defaults.items() if key in known and value is not None})
     try:
-        return Part(said, name, options.parse(config, words, f"--parts {name}", "", start), int(seed))
+        return BlendPart(said, name, options.parse(config, words, f"--parts {name}", "", start), int(seed))
     except UserError as error:
         raise UserError(f"--parts {said}: {error}") from None
 
 
-def build(part: Part, blend: Recommender) -> Recommender:
+def build(part: BlendPart, blend: Recommender) -> Recommender:
     """The untrained model of a part of a blend, for the same data."""
     config = resolved(part.config, blend.shape[1])
     return module(part.name).Model(blend.shape, config, (blend.seed + part.seed) % SEEDS, blend.scale, blend.like)
 
 
-def facts(part: Part, model: Recommender) -> dict[str, Any]:
+def facts(part: BlendPart, model: Recommender) -> dict[str, Any]:
     """What config.json says about the model of a part, enough for `models.load`."""
     about = {"model": part.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
     return about | {"scale": list(model.scale), "like": model.like}
 
 
-def save(folder: Path, part: Part, model: Recommender, **arrays: dict[str, Any]) -> None:
+def save(folder: Path, part: BlendPart, model: Recommender, **arrays: dict[str, Any]) -> None:
     """Write a trained part as a run folder without ratings, which `models.load` and `Saved` read."""
     best = {"best": "decoder"} if model.has_latent_space else {}
-    run_folder.save_model(folder, model, facts(part, model), strategies.unchosen(model) | best, **arrays)
+    run_folder.save_model(folder, model, facts(part, model), strategies.default_choice(model) | best, **arrays)
 
 
 class Kept:
@@ -109,7 +109,9 @@ class Kept:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def place(self, part: Part, model: Recommender, stage: str | list[str | None], *matrices: csr_array) -> Path | None:
+    def place(
+        self, part: BlendPart, model: Recommender, stage: str | list[str | None], *matrices: csr_array
+    ) -> Path | None:
         """The folder of a part that is trained on these CSR matrices, None where nothing is kept; stage: what else it
         depends on."""
         if not self.folder:
@@ -141,7 +143,7 @@ class Kept:
             model.chosen = json.loads(str(found.pop("chosen")))  # type: ignore[attr-defined]  # where training stored it
         return found
 
-    def save(self, place: Path | None, part: Part, model: Recommender, **arrays: Any) -> None:
+    def save(self, place: Path | None, part: BlendPart, model: Recommender, **arrays: Any) -> None:
         """Keep a trained model, and arrays with it."""
         if place:
             chosen = {"chosen": json.dumps(model.chosen)} if hasattr(model, "chosen") else {}

@@ -14,9 +14,9 @@ from utils.recommend.saved import Saved
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from utils.recommend.profile import Person
+    from utils.recommend.profile import Profile
     from utils.runs.run_folder import Run
-    from utils.scoring.profile_rows import Rows
+    from utils.scoring.profile_rows import ProfileRows
     from utils.scoring.protocols import Floats, Indices, ScoreFunction
 
 
@@ -39,26 +39,28 @@ class Blended(Saved):
         """The weights of the parts."""
         return read_weights(self.run)
 
-    def scores(self, person: Person, way: str, movies: Indices, rows: Rows | None = None) -> Floats:
+    def scores(self, user_profile: Profile, strategy: str, movies: Indices, rows: ProfileRows | None = None) -> Floats:
         """See `Saved.scores`."""
-        known = person.user is not None and (rows is None or rows is person.rows)
+        known = user_profile.user is not None and (rows is None or rows is user_profile.rows)
         every = np.arange(self.split.ratings.shape[1])
         if not self.learned.group(known):
             raise UserError("all parts of this blend know their users' own ratings only, whole as they are")
 
         def of_part(i: int) -> Floats:
             part = self.parts[i]
-            return part.scores(person, part.best, every, rows)
+            return part.scores(user_profile, part.best, every, rows)
 
         return self.learned.blended_scores(known, of_part)[:, movies]
 
-    def raw_stars(self, person: Person, movies: Indices) -> Floats | None:
+    def raw_stars(self, user_profile: Profile, movies: Indices) -> Floats | None:
         """See `Saved.raw_stars`."""
-        counts = np.full(len(movies), np.count_nonzero(person.rows.stars))
-        known = person.user is not None
-        return self.learned.blended_stars(known, lambda i: self.parts[i].raw_stars(person, movies), counts, movies)
+        counts = np.full(len(movies), np.count_nonzero(user_profile.rows.stars))
+        known = user_profile.user is not None
+        return self.learned.blended_stars(
+            known, lambda i: self.parts[i].raw_stars(user_profile, movies), counts, movies
+        )
 
-    def scorer(self, way: str) -> ScoreFunction:
+    def scorer(self, strategy: str) -> ScoreFunction:
         """See `Saved.scorer`."""
         scorers = [part.scorer(part.best) for part in self.parts]
         return lambda given, users: self.learned.blended_scores(True, lambda i: scorers[i](given, users))

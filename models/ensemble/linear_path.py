@@ -30,7 +30,7 @@ def config(options: dict[str, Any]) -> ease.Config:
 
 def load(run: Run) -> Linear | None:
     """Read the linear path of a run; None where its model has none."""
-    if not run.holds("weights.npz"):
+    if not run.has_file("weights.npz"):
         return None
     about = run.config
     linear = Linear(about["shape"], config(about["options"]), 0, about["scale"], about["like"])

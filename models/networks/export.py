@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from utils.data.ratings import like_blocks
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,15 +45,12 @@ def save(model: Recommender, to: str, folder: Path) -> None:
 
 
 def inputs(stars: KerasTensor, like: float, signed: bool) -> KerasTensor:
-    """Compute `utils.data.ratings.likes`, or `signed_likes`, in Keras operations: float32, (n, n_movies) or twice as
-    wide.
+    """Compute `utils.data.ratings.likes` of dense rows in Keras operations: float32, (n, n_movies) or twice as wide.
 
     stars: (n, n_movies), 0 = not rated."""
     from keras import ops
 
-    liked = stars > like
-    blocks = [liked, ops.logical_and(stars != 0, ops.logical_not(liked))] if signed else [liked]
-    return ops.cast(ops.concatenate(blocks, axis=1), "float32")
+    return ops.cast(ops.concatenate(like_blocks(stars, like, signed), axis=1), "float32")
 
 
 def _variables(answer: tf.types.experimental.PolymorphicFunction) -> list[tf.Variable]:

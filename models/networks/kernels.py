@@ -8,9 +8,9 @@ import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from models.networks import options, rating_autoencoder
+from models.networks import rating_autoencoder
 from utils.command_line.options import Sizes
-from utils.training.search_space import Among, Between, tuned
+from utils.training.search_space import Choice, Range, tuned
 
 
 @keras.saving.register_keras_serializable("reelspace")
@@ -71,26 +71,26 @@ class KernelDense(keras.layers.Layer):
 
 
 @dataclass(frozen=True)
-class Config(options.Config):
+class Config(rating_autoencoder.Config):
     """Options of the kernelised autoencoders."""
 
     rows: Literal["users", "movies"] = "movies"
     """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
-    hidden: Sizes = tuned((500,), Among((128,), (256,), (500,)))
+    hidden: Sizes = tuned((500,), Choice((128,), (256,), (500,)))
     """sizes of the hidden layers; the last one is the latent vector, from which one layer leads to the ratings"""
-    dropout: float = tuned(0.16, Between(0.0, 0.8))
+    dropout: float = tuned(0.16, Range(0.0, 0.8))
     """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
-    l2: float = tuned(0.017, Between(0.005, 0.5, log=True))
+    l2: float = tuned(0.017, Range(0.005, 0.5, log=True))
     """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
-    learning_rate: float = tuned(1.5e-3, Between(2e-4, 5e-3, log=True))
+    learning_rate: float = tuned(1.5e-3, Range(2e-4, 5e-3, log=True))
     """step size of the optimiser in the first epoch"""
-    decay: float = tuned(0.95, Between(0.9, 1.0))
+    decay: float = tuned(0.95, Range(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    batch_size: int = tuned(256, Among(32, 64, 128, 256))
+    batch_size: int = tuned(256, Choice(32, 64, 128, 256))
     """rows in a training step"""
     dimensions: int = 5
     """dimensions of the space in which the kernel compares inputs and units"""
-    sparsity: float = tuned(2.5e-7, Between(1e-7, 1e-4, log=True))
+    sparsity: float = tuned(2.5e-7, Range(1e-7, 1e-4, log=True))
     """weight of the sum of the squared kernel values in the loss, over the root of the number of ratings"""
 
     def __post_init__(self) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from utils.distributed.batch_share import drawn, shared
+from utils.distributed.batch_share import sample_shared, shared
 from utils.scoring.biases import EPSILON
 from utils.scoring.encoders import Centred
 
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "selu"]  # those of `utils.scoring.latent.ACTIVATIONS`
 DenseLayers = list[tuple[NDArray[np.float32], NDArray[np.float32], str]]  # (kernel, bias, activation name) of each
 
 
@@ -91,7 +92,7 @@ class Hide(keras.layers.Dropout):
         """Hide a share of the inputs while training."""
         if not (training and self.rate and shared()):
             return super().call(inputs, training=training)
-        return inputs * drawn(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
+        return inputs * sample_shared(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
 
 
 @keras.saving.register_keras_serializable("reelspace")

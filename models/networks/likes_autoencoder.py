@@ -1,54 +1,49 @@
 """What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 import scipy.sparse as sp
 from keras import KerasTensor
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from models.base import History, Recommender, check_liked
+from models.base import History, check_liked
 from models.networks import export, sampled_softmax
-from models.networks.layers import DenseLayers, Hide, dense_layers, plain_layers
+from models.networks.latent_model import LatentModel
+from models.networks.layers import Activation, DenseLayers, Hide, plain_layers
 from models.networks.losses import multinomial
 from models.networks.optimizers import PRECISIONS, Adam, Loss, Step, computed_in
-from models.networks.options import Activation
 from utils.command_line.options import Sizes
-from utils.data.ratings import likes, signed_likes
+from utils.data.ratings import likes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
-from utils.runs.run_folder import Run
 from utils.scoring import encoders
-from utils.scoring.latent import LatentSpace
 from utils.training import batches
-from utils.training.loop import DivergedError, Judge, Training, own_step, train
-from utils.training.search_space import Among, Between, tuned
-
-BLOCK = 512  # rows made dense at a time outside training
+from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training, own_step, train
+from utils.training.search_space import Choice, Range, tuned
 
 
 @dataclass(frozen=True)
 class Config:
     """Options that all autoencoders of likes have."""
 
-    hidden: Sizes = tuned((200,), Among((100,), (200,), (400,), (600, 200)))
+    hidden: Sizes = tuned((200,), Choice((100,), (200,), (400,), (600, 200)))
     """sizes of the hidden layers up to the latent one; the decoder mirrors them"""
-    activation: Activation = tuned("tanh", Among("tanh", "relu", "linear"))
+    activation: Activation = tuned("tanh", Choice("tanh", "relu", "linear"))
     """of the hidden layers"""
-    dropout: float = tuned(0.5, Between(0.1, 0.8))
+    dropout: float = tuned(0.5, Range(0.1, 0.8))
     """share of the input hidden while training, 0 <= p < 1"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     l2: float = 0.0
     """weight of the sum of the squared kernels in the loss"""
-    learning_rate: float = tuned(1e-3, Between(2e-4, 5e-3, log=True))
+    learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of Adam"""
-    batch_size: int = tuned(100, Among(50, 100, 200, 500))
+    batch_size: int = tuned(100, Choice(50, 100, 200, 500))
     """users in a training step"""
     epochs: int = 200
     """most epochs"""
@@ -89,25 +84,15 @@ def check(config: Any) -> None:
         raise ValueError("learning-rate must be above 0")
 
 
-class LikesAutoencoder(Recommender):
-    """An architecture gives `coders`; the rest is here.
+class LikesAutoencoder(LatentModel):
+    """An architecture gives `coders`; the rest is here, and what it does once it is trained in `LatentModel`.
 
-    Three Keras models share their layers: `encoder` (what a user liked -> latent vector), `decoder` (latent vector ->
-    logits of all movies) and `network` (what a user liked -> logits). The input is a row of 0 and 1, with `signed` two
-    of them side by side, divided by its length."""
+    The input is a row of 0 and 1, what a user liked, with `signed` two of them side by side, divided by its length; the
+    decoder gives logits of all movies."""
 
     predicts_ratings = False
     learns_likes = True
-    has_latent_space = True
     loss: Loss = staticmethod(multinomial)
-    encoder: keras.Model = None  # these three exist once the model is fitted or loaded, `latent` once users are encoded
-    decoder: keras.Model = None
-    network: keras.Model = None
-    latent: LatentSpace
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.chosen: dict[str, int] = {}  # the options that `fit` chose
 
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers: (latent tensor, decoder: a Keras model from latent vector to logits).
@@ -147,7 +132,7 @@ class LikesAutoencoder(Recommender):
 
     # -- training ------------------------------------------------------------------------------------------------
 
-    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
+    def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """Train with early stopping on NDCG@100 of the validation likes; see `Recommender.fit`."""
         self._build()
 
@@ -156,12 +141,16 @@ class LikesAutoencoder(Recommender):
             total, count = training.summed([metric.total.sum(), metric.count.sum()])
             return total / count
 
-        judge = Judge(ndcg, "val_ndcg", higher=True) if training.summed(len(judged_users(validation))) else None
+        judge = (
+            EarlyStoppingCriterion(ndcg, "val_ndcg", higher=True)
+            if training.summed(len(judged_users(validation)))
+            else None
+        )
         history = self._train(train_matrix, self.config, training, "train", judge)
         self.chosen = {"epochs": judge.best(history)["epoch"] if judge else len(history)}
         return history
 
-    def refit(self, matrix: sp.csr_array, training: Training) -> History:
+    def refit(self, matrix: csr_array, training: Training) -> History:
         """Train as many epochs as were best in `fit`; the networks of `fit` are kept where this is interrupted."""
         kept, history = (self.encoder, self.decoder, self.network), History()
         self._build()
@@ -171,15 +160,25 @@ class LikesAutoencoder(Recommender):
             training.stop(error)
         if training.interrupted:
             self.encoder, self.decoder, self.network = kept
+            self._copies = {}
         return history
 
     def _train(
-        self, matrix: sp.csr_array, config: Any, training: Training, phase: str, judge: Judge | None = None
+        self,
+        matrix: csr_array,
+        config: Any,
+        training: Training,
+        phase: str,
+        judge: EarlyStoppingCriterion | None = None,
     ) -> History:
         """Train the network on the likes of a matrix of stars; phase: the name of its checkpoint."""
-        given, judged = self._given(matrix), likes(matrix, self.like)
+        self._copies = None
+        given, judged, trained = self._network_rows(matrix), likes(matrix, self.like), np.arange(matrix.shape[0])
         check_liked(int(training.summed(judged.nnz)), self.like)
-        inputs = partial(self._inputs, given, np.arange(matrix.shape[0]))
+
+        def inputs(index: NDArray) -> Any:
+            return self._inputs(given, index, trained)
+
         self.network.compile(self._optimizer(config), loss=self.loss, jit_compile=False)
         epoch: sampled_softmax.Batches
         if training.worker:
@@ -194,10 +193,12 @@ class LikesAutoencoder(Recommender):
                 step = sampled_softmax.step(self.network)
         step = computed_in(getattr(config, "precision", "float32"), step, self.network)
         counted = (lambda x, _: x[2]) if training.worker else None  # users of the whole batch, of all workers
-        return train(
+        history = train(
             self.network, epoch, config.epochs, training, phase, judge,
             patience=config.patience, step=step, counted=counted,
         )  # fmt: skip
+        self._copies = {}
+        return history
 
     def _optimizer(self, config: Any) -> keras.optimizers.Optimizer:
         return Adam(config.learning_rate)
@@ -212,6 +213,7 @@ class LikesAutoencoder(Recommender):
 
     def _build(self) -> None:
         """Build untrained networks from the seed."""
+        self._copies = None
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
         unit = keras.layers.UnitNormalization(name="unit")(given)
@@ -223,39 +225,23 @@ class LikesAutoencoder(Recommender):
 
     # -- using ---------------------------------------------------------------------------------------------------
 
-    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Compute the logits of all movies, (n, n_movies)."""
-        return self._apply(self.decoder, given, users)
+    def _network_rows(self, stars: csr_array) -> csr_array:
+        return likes(stars, self.like, self.config.signed)
 
-    def encode(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Compute the latent vectors of users, (n, latent)."""
-        return self._apply(lambda codes, **_: codes, given, users)
+    def _plain_encoder(self) -> encoders.OfLikes | None:
+        layers = self._plain_layers()
+        return encoders.OfLikes(layers, self.shape[1], self.like, self.config.signed) if layers else None
 
-    def movie_vectors(self) -> NDArray[np.float32]:
-        """Return the latent vectors of all movies, (n_movies, latent): that of a user who liked only the movie, less
-        that of a user who liked none."""
-        return self.latent.movies
+    def _plain_layers(self, *passing: type) -> DenseLayers | None:
+        """Return the dense layers of the encoder; None where it has others, apart from those of classes `passing`."""
+        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, Hide, *passing)
 
-    def _given(self, matrix: sp.csr_array) -> sp.csr_array:
-        """Return the input rows of a matrix of stars, before they are divided by their length."""
-        return (signed_likes if self.config.signed else likes)(matrix, self.like)
-
-    def _inputs(self, given: sp.csr_array, users: NDArray[np.integer] | None, index: NDArray[np.integer]) -> Any:
-        """Return the dense inputs of encoder and network, an array or a list of them, for the rows `index` of `given`.
-
-        users: the rows of the training matrix that the rows of `given` are; None for people who are not in it."""
-        return given[index].toarray()
-
-    def _apply(
-        self, last: Callable[..., KerasTensor], given: sp.csr_array, users: NDArray[np.integer] | None
-    ) -> NDArray[np.float32]:
-        """Encode rows of stars in blocks and return what `last` makes of their latent vectors."""
-        given, blocks = self._given(given), []
-        for start in range(0, max(given.shape[0], 1), BLOCK):
-            index = np.arange(start, min(start + BLOCK, given.shape[0]))
-            codes = self.encoder(self._inputs(given, users, index), training=False)
-            blocks.append(keras.ops.convert_to_numpy(last(codes, training=False)))
-        return np.concatenate(blocks)
+    def _column_vectors(self) -> NDArray[np.float32]:
+        """Return the latent vectors of all movies: that of a user who liked only the movie, less that of a user who
+        liked none."""
+        alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32)
+        alone.data[:] = self.like + 1
+        return self._encode(alone) - self._encode(cast(csr_array, sp.csr_array((1, self.shape[1]), dtype=np.float32)))
 
     def exported(self, stars: KerasTensor) -> dict[str, KerasTensor]:
         """Compute logits and latent vectors in Keras operations; see `Recommender.exported`."""
@@ -266,34 +252,3 @@ class LikesAutoencoder(Recommender):
     def _stranger(self, given: KerasTensor) -> KerasTensor | list[KerasTensor]:
         """Return the inputs of the encoder for rows of people who were not trained on."""
         return given
-
-    def remember(self, known: sp.csr_array) -> None:
-        """Encode users and movies."""
-        alone = sp.eye_array(self.shape[1], format="csr", dtype=np.float32)
-        alone.data[:] = self.like + 1
-        nothing = sp.csr_array(np.zeros((1, self.shape[1]), np.float32))
-        movies = self.encode(alone) - self.encode(nothing)
-        users = self.encode(known, np.arange(self.shape[0]))
-        self.latent = LatentSpace(users, movies, None, dense_layers(self.decoder), "users")
-
-    # -- saving --------------------------------------------------------------------------------------------------
-
-    def _plain_layers(self, *passing: type) -> DenseLayers | None:
-        """Return the dense layers of the encoder; None where it has others, apart from those of classes `passing`."""
-        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, Hide, *passing)
-
-    def save(self, folder: Path) -> None:
-        """Write encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which work without
-        Keras."""
-        self.encoder.save(folder / "encoder.keras")
-        self.decoder.save(folder / "decoder.keras")
-        self.latent.save(folder / "latent.npz")
-        if layers := self._plain_layers():
-            plain = encoders.OfLikes(layers, self.shape[1], self.like, self.config.signed)
-            encoders.save(folder / "encoder.npz", plain)
-
-    def load(self, run: Run) -> None:
-        """Read what `save` wrote; `.keras` in safe mode, so that no code comes with the weights."""
-        self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
-        self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
-        self.latent = LatentSpace.load(run)

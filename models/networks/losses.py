@@ -1,15 +1,8 @@
-"""The losses that the autoencoders are trained with, and what those of ratings are judged by."""
+"""The losses that the autoencoders are trained with."""
 
-from typing import Any
-
-import numpy as np
 from keras import KerasTensor, ops
-from numpy.typing import NDArray
 
-from utils.data.splits import Holdout
-from utils.distributed.batch_share import mean
-from utils.evaluation.holdout_metrics import rating_metrics
-from utils.scoring.latent import decode_cells
+from utils.distributed.batch_share import global_mean
 
 
 def masked_mse(ratings: KerasTensor, predicted: KerasTensor) -> KerasTensor:
@@ -26,7 +19,7 @@ def multinomial(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     (Liang et al., WWW 2018).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return -mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
+    return -global_mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
 
 
 def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -34,14 +27,14 @@ def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     users (CDAE, Wu et al., WSDM 2016).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+    return global_mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
 
 
 def squared(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
     """Compute the squared error of each cell: sum over movies, mean over users, a scalar.
 
     likes, scores: (batch, n), likes being 0 or 1."""
-    return mean(ops.sum(ops.square(likes - scores), axis=-1))
+    return global_mean(ops.sum(ops.square(likes - scores), axis=-1))
 
 
 def multinomial_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -63,29 +56,3 @@ def logistic_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
 def _by_user(likes: KerasTensor) -> KerasTensor:
     """Compute the weight of each like, (batch, n): one over the root of its user's number of likes."""
     return likes / ops.sqrt(ops.maximum(ops.sum(likes, axis=1, keepdims=True), 1))
-
-
-class Judged:
-    """What a `rating_autoencoder.Autoencoder` in training is judged by: the rows with hidden validation ratings. place:
-    of each row, among these."""
-
-    def __init__(self, model: Any, validation: Holdout) -> None:
-        self.model, self.validation = model, validation
-        self.given, self.baseline = model._rows(validation.given), model._baseline(validation.given)
-        self.rows = np.flatnonzero(np.diff(model._rows(validation.hidden).indptr))
-        self.place, self.trained = np.zeros(self.given.shape[0], np.intp), np.arange(self.given.shape[0])
-        self.place[self.rows] = np.arange(len(self.rows))
-
-    def codes(self) -> NDArray:
-        """Return the latent vectors of these rows, as the network is now."""
-        return self.model._encode(self.given, self.trained, self.rows)
-
-    def rmse(self, codes: NDArray) -> float:
-        """Return the RMSE of the hidden ratings, as evaluate.py does, of these vectors."""
-        layers, by_user = self.model._arrays("decoder"), self.model.config.rows == "users"
-
-        def predict(_: Any, users: NDArray, movies: NDArray) -> NDArray[np.float32]:
-            row, column = (users, movies) if by_user else (movies, users)
-            return decode_cells(layers, codes, self.place[row], column) + self.baseline.predict(users, movies)
-
-        return rating_metrics(predict, self.validation, self.model.scale)["rmse"].value

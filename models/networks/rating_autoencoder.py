@@ -1,9 +1,9 @@
-"""What every Keras autoencoder of ratings shares: centring, the two orientations, training, latent vectors, saving."""
+"""What every Keras autoencoder of ratings shares: options, centring, the two orientations, training."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import keras
 import numpy as np
@@ -11,50 +11,112 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models.base import History, Recommender
-from models.networks.layers import BySide, Centre, dense_layers, outputs, plain_encoder
-from models.networks.losses import Judged, masked_mse
-from models.networks.optimizers import Step, computed_in, lbfgs_step, optimizer
+from models.base import History
+from models.networks.latent_model import LatentModel, ValidationRatings
+from models.networks.layers import Activation, BySide, Centre, plain_encoder
+from models.networks.losses import masked_mse
+from models.networks.optimizers import PRECISIONS, Step, computed_in, lbfgs_step, optimizer
+from utils.command_line.options import Names, Sizes
 from utils.data import side_features
 from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
 from utils.runs.run_folder import Run
-from utils.scoring import biases, encoders
+from utils.scoring import biases
 from utils.scoring.biases import Biases
-from utils.scoring.latent import LatentSpace, decode_cells
+from utils.scoring.encoders import Centred
 from utils.training import batches
-from utils.training.loop import DivergedError, Judge, Training, own_step, train
+from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training, own_step, train
+from utils.training.search_space import Choice, Range, tuned
 
-BLOCK = 512  # rows made dense at a time outside training
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
 
 
-class Autoencoder(Recommender):
-    """An architecture gives `coders`; the rest is here.
+@dataclass(frozen=True)
+class Config:
+    """Options that all autoencoders of ratings have."""
 
-    Three Keras models share their layers: `encoder` (stars of a row -> latent vector), `decoder` (latent vector -> what
-    is left over the baseline, a row) and `network` (stars of a row -> predicted stars of the row). With side features
-    encoder and network take (stars, features of the row)."""
+    rows: Literal["users", "movies"] = "users"
+    """what a row of the input is: a user's ratings, or a movie's (which takes no new users)"""
+    hidden: Sizes = tuned((128,), Choice((64,), (128,), (256,), (500,), (256, 128)))
+    """sizes of the hidden layers up to the latent one, such as 500,200; the decoder mirrors them"""
+    activation: Activation = tuned("tanh", Choice("tanh", "sigmoid", "selu"))
+    """of the hidden layers; the output is linear"""
+    baseline: bool = True
+    """reconstruct the rating less the bias baseline; without it, the stars themselves"""
+    implicit: bool = True
+    """give the encoder a second block of inputs: which movies were rated, whatever the stars"""
+    normalise: bool = True
+    """divide the encoder's input by the root of the number of ratings in the row"""
+    dropout: float = tuned(0.2, Range(0.0, 0.8))
+    """share of a row's ratings hidden from the encoder, drawn anew each epoch; 0 <= p < 1"""
+    target: Literal["all", "hidden"] = tuned("all", Choice("all", "hidden"))
+    """the loss of the stars counts all of a row's ratings, or only those hidden from the encoder"""
+    l2: float = tuned(0.06, Range(0.005, 0.5, log=True))
+    """weight of the sum of the squared kernels in the loss, over the root of the number of ratings"""
+    side: Names = ()
+    """side features, of genres,year,age,gender,occupation, where the data tells them: those of the rows go into the
+    encoder beside the ratings, those of the columns give the output layer a part in common for columns of a kind"""
+    side_weight: float = 0.3
+    """what side features are multiplied by; the ratings of a row, normalised, have squares that add up to about 1"""
+    optimizer: Literal["adam", "sgd", "lbfgs"] = "adam"
+    """Adam, SGD with Nesterov momentum 0.9, or L-BFGS on all rows at once (an epoch is --iterations of it; step size,
+    decay and batch size do not apply)"""
+    iterations: int = 10
+    """iterations of L-BFGS in an epoch"""
+    learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
+    """step size of the optimiser in the first epoch"""
+    decay: float = tuned(1.0, Range(0.9, 1.0))
+    """what the step size is multiplied by after each epoch, 0 < d <= 1"""
+    precision: PRECISIONS = "float32"
+    """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
+    batch_size: int = tuned(64, Choice(32, 64, 128, 256))
+    """rows in a training step"""
+    epochs: int = 200
+    """most epochs"""
+    patience: int = 8
+    """epochs without a better validation RMSE before training stops"""
+    user_damping: float = 5.0
+    """damping of the bias baseline, as in `bias`"""
+    movie_damping: float = 4.0
+    """the same for movies"""
 
-    has_latent_space = True
-    rows_in = 1  # rows of the matrix that make up one input
-    config: Any
+    def __post_init__(self) -> None:
+        biases.check_damping(self.user_damping, self.movie_damping)
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if self.target == "hidden" and self.dropout == 0:
+            raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
+        if min(self.batch_size, self.epochs, self.patience, self.iterations) < 1:
+            raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
+        if unknown := set(self.side) - set(side_features.NAMES):
+            raise ValueError(f"side takes {', '.join(side_features.NAMES)}; got {', '.join(sorted(unknown))}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay must be in (0, 1], got {self.decay}")
+        if not 0 < self.side_weight < np.inf:
+            raise ValueError(f"side-weight must be above 0, got {self.side_weight}")
+        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
+            raise ValueError(
+                f"learning-rate must be above 0 and l2 0 or more, got {self.learning_rate:g} and {self.l2:g}"
+            )
+
+
+class Autoencoder(LatentModel):
+    """An architecture gives `coders`; the rest is here, and what it does once it is trained in `LatentModel`.
+
+    The decoder gives what is left over the baseline, the network stars. With side features encoder and network take
+    (stars, features of the row)."""
+
     side: side_features.Side = None  # type: ignore[assignment]  # to be set before `fit` where the config names any
-    encoder: keras.Model = None
-    decoder: keras.Model = None
-    network: keras.Model = None
     biases: Biases = None  # type: ignore[assignment]  # until the model is fitted or loaded
-    latent: LatentSpace
-    ranker: keras.Model = None  # Keras model from the latent vector to scores, where that is not the decoder's work
-    _copies: dict[str, Any] | None = None  # of a trained model {network: its weights as arrays}; None while they change
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.chosen: dict[str, int] = {}  # the options that `fit` chose
-        self.takes_new_users = self.config.rows == "users"
+        self.takes_new_users = self.by_user
 
-    def know(self, data: Dataset) -> None:
-        """See `Recommender.know`: side features."""
+    def attach_data(self, data: Dataset) -> None:
+        """See `Recommender.attach_data`: side features."""
         if self.config.side:
             self.side = side_features.features(data, self.config.side)
 
@@ -105,12 +167,12 @@ class Autoencoder(Recommender):
         self.chosen = self._choose(history, judge)
         return history
 
-    def _judge(self, validation: Holdout) -> Judge:
+    def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         """What chooses the number of epochs."""
-        judged = Judged(self, validation)
-        return Judge(lambda: judged.rmse(judged.codes()))
+        judged = ValidationRatings(self, validation)
+        return EarlyStoppingCriterion(lambda: judged.rmse(judged.codes()))
 
-    def _choose(self, history: History, judge: Judge | None) -> dict[str, int]:
+    def _choose(self, history: History, judge: EarlyStoppingCriterion | None) -> dict[str, int]:
         """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
         return {"epochs": judge.best(history)["epoch"] if judge else len(history)}
 
@@ -130,7 +192,12 @@ class Autoencoder(Recommender):
         return history
 
     def _train(
-        self, matrix: csr_array, config: Any, training: Training, phase: str, judge: Judge | None = None
+        self,
+        matrix: csr_array,
+        config: Any,
+        training: Training,
+        phase: str,
+        judge: EarlyStoppingCriterion | None = None,
     ) -> History:
         self._copies = None
         rows = self._rows(matrix)
@@ -207,22 +274,6 @@ class Autoencoder(Recommender):
 
     # -- using ---------------------------------------------------------------------------------------------------
 
-    def score(self, given: csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Predicted stars of every movie, float32 (n, n_movies)."""
-        if self.config.rows == "users":
-            return self._apply(self.network, given, users)
-        users = self._known(given, users)
-        movies = (self.latent.movies[start : start + BLOCK] for start in range(0, self.shape[1], BLOCK))
-        residual = np.concatenate([outputs(self.decoder, block)[:, users] for block in movies])
-        return residual.T + cast(Biases, self.latent.biases).predict(users[:, None], np.arange(self.shape[1]))
-
-    def predict(self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Predicted stars of each pair."""
-        if self.config.rows == "users":
-            return self._predict(given, self._baseline(given), users, movies)
-        self._known(given, None)
-        return self._predict(self._rows(given), self._baseline(given), movies, users)
-
     def exported(self, stars: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
         """See `Recommender.exported`."""
         if not self.takes_new_users or self.rows_in != 1 or self.config.side:
@@ -232,89 +283,25 @@ class Autoencoder(Recommender):
     def _ranked(self, stars: keras.KerasTensor) -> keras.KerasTensor:
         return self.network(stars, training=False)
 
-    def encode(self, given: csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Latent vectors of users, float32 (n, latent); users: their indices, of whom side features are known."""
-        if self.config.rows == "users":
-            return self._encode(given, users)
-        return self.latent.users[self._known(given, None)]
+    def _plain_encoder(self) -> Centred | None:
+        return plain_encoder(self.encoder)
 
-    def movie_vectors(self) -> NDArray[np.float32]:
-        """Latent vectors of all movies, float32 (n_movies, latent), in the same space as the users'."""
-        return self.latent.movies
-
-    def _known(self, given: csr_array, users: NDArray[np.integer] | None) -> NDArray[np.integer]:
-        """Indices of the trained users behind the rows of `given`: a movie's autoencoder has one input a user."""
-        if users is None and given.shape[0] != self.shape[0]:
-            raise ValueError("an autoencoder with movies as rows knows only the users it was trained on")
-        return np.arange(self.shape[0]) if users is None else users
-
-    def _rows(self, matrix: csr_array) -> csr_array:
-        return matrix if self.config.rows == "users" else matrix.T.tocsr()
-
-    def _inputs(
-        self, matrix: csr_array, index: NDArray, who: NDArray | None = None, stars: NDArray | None = None
-    ) -> Any:
-        """What encoder and network take for the rows `index` of `matrix`. who: the trained rows that the rows of
-        `matrix` are, None for strangers, of whom nothing but stars is known. stars: dense, instead of the rows'."""
-        stars = matrix[index].toarray() if stars is None else stars
+    def _inputs(self, rows: csr_array, index: NDArray, who: NDArray | None = None, dense: NDArray | None = None) -> Any:
+        stars = super()._inputs(rows, index, who, dense)
         if not self.config.side:
             return stars
         side, _ = self._side()
         return [stars, np.zeros((len(index), side.shape[1]), np.float32) if who is None else side[who[index]]]
 
-    def _encode(self, rows: csr_array, who: NDArray | None = None, index: NDArray | None = None) -> NDArray:
-        """Latent vectors, (n, latent), of the rows `index` of a CSR matrix, all where None; who: as in `_inputs`."""
-        if plain := self._arrays("encoder"):
-            return plain.of_matrix(rows if index is None else rows[index])
-        return self._apply(self.encoder, rows, who, index)
-
-    def _arrays(self, name: str) -> Any:
-        """Return the weights of "encoder", "decoder" or "ranker" as arrays (`plain_encoder`, `dense_layers`). They are
-        copied at every call while they change, and of a trained model once: `_build`, `_train` and `remember` drop the
-        copies, and so must whatever else changes weights."""
-        copied: Any = plain_encoder if name == "encoder" else dense_layers
-        copies = {} if self._copies is None else self._copies
-        if name not in copies:
-            copies[name] = copied(getattr(self, name))
-        return copies[name]
-
-    def _apply(
-        self, network: keras.Model, rows: csr_array, who: NDArray | None = None, index: NDArray | None = None
-    ) -> NDArray:
-        """Outputs of a Keras model for the rows `index` of a CSR matrix, in blocks; rows beside one may go in, too."""
-        index = np.arange(rows.shape[0]) if index is None else index
-        blocks = (index[start : start + BLOCK] for start in range(0, max(len(index), 1), BLOCK))
-        return np.concatenate([outputs(network, self._inputs(rows, block, who)) for block in blocks])
-
-    def _predict(self, matrix: csr_array, baseline: Biases, rows: NDArray, columns: NDArray) -> NDArray[np.float32]:
-        """Stars of the cells (rows[i], columns[i]); only the rows that are asked for are encoded."""
-        wanted, place = np.unique(rows, return_inverse=True)
-        n_rows = self.shape[0] if self.config.rows == "users" else self.shape[1]
-        codes = self._encode(matrix, np.arange(n_rows) if matrix.shape[0] == n_rows else None, wanted)  # or strangers'
-        users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        return decode_cells(self._arrays("decoder"), codes, place, columns) + baseline.predict(users, movies)
-
-    # -- the latent space ----------------------------------------------------------------------------------------
-
     def _baseline(self, known: csr_array) -> Biases:
-        """`Biases` as the network sees them: users' deviations from their known ratings; nothing without baseline."""
+        """See `LatentModel`; zeros without `--baseline`."""
         if not self.config.baseline:
-            return biases.Biases(0.0, *(np.zeros(n, np.float32) for n in self.shape))
+            return biases.Biases(0.0, *(np.zeros(n, np.float32) for n in (known.shape[0], self.shape[1])))
         mean, config = self.biases.mean, self.config
-        if config.rows == "users":
+        if self.by_user:
             return biases.of_rows(known, mean, self.biases.movie, config.user_damping)
         of_movies = biases.of_rows(self._rows(known), mean, self.biases.user, config.movie_damping)
         return biases.Biases(mean, self.biases.user, of_movies.user)
-
-    def remember(self, known: csr_array) -> None:
-        """Encode the rows, and for each column what the encoder makes of it."""
-        rows: Any = self._rows(known)
-        self._copies = {}
-        rows = self._encode(rows, np.arange(rows.shape[0]))
-        columns = self._column_vectors()
-        users, movies = (rows, columns) if self.config.rows == "users" else (columns, rows)
-        ranker, decoder = self._arrays("ranker") if self.ranker else [], self._arrays("decoder")
-        self.latent = LatentSpace(users, movies, self._baseline(known), decoder, self.config.rows, ranker)
 
     def _column_vectors(self) -> NDArray[np.float32]:
         """The latent vector of a column: where a row lands that rated it alone, one star above what was expected, less
@@ -327,24 +314,16 @@ class Autoencoder(Recommender):
         nothing = self._encode(cast(csr_array, sp.csr_array((1, n), dtype=np.float32)))
         return self._encode(sp.diags_array(stars.astype(np.float32)).tocsr()) - nothing
 
-    # -- saving --------------------------------------------------------------------------------------------------
-
     def save(self, folder: Path) -> None:
-        """encoder.keras and decoder.keras; latent.npz and, of most models, encoder.npz, which answer without Keras."""
-        self.encoder.save(folder / "encoder.keras")
-        self.decoder.save(folder / "decoder.keras")
-        self.latent.save(folder / "latent.npz")
-        if self.takes_new_users and (plain := self._arrays("encoder")):
-            encoders.save(folder / "encoder.npz", plain)
+        """Write what `LatentModel.save` does, and side.npz."""
+        super().save(folder)
         if self.side:
             np.savez(folder / "side.npz", users=self.side.users, movies=self.side.movies)
 
     def load(self, run: Run) -> None:
-        """Read them back; `.keras` in safe mode, so that no code comes with the weights."""
-        self.encoder = keras.models.load_model(run.path("encoder.keras"), safe_mode=True)
-        self.decoder = keras.models.load_model(run.path("decoder.keras"), safe_mode=True)
+        """Read what `save` wrote."""
+        super().load(run)
         if self.config.side:
             self.side = side_features.Side(**run.arrays("side.npz"))
         self._join()
-        self.latent, self._copies = LatentSpace.load(run), {}
         self.biases = cast(Biases, self.latent.biases)

@@ -13,7 +13,7 @@ from utils.errors import UserError
 from utils.recommend import explanations, recommendations, reranking
 
 EXPLAINED = 200  # ratings; with more, explanations would take too long
-WAYS = {
+STRATEGIES = {
     "best": "what did best on validation",
     "neighbours": "what users near you like",
     "movies": "what is near the movies you like",
@@ -26,9 +26,13 @@ def switches(shared: Shared) -> tuple[str, int, reranking.Options]:
     saved = shared.saved
     bound: dict[str, Any] = {"bind": "query-params"}
     with st.expander("What may be on the list", key="switches"):
-        able = saved.ways if saved.takes_strangers else ("movies",)  # which needs no encoder
-        ways = [way for way in WAYS if saved.way(way) in able] if saved.hoods else ["best"]
-        by = st.selectbox("Way of recommending", ways, format_func=WAYS.__getitem__, key="by", **bound)
+        able = saved.strategies if saved.takes_strangers else ("movies",)  # which needs no encoder
+        strategies = (
+            [strategy for strategy in STRATEGIES if saved.strategy(strategy) in able]
+            if saved.neighbourhoods
+            else ["best"]
+        )
+        by = st.selectbox("Way of recommending", strategies, format_func=STRATEGIES.__getitem__, key="by", **bound)
         genre = st.multiselect("Genres", shared.genres, key="genre", placeholder="any", **bound)
         years, span = None, shared.years
         if span:
@@ -36,7 +40,7 @@ def switches(shared: Shared) -> tuple[str, int, reranking.Options]:
             years = f"{first}-{last}" if (first, last) != span else None
         n = st.slider("How many", 5, 50, 10, 5, key="n", **bound)
         diverse = 0.0
-        if saved.hoods:
+        if saved.neighbourhoods:
             diverse = st.slider("Diversity", 0.0, 1.0, 0.0, 0.1, key="diverse", **bound)
     return by, n, reranking.Options(genre=tuple(genre), years=years, diverse=diverse)
 
@@ -57,10 +61,10 @@ def column(shared: Shared, visitor: Visitor) -> None:
     if not visitor.stars:
         say("Rate a movie to get recommendations.")
         return
-    person = visitor.person(saved.split)
+    user_profile = visitor.profile(saved.split)
     explained = len(visitor.stars) <= EXPLAINED and saved.takes_strangers
     try:
-        found = recommendations.recommend(saved, person, by, n, filters, explained)
+        found = recommendations.recommend(saved, user_profile, by, n, filters, explained)
     except UserError as error:
         say(str(error), "alert")
         return

@@ -25,12 +25,12 @@ def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], 
     if not visitor.stars:
         return {}, None
     saved = shared.saved
-    person = visitor.person(saved.split)
+    user_profile = visitor.profile(saved.split)
     lit: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
     try:
-        near = recommendations.recommend(saved, person, "neighbours", LIT)["items"]
+        near = recommendations.recommend(saved, user_profile, "neighbours", LIT)["items"]
         lit["favourites of those nearest to you"] = shared.indices(near)
-        return lit, latent_maps.place(saved, person, shared.map["points"])
+        return lit, latent_maps.place(saved, user_profile, shared.map["points"])
     except UserError as error:  # a model that encodes only its own users
         say(str(error))
         return lit, None
@@ -61,7 +61,7 @@ def page(shared: Shared, visitor: Visitor) -> None:
     """Show the page."""
     saved, labels = shared.saved, shared.labels
     st.header("The map", anchor=False)
-    if not saved.hoods:
+    if not saved.neighbourhoods:
         say(f"{saved.run.config['model']} has no latent space, so there is no map; choose another model.")
         return
     with st.spinner("Drawing the map"):

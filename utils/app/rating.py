@@ -11,7 +11,7 @@ from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, shown, write
 from utils.app.visitor import IN_ADDRESS, Visitor
 from utils.data.movies import shortened
-from utils.data.ratings import given, nought
+from utils.data.ratings import given, zero_sentinel
 from utils.errors import UserError
 from utils.recommend import profile
 
@@ -63,7 +63,7 @@ def edit(shared: Shared, visitor: Visitor, movies: list[int], key: str) -> None:
     changed = st.session_state[key]
     for row, cells in changed["edited_rows"].items():
         if cells.get("stars") is not None:
-            visitor.rate(movies[row], float(cells["stars"]) or nought(shared.scale))
+            visitor.rate(movies[row], float(cells["stars"]) or zero_sentinel(shared.scale))
     for row in changed["deleted_rows"]:
         visitor.rate(movies[row], None)
     st.session_state.edits = st.session_state.get("edits", 0) + 1

@@ -32,7 +32,7 @@ class Shared:
         """Compute whatever the first page needs, so that no visitor waits for it."""
         best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
         with contextlib.suppress(UserError):  # of a model that takes no new users, as its list will say
-            recommendations.recommend(self.saved, profile.somebody(self.saved.split, best), "best", 1)
+            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, best), "best", 1)
         _ = self.titles, self.labels
 
     @property

@@ -22,7 +22,7 @@ from utils.recommend.personal_file import read_personal
 if TYPE_CHECKING:
     from utils.data.movies import Movies
     from utils.data.splits import Split
-    from utils.recommend.profile import Person
+    from utils.recommend.profile import Profile
 
 ASKED = 6  # movies on the screen to be rated
 LINES = 20_000  # most lines of an uploaded file
@@ -44,10 +44,10 @@ class Visitor:
     notes: list[str] = field(default_factory=list)
     sought: str = ""
 
-    def person(self, split: Split) -> Person:
+    def profile(self, split: Split) -> Profile:
         """Return the person to recommend to."""
-        person = profile.somebody(split, self.stars)
-        return replace(person, seen=np.union1d(person.seen, np.array(sorted(self.hidden), np.intp)))
+        user_profile = profile.of_ratings(split, self.stars)
+        return replace(user_profile, seen=np.union1d(user_profile.seen, np.array(sorted(self.hidden), np.intp)))
 
     def rate(self, movie: int, stars: float | None) -> None:
         """Set the stars of a movie; None removes its rating."""
@@ -141,7 +141,7 @@ class Visitor:
         visitor = cls()
         for entry in text.split(",")[:IN_ADDRESS]:
             raw, _, number = entry.rpartition(":")
-            movie, stars = profile.by_id(movies.ids, unquote(raw)), profile.finite(number)
+            movie, stars = profile.by_id(movies.ids, unquote(raw)), profile.to_finite(number)
             if movie >= 0 and stars == 0:
                 visitor.hidden.add(movie)
             elif movie >= 0 and stars is not None and scale[0] <= stars <= scale[1]:

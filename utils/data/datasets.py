@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, nought
+from utils.data.ratings import Ratings, given, zero_sentinel
 from utils.data.reading.downloads import KNOWN, fetch
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
@@ -76,7 +76,7 @@ def load(
         notes.append(f"scale {low:.9g} to {high:.9g} found from the ratings")
     check_scale(table.rating, (low, high), table.where, given=scale is not None)
     check_duplicates(table)
-    rating, zero, sentinel = table.rating, table.rating == 0, nought((low, high))
+    rating, zero, sentinel = table.rating, table.rating == 0, zero_sentinel((low, high))
     if zero.any():
         rating = np.where(zero, np.float32(sentinel), rating)
         notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")

@@ -1,7 +1,7 @@
 """The rating table, and the user x movie matrix made of it.
 
 A matrix cell holds the stars of one rating; 0 means *not rated*, so that a rating of 0 is refused when reading, or
-replaced by `nought` on a scale that begins at 0.
+replaced by `zero_sentinel` on a scale that begins at 0.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Ratings:
     def like(self) -> float:
         """Return the stars above which a rating is a like."""
         like = default_like(self.scale) if self.threshold is None else self.threshold
-        return max(like, nought(self.scale)) if self.scale[0] == 0 else like  # or ratings of 0 would be likes under 0
+        return (
+            max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like
+        )  # or ratings of 0 would be likes under 0
 
     def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
         """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""
@@ -90,34 +92,35 @@ def default_like(scale: tuple[float, float]) -> float:
     return LIKE * scale[1] / 5
 
 
-def nought(scale: tuple[float, float]) -> float:
+def zero_sentinel(scale: tuple[float, float]) -> float:
     """Return the sentinel that replaces a rating of 0 on a scale that begins at 0: 0 itself means "not rated"."""
     return scale[1] / 10_000
 
 
 def given(stars: ArrayLike, scale: tuple[float, float]) -> NDArray[Any]:
-    """Return stars (one number or an array) as people gave them: 0 instead of its sentinel `nought`. Whatever is shown
-    or written for people goes through here."""
-    return np.where(np.isclose(stars, nought(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
+    """Return stars (one number or an array) as people gave them: 0 instead of its sentinel `zero_sentinel`. Whatever is
+    shown or written for people goes through here."""
+    return np.where(np.isclose(stars, zero_sentinel(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
 
 
-def likes(matrix: csr_array, above: float = LIKE) -> csr_array:
-    """Return the CSR matrix with 1 where a rating is a like, and nothing elsewhere; float32, of `matrix`'s shape."""
-    liked = matrix.copy()
-    liked.data = (liked.data > above).astype(np.float32)
-    liked.eliminate_zeros()
-    return liked
+def like_blocks(stars: Any, like: float, signed: bool = False) -> list[Any]:
+    """Return the blocks of input that are made of stars, an array or tensor where 0 = not rated: True where a movie is
+    liked; with `signed` also True where it was rated without being liked."""
+    liked = stars > like
+    return [liked, (stars != 0) & ~liked] if signed else [liked]
 
 
-def signed_likes(matrix: csr_array, above: float = LIKE) -> csr_array:
-    """Return the CSR matrix of two blocks side by side, float32 (n, 2 n_movies): `likes`, and 1 where a movie was rated
-    without being liked."""
+def likes(matrix: csr_array, like: float = LIKE, signed: bool = False) -> csr_array:
+    """Return the `like_blocks` of a CSR matrix of stars side by side: float32, 1 or nothing, (n, n_movies), or twice
+    as wide with `signed`."""
     import scipy.sparse as sp
 
-    low = matrix.copy()
-    low.data = (low.data <= above).astype(np.float32)
-    low.eliminate_zeros()
-    return sp.hstack([likes(matrix, above), low], format="csr")
+    blocks = []
+    for block in like_blocks(matrix.data, like, signed):
+        part = sp.csr_array((block.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape, copy=True)
+        part.eliminate_zeros()
+        blocks.append(part)
+    return sp.hstack(blocks, format="csr") if signed else blocks[0]
 
 
 def index_of(ids: NDArray[Any], raw: ArrayLike) -> NDArray[np.intp]:

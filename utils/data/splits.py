@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Labels = NDArray[np.int8]
-"""One `Part` a rating."""
+"""One `Subset` a rating."""
 
 
-class Part(IntEnum):
+class Subset(IntEnum):
     """What a rating is used for."""
 
     TRAIN = 0
@@ -32,7 +32,7 @@ class Part(IntEnum):
     LEFT_OUT = 4  # the protocol does not use it
 
 
-KNOWN = (Part.TRAIN, Part.VALIDATION, Part.GIVEN)  # everything but the test
+KNOWN = (Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN)  # everything but the test
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,32 @@ class Split:
     def test_fingerprint(self) -> str:
         """Return the sha256 (hex) of the test ratings and the given ratings of the test users: the same for splits that
         differ only in what is validation."""
-        judged = self.part == Part.TEST
+        judged = self.part == Subset.TEST
         shown = self.is_known & np.isin(self.ratings.user, self.ratings.user[judged])
         prints = [self.ratings.only(where).fingerprint() for where in (judged, shown)]
         return hashlib.sha256("".join(prints).encode()).hexdigest()
 
-    def _matrix(self, *parts: Part) -> "csr_array":
+    def _matrix(self, *parts: Subset) -> "csr_array":
         return self.ratings.matrix(np.isin(self.part, parts))
 
-    def _holdout(self, given: "csr_array", hidden: Part) -> Holdout:
+    def _holdout(self, given: "csr_array", hidden: Subset) -> Holdout:
         return Holdout(given, self._matrix(hidden), self.candidates, self.ratings.like)
 
     @property
     def holds_users_out(self) -> bool:
         """Whether the test users are held out of training altogether (strong generalization)."""
-        return bool((self.part == Part.GIVEN).any())
+        return bool((self.part == Subset.GIVEN).any())
 
     @property
     def train(self) -> "csr_array":
         """Return the training ratings, on which models are fitted while epochs and options are chosen."""
-        return self._matrix(Part.TRAIN)
+        return self._matrix(Subset.TRAIN)
 
     @property
     def refit(self) -> "csr_array":
         """Return the ratings on which the final model is fitted: training and validation together, but training alone
         where validation users are held out (as Liang et al. 2018 do)."""
-        return self.train if self.holds_users_out else self._matrix(Part.TRAIN, Part.VALIDATION)
+        return self.train if self.holds_users_out else self._matrix(Subset.TRAIN, Subset.VALIDATION)
 
     @property
     def is_known(self) -> NDArray[np.bool_]:
@@ -108,23 +108,23 @@ class Split:
         users like; None, for all, otherwise."""
         if not self.holds_users_out:
             return None
-        liked = (self.part == Part.TRAIN) & (self.ratings.rating > self.ratings.like)
+        liked = (self.part == Subset.TRAIN) & (self.ratings.rating > self.ratings.like)
         return np.bincount(self.ratings.movie[liked], minlength=self.ratings.shape[1]) > 0
 
     @property
     def trained_users(self) -> NDArray[np.int32]:
         """Return the indices of the training users, who can be neighbours of others."""
-        return np.unique(self.ratings.user[self.part == Part.TRAIN])
+        return np.unique(self.ratings.user[self.part == Subset.TRAIN])
 
     @property
     def validation(self) -> Holdout:
         """Return the holdout on which epochs, options and strategies are chosen."""
-        return self._holdout(self._matrix(Part.TRAIN, Part.GIVEN), Part.VALIDATION)
+        return self._holdout(self._matrix(Subset.TRAIN, Subset.GIVEN), Subset.VALIDATION)
 
     @cached_property
     def test(self) -> Holdout:
         """Return the holdout of the one final evaluation. Validation ratings are given: by then they are known."""
-        return self._holdout(self.known, Part.TEST)
+        return self._holdout(self.known, Subset.TEST)
 
 
 # -- the protocols: (ratings, options, rng) -> labels, or labels and notes ---------------------------------------------
@@ -156,15 +156,15 @@ class Options:
 
 def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -> Labels:
     """Turn a random share of the TRAIN labels into VALIDATION, in place, and return `part`."""
-    rest = np.flatnonzero(part == Part.TRAIN)
-    part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Part.VALIDATION
+    rest = np.flatnonzero(part == Subset.TRAIN)
+    part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Subset.VALIDATION
     return part
 
 
 def random(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Draw a share of all ratings as the test, without regard to user or movie."""
     part = np.zeros(len(ratings), np.int8)
-    part[rng.permutation(len(ratings))[: round(options.test_share * len(ratings))]] = Part.TEST
+    part[rng.permutation(len(ratings))[: round(options.test_share * len(ratings))]] = Subset.TEST
     return _with_validation(part, options, rng)
 
 
@@ -176,7 +176,7 @@ def train_on_all(ratings: Ratings, options: Options, rng: np.random.Generator) -
 def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: NDArray[np.integer]) -> Labels:
     """Take the ratings at the indices `test` as the test: those of the file --test, or of a published fold."""
     part = np.zeros(len(ratings), np.int8)
-    part[test] = Part.TEST
+    part[test] = Subset.TEST
     return _with_validation(part, options, rng)
 
 
@@ -188,8 +188,8 @@ def temporal(ratings: Ratings, options: Options, rng: np.random.Generator) -> La
     n_test = np.floor(options.test_share * count + 0.5).astype(int)
     n_validation = np.floor(options.validation_share * (count - n_test) + 0.5).astype(int)
     part = np.zeros(len(ratings), np.int8)
-    part[age < (n_test + n_validation)[ratings.user]] = Part.VALIDATION
-    part[age < n_test[ratings.user]] = Part.TEST
+    part[age < (n_test + n_validation)[ratings.user]] = Subset.VALIDATION
+    part[age < n_test[ratings.user]] = Subset.TEST
     return part
 
 
@@ -199,11 +199,11 @@ FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie k
 def cold(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Split as `random` does, and make the same share of users and of movies cold: each keeps a number of ratings drawn
     from one of the ranges of FEW, and its other ratings are test, too."""
-    part = np.where(rng.random(len(ratings)) < options.test_share, Part.TEST, Part.TRAIN).astype(np.int8)
+    part = np.where(rng.random(len(ratings)) < options.test_share, Subset.TEST, Subset.TRAIN).astype(np.int8)
     for who, n in zip((ratings.user, ratings.movie), ratings.shape, strict=True):
         low, high = np.array(FEW)[rng.integers(len(FEW), size=n)].T
         kept = np.where(rng.random(n) < options.test_share, rng.integers(low, high + 1), len(ratings))
-        part[_place_within(who, n, rng.random(len(ratings))) >= kept[who]] = Part.TEST
+        part[_place_within(who, n, rng.random(len(ratings))) >= kept[who]] = Subset.TEST
     return _with_validation(part, options, rng)
 
 
@@ -213,8 +213,8 @@ def leave_one_out(ratings: Ratings, options: Options, rng: np.random.Generator) 
     age = _from_the_end(ratings, rng)
     count = np.bincount(ratings.user, minlength=ratings.shape[0])[ratings.user]
     part = np.zeros(len(ratings), np.int8)
-    part[(age == 1) & (count >= 3)] = Part.VALIDATION
-    part[(age == 0) & (count >= 2)] = Part.TEST
+    part[(age == 1) & (count >= 3)] = Subset.VALIDATION
+    part[(age == 0) & (count >= 2)] = Subset.TEST
     return part
 
 
@@ -242,17 +242,17 @@ def strong(ratings: Ratings, options: Options, rng: np.random.Generator) -> tupl
     """Hold users out (Liang et al. 2018): only likes, of users with at least five; only movies that training users
     like. Of each held-out user's likes a fifth, rounded down, is hidden and the rest given; all are given where fewer
     than five are left."""
-    return _strong(ratings, options, rng, Part.LEFT_OUT)
+    return _strong(ratings, options, rng, Subset.LEFT_OUT)
 
 
 def strong_ratings(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Labels, list[str]]:
     """Hide the same likes as `strong`, and use all other ratings as well, the low ones too: of training users to train
     on; of held-out users they are given, so that those movies are not ranked."""
-    return _strong(ratings, options, rng, Part.GIVEN)
+    return _strong(ratings, options, rng, Subset.GIVEN)
 
 
-def _strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Part) -> tuple[Labels, list[str]]:
-    """Hold users out. low: `Part.GIVEN` uses ratings that are no likes, `Part.LEFT_OUT` does not."""
+def _strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Subset) -> tuple[Labels, list[str]]:
+    """Hold users out. low: `Subset.GIVEN` uses ratings that are no likes, `Subset.LEFT_OUT` does not."""
     n_users, n_movies = ratings.shape
     liked = ratings.rating > ratings.like
     usable = np.flatnonzero(np.bincount(ratings.user[liked], minlength=n_users) >= 5)
@@ -264,29 +264,29 @@ def _strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: P
             + (", or a smaller --held-out" if size > 1 else "")
         )
     shuffled = rng.permutation(usable)
-    role = np.full(n_users, Part.LEFT_OUT, np.int8)
-    role[usable] = Part.TRAIN
-    role[shuffled[:size]], role[shuffled[size : 2 * size]] = Part.VALIDATION, Part.TEST
+    role = np.full(n_users, Subset.LEFT_OUT, np.int8)
+    role[usable] = Subset.TRAIN
+    role[shuffled[:size]], role[shuffled[size : 2 * size]] = Subset.VALIDATION, Subset.TEST
 
     role_of = role[ratings.user]
-    part = np.where(liked, role_of, Part.LEFT_OUT).astype(np.int8)
-    vocabulary = np.bincount(ratings.movie[part == Part.TRAIN], minlength=n_movies) > 0
-    outside = liked & np.isin(role_of, (Part.VALIDATION, Part.TEST)) & ~vocabulary[ratings.movie]
-    part[outside] = Part.LEFT_OUT
+    part = np.where(liked, role_of, Subset.LEFT_OUT).astype(np.int8)
+    vocabulary = np.bincount(ratings.movie[part == Subset.TRAIN], minlength=n_movies) > 0
+    outside = liked & np.isin(role_of, (Subset.VALIDATION, Subset.TEST)) & ~vocabulary[ratings.movie]
+    part[outside] = Subset.LEFT_OUT
 
     # hide a fifth of each held-out user's likes: the first in a random order
-    held = np.flatnonzero(np.isin(part, (Part.VALIDATION, Part.TEST)))
+    held = np.flatnonzero(np.isin(part, (Subset.VALIDATION, Subset.TEST)))
     count = np.bincount(ratings.user[held], minlength=n_users)
     place = _place_within(ratings.user[held], n_users, rng.random(len(held)))
     n_hidden = np.where(count >= 5, count // 5, 0)
-    part[held[place >= n_hidden[ratings.user[held]]]] = Part.GIVEN
+    part[held[place >= n_hidden[ratings.user[held]]]] = Subset.GIVEN
 
-    if low == Part.GIVEN:
-        part[~liked & (role_of == Part.TRAIN)] = Part.TRAIN
-        part[~liked & np.isin(role_of, (Part.VALIDATION, Part.TEST))] = Part.GIVEN
-    dropped, of_test = (int(np.count_nonzero(which)) for which in (outside, outside & (role_of == Part.TEST)))
-    unused = int(np.count_nonzero(part == Part.LEFT_OUT)) - dropped
-    return part, _strong_notes(size, dropped, of_test, unused, None if low == Part.GIVEN else ratings.like)
+    if low == Subset.GIVEN:
+        part[~liked & (role_of == Subset.TRAIN)] = Subset.TRAIN
+        part[~liked & np.isin(role_of, (Subset.VALIDATION, Subset.TEST))] = Subset.GIVEN
+    dropped, of_test = (int(np.count_nonzero(which)) for which in (outside, outside & (role_of == Subset.TEST)))
+    unused = int(np.count_nonzero(part == Subset.LEFT_OUT)) - dropped
+    return part, _strong_notes(size, dropped, of_test, unused, None if low == Subset.GIVEN else ratings.like)
 
 
 def _strong_notes(size: int, dropped: int, of_test: int, unused: int, like: float | None) -> list[str]:
@@ -323,6 +323,6 @@ def split(ratings: Ratings, protocol: str, options: Options, test: NDArray[np.in
     rng = np.random.default_rng(options.seed)
     labels = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
     part, notes = labels if isinstance(labels, tuple) else (labels, [])
-    if not (part == Part.TRAIN).any():
+    if not (part == Subset.TRAIN).any():
         raise UserError(f"protocol {protocol} leaves nothing to train on: every rating is held out")
     return Split(ratings, part, notes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from utils.data import datasets
 from utils.data.datasets import Dataset
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, index_of, nought
+from utils.data.ratings import Ratings, given, index_of, zero_sentinel
 from utils.data.reading.scales import find_scale
 from utils.data.splits import FOLDS
 from utils.errors import UserError
@@ -56,7 +56,7 @@ def _on_one_scale(data: Dataset, path: Path) -> Dataset:
     scale = find_scale(np.concatenate([stars, more]))
     if scale == ratings.scale:
         return data
-    ratings = replace(ratings, rating=np.where(stars == 0, np.float32(nought(scale)), stars), scale=scale)
+    ratings = replace(ratings, rating=np.where(stars == 0, np.float32(zero_sentinel(scale)), stars), scale=scale)
     note = f"scale {scale[0]:.9g} to {scale[1]:.9g} found from these ratings and those of the test"
     stale = datasets.about_likes(data.ratings)  # on the scale of before
     notes = [note if known.startswith("scale ") else known for known in data.notes if known not in stale]

@@ -44,12 +44,12 @@ def shared() -> bool:
     return bool(_shares)
 
 
-def mean(values: KerasTensor) -> KerasTensor:
+def global_mean(values: KerasTensor) -> KerasTensor:
     """Return the mean over the rows of the batch, of one value a row; what a share adds to it."""
     return ops.sum(values) / ops.cast(_shares[-1].rows, values.dtype) if _shares else ops.mean(values)
 
 
-def drawn(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> KerasTensor:
+def sample_shared(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> KerasTensor:
     """Return draw(shape) of random numbers for the rows of the batch, of the shape of the tensor `like`."""
     if not _shares:
         return draw(ops.shape(like))

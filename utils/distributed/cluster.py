@@ -62,7 +62,7 @@ def check(address: str | None) -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def ray_errors() -> Iterator[None]:
     """Turn what Ray reports into a `UserError`; an error in our own code, which is a bug, stays what it is."""
     import ray
 

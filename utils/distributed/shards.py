@@ -118,8 +118,8 @@ def of_log(log: Path, folder: Path, files: int) -> tuple[int, int, int]:
     places = [ray.put(pair) for _, *pair in known]
     indexed = checked.map_batches(_indexed, fn_args=(places, files), batch_format="numpy")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    atomic.tidy(resolved(folder))
-    with atomic.anew(resolved(folder)) as new:
+    atomic.recover(resolved(folder))
+    with atomic.atomic_directory(resolved(folder)) as new:
         indexed.write_parquet(str(new), partition_cols=["shard"])
         np.savez(new / IDS, users=ids[0], movies=ids[1])
         users, movies, ratings = len(ids[0]), len(ids[1]), checked.count()
@@ -235,7 +235,7 @@ def table(folder: Path) -> Table:
 def main(argv: list[str] | None = None) -> None:
     """Make the shards of a log."""
     chosen = options.parse(Options, argv or [], "python -m utils.distributed.shards", __doc__.splitlines()[0])
-    with cluster.connected(chosen.ray), cluster.told():
+    with cluster.connected(chosen.ray), cluster.ray_errors():
         ratings, users, movies = of_log(chosen.log, chosen.folder, chosen.files)
     print(f"{ratings:,} ratings of {movies:,} movies by {users:,} users in {chosen.files} shards: {chosen.folder}")
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from utils.data.splits import Part
+from utils.data.splits import Subset
 from utils.distributed import cluster, shards
 from utils.errors import UserError
 from utils.runs.paths import is_file
@@ -52,7 +52,7 @@ class Workers:
 
     def __init__(self, name: str, n: int, folder: Path, restore: Callable[[dict[str, Any]], TrainableModel]) -> None:
         self.name, self.n, self.folder, self.restore = name, n, folder, restore
-        self.parts: Sequence[Part] = (Part.TRAIN,)  # of the split, whose ratings count
+        self.parts: Sequence[Subset] = (Subset.TRAIN,)  # of the split, whose ratings count
 
     @contextlib.contextmanager
     def sharded(self, split: Split) -> Iterator[None]:
@@ -108,7 +108,7 @@ class Workers:
 
         gram, folder = ray.remote(_gram), str(self.folder.resolve())
         begun = [gram.remote(folder, rank, self.n, self.parts, model) for rank in range(self.n)]
-        with cluster.told():
+        with cluster.ray_errors():
             return sum(ray.get(one) for one in begun)
 
 
@@ -155,7 +155,7 @@ def _reason(folder: Path) -> str:
     return path.read_text(encoding="utf-8") if is_file(path) else ""
 
 
-def _gram(folder: str, rank: int, n: int, parts: Sequence[Part], model: GramModel) -> NDArray[np.float64]:
+def _gram(folder: str, rank: int, n: int, parts: Sequence[Subset], model: GramModel) -> NDArray[np.float64]:
     """Compute the gram matrix of the ratings of these parts in the shards of a worker."""
     split, _ = shards.own(Path(folder), rank, n)
     return model.gram(split.ratings.matrix(np.isin(split.part, parts)))

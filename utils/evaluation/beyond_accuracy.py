@@ -18,7 +18,7 @@ from utils.scoring.latent import unit
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from utils.evaluation.holdout_metrics import Lists
+    from utils.evaluation.holdout_metrics import RankedLists
     from utils.scoring.protocols import Floats, Indices
 
 SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
@@ -36,7 +36,7 @@ ABOUT = {
 
 
 def beyond(
-    lists: Lists, given: csr_array, like: float, shares: NDArray[np.float64], vectors: Floats | None = None
+    lists: RankedLists, given: csr_array, like: float, shares: NDArray[np.float64], vectors: Floats | None = None
 ) -> dict[str, Metric | Overall]:
     """Return {name of ABOUT: `Metric` or `Overall`} of the lists; where the data names no genres, or there is no latent
     space, the figures that need those are absent.

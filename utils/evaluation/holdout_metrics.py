@@ -24,7 +24,7 @@ DEPTH = max(k for _, k in metrics.CUTS.values())
 
 
 @dataclass(frozen=True)
-class Lists:
+class RankedLists:
     """Lists of the judged users. users: (n,) their indices, ascending. top: (n, DEPTH) movie indices, best first,
     -1 where there are no more; hit: (n, DEPTH), whether each is a hidden like. hidden: CSR (n, n_movies) of those."""
 
@@ -73,8 +73,8 @@ def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
 
 
-def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> Lists:
-    """Return the `Lists` of the users with a hidden like, among all movies not given. score: a model's
+def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> RankedLists:
+    """Return the `RankedLists` of the users with a hidden like, among all movies not given. score: a model's
     `score(given, users)`. most: judge at most this many users, a fixed sample."""
     users = judged_users(holdout, most)
     hidden = likes(holdout.hidden, holdout.like)[users]
@@ -89,7 +89,7 @@ def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> Li
         rows, best = slice(start, start + len(block)), ranking.top_k(scores, DEPTH)
         top[rows] = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
         hit[rows] = metrics.hits(top[rows], hidden[rows])
-    return Lists(users, top, hit, hidden)
+    return RankedLists(users, top, hit, hidden)
 
 
 def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:
@@ -98,8 +98,8 @@ def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = N
     return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
 
 
-def of_lists(lists: Lists, n_users: int) -> dict[str, Metric]:
-    """Return the ranking metrics of `Lists` in data with so many users."""
+def of_lists(lists: RankedLists, n_users: int) -> dict[str, Metric]:
+    """Return the ranking metrics of `RankedLists` in data with so many users."""
     hit, n_hidden = lists.hit, np.diff(lists.hidden.indptr)
     judged = n_hidden > 0
     count = np.bincount(lists.users[judged], minlength=n_users).astype(float)
@@ -112,7 +112,7 @@ def of_lists(lists: Lists, n_users: int) -> dict[str, Metric]:
     return {name: placed(metric(hit, n_hidden, k)) for name, (metric, k) in metrics.CUTS.items()}
 
 
-def like_ndcg(lists: Lists, n_users: int, movies: NDArray[np.bool_] | slice = slice(None)) -> Metric:
+def like_ndcg(lists: RankedLists, n_users: int, movies: NDArray[np.bool_] | slice = slice(None)) -> Metric:
     """Return NDCG@100 of each hidden like as if it were the only one: the user's other hidden likes are left out of
     the list, so that the figure does not depend on how many there are. movies: bool (n_movies,), those that count."""
     before = np.cumsum(lists.hit, axis=1, dtype=np.int64) - lists.hit

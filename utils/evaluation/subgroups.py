@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.data.movies import Movies
-    from utils.evaluation.holdout_metrics import Lists
+    from utils.evaluation.holdout_metrics import RankedLists
     from utils.scoring.protocols import Indices
 from numpy.typing import NDArray
 
@@ -79,7 +79,7 @@ def _by_value(column: str, values: NDArray) -> list[Slice]:
 
 
 def judge(
-    parts: list[Slice], n_users: int, lists: Lists | None = None, errors: Errors | None = None
+    parts: list[Slice], n_users: int, lists: RankedLists | None = None, errors: Errors | None = None
 ) -> list[dict[str, Any]]:
     """Return for each `Slice` with test ratings or likes its figures, with 95% intervals, and their differences from
     those of everything outside the slice, p adjusted (Holm) over all slices: plain values for --json.
@@ -112,7 +112,7 @@ def judge(
 
 
 def _both(
-    part: Slice, n_users: int, lists: Lists | None, ndcg: Metric | None, errors: Errors | None
+    part: Slice, n_users: int, lists: RankedLists | None, ndcg: Metric | None, errors: Errors | None
 ) -> dict[str, list[Metric]]:
     """Return {name: [`Metric` inside, the same outside]}. ndcg: that of all users, None where there are no lists."""
     metrics: dict[str, list[Metric]] = {}

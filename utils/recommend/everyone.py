@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part
 ABOUT = "recommendations.json"
-Part: TypeAlias = tuple[Path, int, int]  # file, first user, end
+UserRange: TypeAlias = tuple[Path, int, int]  # file, first user, end
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Everyone:
         self.saved, self.asked, split = saved, asked, saved.run.split
         self.count = recommendations.known_count(split)
         self.fits = reranking.allowed(saved.run.movies, asked.filters, self.count)
-        self.score = self.saved.scorer(self.saved.way(asked.by))
+        self.score = self.saved.scorer(self.saved.strategy(asked.by))
         self.known, self.rated = split.known, split.ratings.matrix()
 
     def write(self, users: Indices, target: Path | str, parquet: bool) -> None:
@@ -57,7 +57,7 @@ class Everyone:
                 scores = np.where(self.fits, self.score(given, block), -np.inf)
                 if not filters.include_seen:
                     ranking.hide_seen(scores, self.rated[block])
-                rows, top = recommendations.best_of_each(saved, self.asked.n, filters, given, scores, self.count)
+                rows, top = recommendations.top_lists(saved, self.asked.n, filters, given, scores, self.count)
                 line(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
 
 
@@ -83,7 +83,7 @@ def write_parts(
     n_users = run.split.ratings.shape[0]
     bounds = pairwise([*range(0, n_users, PART), n_users])
     parts = [(folder / f"part-{k:05d}.parquet", *pair) for k, pair in enumerate(bounds)]
-    saved.way(asked.by)  # which refuses what this run does not have
+    saved.strategy(asked.by)  # which refuses what this run does not have
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,14 +114,14 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
     files.write_text(folder / ABOUT, said)
 
 
-def _several(saved: Saved, asked: Asked, parts: list[Part]) -> None:
+def _several(saved: Saved, asked: Asked, parts: list[UserRange]) -> None:
     everyone: Everyone = Everyone(saved, asked) if parts else None  # type: ignore[assignment]  # unused without parts
     for path, first, end in parts:
         everyone.write(np.arange(first, end), path, True)
 
 
 def _by_workers(
-    run: Run, asked: Asked, parts: list[Part], open_run: Callable[[Run], Saved], workers: int, address: str | None
+    run: Run, asked: Asked, parts: list[UserRange], open_run: Callable[[Run], Saved], workers: int, address: str | None
 ) -> None:
     from utils.distributed import cluster  # sockets and logging come with it, which one process does without
 
@@ -131,11 +131,11 @@ def _by_workers(
         folder = run.folder.resolve()
         shares = [parts[i::workers] for i in range(workers)]
         several = [ray.remote(_work).remote(folder, run.sha256, asked, share, open_run) for share in shares]
-        with cluster.told():
+        with cluster.ray_errors():
             ray.get(several)
 
 
-def _work(folder: Path, sha256: str, asked: Asked, parts: list[Part], open_run: Callable[[Run], Saved]) -> None:
+def _work(folder: Path, sha256: str, asked: Asked, parts: list[UserRange], open_run: Callable[[Run], Saved]) -> None:
     """What a worker does."""
     run = run_folder.find(folder, verified=False)  # which has been verified
     if run.sha256 != sha256:

@@ -9,7 +9,7 @@ from utils.data.ratings import given
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
-    from utils.scoring.profile_rows import Rows
+    from utils.scoring.profile_rows import ProfileRows
     from utils.scoring.protocols import Floats, Scale
 
 MOST = 2  # ratings named in a sentence
@@ -17,13 +17,13 @@ MOST = 2  # ratings named in a sentence
 
 def effects(scores: Floats) -> Floats:
     """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), those for the row
-    itself and then for the row without each one rating (`Rows.without_each`)."""
+    itself and then for the row without each one rating (`ProfileRows.without_each`)."""
     return scores[:1] - scores[1:]
 
 
-def because(movies: Movies, rows: Rows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
-    """List what each rating of the one row of `Rows` adds to one movie's score, most first, as plain values for --json.
-    effect: (k,), a column of `effects`."""
+def explain(movies: Movies, rows: ProfileRows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
+    """List what each rating of the one row of `ProfileRows` adds to one movie's score, most first, as plain values for
+    --json. effect: (k,), a column of `effects`."""
     order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
     return [
         {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from utils.data.movies import shortened
-from utils.data.ratings import nought
+from utils.data.ratings import zero_sentinel
 from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import Titles
@@ -108,7 +108,7 @@ def _stars(value: float, scale: Scale, export: Export | None) -> float:
     low, high = (0, export[1]) if export else scale
     if not low <= value <= high:
         raise ValueError(f"rating {value:g} is not from {low:g} to {high:g}")
-    return (max(value * scale[1] / export[1], scale[0]) if export else value) or nought(scale)
+    return (max(value * scale[1] / export[1], scale[0]) if export else value) or zero_sentinel(scale)
 
 
 def _movie(titles: Titles, value: dict[str, str], year: int | None, forgiving: bool) -> tuple[list[int], str | None]:

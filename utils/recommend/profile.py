@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.ratings import given, index_of, nought
+from utils.data.ratings import given, index_of, zero_sentinel
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.scoring.profile_rows import Rows
+from utils.scoring.profile_rows import ProfileRows
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Person:
+class Profile:
     """rows: their known ratings, one row. seen: indices of the movies that are not recommended to them: all that a user
     of the data has rated, known or not; of others those that they typed. user: their index in the data, or None. own:
     the user who can't be their neighbour: themselves, or the one in the data with exactly the same known ratings;
     -1 where there is none. name: raw id of the user, None for others. notes: what they should know about how their
     ratings were read."""
 
-    rows: Rows
+    rows: ProfileRows
     seen: NDArray[np.integer]
     user: int | None = None
-    own: int = -1
+    excluded: int = -1
     name: int | str | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def in_data(split: Split, text: str) -> Person:
-    """Return the `Person` whose raw id is `text`."""
+def of_user(split: Split, text: str) -> Profile:
+    """Return the `Profile` whose raw id is `text`."""
     ratings = split.ratings
     user = find_user(ratings.user_ids, text)
     rated = ratings.user == user
     known = rated & split.is_known
-    rows = Rows.of(ratings.movie[known], ratings.rating[known])
-    return Person(rows, ratings.movie[rated], user, user, ratings.user_ids[user].item())
+    rows = ProfileRows.of(ratings.movie[known], ratings.rating[known])
+    return Profile(rows, ratings.movie[rated], user, user, ratings.user_ids[user].item())
 
 
-def somebody(split: Split, stars: dict[int, float], notes: Iterable[str] = ()) -> Person:
-    """Return the `Person` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known ratings
-    is left out of their neighbours, so that both get the same scores."""
-    rows = Rows.of(list(stars), list(stars.values()))
+def of_ratings(split: Split, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
+    """Return the `Profile` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known
+    ratings is left out of their neighbours, so that both get the same scores."""
+    rows = ProfileRows.of(list(stars), list(stars.values()))
     # Only what they typed is seen: the test ratings of a user who happens to have rated the same stay secret. The twin
-    # as `own` reveals nothing of them: it is found by the known ratings, and takes away known likes alone.
-    return Person(rows, rows.movies, own=_twin(split, rows), notes=list(notes))
+    # as `excluded` reveals nothing of them: it is found by the known ratings, and takes away known likes alone.
+    return Profile(rows, rows.movies, excluded=_twin(split, rows), notes=list(notes))
 
 
-def _twin(split: Split, rows: Rows) -> int:
+def _twin(split: Split, rows: ProfileRows) -> int:
     """Find the first user whose known ratings are exactly these, or -1."""
     ratings, known = split.ratings, split.is_known
     stars = np.zeros(ratings.shape[1], np.float32)
@@ -102,25 +102,25 @@ def by_id(ids: NDArray, text: str) -> int:
 # -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
 
 
-def typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
+def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
     """Read {index of a movie: stars} from texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an
     id."""
     titles, stars = Titles(movies), dict[int, float]()
     for text in texts:
         title, equals, number = text.rpartition("=")
-        value = finite(number)
+        value = to_finite(number)
         if not equals or not title.strip() or value is None:
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
         if not scale[0] <= value <= scale[1]:
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
-        movie, value = find_movie(titles, title), value or nought(scale)
+        movie, value = find_movie(titles, title), value or zero_sentinel(scale)
         if stars.setdefault(movie, value) != value:
             twice = " and ".join(f"{given(one, scale):g}" for one in (stars[movie], value))
             raise UserError(f"{movies.titles[movie]} is rated twice, with {twice} stars")
     return stars
 
 
-def finite(text: str) -> float | None:
+def to_finite(text: str) -> float | None:
     """Read a finite number from a text; None where there is none."""
     try:
         value = float(text)

@@ -15,14 +15,14 @@ from utils.data.ratings import given
 from utils.errors import UserError
 from utils.recommend import explanations, profile, reranking
 from utils.scoring import latent, ranking
-from utils.scoring.profile_rows import Rows
+from utils.scoring.profile_rows import ProfileRows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.data.movies import Movies
     from utils.data.splits import Split
-    from utils.recommend.profile import Person
+    from utils.recommend.profile import Profile
     from utils.recommend.saved import Saved
     from utils.scoring.protocols import Floats, Indices
 
@@ -37,18 +37,22 @@ def known_count(split: Split) -> NDArray[np.intp]:
     return np.bincount(split.ratings.movie[split.is_known], minlength=split.ratings.shape[1])
 
 
-def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows: Rows) -> reranking.Reorder | None:
+def reorder(
+    saved: Saved, filters: reranking.Options, candidates: Indices, rows: ProfileRows
+) -> reranking.Reorder | None:
     """Return the function that reranks the best candidates as the filters ask; None where the scores alone decide."""
     if filters.diverse:
-        return reranking.diversely(saved.space.movies, candidates, filters.diverse)
+        return reranking.mmr_rerank(saved.space.movies, candidates, filters.diverse)
     if filters.calibrated:
         liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
         wanted = saved.genre_shares[liked].sum(axis=0)
-        return reranking.calibrated(saved.genre_shares, candidates, wanted / wanted.sum()) if wanted.any() else None
+        return (
+            reranking.calibrated_rerank(saved.genre_shares, candidates, wanted / wanted.sum()) if wanted.any() else None
+        )
     return None
 
 
-def telling(scores: NDArray, count: Indices) -> NDArray:
+def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
     """Return the scores that the lists are ordered by, (n, m): `scores`, except in rows where all movies have the same;
     those get the number of known ratings of each movie. -inf, which is on no list, stays."""
     highest = scores.max(axis=1, initial=-np.inf)
@@ -63,18 +67,21 @@ def telling(scores: NDArray, count: Indices) -> NDArray:
 
 
 def recommend(
-    saved: Saved, person: Person, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
+    saved: Saved, user_profile: Profile, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
 ) -> dict[str, Any]:
-    """Recommend the best `n` movies to a `Person` by a strategy of --by. explained: each with what every rating adds to
-    its score."""
-    run, strategy = saved.run, saved.way(by)
+    """Recommend the best `n` movies to a `Profile` by a strategy of --by. explained: each with what every rating adds
+    to its score."""
+    run, strategy = saved.run, saved.strategy(by)
     count = known_count(run.split)
     fits = reranking.allowed(run.movies, filters, count)
     if not filters.include_seen:
-        fits[person.seen] = False  # whichever part of the split it fell into
+        fits[user_profile.seen] = False  # whichever part of the split it fell into
     candidates = np.flatnonzero(fits)
-    score, notes = saved.scores(person, strategy, candidates)[0], list(person.notes)
-    reranker, order_by = reorder(saved, filters, candidates, person.rows), telling(score[None], count[candidates])[0]
+    score, notes = saved.scores(user_profile, strategy, candidates)[0], list(user_profile.notes)
+    reranker, order_by = (
+        reorder(saved, filters, candidates, user_profile.rows),
+        ranking_scores(score[None], count[candidates])[0],
+    )
     if filters.calibrated and reranker is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
     if len(score) > 1 and score.min() == score.max():
@@ -82,25 +89,25 @@ def recommend(
     top = reranking.best(order_by, n, reranker)
     movies, score = candidates[top], score[top]
     items = _ranked(run.movies, movies, score)
-    if (stars := saved.stars(person, movies)) is not None:
+    if (stars := saved.stars(user_profile, movies)) is not None:
         for item, value in zip(items, stars, strict=True):
             item["predicted_rating"] = round(float(value), 3)
     if explained:
-        _explain(saved, person, strategy, movies, items)
-    about = {"user": person.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
-    if person.user is None:
-        about["given"] = _rated(saved, person.rows.movies, person.rows.stars[0])
+        _explain(saved, user_profile, strategy, movies, items)
+    about = {"user": user_profile.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
+    if user_profile.user is None:
+        about["given"] = _rated(saved, user_profile.rows.movies, user_profile.rows.stars[0])
     return about
 
 
-def _explain(saved: Saved, person: Person, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
+def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
     """Put into each item what every rating of the person adds to its score."""
-    each = person.rows.without_each()
-    effect = explanations.effects(saved.scores(person, strategy, movies, each))
+    each = user_profile.rows.without_each()
+    effect = explanations.effects(saved.scores(user_profile, strategy, movies, each))
     for item, column in zip(items, effect.T, strict=True):
-        item["because"] = explanations.because(saved.run.movies, person.rows, column, saved.split.ratings.scale)
+        item["because"] = explanations.explain(saved.run.movies, user_profile.rows, column, saved.split.ratings.scale)
     if strategy == "neighbours":
-        liked, nearest = saved.liked_by_nearest(person, movies)
+        liked, nearest = saved.liked_by_nearest(user_profile, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
             item |= {"liked_by_nearest": count, "nearest": int(nearest)}
 
@@ -121,12 +128,12 @@ def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, 
 
 def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
     """Find the `n` movies whose latent vectors are nearest to that of the movie at this index."""
-    run, vectors, view = saved.run, saved.space.movies, saved.space.views["movies"]
+    run, vectors, whitening = saved.run, saved.space.movies, saved.space.whitenings["movies"]
     rated = known_count(run.split)
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], view)
+    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whitening)
     there = np.isfinite(near[0])  # there may be fewer than n
     items = _ranked(run.movies, index[0, there], near[0, there])
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
@@ -135,7 +142,7 @@ def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
 def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
     """Find the `n` users whose latent vectors are nearest to that of the user at this index, with what they share."""
     run, ratings = saved.run, saved.split.ratings
-    vectors, view = saved.space.users, saved.space.views["neighbours"]
+    vectors, whitening = saved.space.users, saved.space.whitenings["neighbours"]
     known = run.split.is_known
 
     def rated(who: int) -> dict[int, float]:
@@ -143,7 +150,7 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
         return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
 
     ratings_of_user, items = rated(user), []
-    index, near = latent.near(vectors, vectors[[user]], n, run.split.trained_users, [user], view)
+    index, near = latent.near(vectors, vectors[[user]], n, run.split.trained_users, [user], whitening)
     for rank, (other, cosine) in enumerate(zip(index[0].tolist(), near[0].tolist(), strict=True), 1):
         if not np.isfinite(cosine):  # there are no more users
             break
@@ -164,12 +171,12 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
     return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
 
 
-def best_of_each(
+def top_lists(
     saved: Saved, n: int, filters: reranking.Options, known: csr_array, scores: NDArray, count: Indices
 ) -> tuple[Indices, Indices]:
     """Return (rows, movies) of the lists of all rows of `scores`, one list after the other. known: CSR rows of stars of
     the same users. count: known ratings of each movie."""
-    scores = telling(scores, count)
+    scores = ranking_scores(scores, count)
     if not filters.diverse and not filters.calibrated:
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
@@ -177,7 +184,7 @@ def best_of_each(
     tops, everything = [], np.arange(scores.shape[1])
     for row, score in enumerate(scores):
         cells = slice(*known.indptr[row : row + 2])
-        stars = Rows.of(known.indices[cells], known.data[cells])
+        stars = ProfileRows.of(known.indices[cells], known.data[cells])
         tops.append(reranking.best(score, n, reorder(saved, filters, everything, stars)))
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
@@ -188,17 +195,17 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
     known, answers = saved.split.known, []
     ordered = users[np.argsort(np.diff(known.indptr)[users], kind="stable")]
     for user in dict.fromkeys(ordered[int(share * len(ordered))].item() for share in SAMPLES if len(ordered)):
-        person = profile.in_data(saved.split, str(saved.split.ratings.user_ids[user]))
+        user_profile = profile.of_user(saved.split, str(saved.split.ratings.user_ids[user]))
         try:
-            one = recommend(saved, person, "best", LONG, explained=True)
+            one = recommend(saved, user_profile, "best", LONG, explained=True)
         except UserError:  # a model that can't leave one rating out
-            one = recommend(saved, person, "best", LONG)
+            one = recommend(saved, user_profile, "best", LONG)
         for item in one["items"]:
             if "because" in item:
                 item["because"] = item["because"][: explanations.MOST]
-        best = np.argsort(-person.rows.stars[0], kind="stable")[:LONG]
-        liked = _rated(saved, person.rows.movies[best], person.rows.stars[0, best])
-        answers.append(one | {"ratings": len(person.rows.movies), "liked": liked})
+        best = np.argsort(-user_profile.rows.stars[0], kind="stable")[:LONG]
+        liked = _rated(saved, user_profile.rows.movies[best], user_profile.rows.stars[0, best])
+        answers.append(one | {"ratings": len(user_profile.rows.movies), "liked": liked})
     return answers
 
 

@@ -106,7 +106,7 @@ def scaled(scores: NDArray) -> NDArray[np.float64]:
     return np.ones(len(scores)) if not high > low else (scores.astype(np.float64) - low) / (high - low)
 
 
-def diversely(vectors: NDArray[np.float32], candidates: NDArray[np.integer], weight: float) -> Reorder:
+def mmr_rerank(vectors: NDArray[np.float32], candidates: NDArray[np.integer], weight: float) -> Reorder:
     """Make a `reorder` for `best`: maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). Each next movie is
     the one with the largest (1 - weight) * score - weight * (largest cosine with a movie taken before).
     vectors: of all movies, (n_movies, latent). candidates: (m,), the movies that have scores."""
@@ -125,7 +125,9 @@ def diversely(vectors: NDArray[np.float32], candidates: NDArray[np.integer], wei
     return reorder
 
 
-def calibrated(shares: NDArray[np.float64], candidates: NDArray[np.integer], wanted: NDArray[np.float64]) -> Reorder:
+def calibrated_rerank(
+    shares: NDArray[np.float64], candidates: NDArray[np.integer], wanted: NDArray[np.float64]
+) -> Reorder:
     """Make a `reorder` for `best`: genres in the wanted proportions (Steck, RecSys 2018). Each next movie is the one
     that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest.
     shares: (n_movies, n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted:

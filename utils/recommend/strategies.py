@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from utils.data.ratings import likes
 from utils.evaluation.holdout_metrics import ranking_metrics
-from utils.scoring.latent import Neighbourhood, View, near, votes, vouching
+from utils.scoring.latent import Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
 from utils.scoring.parallel import parallel_rows
 from utils.scoring.protocols import is_latent
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from utils.scoring.latent import LatentSpace
     from utils.scoring.protocols import Floats, Indices, Model, ScoreFunction
 
-Vouch: TypeAlias = Callable[..., tuple[NDArray[np.integer], NDArray[np.float32]]]  # called as `vouching` is
+# called as `weighted_neighbours` is
+FindNeighbours: TypeAlias = Callable[..., tuple[NDArray[np.integer], NDArray[np.float32]]]
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
 # tried on validation, one field after the other; how many movies near each liked one count hardly matters
@@ -37,50 +38,61 @@ ROOM = 2**26  # cosines that are kept while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
 
 
-def unchosen(model: Model) -> dict[str, Any]:
+def default_choice(model: Model) -> dict[str, Any]:
     """Return what `choose` would, without trying anything: for when there was no time."""
     if not model.has_latent_space:
         return {"best": "model", "validation": {}}
-    hoods = {method: asdict(hood) for method, hood in START.items()}
-    return {"best": "neighbours", "validation": {}, "neighbourhoods": hoods}
+    neighbourhoods = {strategy: asdict(neighbourhood) for strategy, neighbourhood in START.items()}
+    return {"best": "neighbours", "validation": {}, "neighbourhoods": neighbourhoods}
 
 
-def neighbourhoods(chosen: dict[str, Any]) -> dict[str, Neighbourhood]:
+def read_neighbourhoods(chosen: dict[str, Any]) -> dict[str, Neighbourhood]:
     """Return {strategy: `Neighbourhood`} of the contents of metrics.json; {} for a model without a latent space."""
-    return {method: Neighbourhood(**hood) for method, hood in chosen.get("neighbourhoods", {}).items()}
+    return {
+        strategy: Neighbourhood(**neighbourhood) for strategy, neighbourhood in chosen.get("neighbourhoods", {}).items()
+    }
 
 
-def viewed(space: LatentSpace, split: Split, hoods: dict[str, Neighbourhood]) -> LatentSpace:
-    """Return the `LatentSpace` with the `View`s that the neighbourhoods need, fitted to everything but the test."""
+def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: dict[str, Neighbourhood]) -> LatentSpace:
+    """Return the `LatentSpace` with the `Whitening`s that the neighbourhoods need, fitted to everything but the
+    test."""
     ratings = split.ratings
     liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & split.is_known])
-    views = {
-        "neighbours": View.of(space.users, split.trained_users, hoods["neighbours"].whiten),
-        "movies": View.of(space.movies, liked, hoods["movies"].whiten),
+    whitenings = {
+        "neighbours": Whitening.of(space.users, split.trained_users, neighbourhoods["neighbours"].whiten),
+        "movies": Whitening.of(space.movies, liked, neighbourhoods["movies"].whiten),
     }
-    return replace(space, views=views)
+    return replace(space, whitenings=whitenings)
 
 
 def by_neighbours(
-    space: LatentSpace, hood: Neighbourhood, liked: csr_array, pool: Indices, vouch: Vouch = vouching
+    space: LatentSpace,
+    neighbourhood: Neighbourhood,
+    liked: csr_array,
+    pool: Indices,
+    find_neighbours: FindNeighbours = weighted_neighbours,
 ) -> ScoreFunction:
     """Make the score function of (given, users) that scores what the users nearest to them like. liked: CSR likes that
-    are known. pool: indices of the possible neighbours. vouch: `vouching`, or something faster with the same result."""
-    count, view = np.diff(liked.indptr), space.views.get("neighbours") or View.of(space.users, pool, hood.whiten)
+    are known. pool: indices of the possible neighbours. find_neighbours: `weighted_neighbours`, or something faster
+    with the same result."""
+    count = np.diff(liked.indptr)
+    whitening = space.whitenings.get("neighbours") or Whitening.of(space.users, pool, neighbourhood.whiten)
 
     def score(_: csr_array, users: Indices) -> Floats:
-        index, weight = vouch(space.users, space.users[users], hood, count, pool, users, view)
-        return _product(votes(index, weight, len(count)), liked)
+        index, weight = find_neighbours(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
+        return _product(vote_matrix(index, weight, len(count)), liked)
 
     return score
 
 
-def by_movies(space: LatentSpace, hood: Neighbourhood, liked: csr_array) -> ScoreFunction:
+def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: csr_array) -> ScoreFunction:
     """Make the score function of (given, users) that scores what is near the movies that they like."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
     pool = np.flatnonzero(count)
-    index, weight = vouching(space.movies, space.movies[pool], hood, count, pool, pool, space.views.get("movies"))
-    voted, liking = votes(index, weight, len(count)), liked[:, pool]
+    index, weight = weighted_neighbours(
+        space.movies, space.movies[pool], neighbourhood, count, pool, pool, space.whitenings.get("movies")
+    )
+    voted, liking = vote_matrix(index, weight, len(count)), liked[:, pool]
 
     def score(_: csr_array, users: Indices) -> Floats:
         return _product(liking[users], voted)
@@ -99,15 +111,17 @@ def _product(left: csr_array, right: csr_array) -> Floats:
     return product
 
 
-def scorers(model: Model, holdout: Holdout, pool: Indices, hoods: dict[str, Neighbourhood]) -> dict[str, ScoreFunction]:
+def scorers(
+    model: Model, holdout: Holdout, pool: Indices, neighbourhoods: dict[str, Neighbourhood]
+) -> dict[str, ScoreFunction]:
     """Return {strategy: score function of (given, users)}: "neighbours", "movies" and "decoder" of an autoencoder,
     "model" of any other. The likes are those that the `Holdout` gives; pool: indices of the possible neighbours."""
     if not is_latent(model):
         return {"model": model.score}
     liked = likes(holdout.given, holdout.like)
     return {
-        "neighbours": by_neighbours(model.latent, hoods["neighbours"], liked, pool),
-        "movies": by_movies(model.latent, hoods["movies"], liked),
+        "neighbours": by_neighbours(model.latent, neighbourhoods["neighbours"], liked, pool),
+        "movies": by_movies(model.latent, neighbourhoods["movies"], liked),
         "decoder": model.score,
     }
 
@@ -115,17 +129,21 @@ def scorers(model: Model, holdout: Holdout, pool: Indices, hoods: dict[str, Neig
 def choose(model: Model, split: Split) -> dict[str, Any]:
     """Choose strategy and neighbourhoods on the validation hold-out of the `Split`; plain values for metrics.json:
     {"best": strategy, "neighbourhoods": {strategy: {...}} or absent, "validation": {strategy: NDCG@100}}."""
-    validation, figures, hoods = split.validation, dict[str, float](), dict[str, Neighbourhood]()
+    validation, figures, neighbourhoods = split.validation, dict[str, float](), dict[str, Neighbourhood]()
     if not is_latent(model):
         return {"best": "model", "validation": {"model": ndcg(model.score, validation)}}
-    for method in TRIED:
-        way = trier(method, model.latent, validation, split.trained_users)
-        judge = cache(lambda hood, way=way: ndcg(way(hood), validation))
-        hoods[method] = search(START[method], TRIED[method], judge)
-        figures[method] = judge(hoods[method])
+    for strategy in TRIED:
+        scorer = scorer_of(strategy, model.latent, validation, split.trained_users)
+        judge = cache(lambda neighbourhood, scorer=scorer: ndcg(scorer(neighbourhood), validation))
+        neighbourhoods[strategy] = search(START[strategy], TRIED[strategy], judge)
+        figures[strategy] = judge(neighbourhoods[strategy])
     figures["decoder"] = ndcg(model.score, validation)
-    stored = {method: asdict(hood) for method, hood in hoods.items()}
-    return {"best": max(figures, key=lambda method: figures[method]), "validation": figures, "neighbourhoods": stored}
+    stored = {strategy: asdict(neighbourhood) for strategy, neighbourhood in neighbourhoods.items()}
+    return {
+        "best": max(figures, key=lambda strategy: figures[strategy]),
+        "validation": figures,
+        "neighbourhoods": stored,
+    }
 
 
 def search(
@@ -138,52 +156,60 @@ def search(
     return best
 
 
-def trier(method: str, space: LatentSpace, holdout: Holdout, pool: Indices) -> Callable[[Neighbourhood], ScoreFunction]:
+def scorer_of(
+    strategy: str, space: LatentSpace, holdout: Holdout, pool: Indices
+) -> Callable[[Neighbourhood], ScoreFunction]:
     """Return the function from a `Neighbourhood` to the score function of one of the two strategies with it. What
     neighbourhoods of the same `whiten` have in common is computed once."""
     liked = likes(holdout.given, holdout.like)
-    if method == "neighbours":
-        viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.users, pool, whiten)}))
-        vouch = _longest_once()
-        return lambda hood: by_neighbours(viewed(hood.whiten), hood, liked, pool, vouch)
+    if strategy == "neighbours":
+        whitened = cache(
+            lambda whiten: replace(space, whitenings={strategy: _CachedWhitening.of(space.users, pool, whiten)})
+        )
+        find_neighbours = _cached_neighbours()
+        return lambda neighbourhood: by_neighbours(
+            whitened(neighbourhood.whiten), neighbourhood, liked, pool, find_neighbours
+        )
     movies = np.unique(liked.indices)
-    viewed = cache(lambda whiten: replace(space, views={method: _Keeping.of(space.movies, movies, whiten)}))
-    return lambda hood: by_movies(viewed(hood.whiten), hood, liked)
+    whitened = cache(
+        lambda whiten: replace(space, whitenings={strategy: _CachedWhitening.of(space.movies, movies, whiten)})
+    )
+    return lambda neighbourhood: by_movies(whitened(neighbourhood.whiten), neighbourhood, liked)
 
 
-def _longest_once() -> Vouch:
-    """Make a `vouching` that computes the nearest once where weights depend on cosines alone: those of a smaller
-    neighbourhood, or of another power, come first among the LONGEST."""
+def _cached_neighbours() -> FindNeighbours:
+    """Make a `weighted_neighbours` that computes the nearest once where weights depend on cosines alone: those of a
+    smaller neighbourhood, or of another power, come first among the LONGEST."""
     kept: dict[tuple[float, bytes], tuple[Indices, Floats]] = {}
 
-    def vouch(
+    def find_neighbours(
         vectors: Floats,
         queries: Floats,
-        hood: Neighbourhood,
+        neighbourhood: Neighbourhood,
         likes: Indices,
         pool: Indices,
         own: Indices,
-        view: View,
+        whitening: Whitening,
     ) -> tuple[Indices, Floats]:
-        if hood.shrink or hood.size > LONGEST:
-            return vouching(vectors, queries, hood, likes, pool, own, view)
-        key = hood.whiten, own.tobytes()
+        if neighbourhood.shrink or neighbourhood.size > LONGEST:
+            return weighted_neighbours(vectors, queries, neighbourhood, likes, pool, own, whitening)
+        key = neighbourhood.whiten, own.tobytes()
         if key not in kept:
-            kept[key] = near(vectors, queries, LONGEST, pool, own, view)
+            kept[key] = near(vectors, queries, LONGEST, pool, own, whitening)
         index, cosines = kept[key]
-        return index[:, : hood.size], hood.weigh(cosines[:, : hood.size], likes)
+        return index[:, : neighbourhood.size], neighbourhood.weigh(cosines[:, : neighbourhood.size], likes)
 
-    return vouch
+    return find_neighbours
 
 
 @dataclass(frozen=True)
-class _Keeping(View):
-    """A `View` of one set of vectors that keeps the cosines it has taken with them, as far as there is ROOM."""
+class _CachedWhitening(Whitening):
+    """A `Whitening` of one set of vectors that keeps the cosines it has taken with them, as far as there is ROOM."""
 
     kept: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
 
     def cosines(self, vectors: Floats, queries: Floats) -> Floats:
-        """See `View.cosines`."""
+        """See `Whitening.cosines`."""
         asked = queries.tobytes()
         if asked not in self.kept:
             computed = super().cosines(vectors, queries)

@@ -14,7 +14,7 @@ from utils.scoring import latent
 from utils.scoring.latent import unit
 
 if TYPE_CHECKING:
-    from utils.recommend.profile import Person
+    from utils.recommend.profile import Profile
     from utils.recommend.saved import Saved
 
 KNOWN = 12  # most rated movies whose neighbours are shown
@@ -114,13 +114,13 @@ def embedded(vectors: NDArray[np.float32]) -> tuple[str, NDArray[Any]]:
 def movie_map(saved: Saved, most: int | None = MOST) -> dict[str, Any]:
     """Map the most rated movies, at most `most`, all where None: {"method", "points": [{"movie": its index, "title",
     "x", "y", "genre", "decade", "ratings"}]}, the most rated first. genre: the rarest of the movie's genres that are in
-    `telling`; None where there is none."""
+    `distinctive_genres`; None where there is none."""
     run, count = saved.run, recommendations.known_count(saved.split)
     shown = np.argsort(-count, kind="stable")[:most]
     shown = shown[count[shown] >= min(FEW, count.max())]
     vectors = saved.space.movies[shown]
     genres_of = [run.movies.genres[m] for m in shown]
-    main_genres = telling(vectors, genres_of)
+    main_genres = distinctive_genres(vectors, genres_of)
     method, places = embedded(vectors)
     points = []
     for movie, genres, (x, y) in zip(shown.tolist(), genres_of, places.tolist(), strict=True):
@@ -139,17 +139,17 @@ def movie_map(saved: Saved, most: int | None = MOST) -> dict[str, Any]:
     return {"method": method, "points": points}
 
 
-def place(saved: Saved, them: Person, points: Sequence[dict[str, Any]]) -> list[float]:
+def place(saved: Saved, them: Profile, points: Sequence[dict[str, Any]]) -> list[float]:
     """Return the position [x, y] of a person on a `movie_map` with these points: the mean of the AMID movies that are
     nearest to their latent vector."""
     pool = np.array([point["movie"] for point in points])
-    codes, view = saved.encode(them, them.rows), saved.space.views["movies"]
-    index, _ = latent.near(saved.space.movies, codes, min(AMID, len(pool)), pool, [-1], view)
+    codes, whitening = saved.encode(them, them.rows), saved.space.whitenings["movies"]
+    index, _ = latent.near(saved.space.movies, codes, min(AMID, len(pool)), pool, [-1], whitening)
     places = {point["movie"]: (point["x"], point["y"]) for point in points}
     return np.mean([places[movie] for movie in index[0].tolist()], axis=0).tolist()
 
 
-def telling(vectors: NDArray[np.float32], genres: Sequence[list[str]]) -> list[str]:
+def distinctive_genres(vectors: NDArray[np.float32], genres: Sequence[list[str]]) -> list[str]:
     """Return the GENRES genres that the latent space separates best, the rarest first: those whose mean vector lies
     farthest from the mean of all, relative to the spread of the movies."""
     names, flags = _flags(genres)

@@ -129,7 +129,7 @@ def unjudged(facts: dict[str, Any]) -> list[str]:
     return [f"{why}; train.py --like with fewer stars may do, or the --scale that they are really on, or a larger test"]
 
 
-def said(facts: dict[str, Any]) -> dict[str, list[str]]:
+def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
     """Summarise one evaluated run in sentences: "headlines" compare it with the baseline of each task and, for a blend,
     with its best part; "slices" name those where it does better or worse."""
     return {"headlines": unjudged(facts) + _headlines(facts), "slices": sentences(facts["slices"], label)}

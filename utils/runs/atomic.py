@@ -19,7 +19,7 @@ OLD = ".old"  # what the hidden name of a folder ends with that is being replace
 
 
 @contextlib.contextmanager
-def anew(folder: Path) -> Iterator[Path]:
+def atomic_directory(folder: Path) -> Iterator[Path]:
     """Make a new folder beside `folder`, to be written; it takes its place when all is written, and goes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = _made(folder)
@@ -34,7 +34,7 @@ def anew(folder: Path) -> Iterator[Path]:
 def replacing(folder: Path, added: Collection[str]) -> Iterator[Path]:
     """Make a folder anew with MANIFEST, the sha256 of its files but those named in `added`; all is flushed to disk."""
     try:
-        with anew(folder) as new:
+        with atomic_directory(folder) as new:
             yield new
             lines = []
             for path in sorted(path for path in new.rglob("*") if path.is_file() and path.name not in added):
@@ -73,7 +73,7 @@ def take_place(new: Path, folder: Path) -> None:
     old = new
     if not _exchange(new, folder):
         old = new.with_name(new.name + OLD)
-        folder.rename(old)  # a kill right here leaves no run of that name: `tidy` gives it back
+        folder.rename(old)  # a kill right here leaves no run of that name: `recover` gives it back
         try:
             new.rename(folder)
         except BaseException:
@@ -93,7 +93,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
-def tidy(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Undo what a training left that was killed while it wrote this run folder: the run that it was about to replace
     gets its name back, what was not whole goes."""
     name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}({re.escape(OLD)})?")

@@ -17,7 +17,7 @@ NAME = "findings.json"
 DRAWN = "pictured"  # what only the report's plots take
 
 
-def keep(run: Run, facts: dict[str, Any]) -> None:
+def write(run: Run, facts: dict[str, Any]) -> None:
     """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
     said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
     digest = hashlib.sha256(said.encode()).hexdigest()

@@ -39,7 +39,7 @@ from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.runs.atomic import replacing, tidy
+from utils.runs.atomic import recover, replacing
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 
@@ -116,7 +116,7 @@ class Run:
         if found - self._sha256.keys() - set(ADDED):
             raise self._damaged("MANIFEST")
 
-    def holds(self, name: str) -> bool:
+    def has_file(self, name: str) -> bool:
         """Tell whether the run has a file of that name."""
         return name in self._sha256
 
@@ -156,7 +156,7 @@ class Run:
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
         """What is known of the users, {column: array of text, "" where unknown} in row order; None where nothing is."""
-        if not self.holds("users.csv"):
+        if not self.has_file("users.csv"):
             return None
         rows = self._table("users.csv")
         return {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "userId"}
@@ -211,7 +211,7 @@ def locked(folder: Path, doing: str = "trained into", option: str = "--run") -> 
         if not _lock(file):
             raise UserError(f"{folder} is being {doing} by another process; wait for it, or give another {option}")
         try:
-            tidy(folder)
+            recover(folder)
             yield
         finally:
             with contextlib.suppress(OSError):  # some systems keep what is open

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from utils.data.ratings import like_blocks
 from utils.scoring import biases
-from utils.scoring.biases import EPSILON
-from utils.scoring.latent import activate, flat_layers, read_layers, through
+from utils.scoring.latent import activate, flat_layers, forward, read_layers
 from utils.scoring.parallel import parallel_rows
 
 if TYPE_CHECKING:
@@ -21,15 +21,61 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.runs.run_folder import Run
-    from utils.scoring.profile_rows import Rows
+    from utils.scoring.profile_rows import ProfileRows
     from utils.scoring.protocols import Floats, Indices, Layer
 
 
 ROWS = 128  # encoded at a time
 
 
+class _Encoder:
+    """Dense layers behind features that are made of each rating: blocks of inputs side by side, in
+    which only the columns of rated movies are filled."""
+
+    layers: list[Layer]
+
+    @property
+    def width(self) -> int:
+        """Number of inputs of a block: of the columns of the rating matrix."""
+        raise NotImplementedError
+
+    def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
+        """Return the value of each rating in each block. Ratings are given as three arrays of the same length, by
+        row; n_rows: how many rows there are."""
+        raise NotImplementedError
+
+    def __call__(self, rows: ProfileRows) -> Floats:
+        """Return the latent vectors, (n, latent), of the `ProfileRows`, whose few columns are computed densely."""
+        row, place = np.nonzero(rows.stars)
+        blocks = self.features(rows.stars[row, place], row, rows.movies[place], len(rows.stars))
+        dense = np.zeros((len(rows.stars), len(blocks), len(rows.movies)), np.float32)
+        for i, values in enumerate(blocks):
+            dense[row, i, place] = values
+        (kernel, bias, activation), *others = self.layers
+        inputs = np.concatenate([rows.movies + i * self.width for i in range(len(blocks))])
+        return forward([(kernel[inputs], bias, activation), *others], dense.reshape(len(dense), -1))
+
+    def of_matrix(self, given: csr_array) -> Floats:
+        """Return the latent vectors, (n, latent), of CSR rows of stars. Only what is rated is computed with, which at
+        MovieLens' densities takes a fiftieth of the products of the dense rows."""
+        import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+
+        row = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr))
+        (kernel, bias, activation), *others = self.layers
+        total = np.zeros((given.shape[0], kernel.shape[1]), np.float32)
+        for i, values in enumerate(self.features(given.data, row, given.indices, given.shape[0])):
+            block = sp.csr_array((values.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
+            weights = kernel[i * self.width : (i + 1) * self.width]
+
+            def add(some: slice, block: csr_array = block, weights: Floats = weights) -> None:
+                total[some] += block[some] @ weights
+
+            parallel_rows(add, len(total), ROWS)
+        return forward(others, activate(activation, total + bias))
+
+
 @dataclass(frozen=True)
-class Centred:
+class Centred(_Encoder):
     """`models.networks.layers.Centre`, which explains the fields, followed by dense layers."""
 
     layers: list[Layer]
@@ -42,59 +88,28 @@ class Centred:
     like: float | None
     star: float
 
-    def __call__(self, rows: Rows) -> Floats:
-        """Return the latent vectors, (n, latent), of the `Rows`."""
-        stars, n = rows.stars, len(self.column)
-        observed = (stars != 0).astype(np.float32)
-        count = observed.sum(axis=1, keepdims=True)
-        residual = stars * 1
+    @property
+    def width(self) -> int:
+        """See `_Encoder`."""
+        return len(self.column)
+
+    def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
+        """See `_Encoder`."""
+        count, residual = np.bincount(row, minlength=n_rows), stars
         if self.baseline:
-            residual = observed * (stars - self.mean - self.column[rows.movies])
-            deviation = residual.sum(axis=1, keepdims=True) / np.maximum(count + self.damping, EPSILON)
-            residual -= observed * deviation
+            left = stars - self.mean - self.column[movie]
+            residual = left - biases.deviation(np.bincount(row, left, n_rows), count, self.damping)[row]
         blocks = [residual / np.float32(self.star)]
         if self.implicit:
-            blocks.append(observed)
+            blocks.append(np.ones_like(stars))
         if self.like is not None:
-            blocks.append((stars > self.like).astype(np.float32))
-        features = np.concatenate(blocks, axis=1)
-        if self.normalise:
-            features /= np.sqrt(np.maximum(count, 1))
-        inputs = np.concatenate([rows.movies + i * n for i in range(len(blocks))])
-        return from_columns(self.layers, features, inputs)
-
-    def of_matrix(self, given: csr_array) -> Floats:
-        """Return the latent vectors, (n, latent), of CSR rows of stars: the same for many rows, each of which fills a
-        few of the columns. Only what is rated is computed with, which at MovieLens' densities takes a fiftieth of the
-        products of the dense rows."""
-        import scipy.sparse as sp  # a quarter of a second that a recommendation does without
-
-        count = np.diff(given.indptr)
-        rows, residual = np.repeat(np.arange(given.shape[0]), count), given.data
-        if self.baseline:
-            baseline = biases.of_rows(given, self.mean, self.column, self.damping)
-            residual = given.data - baseline.predict(rows, given.indices)
-        blocks = [residual / np.float32(self.star)]
-        if self.implicit:
-            blocks.append(np.ones_like(given.data))
-        if self.like is not None:
-            blocks.append((given.data > self.like).astype(np.float32))
-        (kernel, bias, activation), *others = self.layers
-        total, n = np.zeros((given.shape[0], kernel.shape[1]), np.float32), len(self.column)
-        for i, data in enumerate(blocks):
-            data = data / np.sqrt(count[rows]).astype(np.float32) if self.normalise else data
-            block = sp.csr_array((data.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
-            weights = kernel[i * n : (i + 1) * n]
-
-            def add(some: slice, block: csr_array = block, weights: Floats = weights) -> None:
-                total[some] += block[some] @ weights
-
-            parallel_rows(add, len(total), ROWS)
-        return through(others, activate(activation, total + bias))
+            blocks.append(like_blocks(stars, self.like)[0].astype(np.float32))
+        length = np.sqrt(count[row]).astype(np.float32) if self.normalise else np.float32(1)
+        return [block / length for block in blocks]
 
 
 @dataclass(frozen=True)
-class OfLikes:
+class OfLikes(_Encoder):
     """What was liked and, with `signed`, what was rated without being liked: rows divided by their length, followed by
     dense layers."""
 
@@ -103,24 +118,20 @@ class OfLikes:
     like: float
     signed: bool
 
-    def __call__(self, rows: Rows) -> Floats:
-        """Return the latent vectors, (n, latent), of the `Rows`."""
-        liked = rows.stars > self.like
-        blocks = [liked, (rows.stars != 0) & ~liked] if self.signed else [liked]
-        features = np.concatenate(blocks, axis=1).astype(np.float32)
-        features /= np.sqrt(np.maximum(features.sum(axis=1, keepdims=True), 1))
-        inputs = np.concatenate([rows.movies + i * self.n_movies for i in range(len(blocks))])
-        return from_columns(self.layers, features, inputs)
+    @property
+    def width(self) -> int:
+        """See `_Encoder`."""
+        return self.n_movies
+
+    def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
+        """See `_Encoder`."""
+        blocks = [block.astype(np.float32) for block in like_blocks(stars, self.like, self.signed)]
+        count = np.bincount(row, sum(blocks), n_rows)
+        return [block / np.sqrt(np.maximum(count, 1)).astype(np.float32)[row] for block in blocks]
 
 
 Encoder: TypeAlias = Centred | OfLikes
 KINDS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (Centred, OfLikes)}
-
-
-def from_columns(layers: list[Layer], features: Floats, inputs: Indices) -> Floats:
-    """Return the output, (n, out), of dense layers for inputs that are 0 except in the columns `inputs`: `features`."""
-    (kernel, bias, activation), *others = layers
-    return through([(kernel[inputs], bias, activation), *others], features)
 
 
 def save(path: Path, encoder: Encoder) -> None:

@@ -66,7 +66,7 @@ def cosine(a: NDArray, b: NDArray) -> Floats:
 
 
 @dataclass(frozen=True)
-class View:
+class Whitening:
     """Centre and partially whiten vectors before taking cosines: what all share says nothing about who is near.
 
     centre: (latent,) mean. turn: (latent, latent), the principal directions scaled by variance ** -whiten. length:
@@ -79,7 +79,7 @@ class View:
 
     @classmethod
     def of(cls, vectors: Floats, pool: Indices, whiten: float) -> Self:
-        """Fit the view to the vectors, (n, latent), of `pool`."""
+        """Fit the whitening to the vectors, (n, latent), of `pool`."""
         centre = vectors[pool].mean(axis=0) if len(pool) else np.zeros(vectors.shape[1], np.float32)
         turn = np.eye(vectors.shape[1], dtype=np.float32)
         if whiten and len(pool) > 1:
@@ -102,27 +102,27 @@ def near(
     k: int,
     pool: Indices,
     own: Indices | Sequence[int],
-    view: View | float,
+    whitening: Whitening | float,
     weigh: Weigh | None = None,
 ) -> tuple[Indices, Floats]:
     """Find the `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest
     first, ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
 
     pool: indices of the possible neighbours. own: for each query the index that is left out, because it is the query
-    itself, or -1. Places at the end are filled with -inf where there are not `k` others. view: the `View`, or a power
-    to whiten by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0 or
-    more, the largest weights count and are returned, with 0 where there are no others.
+    itself, or -1. Places at the end are filled with -inf where there are not `k` others. whitening: the `Whitening`, or
+    a power to whiten by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0
+    or more, the largest weights count and are returned, with 0 where there are no others.
 
     For more than MANY queries among more than MANY faiss, where it is installed, finds the nearest several times
     sooner; where weights order them anew, CANDIDATES times `k` are found and ordered."""
-    if not isinstance(view, View):
-        view = View.of(vectors, pool, view)
+    if not isinstance(whitening, Whitening):
+        whitening = Whitening.of(vectors, pool, whitening)
     if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
-        return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), view, weigh)
+        return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), whitening, weigh)
     outside, blocks, own = np.ones(len(vectors), bool), [], np.asarray(own)
     outside[pool] = False
     for start in range(0, max(len(queries), 1), BLOCK):
-        cosines, excluded = view.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
+        cosines, excluded = whitening.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
 
         def best(rows: slice, cosines: Floats = cosines, excluded: Indices = excluded) -> tuple[Indices, Floats]:
             return _best(cosines[rows], k, outside, excluded[rows], weigh)
@@ -150,16 +150,16 @@ def _best(
 
 
 def _near_by_faiss(
-    vectors: Floats, queries: Floats, k: int, pool: Indices, own: Indices, view: View, weigh: Weigh | None
+    vectors: Floats, queries: Floats, k: int, pool: Indices, own: Indices, whitening: Whitening, weigh: Weigh | None
 ) -> tuple[Indices, Floats]:
     """Do what `near` does, with faiss."""
     import faiss
 
-    whitened, blocks = unit((vectors[pool] - view.centre) @ view.turn), []
+    whitened, blocks = unit((vectors[pool] - whitening.centre) @ whitening.turn), []
     index = faiss.IndexFlatIP(whitened.shape[1])
     index.add(whitened)
     for start in range(0, len(queries), BLOCK):
-        asked = unit((queries[start : start + BLOCK] - view.centre) @ view.turn)
+        asked = unit((queries[start : start + BLOCK] - whitening.centre) @ whitening.turn)
         cosines, place = index.search(asked, min(CANDIDATES * k + 1, len(pool)))
         who = pool[place]
         value = cosines if weigh is None else weigh(cosines, who)
@@ -170,19 +170,19 @@ def _near_by_faiss(
     return _joined(blocks)
 
 
-def vouching(
+def weighted_neighbours(
     vectors: Floats,
     queries: Floats,
     neighbourhood: Neighbourhood,
     likes: Indices,
     pool: Indices,
     own: Indices,
-    view: View | None = None,
+    whitening: Whitening | None = None,
 ) -> tuple[Indices, Floats]:
     """Find the neighbours of `pool` with the largest weights for each query, as the `Neighbourhood` weighs them:
     (indices, weights), both (len(queries), size); weights are 0 where there are fewer. likes: (n,) number of likes of
     the user, or of the movie, of each vector. The others: as in `near`."""
-    seen: View | float = neighbourhood.whiten if view is None else view
+    seen: Whitening | float = neighbourhood.whiten if whitening is None else whitening
     if not neighbourhood.shrink:  # then the nearest weigh most
         index, cosines = near(vectors, queries, neighbourhood.size, pool, own, seen)
         return index, neighbourhood.weigh(cosines, likes)
@@ -193,9 +193,9 @@ def vouching(
     return near(vectors, queries, neighbourhood.size, pool, own, seen, weigh)
 
 
-def votes(index: Indices, weight: Floats, n: int) -> csr_array:
-    """Return what `vouching` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is the scores
-    of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
+def vote_matrix(index: Indices, weight: Floats, n: int) -> csr_array:
+    """Return what `weighted_neighbours` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is
+    the scores of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
     import scipy.sparse as sp  # a quarter of a second that a recommendation does without
 
     rows = np.repeat(np.arange(len(index)), index.shape[1])
@@ -211,8 +211,8 @@ class LatentSpace:
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
     `biases`, one for each movie or user; where those are None, scores. ranker: layers from the vectors of users to
-    scores of all movies, where the model has a decoder for that alone. views: {"neighbours": `View` of the users,
-    "movies": of the movies}, once both are fitted."""
+    scores of all movies, where the model has a decoder for that alone. whitenings: {"neighbours": `Whitening` of the
+    users, "movies": of the movies}, once both are fitted."""
 
     users: Floats
     movies: Floats
@@ -220,7 +220,7 @@ class LatentSpace:
     decoder: list[Layer]
     decodes: str
     ranker: list[Layer] = field(default_factory=list)
-    views: dict[str, View] = field(default_factory=dict)
+    whitenings: dict[str, Whitening] = field(default_factory=dict)
 
     def scores(
         self, codes: Floats, movies: Pick = slice(None), deviation: NDArray | float = 0.0, users: Pick | None = None
@@ -247,8 +247,8 @@ class LatentSpace:
         arrays: dict[str, Any] = flat_layers("", self.decoder) | flat_layers("ranker_", self.ranker)
         if self.biases is not None:
             arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
-        for way, view in self.views.items():
-            arrays |= {f"{way}_{name}": value for name, value in vars(view).items()}
+        for strategy, whitening in self.whitenings.items():
+            arrays |= {f"{strategy}_{name}": value for name, value in vars(whitening).items()}
         np.savez(path, users=self.users, movies=self.movies, decodes=self.decodes, **arrays)
 
     @classmethod
@@ -259,12 +259,12 @@ class LatentSpace:
         biases = None
         if "mean" in stored:
             biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
-        views = {
-            way: View(*(stored[f"{way}_{name}"] for name in View.__dataclass_fields__))
-            for way in ("neighbours", "movies")
-            if f"{way}_centre" in stored
+        whitenings = {
+            strategy: Whitening(*(stored[f"{strategy}_{name}"] for name in Whitening.__dataclass_fields__))
+            for strategy in ("neighbours", "movies")
+            if f"{strategy}_centre" in stored
         }
-        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, views)
+        return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, whitenings)
 
 
 def flat_layers(prefix: str, layers: list[Layer]) -> dict[str, NDArray]:
@@ -296,21 +296,21 @@ def decode(layers: list[Layer], codes: Floats, columns: Pick = slice(None)) -> F
     """Return the output, (n, outputs), of a decoder of dense layers for latent vectors (n, latent), without Keras:
     importing it takes 5 to 10 seconds, this takes milliseconds. columns: the outputs that are wanted."""
     *inner, (kernel, bias, activation) = layers
-    return activate(activation, through(inner, codes) @ kernel[:, columns] + bias[columns])
+    return activate(activation, forward(inner, codes) @ kernel[:, columns] + bias[columns])
 
 
 def decode_cells(layers: list[Layer], codes: Floats, rows: Indices, columns: Indices) -> Floats:
     """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
     work, only these cells are computed."""
     *inner, (kernel, bias, activation) = layers
-    codes, kernel, cells = through(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
+    codes, kernel, cells = forward(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
     for start in range(0, len(rows), CELLS):
         row, column = rows[start : start + CELLS], columns[start : start + CELLS]
         cells[start : start + CELLS] = np.einsum("ij,ij->i", codes[row], kernel[column]) + bias[column]
     return activate(activation, cells)
 
 
-def through(layers: list[Layer], codes: Floats) -> Floats:
+def forward(layers: list[Layer], codes: Floats) -> Floats:
     """Return the output, (n, out), of dense layers, as in `decode`, for vectors (n, in)."""
     for kernel, bias, activation in layers:
         codes = activate(activation, codes @ kernel + bias)

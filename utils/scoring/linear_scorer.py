@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.ratings import index_of, likes, signed_likes
+from utils.data.ratings import index_of, like_blocks, likes
 from utils.scoring.parallel import parallel_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.runs.run_folder import Run
-    from utils.scoring.profile_rows import Rows
+    from utils.scoring.profile_rows import ProfileRows
     from utils.scoring.protocols import Floats, Indices
 
 ROWS = 128  # scored at a time
@@ -45,7 +45,7 @@ class LinearScorer:
     def score(self, given: csr_array) -> Floats:
         """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
         scores = np.zeros((given.shape[0], self.n_movies), np.float32)
-        given = (signed_likes if self.signed else likes)(given, self.like)[:, self.inputs]
+        given = likes(given, self.like, self.signed)[:, self.inputs]
 
         def score(rows: slice) -> None:
             block = given[rows] @ self.weights
@@ -57,10 +57,9 @@ class LinearScorer:
         parallel_rows(score, len(scores), ROWS)
         return scores
 
-    def score_rows(self, rows: Rows, movies: Indices) -> Floats:
+    def score_rows(self, rows: ProfileRows, movies: Indices) -> Floats:
         """Return what `score` gives the movies of these indices, (n, len(movies)), without scipy."""
-        liked = rows.stars > self.like
-        blocks = [liked, (rows.stars != 0) & ~liked] if self.signed else [liked]
+        blocks = like_blocks(rows.stars, self.like, self.signed)
         inputs = np.concatenate([rows.movies + i * self.n_movies for i in range(len(blocks))])
         source, target = index_of(self.inputs, inputs), index_of(self.outputs, movies)
         given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
@@ -94,14 +93,14 @@ class LinearPath:
         """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
         return self.log_scores(given) + self.share * logits
 
-    def mix_rows(self, rows: Rows, logits: Floats, movies: Indices) -> Floats:
+    def mix_rows(self, rows: ProfileRows, logits: Floats, movies: Indices) -> Floats:
         """Return the same of the movies of these indices, without scipy; logits: the decoder's of those."""
         return np.log(np.maximum(self.scorer.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
 
     @classmethod
     def load(cls, run: Run) -> LinearPath | None:
         """Read it from a run of `joint`; None where that has none."""
-        if run.config["model"] != "joint" or not run.holds("weights.npz"):
+        if run.config["model"] != "joint" or not run.has_file("weights.npz"):
             return None
         stored = run.arrays("weights.npz")
         arrays = (stored[name] for name in LinearScorer.ARRAYS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ProfileRows:
     """movies: (k,) indices, ascending, all different. stars: (n, k) float32, 0 = not rated."""
 
     movies: NDArray[np.intp]
@@ -28,11 +28,11 @@ class Rows:
         order = np.argsort(movies)
         return cls(np.asarray(movies, np.intp)[order], np.asarray(stars, np.float32)[None, order])
 
-    def without_each(self) -> Rows:
+    def without_each(self) -> ProfileRows:
         """Return the one row, and behind it for each of its k ratings the row without that rating: k + 1 rows."""
         stars = np.repeat(self.stars, len(self.movies) + 1, axis=0)
         stars[np.arange(1, len(stars)), np.arange(len(self.movies))] = 0
-        return Rows(self.movies, stars)
+        return ProfileRows(self.movies, stars)
 
     def matrix(self, n_movies: int) -> csr_array:
         """Return the rows as a CSR matrix, (n, n_movies)."""

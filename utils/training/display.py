@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from utils.errors import UnwrittenError
 
 if TYPE_CHECKING:
-    from utils.training.loop import Judge, Training
+    from utils.training.loop import EarlyStoppingCriterion, Training
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def bar(training: Training | None, name: str, total: int) -> Iterator[Callable[[
 
 @contextlib.contextmanager
 def bar_of_steps(
-    training: Training | None, phase: str, epochs: int, steps: int, judge: Judge | None
+    training: Training | None, phase: str, epochs: int, steps: int, judge: EarlyStoppingCriterion | None
 ) -> Iterator[Callable[[int, int, float, dict[str, Any]], None]]:
     """Hand out a function (epoch, steps done, loss, state) that moves the progress bar on."""
     with bar(training, phase, epochs * steps) as move:

@@ -56,8 +56,12 @@ class Training:
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
-    watch: Callable[[], float] | None = None  # called after each epoch; what it returns is written down, and only that
-    judged: Callable[[float], None] | None = None  # called with each epoch's figure; what it raises ends the training
+    monitor: Callable[[], float] | None = (
+        None  # called after each epoch; what it returns is written down, and only that
+    )
+    on_metric: Callable[[float], None] | None = (
+        None  # called with each epoch's figure; what it raises ends the training
+    )
     workers: Any = None  # a `utils.distributed.training_workers.Workers`: they train the models that can be shared
     worker: Any = None  # in one of them: its `utils.distributed.training_workers.Worker`
     interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
@@ -105,7 +109,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Judge:
+class EarlyStoppingCriterion:
     """What an epoch is judged by: a function without arguments, the name its values go by in the history, and whether
     a higher one is better."""
 
@@ -124,7 +128,7 @@ def train(
     epochs: int,
     training: Training,
     phase: str,
-    judge: Judge | None = None,
+    judge: EarlyStoppingCriterion | None = None,
     patience: int = 0,
     step: Step | None = None,
     counted: Count | None = None,
@@ -150,8 +154,8 @@ def train(
                 row = own.epoch(bar)
                 checkpoints.keep(state, own.weights, own.over)
                 summary(row, network)
-                if training.judged and judge:
-                    training.judged(row[judge.name])
+                if training.on_metric and judge:
+                    training.on_metric(row[judge.name])
     except (KeyboardInterrupt, DivergedError) as error:
         if not own.history:
             raise  # there is nothing yet that could be kept
@@ -179,7 +183,7 @@ class _Phase:
     batches: Batches
     epochs: int
     training: Training
-    judge: Judge | None
+    judge: EarlyStoppingCriterion | None
     patience: int
     step: Step
     counted: Count
@@ -214,8 +218,8 @@ class _Phase:
         if self.judge:
             row[self.judge.name] = _finite(self.judge.measure(), "validation figure", number)
         row["seconds"] = time.perf_counter() - start
-        if self.training.watch:
-            row["watched"] = self.training.watch()
+        if self.training.monitor:
+            row["monitored"] = self.training.monitor()
         self.history.append(row)
         if not self.judge or self.judge.best(self.history) is row:
             self.state["best_epoch"], self.weights = number + 1, self.network.get_weights()

@@ -81,7 +81,7 @@ class Objective:
         drawn = {name: space.draw(trial, name) for name, space in self.spaces.items()}
         trial.set_user_attr("options", {name: search_space.as_text(value) for name, value in drawn.items()})
         epochs: list[float] = []
-        training = Training(judged=self._judging(trial, epochs))
+        training = Training(on_metric=self._judging(trial, epochs))
         start = time.perf_counter()
         try:
             model = self._fitted(trial, drawn, training)

@@ -14,7 +14,7 @@ DIGITS = 3  # of a number that a search draws: more would be noise
 
 
 @dataclass(frozen=True)
-class Between:
+class Range:
     """Numbers from low to high, whole where these are; log: small ones are searched as closely as large ones."""
 
     low: float
@@ -31,19 +31,19 @@ class Between:
         """Return what Optuna knows the value by."""
         return value
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         """Tell whether a search can come upon the value."""
         return self.low <= value <= self.high
 
 
-class Among:
+class Choice:
     """One of the values."""
 
     def __init__(self, *values: Any) -> None:
         self.values = {as_text(value): value for value in values}
 
     def __repr__(self) -> str:
-        return f"Among({', '.join(self.values)})"
+        return f"Choice({', '.join(self.values)})"
 
     def draw(self, trial: Trial, name: str) -> Any:
         """Draw a value that the Optuna trial suggests."""
@@ -53,12 +53,12 @@ class Among:
         """Return what Optuna knows the value by."""
         return as_text(value)
 
-    def holds(self, value: Any) -> bool:
+    def contains(self, value: Any) -> bool:
         """Tell whether a search can come upon the value."""
         return as_text(value) in self.values
 
 
-Space: TypeAlias = Between | Among
+Space: TypeAlias = Range | Choice
 
 
 def tuned(default: Any, space: Space) -> Any:

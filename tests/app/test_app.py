@@ -1,0 +1,540 @@
+"""The page app.py: its list is recommend.py's, one visitor's ratings are never another's, titles are text."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import BUNDLED, REPOSITORY, answer
+from page import served as serving
+from streamlit.testing.v1 import AppTest
+
+import evaluate
+import models
+import train
+from utils.app import map_page, rating
+from utils.app.listing import STRATEGIES
+from utils.app.text import brief, shown
+from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
+from utils.errors import UserError
+from utils.recommend import elicitation, explanations, recommendations
+from utils.report import starmap
+from utils.runs import evaluation_results, run_folder
+
+EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
+QUICK = ("--hidden", "8", "--epochs", "2")
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A working folder with an empty runs/, and a function that puts a run there."""
+    monkeypatch.chdir(tmp_path)
+    return lambda folder, name="r": shutil.copytree(folder, tmp_path / "runs" / name)
+
+
+def opened(**query):
+    page = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=120)
+    page.query_params.update(query)
+    return run(page)
+
+
+def run(page):
+    page.run()
+    assert not page.exception
+    return page
+
+
+def said(page):
+    """All HTML that the page shows, apart from its style."""
+    return "\n".join(one.proto.body for one in page.html if "<style>" not in one.proto.body)
+
+
+def listed(page):
+    """The titles of the list, in its order."""
+    return [
+        text.split("</p>")[0].split(". ", 1)[1] for text in said(page).split('class="title">')[1:] if ". " in text[:5]
+    ]
+
+
+def stars(page, place, value):
+    """Click a star of a card."""
+    page.feedback[place].set_value(value - 1)
+    return run(page)
+
+
+def test_without_a_run_the_page_says_which_command_to_type(house):
+    assert "no run trained yet: python train.py" in said(opened())
+
+
+def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, capsys):
+    house(run_of("autorec", *QUICK))
+    page = opened()
+    assert not listed(page)
+    page = stars(stars(page, 0, 5), 2, 1)
+    given = page.session_state["visitor " + run_folder.find().config["sha256"][:8]].stars
+    assert sorted(given.values()) == [1, 5]
+    movies = run_folder.find().movies
+    rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
+    found = answer(capsys, "--rate", *rated, "--explain")
+    assert listed(page) == [shown(item["title"]) for item in found["items"]]
+    assert explanations.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
+    page.selectbox(key="by").set_value("movies")
+    page.slider(key="n").set_value(5)
+    page = run(page)
+    found = answer(capsys, "--rate", *rated, "--by", "movies", "-n", "5")
+    assert listed(page) == [shown(item["title"]) for item in found["items"]]
+    page.slider(key="years").set_value((1960, 1965))
+    assert all("(196" in title for title in listed(run(page)))
+
+
+def test_what_was_seen_or_is_not_wanted_leaves_the_list_at_once(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page = stars(opened(), 0, 5)
+    first, second, *others = listed(page)
+    page.button(key="seen-0").click()
+    page = run(page)
+    assert listed(page)[: len(others)] == [second, *others][: len(others)]
+    assert first in said(page).split('class="title">')[1]  # it waits to be rated
+    page.button(key="no-0").click()
+    page = run(page)
+    assert listed(page)[0] == others[0]
+    next(button for button in page.button if button.label == "Show hidden movies again").click()
+    assert listed(run(page))[:2] == [first, second]
+
+
+def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(house, run_of):
+    run_ = house(run_of("autorec", *QUICK))
+    (run_ / evaluation_results.NAME).unlink(missing_ok=True)
+    assert "python evaluate.py" in said(opened(page="About"))
+    evaluate.main(["--run", str(run_)])
+    about, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
+    for sentence in facts["said"]["headlines"]:
+        assert sentence in about.replace("&#39;", "'")
+    shown_map = opened(page="Map")
+    assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie" in said(shown_map)
+    assert len(shown_map.get("plotly_chart")) == 1
+    titles = run_folder.Run(run_).movies.titles
+    shown_map.selectbox(key="picked").set_value(shown(titles[3]))
+    near = said(run(shown_map)).split("Near ")[1]
+    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), 3, 5)["items"]:
+        assert brief(item["title"], item["year"]) in near
+
+
+def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page, titles = opened(), run_folder.find().movies.titles
+    page.selectbox(key="search").set_value(shown(titles[5]))
+    cards = said(run(page)).split('class="title">')
+    assert shown(titles[5]).split(" (")[0] in cards[1]
+
+
+def test_not_seen_and_other_movies_bring_others(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page = opened()
+    cards = said(page).split('class="title">')[1 : ASKED + 1]
+    page.button(key="skip-0").click()
+    after = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    assert after[0] not in cards
+    assert after[1:] == cards[1:]
+    page = stars(page, 1, 4)
+    next(button for button in page.button if button.label == "Other movies").click()
+    others = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    assert not set(others) & {*cards, *after}
+
+
+def test_the_address_keeps_ratings_over_a_reload(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page = stars(opened(), 0, 5)
+    page.button(key="no-0").click()
+    page = run(page)
+    again = opened(rated="".join(page.query_params["rated"]))
+    assert listed(again) == listed(page)
+    data = run_folder.find().config["sha256"][:8]
+    odd = opened(rated=f"{data}~nonsense,1:99,:,7:nan,99999:5,%00:1,2:5")
+    assert listed(odd) == listed(opened(rated=f"{data}~2:5"))
+
+
+def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
+    movies, scale = run_folder.find(run_of("bias")).movies, (1.0, 5.0)
+    visitor = Visitor({3: 4.5, 1: 1.0}, {7})
+    again = Visitor.of_address(visitor.address(movies), movies, scale)
+    assert (again.stars, again.hidden) == (visitor.stars, visitor.hidden)
+    other = Visitor()
+    other.upload("mine.csv", visitor.csv(movies, scale).encode(), movies, scale)
+    assert other.stars == visitor.stars
+    many = Visitor(dict.fromkeys(range(IN_ADDRESS + 1), 1.0))
+    assert many.address(movies.__class__.untitled(np.arange(IN_ADDRESS + 1))) == ""
+
+
+def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
+    movies, visitor = run_folder.find(run_of("bias")).movies, Visitor()
+    line = f"{movies.titles[0]},5\n"
+    for content, text in (
+        (b"title,rating\n" + line.encode() * (LINES + 1), "big.csv has more than 20,000 lines"),
+        (b"title,rating\n" + b"\r" * (3 * LINES), "big.csv has more than 20,000 lines"),
+        (b"title,rating\nPlanted 1,nine\n", "big.csv:2: rating 'nine' is not a number"),
+        (b"\x00\x01\x02", "big.csv"),
+        (b"", "big.csv"),
+        (gzip.compress(b"movieId,rating\n" + b"1,5\n" * 60_000), "big.csv is packed; unpack it first"),
+    ):
+        with pytest.raises(UserError) as refused:
+            visitor.upload("big.csv", content, movies, (1.0, 5.0))
+        assert text in str(refused.value)
+        assert "ratings.csv" not in str(refused.value)  # the file it was put into for the reader
+        assert not visitor.stars
+    notes = visitor.upload("mine.csv", f"title,rating\n{line}".encode(), movies, (1.0, 5.0))
+    assert notes == ["mine.csv: 1 rated movies are in the data"]
+    assert visitor.stars == {0: 5.0}
+
+
+def test_an_upload_on_the_page(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page = opened()
+    page.session_state["Bring your ratings along"] = True  # the expander is open
+    page = run(page)
+    page.file_uploader[0].upload("mine.csv", b"title,rating\nPlanted 3,5\nnobody knows it,3\n", "text/csv")
+    page = run(page)
+    assert "left out, since they are not in the data: nobody knows it" in said(page)
+    assert listed(page)
+    page.file_uploader[0].upload("<b>.csv", b"title,rating\nPlanted 3,99\n", "text/csv")
+    assert "&lt;b&gt;.csv:2: rating 99 is not from" in said(run(page))
+
+
+def test_titles_are_text_on_the_page(house, tmp_path):
+    (tmp_path / "d").mkdir()
+    lines = [f"{u},{m},{(u * m) % 5 + 1}" for u in range(1, 30) for m in range(1, 20) if (u + m) % 3]
+    (tmp_path / "d" / "ratings.csv").write_text("userId,movieId,rating\n" + "\n".join(lines))
+    with open(tmp_path / "d" / "movies.csv", "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["movieId", "title", "genres"])
+        out.writerows([m, f"{EVIL} {m} (1999)", "<i>Drama"] for m in range(1, 20))
+    train.main(["autorec", *QUICK, "--data", str(tmp_path / "d"), "--run", "runs/r"])
+    page = stars(opened(), 0, 5)
+    assert "&lt;script&gt;alert" in said(page)
+    assert not [tag for tag in ("<script", "<img", "<i>") if tag in said(page)]
+    point = {"movie": 0, "title": EVIL, "x": 0, "y": 0, "genre": None, "decade": 1990, "ratings": 9}
+    found = str(starmap.figure([point], {"you rated": [0]}, (0, 0)))
+    assert found.count("&lt;script&gt;") > 1
+    assert "<script" not in found
+    assert "<img" not in found
+
+
+def test_a_model_without_a_latent_space_recommends_and_says_that_there_is_no_map(house, run_of):
+    house(run_of("itemknn"))
+    page = stars(opened(), 0, 5)
+    assert listed(page)
+    assert page.selectbox(key="by").options == ["what did best on validation"]
+
+
+def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
+    folder = shutil.copytree(run_of("autorec", *QUICK), tmp_path / "r")
+    (folder / evaluation_results.NAME).unlink(missing_ok=True)
+    assert evaluation_results.read(run_folder.Run(folder)) is None
+    evaluate.main(["--run", str(folder), "--json", str(tmp_path / "j")])
+    kept = evaluation_results.read(run_folder.Run(folder))
+    assert kept == json.loads((tmp_path / "j").read_text())["runs"][0]
+    run_folder.Run(folder).verify()
+    content = bytearray((folder / evaluation_results.NAME).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / evaluation_results.NAME).write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"evaluate\.py --run"):
+        evaluation_results.read(run_folder.Run(folder))
+
+
+def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
+    """The oracle projects the likes on those of the movies chosen before, by least squares."""
+    split = run_folder.find(run_of("autorec", *QUICK)).split
+    order, n = elicitation.order(split), split.ratings.shape[1]
+    liked = (split.known.toarray() > split.ratings.like).astype(float)
+    liked /= np.sqrt(np.maximum(liked.sum(axis=1, keepdims=True), 1))
+    liked -= liked.mean(axis=0)
+
+    def unexplained(movies):
+        basis = liked[:, movies]
+        return ((liked - basis @ np.linalg.lstsq(basis, liked, rcond=None)[0]) ** 2).sum()
+
+    for k in range(4):
+        left = {m: unexplained([*order[:k], m]) for m in range(n) if m not in order[:k]}
+        assert left[order[k]] <= min(left.values()) + 1e-9
+    assert sorted(order) == sorted(set(order))
+
+
+def test_a_click_on_no_movie_is_none():
+    points = [{"movie": 7}, {"movie": 3}]
+    assert map_page.clicked_on([{"customdata": [3]}], points) == 3
+    assert map_page.clicked_on([{"customdata": 7}], points) == 7
+    for event in ([], [{}], [{"customdata": [5]}]):  # `you`, and a movie of other data
+        assert map_page.clicked_on(event, points) is None
+
+
+def test_cards_begin_anew_when_all_were_seen():
+    visitor, order = Visitor(), np.arange(8)
+    seen = []
+    for _ in range(4):
+        visitor.fill(order)
+        seen += visitor.asked
+        visitor.others(order)
+        assert visitor.asked
+    assert set(seen) == set(range(8))
+
+
+def test_a_click_on_the_star_of_a_rating_between_two_stars_takes_it(monkeypatch):
+    monkeypatch.setattr(rating.st, "session_state", {"stars 3": None})
+    visitor = Visitor({3: 4.5})
+    rating.rate(visitor, 3, 5.0, 0.5)
+    assert visitor.stars == {3: 5.0}
+    rating.rate(visitor, 3, 5.0, 0.5)
+    assert not visitor.stars
+
+
+@pytest.mark.parametrize("model", ["autorec --rows movies", "bayesfm --samples 12"])
+def test_models_that_know_no_strangers_say_so_or_list_what_they_can(house, run_of, model):
+    name, *more = model.split()
+    house(run_of(name, *more, *(QUICK if name == "autorec" else ())))
+    page = stars(opened(), 0, 5)
+    if name == "autorec":
+        offered = set(page.selectbox(key="by").options)
+        assert {STRATEGIES["movies"]} <= offered <= {STRATEGIES["movies"], STRATEGIES["best"]}
+        assert listed(page)
+    else:
+        assert "knows its users&#39; own ratings only" in said(page)
+
+
+def test_a_damaged_run_leaves_the_others_to_choose(house, run_of):
+    house(run_of("itemknn"), "whole")
+    damaged = house(run_of("autorec", *QUICK), "damaged")
+    (damaged / "config.json").write_text("{}")
+    (damaged / "MANIFEST").touch()
+    page = opened()
+    assert "config.json is damaged" in said(page)
+    page.selectbox(key="model").set_value("whole")
+    assert "Rate a movie" in said(run(page))
+
+
+def test_an_address_of_other_data_is_left_out(house, run_of):
+    house(run_of("autorec", *QUICK))
+    data = run_folder.find().config["sha256"][:8]
+    assert listed(opened(rated=f"{data}~2:5"))
+    assert not listed(opened(rated="00000000~2:5"))
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(run_of, tmp_path_factory):
+    """(address, process) of a server of the page for two runs: `judged` of the checkerboard, and a quick one of the
+    bundled data's better-known movies, which was trained last."""
+    place = tmp_path_factory.mktemp("page")
+    judged = shutil.copytree(run_of("autorec", *QUICK), place / "runs" / "judged")
+    evaluate.main(["--run", str(judged)])
+    (place / "d").mkdir()
+    ratings = pd.read_csv(BUNDLED / "ratings.csv")
+    ratings[ratings.groupby("movieId").userId.transform("size") >= 10].to_csv(place / "d" / "ratings.csv", index=False)
+    shutil.copy(BUNDLED / "movies.csv", place / "d")
+    train.main(["autorec", *QUICK, "--data", str(place / "d"), "--run", str(place / "runs" / "quick")])
+    with open(place / "log", "w") as log, serving(place, 8700 + int(time.time()) % 200, log) as found:
+        yield found
+    assert "Traceback" not in (place / "log").read_text()
+
+
+def visit(browser, address, width, scheme):
+    """A page of a visitor of their own, with what the browser complained of, and what it asked others for."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+            else complaints.append(request.url)
+        ),
+    )
+    page.goto(address)
+    page.get_by_text("Not seen").first.wait_for(timeout=60_000)
+    return page, complaints
+
+
+def click_stars(page, place, value):
+    before = page.locator('[class*="st-key-item-"]').all_inner_texts()
+    page.locator(f".st-key-card-{place} button").nth(value - 1).click()
+    page.wait_for_function(
+        "old => [...document.querySelectorAll('[class*=st-key-item-]')].map(e => e.innerText).join() !== old.join()",
+        arg=before,
+    )
+    settle(page)
+
+
+def items(page):
+    return page.locator('[class*="st-key-item-"] .title').all_inner_texts()
+
+
+def check_accessible(page):
+    """axe-core finds nothing, apart from what Streamlit's own field for files does."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page, options={"rules": {"presentation-role-conflict": {"enabled": False}}}).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"][:200]) for one in found]
+
+
+def go_to(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+    settle(page)
+
+
+def choose(page, name, text):
+    """Type into a field that completes, and take what stands first."""
+    settle(page)
+    field, option = page.get_by_role("combobox", name=name), page.get_by_role("option").first
+    for _ in range(5):  # what is drawn elsewhere may close the list
+        field.fill("")
+        field.fill(text)
+        page.wait_for_timeout(500)
+        if option.is_visible():
+            break
+    field.press("Enter")
+    settle(page)
+
+
+def settle(page):
+    """Wait until the server has answered all that was clicked."""
+    page.wait_for_timeout(300)
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)])
+def test_a_visit(served, browser, width, scheme, tmp_path):
+    """First visit, rate five, see ten, only horror of the 1980s, upload, the map, about, reload."""
+    page, complaints = visit(browser, served[0], width, scheme)
+    for place, value in enumerate((5, 4, 2, 5, 1)):
+        click_stars(page, place, value)
+    assert len(items(page)) == 10
+    check_accessible(page)
+
+    page.get_by_text("What may be on the list").click()
+    choose(page, "Genres", "Horror")
+    page.keyboard.press("Escape")
+    low, high = page.get_by_role("slider", name="Years").all()
+    low.fill("1979")
+    low.press("ArrowRight")
+    high.fill("1990")
+    high.press("ArrowLeft")
+    page.wait_for_function(
+        "() => { const all = [...document.querySelectorAll('[class*=st-key-item-] .title')].map(e => e.innerText);"
+        "return all.length == 10 && all.every(one => /\\(198\\d\\)$/.test(one)); }"
+    )
+    assert all("Horror" in text for text in page.locator('[class*="st-key-item-"]').all_inner_texts())
+
+    page.get_by_text("Bring your ratings along").click()
+    export = "Date,Name,Year,Letterboxd URI,Rating\n2021-01-01,The Matrix,1999,https://boxd.it/2a,4.5\n"
+    page.locator("input[type=file]").set_input_files(
+        {"name": "ratings.csv", "mimeType": "text/csv", "buffer": export.encode()}
+    )
+    page.get_by_text("ratings.csv: 1 rated movies are in the data").wait_for()
+    check_accessible(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the list").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
+    assert [int(row["rank"]) for row in rows] == list(range(1, 11))
+    assert items(page)[0].split(". ", 1)[1].split(" (")[0] in shown(rows[0]["title"])
+    page.get_by_text("Your ratings", exact=True).click()
+    page.get_by_test_id("stDataFrame").wait_for()
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert "Matrix" in download.value.path().read_text(encoding="utf-8")
+
+    choose(page, "Find a movie", "alein 1979")
+    page.locator(".st-key-card-0").get_by_text("Alien (1979)").wait_for()
+
+    before = items(page)
+    go_to(page, "Map")
+    page.locator(".js-plotly-plot").wait_for(timeout=60_000)
+    choose(page, "A movie and what is near it", "Alien (1979")
+    page.get_by_text("Near Alien (1979)").wait_for()
+    assert page.locator(".near li").count() == 10
+    page.get_by_text("near the movie you chose").wait_for()
+    check_accessible(page)
+    go_to(page, "About")
+    page.get_by_text("Not judged yet: python evaluate.py --run runs/quick").wait_for()
+    choose(page, "Model", "judged")
+    page.get_by_text("NDCG@100").first.wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
+    check_accessible(page)
+    choose(page, "Model", "quick")
+    page.get_by_text("Not judged yet").wait_for()
+    go_to(page, "For you")
+    page.locator('[class*="st-key-item-"]').nth(9).wait_for()
+    settle(page)
+    page.reload()
+    page.locator('[class*="st-key-item-"]').nth(9).wait_for()
+    settle(page)
+    assert items(page) == before
+    assert not complaints
+    page.context.close()
+
+
+def test_one_visitors_ratings_are_never_anothers(served, browser):
+    (ours, _), (theirs, _) = visit(browser, served[0], 1280, "light"), visit(browser, served[0], 390, "dark")
+    click_stars(ours, 0, 5)
+    theirs.get_by_text("Rate a movie to get recommendations.").wait_for()
+    click_stars(theirs, 1, 1)
+    mine = items(ours)
+    click_stars(theirs, 2, 1)
+    ours.get_by_text("Why these movies?").click()
+    ours.get_by_role("button", name="Not seen").nth(3).click()
+    ours.wait_for_timeout(1000)
+    assert items(ours) == mine != items(theirs)
+    assert ours.url.count("%3A") + ours.url.count(":5") >= 1
+    assert theirs.url != ours.url
+    check_accessible(theirs)
+    ours.context.close()
+    theirs.context.close()
+
+
+def memory(process):
+    """Megabytes that a process holds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+@pytest.mark.slow
+def test_ten_visitors_at_once(served, browser):
+    """Each does 50 things: every list is the one for their own ratings, and the server's memory stays as it is."""
+    address, process = served
+    rng, held = np.random.default_rng(0), []
+    pages = [visit(browser, address, 1280, "light")[0] for _ in range(10)]
+    saved = models.open_run(run_folder.find(Path(f"/proc/{process}/cwd").resolve() / "runs" / "quick"))
+    for done in range(50):
+        for page in pages:
+            what = rng.integers(10)
+            if what < 7:
+                page.locator(f".st-key-card-{rng.integers(ASKED)} button").nth(rng.integers(5)).click()
+            elif what < 8 or not page.locator(".st-key-item-3").count():
+                page.get_by_role("button", name="Other movies").click()
+            else:
+                page.locator(f".st-key-item-{rng.integers(4)}").get_by_role("button").nth(rng.integers(2)).click()
+        for page in pages:
+            settle(page)
+        if done % 10 == 9:
+            held.append(memory(process))
+            for page in pages:
+                said = parse_qs(urlparse(page.url).query)["rated"][0].partition("~")[2]
+                them = Visitor.of_address(said, saved.run.movies, saved.split.ratings.scale)
+                if them.stars:
+                    found = recommendations.recommend(saved, them.person(saved.split), "best", 10)["items"]
+                    expected = [f"{one['rank']}. {brief(one['title'], one['year'])}" for one in found]
+                    assert items(page) == expected
+    assert len({page.url for page in pages}) == 10
+    assert held[-1] < 1.1 * held[0], held
+    for page in pages:
+        page.context.close()

@@ -1,0 +1,86 @@
+"""EASE and EDLAE against ridge regressions of each movie on the others, by scikit-learn."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import Ridge
+from trained import TABLE
+
+import models
+import train
+from models import ease
+from utils.data.ratings import likes
+from utils.errors import UserError
+from utils.scoring import ease_solver
+
+
+def by_ridge(given, wanted, penalty):
+    """Weights (inputs, movies): each movie regressed on all inputs but its own like; scaled, since Ridge knows one
+    penalty for all."""
+    weights, scale = np.zeros((given.shape[1], wanted.shape[1])), np.sqrt(penalty)
+    for j in range(wanted.shape[1]):
+        others = np.delete(np.arange(given.shape[1]), j)
+        ridge = Ridge(alpha=1.0, fit_intercept=False).fit(given[:, others] / scale[others], wanted[:, j])
+        weights[others, j] = ridge.coef_ / scale[others]
+    return weights
+
+
+@pytest.mark.parametrize("users", [30, 20, 60])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.3}, {"signed": True}, {"signed": True, "dropout": 0.3}])
+def test_each_column_is_a_ridge_regression_on_the_other_movies(users, options):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, **options))
+    model.refit(matrix)
+    wanted = likes(matrix).toarray()
+    given = likes(matrix, signed=True).toarray() if model.config.signed else wanted
+    dropout = model.config.dropout
+    expected = by_ridge(given, wanted, 2.0 + dropout / (1 - dropout) * given.sum(axis=0))
+    np.testing.assert_allclose(model.score(matrix), given @ expected, atol=1e-5)
+
+
+def test_both_ways_to_the_weights_give_the_same():
+    rng = np.random.default_rng(0)
+    given, penalty = sp.csr_array((rng.random((30, 12)) < 0.3).astype(np.float32)), rng.random(12) + 0.5
+    inverse = np.linalg.inv((given.T @ given).toarray() + np.diag(penalty))[:, :7]
+    expected = -inverse / inverse.diagonal() + np.eye(12, 7)
+    np.testing.assert_allclose(ease_solver.weights(ease_solver.gram(given), penalty, 7)[0], expected, atol=1e-12)
+    weights, onward, own = ease_solver.weights_by_users(given, penalty, 7)
+    np.testing.assert_allclose(weights @ onward + np.eye(12, 7) * own, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"dropout": 1.0}, {"dropout": -0.1}, {"l2": 0.0}, {"l2": float("inf")}])
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match="dropout must be in"):
+        ease.Config(**options)
+
+
+@pytest.mark.parametrize("users", [30, 60])
+def test_a_penalty_too_small_to_tell_movies_apart_is_refused(users):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    matrix = sp.hstack([matrix, matrix], format="csr")
+    model = models.build("ease", matrix.shape, ease.Config(l2=1e-300, dropout=0.0))
+    with pytest.raises(UserError, match="l2 1e-300 is too small"):
+        model.refit(matrix)
+
+
+@pytest.mark.parametrize("argument", ["--protocol strong-ratings", "--protocol=strong-ratings"])
+def test_low_ratings_are_inputs_by_default_where_the_protocol_gives_them(argument):
+    assert train.parse(["ease", *argument.split()])[2].signed
+    assert not train.parse(["ease", *argument.split(), "--no-signed"])[2].signed
+    assert not train.parse(["ease", "--protocol", "strong"])[2].signed
+    assert not train.parse(["ease", "--run", "runs/strong-ratings"])[2].signed
+
+
+def test_float32_is_taken_where_it_is_exact_enough(monkeypatch):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")
+
+    def solved(l2, large):
+        monkeypatch.setattr(ease_solver, "LARGE", large)
+        model = models.build("ease", matrix.shape, ease.Config(l2=l2, dropout=0.0))
+        model.refit(matrix)
+        return model.weights
+
+    single, double = solved(20.0, 1), solved(20.0, 10**9)
+    assert not np.array_equal(single, double)
+    np.testing.assert_allclose(single, double, atol=1e-6)
+    assert np.array_equal(solved(1e-3, 1), solved(1e-3, 10**9))  # too near to singular for float32

@@ -1,0 +1,156 @@
+"""What every model keeps, found by file name, and what each one claims for itself."""
+
+from dataclasses import asdict
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from trained import TABLE, train_on, trained
+
+import models
+from utils.data.datasets import Dataset
+from utils.data.movies import Movies
+from utils.errors import UserError
+from utils.runs import run_folder
+from utils.scoring import biases, latent
+from utils.scoring.ranking import hide_seen, top_k
+
+VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
+
+
+def test_the_choices_of_an_option_are_those_that_the_code_has():
+    from models.networks.layers import Activation
+
+    assert get_args(Activation) == latent.ACTIVATIONS
+    for name, option in (("multdae", "loss"), ("joint", "likes_loss")):
+        module = models.module(name)
+        assert get_args(get_type_hints(module.Config)[option]) == tuple(module.LOSSES), name
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda v: "-".join([v[0], *map(str, v[1].values())]))
+def model_and_split(request):
+    name, options = request.param
+    return trained(name, **options)
+
+
+def test_scores_are_finite_float32_for_every_movie(model_and_split):
+    model, split = model_and_split
+    scores = model.score(split.train)
+    assert scores.shape == TABLE.shape
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_scores_do_not_depend_on_the_batch(model_and_split):
+    model, split = model_and_split
+    users = np.array([3, 17, 4])
+    np.testing.assert_allclose(
+        model.score(split.train[users], users), model.score(split.train, np.arange(30))[users], atol=1e-5
+    )
+
+
+def test_predictions_are_the_same_alone_and_together(model_and_split):
+    model, split = model_and_split
+    if not model.predicts_ratings:
+        pytest.skip("predicts no ratings")
+    users, movies = np.array([5, 2, 5, 29]), np.array([0, 24, 3, 7])
+    together = model.predict(split.train, users, movies)
+    alone = [model.predict(split.train, users[[i]], movies[[i]])[0] for i in range(4)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_user_without_ratings_is_served(model_and_split):
+    model, _ = model_and_split
+    if model.takes_new_users:
+        assert np.isfinite(model.score(sp.csr_array((1, TABLE.shape[1]), dtype=np.float32))).all()
+
+
+def test_a_saved_model_scores_the_same(model_and_split, tmp_path):
+    model, split = model_and_split
+    facts = {"model": type(model).__module__.removeprefix("models."), "options": asdict(model.config), "seed": 0}
+    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
+    run_folder.save(tmp_path / "run", model, split, data, facts, model.history, {})
+    again = models.load(run_folder.Run(tmp_path / "run"))
+    np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
+    if model.predicts_ratings:
+        pairs = np.arange(25), np.arange(25)[::-1]
+        np.testing.assert_array_equal(again.predict(split.train, *pairs), model.predict(split.train, *pairs))
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_the_same_seed_gives_the_same_model(name, options):
+    model, split = trained(name, **options)
+    again, _ = train_on(TABLE, name, **options)
+    np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
+
+
+@pytest.mark.parametrize("name", ["deeprec", "joint"])
+def test_a_training_that_is_compiled_first_ends_with_the_same_weights(name):
+    """Most tests train as `conftest.eagerly` says; what is trained in use is compiled."""
+    model, split = trained(name)
+    compiled, _ = train_on(TABLE, name, compiled=True)
+    np.testing.assert_allclose(compiled.score(split.train), model.score(split.train), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["itemknn", "ease"])
+def test_the_one_missing_movie_of_ones_kind_comes_first(name):
+    kind = np.indices((40, 24)).sum(axis=0) % 2 == 0
+    stars = np.where(kind, 5.0, 0).astype(np.float32)
+    lacks = np.array([np.flatnonzero(kind[u])[u // 2 % 12] for u in range(40)])
+    stars[np.arange(40), lacks] = 0
+    model = models.build(name, stars.shape)
+    matrix = sp.csr_array(stars)
+    model.refit(matrix)
+    assert top_k(hide_seen(model.score(matrix), matrix), 1)[:, 0].tolist() == lacks.tolist()
+
+
+def test_popularity_counts_likes():
+    model, split = trained("popularity")
+    expected = [sum(r > 3.5 for r in split.train[:, [m]].data) for m in range(TABLE.shape[1])]
+    assert model.score(split.train[[0]])[0].tolist() == expected
+
+
+def test_the_bias_model_predicts_mean_and_deviations():
+    model, split = trained("bias")
+    fitted = biases.fit(split.train, 5.0, 4.0)
+    expected = fitted.mean + fitted.user[[1, 2]] + fitted.movie[[3, 4]]
+    np.testing.assert_allclose(model.predict(split.train, np.array([1, 2]), np.array([3, 4])), expected, atol=1e-5)
+
+
+def test_itemknn_agrees_with_literal_loops():
+    model, split = trained("itemknn", neighbours=3, shrink=2.0)
+    stars = split.train.toarray()
+    liked = stars > 3.5
+    n = stars.shape[1]
+
+    def like_similarity(i, j):
+        common = (liked[:, i] & liked[:, j]).sum()
+        return common / max(np.sqrt(liked[:, i].sum() * liked[:, j].sum()) + 2.0, 1)
+
+    fitted = biases.fit(split.train, 5.0, 4.0)
+    residual = np.where(stars > 0, stars - fitted.mean - fitted.user[:, None] - fitted.movie, 0)
+
+    def star_similarity(i, j):
+        common = ((stars[:, i] > 0) & (stars[:, j] > 0)).sum()
+        norms = np.sqrt((residual[:, i] ** 2).sum() * (residual[:, j] ** 2).sum())
+        return residual[:, i] @ residual[:, j] / max(norms, 1e-9) * common / max(common + 2.0, 1)
+
+    for movie in (0, 11):
+        others = [j for j in range(n) if j != movie]
+        kept = sorted(others, key=lambda j: (-like_similarity(movie, j), j))[:3]
+        expected = [sum(like_similarity(movie, j) for j in kept if liked[u, j]) for u in range(len(stars))]
+        np.testing.assert_allclose(model.score(split.train)[:, movie], expected, atol=1e-5)
+
+        kept = sorted(others, key=lambda j: (-abs(star_similarity(movie, j)), j))[:3]
+        for user in (0, 9, 20):
+            weight = sum(abs(star_similarity(movie, j)) for j in kept if stars[user, j])
+            total = sum(star_similarity(movie, j) * residual[user, j] for j in kept)
+            expected = fitted.mean + fitted.user[user] + fitted.movie[movie] + total / max(weight, 1e-9)
+            found = model.predict(split.train, np.array([user]), np.array([movie]))[0]
+            assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_name():
+    with pytest.raises(UserError, match="did you mean autorec"):
+        models.module("autorek")

@@ -1,0 +1,129 @@
+"""Recommendations to all users at once are what each user gets alone, with what is hidden as hidden."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import models
+from utils.data.splits import Subset
+from utils.errors import UserError
+from utils.recommend import everyone, profile, recommendations, reranking
+from utils.recommend.everyone import Asked
+from utils.recommend.saved import Saved
+from utils.runs import run_folder, table_writer
+
+JOINT = ("joint", "--hidden", "8", "--epochs", "3", "--test-share", "0.3")
+
+
+@pytest.fixture
+def run(varied_run_of):
+    return run_folder.Run(varied_run_of(*JOINT))
+
+
+def alone(saved, user, asked):
+    """[(raw user, rank, movieId, title, score, stars)] that recommend.py says to one user."""
+    them = profile.of_user(saved.split, str(user))
+    items = recommendations.recommend(saved, them, asked.by, asked.n, asked.filters)["items"]
+    return [(user, i["rank"], i["movieId"], i["title"], i["score"], i.get("predicted_rating")) for i in items]
+
+
+def check(run, asked, written):
+    """Compare what was written for everyone with what each gets alone."""
+    saved = models.open_run(run)
+    expected = [line for user in run.split.ratings.user_ids.tolist() for line in alone(saved, user, asked)]
+    users, ranks, ids, titles, scores, stars = zip(*expected, strict=True)
+    assert written.userId.tolist() == list(users)
+    assert written["rank"].tolist() == list(ranks)
+    assert written.movieId.tolist() == list(ids)
+    assert written.title.tolist() == list(titles)
+    np.testing.assert_allclose(written.score, scores, atol=2e-5, rtol=1e-4)
+    if stars[0] is None:
+        assert "predicted_rating" not in written
+    else:
+        np.testing.assert_allclose(written.predicted_rating, stars, atol=2e-3)
+        assert len(set(stars)) > 40  # they differ, so that those of others would be seen
+
+
+@pytest.mark.parametrize("by", ["neighbours", "movies", "decoder"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        reranking.Options(),
+        reranking.Options(genre=("horror", "drama"), years="1965-1999", min_ratings=8),
+        reranking.Options(include_seen=True),
+        reranking.Options(diverse=0.4),
+        reranking.Options(calibrated=True),
+    ],
+    ids=["plain", "filtered", "seen", "diverse", "calibrated"],
+)
+def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filters, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
+    asked = Asked(by, 6, filters)
+    assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
+    check(run, asked, pd.read_csv(tmp_path / "all.csv"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "itemknn",
+        "bias",
+        "autorec --rows movies --hidden 8 --epochs 2",
+        "blend --parts itemknn,bias,content --folds 3",
+    ],
+)
+def test_so_do_users_of_other_models(command, varied_run_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(everyone, "BLOCK", 5)
+    run = run_folder.Run(varied_run_of(*command.split()))
+    everyone.write(models.open_run(run), Asked(n=4), tmp_path / "all.csv", False)
+    check(run, Asked(n=4), pd.read_csv(tmp_path / "all.csv"))
+
+
+def test_nobody_is_recommended_what_they_rated_hidden_or_not(run, tmp_path):
+    ratings, hidden = run.split.ratings, run.split.part == Subset.TEST
+    assert hidden.sum() > 100
+    everyone.write(models.open_run(run), Asked(n=34), tmp_path / "all.csv", False)
+    told = pd.read_csv(tmp_path / "all.csv").groupby("userId").movieId.agg(set)
+    for user, raw in enumerate(ratings.user_ids.tolist()):
+        rated = set(ratings.movie_ids[ratings.movie[ratings.user == user]].tolist())
+        assert told[raw] == set(ratings.movie_ids.tolist()) - rated
+
+
+def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
+    made = []
+    for owner, name in ((Saved, "scorer"), (type(run.split), "known"), (type(run.split.ratings), "matrix")):
+        one = vars(owner)[name]
+        if isinstance(one, property):
+            counted = property(lambda it, one=one, name=name: made.append(name) or one.fget(it))
+        else:
+            counted = lambda it, *args, one=one, name=name: made.append((name, *args)) or one(it, *args)  # noqa: E731
+        monkeypatch.setattr(owner, name, counted)
+    lines = []
+    monkeypatch.setattr(everyone, "PART", 7)
+    writing = table_writer.writing
+    monkeypatch.setattr(table_writer, "writing", lambda *args: lines.append(args[0]) or writing(*args))
+    asked = Asked("movies", 4)
+    assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 0)
+    assert len(lines) == 7
+    assert made.count(("scorer", "movies")) == 1
+    assert made.count(("matrix",)) == 1  # of all ratings
+    once = len(made)
+    made.clear()
+    everyone.write(models.open_run(run), asked, tmp_path / "all.parquet", True)
+    assert len(made) == once  # a single file takes as much
+    parts = [pd.read_parquet(path) for path in sorted((tmp_path / "parts").glob("*.parquet"))]
+    assert [len(part.userId.unique()) for part in parts] == [7, 7, 7, 7, 7, 7, 1]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), pd.read_parquet(tmp_path / "all.parquet"))
+    made.clear()
+    assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 7)
+    assert made == []  # nothing is left to write
+
+
+@pytest.mark.parametrize(
+    "other", [Asked(n=4, filters=reranking.Options(genre=("War",))), Asked(n=5), Asked("movies", 4)]
+)
+def test_a_folder_of_other_lists_is_refused(other, run, tmp_path):
+    saved = models.open_run(run)
+    everyone.write_parts(saved, Asked(n=4), tmp_path / "parts", models.open_run)
+    with pytest.raises(UserError, match="holds something else than these recommendations"):
+        everyone.write_parts(saved, other, tmp_path / "parts", models.open_run)

@@ -1,0 +1,188 @@
+"""Ratings of somebody new: typed, or in a file, of one's own or as Letterboxd and IMDb export it."""
+
+import numpy as np
+import pytest
+
+from utils.command_line import options
+from utils.data.movies import Movies, spoken
+from utils.errors import UserError
+from utils.recommend import profile
+from utils.recommend.personal_file import read_personal
+
+TITLES = [
+    "Toy Story (1995)",
+    "Heat (1995)",
+    "Matrix, The (1999)",
+    "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    "Solaris (1972)",
+    "Solaris (2002)",
+    "Crash (2004)",
+    "8½ (1963)",
+    "Star Wars: Episode IV - A New Hope (1977)",
+    "Star Wars: Episode V - The Empire Strikes Back (1980)",
+    "Rocky V (1990)",
+]
+YEARS = [int(title[-5:-1]) for title in TITLES]
+MOVIES = Movies(
+    np.array([1, 6, 2571, 4973, 5000, 5001, 5002, 5003, 5004, 5005, 5006]), TITLES, YEARS, [[] for _ in TITLES]
+)
+SCALE = (0.5, 5.0)
+
+
+def typed(*texts):
+    return profile.read_typed(MOVIES, SCALE, texts)
+
+
+def read(tmp_path, text, scale=SCALE):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_personal(path, MOVIES, scale)
+
+
+def test_typed_titles_are_found_forgivingly():
+    assert typed("toy story=5", "heat 1995=4.5", "the matrix=1") == {0: 5.0, 1: 4.5, 2: 1.0}
+    assert typed("amelie=3", "Solaris (2002)=2", "2571=4", "8½=5") == {3: 3, 5: 2, 2: 4, 7: 5}
+    assert typed("toy stroy=5") == {0: 5.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Heat", "takes TITLE=STARS"),
+        ("=4", "takes TITLE=STARS"),
+        ("Heat=", "takes TITLE=STARS"),
+        ("Heat=great", "takes TITLE=STARS"),
+        ("Heat=nan", "takes TITLE=STARS"),
+        ("Heat=6", "stars are from 0.5 to 5"),
+        ("Heat=0", "stars are from 0.5 to 5"),
+        ("Solaris=4", "fits several movies: Solaris \\(1972\\); Solaris \\(2002\\); add the year"),
+        ("rocky 7=4", "no movie is called 'rocky 7'; did you mean Rocky V"),
+        ("qqqqqq=4", "no movie is called 'qqqqqq'"),
+    ],
+)
+def test_what_is_typed_wrong_is_said(text, said):
+    with pytest.raises(UserError, match=said):
+        typed("Toy Story=5", text)
+
+
+def test_a_movie_rated_twice_is_said():
+    assert typed("heat=4", "Heat (1995)=4") == {1: 4.0}
+    with pytest.raises(UserError, match=r"Heat \(1995\) is rated twice, with 4 and 3 stars"):
+        typed("heat=4", "Heat (1995)=3")
+
+
+def test_a_file_with_ids_or_titles(tmp_path):
+    found, notes = read(tmp_path, "movieId,rating\n1,5\n2571,0.5\n")
+    assert found == {0: 5.0, 2: 0.5}
+    assert len(notes) == 1
+    found, notes = read(
+        tmp_path, 'title;rating;year\n"Matrix, The";4;1999\nSolaris;3;1971\nmatrx;2;1998\n'.replace(";", "\t")
+    )
+    assert found == {2: 2.0, 4: 3.0}
+    assert "line 4: matrx read as Matrix, The (1999)" in notes[1]
+    assert "line 4: Matrix, The (1999) again, first in line 2; this one counts" in notes[2]
+
+
+def test_what_letterboxd_exports(tmp_path):
+    text = (
+        "Date,Name,Year,Letterboxd URI,Rating\n"
+        "2021-01-01,The Matrix,1999,https://boxd.it/2a,4.5\n"
+        "2021-01-02,Amélie,2001,https://boxd.it/2b,0.5\n"
+        "2021-01-03,Crash,1996,https://boxd.it/2c,5\n"  # another movie of that name, which the data does not have
+        "2021-01-03,Dune,2021,https://boxd.it/2d,5\n"
+        "2021-01-04,Heat,1995,https://boxd.it/2e,\n"
+        "2021-01-05,Star Wars,1977,https://boxd.it/2f,3\n"
+        "2021-01-05,The Empire Strikes Back,1980,https://boxd.it/2g,4\n"
+    )
+    found, notes = read(tmp_path, text)
+    assert found == {2: 4.5, 3: 0.5, 8: 3.0, 9: 4.0}
+    said = " | ".join(notes)
+    assert "4 rated movies are in the data" in said
+    assert "are not in the data: Crash (1996); Dune (2021)" in said
+    assert "have no rating: 1" in said
+    assert read(tmp_path, text, (1.0, 5.0))[0][3] == 1.0
+
+
+def test_what_imdb_exports_is_converted_and_said(tmp_path):
+    heading = "Const,Your Rating,Date Rated,Title,URL,Title Type,IMDb Rating,Runtime (mins),Year,Genres\n"
+    lines = [
+        "tt0133093,9,2020-01-01,The Matrix,https://www.imdb.com/title/tt0133093/,movie,8.7,136,1999,Action",
+        "tt0000001,8,2020-01-01,Heat,https://www.imdb.com/title/tt0000001/,TV Episode,7.0,30,1995,Drama",
+        'tt0211915,1,2020-01-01,"Amélie",https://www.imdb.com/title/tt0211915/,movie,8.3,122,2001,Comedy',
+    ]
+    for encoding in ("utf-8", "latin-1"):
+        found, notes = read(tmp_path, (heading + "\n".join(lines) + "\n").encode(encoding))
+        assert found == {2: 4.5, 3: 0.5}
+        assert notes[1] == "left out, since they are no movies (episodes, series, games): 1"
+        assert "IMDb's stars, up to 10, converted to up to 5" in notes[0]
+    assert read(tmp_path, heading + lines[0] + "\n", (1, 100))[0] == {2: 90.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,when\nHeat,1995\n", r"mine.csv:1: columns title \(or movieId\) and rating are needed"),
+        ("title,rating\nHeat,9\n", "mine.csv:2: rating 9 is not from 0.5 to 5"),
+        ("title,rating\nHeat,good\n", "mine.csv:2: rating 'good' is not a number"),
+        ("title,rating\nHeat,\n", "mine.csv:2: the rating is empty"),
+        ("title,rating\nHeat\n", "mine.csv:2: too few fields"),
+        ("movieId,rating\n,5\n", "mine.csv:2: the movieId is empty"),
+        ("title,rating\n,5\n", "mine.csv:2: the title is empty"),
+        ("userId,movieId,rating\n1,1,5\n2,6,5\n", "mine.csv:3: ratings of a second user"),
+        ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
+        ("title,rating\n", "none of its movies is in the data"),
+        ("", "the file is empty"),
+        ("title,rating\n", "data of this run$"),
+    ],
+)
+def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path):
+    with pytest.raises(UserError, match=said):
+        read(tmp_path, text)
+
+
+def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):
+    found, notes = read(tmp_path, "title,rating\nSolaris,5\nHeat,4\n")
+    assert found == {1: 4.0}
+    assert "left out, since they fit several movies: Solaris" in notes[1]
+
+
+def test_titles_as_one_says_them():
+    assert spoken("Matrix, The (1999)") == "The Matrix"
+    assert spoken("Lord of the Rings: The Two Towers, The (2002)") == "The Lord of the Rings: The Two Towers"
+    assert spoken("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)") == "Amelie"
+    assert spoken("Heat") == "Heat"
+    assert spoken("(500)") == "(500)"
+
+
+def test_an_option_with_several_values_may_be_given_often():
+    several = ["--rate", "--genre"]
+    given = ["--rate", "a=1", "--n", "3", "--rate=b=2", "--genre", "x", "y", "-n", "4", "--rate", "c=3"]
+    assert options._gathered(given, several) == [
+        "--rate",
+        "a=1",
+        "b=2",
+        "c=3",
+        "--n",
+        "3",
+        "--genre",
+        "x",
+        "y",
+        "-n",
+        "4",
+    ]
+
+
+def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():
+    titles = ["Heat (1995)", "300 (2006)", "12 Monkeys (1995)"]
+    movies = Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3)
+    with pytest.raises(UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\)"):
+        profile.read_typed(movies, SCALE, ["12=5"])
+    assert profile.read_typed(movies, SCALE, ["99=5"]) == {1: 5}
+    assert profile.read_typed(movies, SCALE, ["300=4"]) == {1: 4}  # a whole title goes before an id
+
+
+def test_an_id_is_found_as_the_data_has_it():
+    assert [profile.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
+        0, 2, -1, -1, -1, -1, -1,
+    ]  # fmt: skip
+    assert [profile.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]

@@ -1,0 +1,397 @@
+"""recommend.py for known and new users: the same list however somebody is known, reasons, filters, everyone at once."""
+
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import answer
+from trained import TABLE, trained
+
+import models
+import recommend
+from utils.data import splits
+from utils.data.splits import KNOWN
+from utils.errors import UserError
+from utils.recommend import profile, reranking, strategies
+from utils.runs import run_folder
+from utils.scoring import encoders
+from utils.scoring.profile_rows import ProfileRows
+
+QUICK = ("--hidden", "8", "--epochs", "3")
+ALL = ("--protocol", "all")  # nothing is held out, so that a user's known ratings are all they have
+LATENT = [name for name in models.names() if models.module(name).Model.has_latent_space]
+PLAIN = {
+    "autorec",
+    "deeprec",
+    "elsa",
+    "joint",
+    "multdae",
+    "multvae",
+    "sparsefc",
+}  # dense layers, so that Keras is not needed
+
+
+@pytest.fixture
+def run(run_of):
+    return run_folder.Run(run_of("joint", *QUICK, *ALL))
+
+
+def movies_of(run):
+    return np.arange(run.split.ratings.shape[1])
+
+
+def typed(run, user):
+    """--rate arguments that say what is known of a user."""
+    ratings = run.split.ratings
+    rows = np.flatnonzero((ratings.user == user) & np.isin(run.split.part, KNOWN))
+    return ["--rate"] + [
+        f"{run.movies.titles[m]}={s:g}" for m, s in zip(ratings.movie[rows], ratings.rating[rows], strict=True)
+    ]
+
+
+# -- the same numbers on every path ------------------------------------------------------------------------------------
+
+
+class Stored:
+    """As much of a run as `encoders.load` needs."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def arrays(self, name):
+        return dict(np.load(self.folder / name))
+
+
+@pytest.mark.parametrize("options", [{}, {"signed": True}, {"baseline": False, "implicit": False, "normalise": False}])
+@pytest.mark.parametrize("name", LATENT)
+def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path):
+    known = models.module(name).Config.__dataclass_fields__
+    if not options.keys() <= known.keys():
+        pytest.skip(f"{name} has no such option")
+    if options and name not in PLAIN:
+        pytest.skip(f"{name} needs Keras whatever its options are")
+    rows = {"rows": "users"} if name in PLAIN and "rows" in known else {}
+    model, split = trained(name, **rows, **options)
+    model.save(tmp_path)
+    assert (tmp_path / "encoder.npz").exists() == (name in PLAIN)
+    if name not in PLAIN:
+        return
+    encode = encoders.load(Stored(tmp_path))
+    given = split.train.tolil()
+    given[5] = 0
+    given = given.tocsr()
+    expected = model.encode(given)
+    if name in ("autorec", "joint", "deeprec"):  # whose `encode` is in numpy, too, for many rows at a time
+        by_keras = np.array(model.encoder(given.toarray(), training=False))
+        np.testing.assert_allclose(expected, by_keras, atol=1e-5)
+    for user in range(8):
+        row = given[[user]]
+        np.testing.assert_allclose(encode(ProfileRows.of(row.indices, row.data)), expected[[user]], atol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+@pytest.mark.parametrize("name", ["joint", "autorec", "multvae", "itemknn"])
+def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
+    quick = [] if name == "itemknn" else ["--hidden", "8", "--epochs", "2"]
+    held_out = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
+    run = run_folder.Run(run_of(name, *quick, *held_out))
+    saved, split, users = models.open_run(run), run.split, np.arange(40)
+    model, neighbourhoods = models.load(run), strategies.read_neighbourhoods(run.json("metrics.json"))
+    judged = strategies.scorers(model, split.test, split.trained_users, neighbourhoods)
+    assert saved.strategies == tuple(judged)
+    for strategy, score in judged.items():
+        expected = score(split.known[users], users)
+        np.testing.assert_allclose(saved.scorer(strategy)(split.known[users], users), expected, atol=2e-4)
+        for user in (0, 3, 39):
+            them = profile.of_user(split, str(user + 1))
+            np.testing.assert_allclose(saved.scores(them, strategy, movies_of(run))[0], expected[user], atol=2e-4)
+
+
+@pytest.mark.parametrize("strategy", ["neighbours", "movies", "decoder"])
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [("joint", ALL), ("joint", ()), ("autorec", ALL), ("autorec", ()), ("multvae", ALL), ("recvae", ALL)],
+)
+def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, strategy, run_of, capsys):
+    quick = ("--hidden", "8,4", "--epochs", "1") if name == "recvae" else QUICK
+    run = run_folder.Run(run_of(name, *quick, *protocol))
+    for user in (0, 5):
+        test = run.movies.ids[run.split.test.hidden[[user]].indices].tolist()  # kept from the user's own list only
+        assert bool(test) == (protocol == ())
+        known = answer(capsys, "--user", user + 1, "--run", run.folder, "--by", strategy, "-n", 24)["items"]
+        new = answer(capsys, *typed(run, user), "--run", run.folder, "--by", strategy, "-n", 24)
+        assert new["user"] is None
+        assert {item["movieId"] for item in new["items"]} >= set(test)
+        new["items"] = [item for item in new["items"] if item["movieId"] not in test]
+        assert [item["movieId"] for item in known] == [item["movieId"] for item in new["items"]]
+        for one, other in zip(known, new["items"], strict=True):
+            assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+            assert one.get("predicted_rating", 0) == pytest.approx(other.get("predicted_rating", 0), abs=2e-3)
+
+
+def test_a_model_without_a_latent_space_takes_new_users(run_of, capsys):
+    run = run_folder.Run(run_of("ease", *ALL))
+    known = answer(capsys, "--user", 1, "--run", run.folder)["items"]
+    assert known == answer(capsys, *typed(run, 0), "--run", run.folder)["items"]
+
+
+def test_movies_as_rows_take_new_users_only_by_movies(run_of, capsys):
+    folder = run_of("autorec", "--rows", "movies", *QUICK)
+    with pytest.raises(UserError, match="knows no users but those it was trained on; --by movies does without"):
+        recommend.main(["--rate", "planted 3=5", "--run", str(folder), "--by", "decoder"])
+    assert answer(capsys, "--rate", "planted 3=5", "--run", folder, "--by", "movies")["items"]
+
+
+def known_of(split, user):
+    """{index of a movie: stars} of what is known of a user."""
+    rows = profile.of_user(split, user).rows
+    return dict(zip(rows.movies.tolist(), rows.stars[0].tolist(), strict=True))
+
+
+def test_a_twin_in_the_data_is_no_neighbour(run):
+    split, stars = run.split, known_of(run.split, "7")
+    more = next(movie for movie in movies_of(run).tolist() if movie not in stars)
+    assert profile.of_ratings(split, stars).excluded == 6
+    assert profile.of_ratings(split, stars | {next(iter(stars)): 2.5}).excluded == -1
+    assert profile.of_ratings(split, dict(list(stars.items())[1:])).excluded == -1
+    assert profile.of_ratings(split, stars | {more: 5.0}).excluded == -1
+    assert profile.of_ratings(split, {}).excluded == -1
+
+
+@pytest.mark.parametrize("protocol", ["cold", "random"])
+def test_nothing_of_the_test_reaches_who_types_the_known_ratings_of_a_user(protocol):
+    split = splits.split(TABLE, protocol, splits.Options())
+    hidden, twins = split.part == splits.Subset.TEST, 0
+    users = np.unique(TABLE.user[hidden]).tolist()
+    for user in users:
+        stars = known_of(split, str(TABLE.user_ids[user]))
+        them = profile.of_ratings(split, stars)
+        twins += them.excluded == user
+        assert them.seen.tolist() == sorted(stars)
+        # were the test another one, the very same would be answered
+        other = replace(split, ratings=replace(TABLE, movie=np.where(hidden, TABLE.movie[::-1], TABLE.movie)))
+        assert profile.of_ratings(other, stars).excluded == them.excluded
+    assert twins > len(users) / 2
+    assert set(profile.of_user(split, str(TABLE.user_ids[users[0]])).seen) == set(TABLE.movie[TABLE.user == users[0]])
+
+
+# -- reasons -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["neighbours", "movies", "decoder"])
+def test_an_effect_is_the_score_less_that_without_the_rating(strategy, run, capsys):
+    every = typed(run, 4)
+    whole = answer(capsys, *every, "--explain", "--run", run.folder, "--by", strategy, "-n", 3, "--include-seen")[
+        "items"
+    ]
+    for left_out in (1, 5):
+        fewer = [one for i, one in enumerate(every) if i != left_out]
+        # who is no neighbour stays: without the rating the person is nobody's twin, yet still the same person
+        them = profile.of_ratings(run.split, profile.read_typed(run.movies, run.split.ratings.scale, fewer[1:]))
+        them = profile.Profile(them.rows, them.seen, excluded=4)
+        scores = models.open_run(run).scores(them, strategy, movies_of(run))[0]
+        title = every[left_out].rpartition("=")[0]
+        for item in whole:
+            movie = run.movies.ids.tolist().index(item["movieId"])
+            effect = next(one["effect"] for one in item["because"] if one["title"] == title)
+            assert effect == pytest.approx(item["score"] - scores[movie], abs=2e-4)
+
+
+def test_every_rating_of_the_user_has_an_effect_most_first(run, capsys, tmp_path):
+    found = answer(capsys, "--user", 3, "--explain", "--run", run.folder, "--csv", tmp_path / "a.csv")
+    n = int((run.split.ratings.user == 2).sum())
+    for item in found["items"]:
+        effects = [one["effect"] for one in item["because"]]
+        assert len(effects) == n
+        assert effects == sorted(effects, reverse=True)
+    with open(tmp_path / "a.csv", newline="") as file:
+        assert next(csv.DictReader(file))["because"].startswith("because you gave Planted")
+
+
+def test_neighbours_say_how_many_of_them_liked_it(run, capsys):
+    found = answer(capsys, "--user", 3, "--explain", "--by", "neighbours", "--run", run.folder)["items"][0]
+    them, saved, ratings = profile.of_user(run.split, "3"), models.open_run(run), run.split.ratings
+    index, weight = saved.nearest(them)
+    near = {int(u) for u, w in zip(index[0], weight[0], strict=True) if w > 0}
+    liked = sum(
+        u in near and run.movies.ids[m] == found["movieId"] and s > 3.5
+        for u, m, s in zip(ratings.user.tolist(), ratings.movie.tolist(), ratings.rating.tolist(), strict=True)
+    )
+    assert (found["liked_by_nearest"], found["nearest"]) == (liked, len(near))
+    recommend.main(["--user", "3", "--explain", "--by", "neighbours", "--run", str(run.folder), "-n", "1"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "because" in words
+    assert "nearest" in words
+
+
+# -- filters -----------------------------------------------------------------------------------------------------------
+
+
+def test_filters_never_shorten_the_list_while_enough_movies_exist(run, capsys):
+    years = ("--years", "1953-1960")
+    seen = answer(capsys, "--user", 1, "--run", run.folder, *years, "-n", 8, "--include-seen")["items"]
+    assert len(seen) == 8
+    assert all(1953 <= item["year"] <= 1960 for item in seen)
+    unseen = answer(capsys, "--user", 1, "--run", run.folder, *years, "-n", 8)["items"]
+    theirs = set(run.split.ratings.movie[run.split.ratings.user == 0].tolist())
+    fits = [m for m in movies_of(run) if 1953 <= run.movies.years[m] <= 1960 and m not in theirs]
+    assert {item["movieId"] for item in unseen} == set(run.movies.ids[fits].tolist())
+
+
+def test_too_few_movies_are_said(run, capsys):
+    recommend.main(["--user", "1", "--run", str(run.folder), "--years", "1953"])
+    assert capsys.readouterr().out.endswith("there is no more than this one\n")
+
+
+def test_movies_with_few_ratings_are_left_out(run, capsys):
+    count = np.bincount(run.split.ratings.movie)
+    most = int(np.sort(count)[-6])
+    found = answer(capsys, "--user", 1, "--run", run.folder, "--include-seen", "-n", 24, "--min-ratings", most)["items"]
+    assert {item["movieId"] for item in found} == set(run.movies.ids[count >= most].tolist())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--genre", "dramma"), "no movie has the genre 'dramma'; did you mean Drama?"),
+        (("--years", "1990-1980"), "1990 is after 1980"),
+        (("--years", "ninety"), "--years takes 1980-1989"),
+        (("--years", "-"), "--years takes 1980-1989"),
+        (("--diverse", "2"), "diverse must be from 0 to 1"),
+        (("--diverse", "0.5", "--calibrated"), "give one"),
+        (("--min-ratings", "-1"), "min-ratings must be 0 or more"),
+        (("--rate", "planted 3=5"), "more than one was given"),
+        (("--parquet", "x"), "--parquet and --out are for --all-users"),
+        (("--like-movie", ""), "more than one was given"),
+    ],
+)
+def test_what_can_not_be_used_is_said(arguments, said, run):
+    with pytest.raises(UserError, match=said.replace("?", r"\?")):
+        recommend.main(["--user", "1", "--run", str(run.folder), *arguments])
+
+
+def test_a_diverse_list_is_the_literal_greedy_one():
+    rng = np.random.default_rng(0)
+    scores, vectors = rng.random(60), rng.normal(size=(60, 4)).astype(np.float32)
+    found = reranking.best(scores, 5, reranking.mmr_rerank(vectors, np.arange(60), 0.4)).tolist()
+    pool = np.argsort(-scores)[:50]
+    score = {m: (scores[m] - scores[pool].min()) / (scores[pool].max() - scores[pool].min()) for m in pool.tolist()}
+    cosine = lambda a, b: vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])  # noqa: E731
+    expected = [max(score, key=score.get)]
+    while len(expected) < 5:
+        rest = [m for m in score if m not in expected]
+        expected.append(max(rest, key=lambda m: 0.6 * score[m] - 0.4 * max(cosine(m, t) for t in expected)))
+    assert found == expected
+    assert (
+        reranking.best(scores, 5, reranking.mmr_rerank(vectors, np.arange(60), 0.0)).tolist()
+        == np.argsort(-scores)[:5].tolist()
+    )
+
+
+def test_a_calibrated_list_is_the_literal_greedy_one():
+    rng = np.random.default_rng(1)
+    scores, shares = rng.random(40), rng.dirichlet(np.ones(3), 40)
+    wanted = np.array([0.7, 0.3, 0.0])
+    found = reranking.best(scores, 4, reranking.calibrated_rerank(shares, np.arange(40), wanted)).tolist()
+    score, expected = (scores - scores.min()) / (scores.max() - scores.min()), []
+
+    def worth(chosen):
+        mix = 0.99 * shares[chosen].mean(axis=0) + 0.01 * wanted
+        loss = sum(p * np.log(p / q) for p, q in zip(wanted, mix, strict=True) if p)
+        return 0.5 * score[chosen].sum() - 0.5 * loss
+
+    while len(expected) < 4:
+        expected.append(max((m for m in range(40) if m not in expected), key=lambda m: worth([*expected, m])))
+    assert found == expected
+
+
+# -- everyone ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--by", "movies", "--years", "1951-"), ("--diverse", "0.5"), ("--calibrated",)]
+)
+def test_everyone_gets_what_each_gets_alone(options, run, capsys, tmp_path):
+    for target in ("--csv", "--parquet"):
+        recommend.main(["--all-users", target, str(tmp_path / "all"), "--run", str(run.folder), "-n", "3", *options])
+        if target == "--csv":
+            with open(tmp_path / "all", newline="") as file:
+                rows = [(int(r["userId"]), int(r["rank"]), int(r["movieId"])) for r in csv.DictReader(file)]
+        else:
+            table = pq.read_table(tmp_path / "all").to_pydict()
+            rows = list(zip(table["userId"], table["rank"], table["movieId"], strict=True))
+        for user in (1, 2, 40):
+            alone = answer(capsys, "--user", user, "--run", run.folder, "-n", 3, *options)["items"]
+            assert [(user, item["rank"], item["movieId"]) for item in alone] == [r for r in rows if r[0] == user]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all"]
+
+
+def test_an_unwritable_file_is_said_and_leaves_nothing(run, tmp_path):
+    with pytest.raises(UserError, match="can't be written"):
+        recommend.main(["--all-users", "--csv", str(tmp_path / "none" / "all.csv"), "--run", str(run.folder)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--csv", "a", "--parquet", "b"), "one of --csv FILE, --parquet FILE, --out DIR"),
+        ((), "one of --csv FILE, --parquet FILE, --out DIR"),
+        (("--csv", "a", "--explain"), "no --json, no --explain"),
+    ],
+)
+def test_where_everyones_go_is_said_once(arguments, said, run):
+    with pytest.raises(UserError, match=said):
+        recommend.main(["--all-users", "--run", str(run.folder), *arguments])
+
+
+def test_everyones_recommendations_go_into_a_pipe_as_they_are(run, tmp_path, capsys):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        recommend.main(["--all-users", "--csv", str(pipe), "--run", str(run.folder), "-n", "1"])
+        rows = read.result(timeout=60).splitlines()
+    assert pipe.is_fifo()
+    capsys.readouterr()
+    recommend.main(["--all-users", "--csv", "-", "--run", str(run.folder), "-n", "1"])
+    assert capsys.readouterr().out.splitlines() == rows
+
+
+def test_a_parquet_file_has_its_types_even_where_nothing_is_recommended(run, tmp_path):
+    recommend.main(["--all-users", "--parquet", str(tmp_path / "p"), "--run", str(run.folder), "--years", "1800"])
+    table = pq.read_table(tmp_path / "p")
+    assert len(table) == 0
+    assert [str(table.schema.field(name).type) for name in ("title", "year", "genres")] == ["string", "int64", "string"]
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_typed_is_repeated_as_it_was_understood(run, capsys):
+    recommend.main(["--rate", "planetd 3=5", "planted 4=1.5", "--run", str(run.folder), "-n", "1"])
+    assert "your ratings: Planted 3 5; Planted 4 1.5" in capsys.readouterr().out
+
+
+def test_an_empty_title_names_no_movie(run):
+    for asked in ("--like-movie", "--similar-users"):
+        with pytest.raises(UserError, match=r"no movie is called ''|there is no user"):
+            recommend.main([asked, "", "--run", str(run.folder)])
+
+
+def test_scores_that_say_nothing_are_said_to_and_the_most_rated_come_first(run, capsys):
+    found = answer(capsys, "--rate", "planted 3=1", "--by", "movies", "--run", run.folder, "-n", 30)
+    assert "the most rated come first" in found["notes"][0]
+    count = np.bincount(run.split.ratings.movie)
+    at = [run.movies.ids.tolist().index(item["movieId"]) for item in found["items"]]
+    assert count[at].tolist() == sorted(count[at], reverse=True)
+    assert len(found["items"]) == 23
+
+
+def test_calibrating_by_nothing_is_said(run, capsys):
+    found = answer(capsys, "--rate", "planted 3=1", "--calibrated", "--run", run.folder)
+    assert "not calibrated" in found["notes"][0]

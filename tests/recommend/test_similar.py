@@ -1,0 +1,146 @@
+"""recommend.py --like-movie and --similar-users, against scikit-learn and literal loops."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import answer
+from sklearn.decomposition import PCA
+from sklearn.metrics.pairwise import cosine_similarity
+
+import models
+import recommend
+from utils.data.splits import KNOWN
+from utils.errors import UserError
+from utils.recommend import recommendations
+from utils.runs import run_folder
+from utils.scoring import latent
+
+QUICK = ("--hidden", "8", "--epochs", "3")
+
+
+@pytest.fixture
+def folder(run_of):
+    return run_of("joint", *QUICK)
+
+
+def known_ratings(run):
+    """{(raw user, raw movie): stars} of what is known."""
+    ratings, known = run.split.ratings, np.isin(run.split.part, KNOWN)
+    users, movies = ratings.user_ids[ratings.user[known]].tolist(), ratings.movie_ids[ratings.movie[known]].tolist()
+    return dict(zip(zip(users, movies, strict=True), ratings.rating[known].tolist(), strict=True))
+
+
+def seen(vectors, run, strategy, whiten=None):
+    """The vectors as `Neighbourhood` says, from scikit-learn's principal directions; whiten: that of the run."""
+    if whiten is None:
+        whiten = run.json("metrics.json")["neighbourhoods"][strategy]["whiten"]
+    found = PCA(whiten=False).fit(vectors)
+    return found.transform(vectors) / found.explained_variance_**whiten
+
+
+def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
+    found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
+    run = run_folder.Run(folder)
+    vectors = seen(latent.LatentSpace.load(run).movies, run, "movies")
+    own = run.movies.titles.index(found["movie"]["title"])
+    cosines = cosine_similarity(vectors[[own]], vectors)[0]
+    cosines[own] = -np.inf
+    expected = np.argsort(-cosines, kind="stable")[:5]
+    assert [item["movieId"] for item in found["items"]] == run.movies.ids[expected].tolist()
+    np.testing.assert_allclose([item["score"] for item in found["items"]], cosines[expected], atol=1e-5)
+
+
+@pytest.mark.parametrize("whiten", [0.0, 0.25, 0.6])
+def test_movies_are_like_one_in_the_view_that_validation_chose(whiten, folder):
+    saved = models.open_run(run_folder.Run(folder))
+    vectors, everything = saved.space.movies, np.arange(24)
+    chosen = latent.Whitening.of(vectors, everything, whiten)
+    saved.space = replace(saved.space, whitenings={"movies": chosen, "neighbours": None})
+    cosines = cosine_similarity(seen(vectors, saved.run, "movies", whiten))[3]
+    expected = [m for m in np.argsort(-cosines, kind="stable").tolist() if m != 3]
+    items = recommendations.movies_like(saved, 3, 23)["items"]
+    assert [item["movieId"] for item in items] == saved.run.movies.ids[expected].tolist()
+    np.testing.assert_allclose([item["score"] for item in items], cosines[expected], atol=1e-4)
+
+
+def test_a_movie_is_named_by_title_or_id(folder, capsys):
+    movies = run_folder.Run(folder).movies
+    by_id = answer(capsys, "--like-movie", movies.ids[4].item(), "--run", folder)
+    by_title = answer(capsys, "--like-movie", movies.titles[4].lower(), "--run", folder)
+    assert by_id["items"] == by_title["items"]
+    with pytest.raises(UserError, match="no movie is called 'qqq'"):
+        recommend.main(["--like-movie", "qqq", "--run", str(folder)])
+
+
+def test_movies_that_hardly_anybody_rated_are_not_named(folder, capsys, monkeypatch):
+    run = run_folder.Run(folder)
+    count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
+    few = sorted(count.values())[len(count) // 2]
+    monkeypatch.setattr(recommendations, "FEW", few)
+    most = max(count, key=count.get)
+    items = answer(capsys, "--like-movie", most, "--run", folder, "-n", 100)["items"]
+    assert {item["movieId"] for item in items} == {m for m in count if count[m] >= few} - {most}
+
+
+def test_a_movie_with_few_ratings_is_like_others_with_as_many(folder, capsys, monkeypatch):
+    run = run_folder.Run(folder)
+    count = {m: sum(movie == m for _, movie in known_ratings(run)) for m in run.movies.ids.tolist()}
+    monkeypatch.setattr(recommendations, "FEW", max(count.values()) + 1)
+    one = sorted(count, key=count.get)[len(count) // 2]
+    items = answer(capsys, "--like-movie", one, "--run", folder, "-n", 100)["items"]
+    assert {item["movieId"] for item in items} == {m for m in count if count[m] >= count[one]} - {one}
+
+
+def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
+    found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
+    run = run_folder.Run(folder)
+    stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
+    cosines = cosine_similarity(seen(vectors, run, "neighbours"))[2]
+    cosines[2] = -np.inf
+    expected = np.argsort(-cosines, kind="stable")[:4]
+    assert [item["user"] for item in found["items"]] == run.split.ratings.user_ids[expected].tolist()
+    for item, place in zip(found["items"], expected, strict=True):
+        assert item["cosine"] == pytest.approx(cosines[place], abs=1e-5)
+        both = [m for (user, m) in stars if user == 3 and (item["user"], m) in stars]
+        liked = {m for m in both if stars[3, m] > 3.5 and stars[item["user"], m] > 3.5}
+        assert item["both_rated"] == len(both)
+        assert {movie["movieId"] for movie in item["both_like"]} == liked
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["user"]) for row in rows] == [item["user"] for item in found["items"]]
+
+
+def test_the_tables_name_the_movie_and_the_users(folder, capsys):
+    recommend.main(["--like-movie", "planted 3", "--run", str(folder), "-n", "2"])
+    recommend.main(["--similar-users", "3", "--run", str(folder), "-n", "2"])
+    shown = capsys.readouterr().out
+    assert "Like Planted 3" in shown
+    assert "Near user 3 in latent space" in shown
+
+
+@pytest.mark.parametrize("asked", [("--like-movie", "planted 3"), ("--similar-users", "3")])
+def test_a_model_without_a_latent_space_says_so(asked, run_of):
+    with pytest.raises(UserError, match="bias has no latent space"):
+        recommend.main([*asked, "--run", str(run_of("bias"))])
+
+
+@pytest.mark.parametrize("asked", [(), ("--user", "1", "--like-movie", "planted 3")])
+def test_one_question_at_a_time(asked, folder):
+    with pytest.raises(UserError, match="one of --user, --rate"):
+        recommend.main([*asked, "--run", str(folder)])
+
+
+def test_both_like_what_both_rated_above_the_threshold(varied_run_of):
+    run = run_folder.Run(varied_run_of("autorec", "--hidden", "8", "--epochs", "2"))
+    stars, liked = run.split.known.toarray(), 0
+    for user in range(5):
+        for item in recommendations.users_like(models.open_run(run), user, 10)["items"]:
+            other = int(np.flatnonzero(run.split.ratings.user_ids == item["user"])[0])
+            both = (stars[user] > 3.5) & (stars[other] > 3.5)
+            expected = {run.movies.titles[movie] for movie in np.flatnonzero(both)}
+            assert {movie["title"] for movie in item["both_like"]} == expected
+            assert item["both_rated"] == np.count_nonzero((stars[user] > 0) & (stars[other] > 0))
+            liked += len(expected)
+    assert liked

@@ -1,0 +1,350 @@
+"""evaluate.py --report: every number is that of --json, and the page stands in a browser without a network."""
+
+import html.parser
+import json
+import sys
+import time
+import types
+from dataclasses import replace
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import BUNDLED, eagerly, random_ratings, real
+
+import evaluate
+import train
+from utils.data import splits
+from utils.errors import UserError
+from utils.evaluation import bootstrap, reconstruction
+from utils.evaluation.bootstrap import Metric
+from utils.report import latent_maps, pictures
+from utils.report.pictures import curves
+from utils.runs import run_folder
+from utils.scoring.latent import LatentSpace
+
+QUICK = ("--hidden", "8", "--epochs", "3")
+
+
+@pytest.fixture(scope="module")
+def folder(run_of):
+    return run_of("autorec", *QUICK)
+
+
+@pytest.fixture(scope="module")
+def written(folder, run_of, tmp_path_factory):
+    """(path of the report, what --json says) of two runs at once."""
+    place = tmp_path_factory.mktemp("report")
+    both = ["--run", str(folder), str(run_of("bias"))]
+    evaluate.main([*both, "--json", str(place / "f.json"), "--report", str(place / "r.html")])
+    return place / "r.html", json.loads((place / "f.json").read_text())
+
+
+class Numbers(html.parser.HTMLParser):
+    """The numbers of a page: (path into --json, full value, as shown); and all that it would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.loads, self.open = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.open = (attributes["data-of"], attributes["value"]) if tag == "data" else None
+        self.loads += [attributes[name] for name in ("src", "href") if name in attributes]
+
+    def handle_data(self, text):
+        if self.open:
+            self.found.append((*self.open, text))
+            self.open = None
+
+
+def at(facts, pointer):
+    """The value at a JSON pointer (RFC 6901)."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
+    return reduce(lambda value, step: value[int(step) if isinstance(value, list) else step], steps, facts)
+
+
+def test_every_number_of_the_report_is_one_of_json(written):
+    path, facts = written
+    page = Numbers(path.read_text(encoding="utf-8"))
+    assert len(page.found) > 200
+    for pointer, value, shown in page.found:
+        assert float(value) == at(facts, pointer), pointer
+        places = len(shown.rstrip("%").partition(".")[2]) + 2 * shown.endswith("%")
+        number = float(shown.replace(",", "").rstrip("%")) / (100 if shown.endswith("%") else 1)
+        exact = abs(number - float(value)) <= 0.5001 * 10**-places
+        assert exact or ("e" in shown and number == pytest.approx(float(value), rel=0.06)), (pointer, value, shown)
+    shown = {pointer for pointer, _, _ in page.found}
+    for i, run in enumerate(facts["runs"]):
+        assert {f"/runs/{i}/metrics/{name}/low" for name in run["metrics"]} <= shown
+        text = path.read_text(encoding="utf-8")
+        assert all(line.replace("'", "&#39;") in text for line in run["said"]["headlines"])
+    assert page.loads == ["data:,"]
+
+
+def test_json_alone_says_the_same_without_what_is_only_drawn(written, folder, capsys):
+    capsys.readouterr()
+    evaluate.main(["--run", str(folder), "--json", "-"])
+    alone = json.loads(capsys.readouterr().out)["runs"][0]
+    beside = dict(written[1]["runs"][0])
+    assert beside.pop("pictured")
+    for facts in (alone, beside):
+        facts.pop("seconds")
+    assert alone == beside
+
+
+def test_runs_are_compared_with_p_adjusted_and_a_verdict(written):
+    _, facts = written
+    (pair,) = facts["comparisons"]
+    for name in ("rmse", "ndcg@100", "coverage@10"):
+        row = pair["metrics"][name]
+        ours, theirs = (run["metrics"][name]["value"] for run in facts["runs"])
+        assert row["value"] == pytest.approx(ours - theirs)
+        assert row["low"] <= row["value"] <= row["high"]
+        assert 0 <= row["p"] <= row["p_holm"] <= 1
+        assert row["verdict"] in ("better", "worse", "higher", "lower", "can't tell")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sha256": "1", "data": "other"}, r"their ratings differ \(a and other\)"),
+        ({"protocol": "strong"}, "their protocol is random and strong"),
+        ({"seed": 7}, "their seed is 0 and 7"),
+        ({}, "the options of their protocol"),
+    ],
+)
+def test_runs_that_can_not_be_compared_say_why(change, said):
+    def opened(folder, test, **config):
+        split = types.SimpleNamespace(test_fingerprint=lambda: test)
+        return types.SimpleNamespace(folder=folder, split=split, config=config)
+
+    config = {"data": "a", "sha256": "0", "protocol": "random", "seed": 0, "like": 3.5, "scale": [1, 5]}
+    a, same = opened("A", "x", **config), opened("S", "x", **config | change)
+    with pytest.raises(UserError, match=f"A and B can't be compared: {said}"):
+        evaluate.check_comparable(a, opened("B", "y", **config | change))
+    assert evaluate.check_comparable(a, same) is None  # whatever else differs, they are judged on the same ratings
+
+
+def test_what_is_judged_is_what_makes_runs_comparable():
+    def fingerprint(table, **options):
+        return splits.split(table, "random", splits.Options(**options)).test_fingerprint()
+
+    table = random_ratings()
+    assert fingerprint(table) == fingerprint(replace(table, timestamp=np.arange(len(table))))
+    assert fingerprint(table) == fingerprint(table, validation_share=0.2)
+    changed = [fingerprint(table, seed=1), fingerprint(table, test_share=0.2)]
+    changed.append(fingerprint(replace(table, movie_ids=table.movie_ids + 1)))
+    changed.append(fingerprint(replace(table, rating=np.roll(table.rating, 1))))
+    assert len({fingerprint(table), *changed}) == 5
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_judged(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "judge", lambda *_: pytest.fail("judged"))
+    for arguments, said in (
+        (["--report", str(tmp_path / "no" / "r.html")], "can't be written"),
+        (["--report", str(tmp_path)], "is a folder"),
+        (["--report", "-"], "takes a file of its own"),
+        (["--report", str(tmp_path / "x"), "--json", str(tmp_path / "x")], "takes a file of its own"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate.main(["--run", str(folder), *arguments])
+
+
+@pytest.mark.parametrize("name", ["ease", "bayesfm", "popularity"])
+def test_models_without_stars_or_latent_space_get_a_report(name, run_of, tmp_path):
+    few = ("--samples", "12") if name == "bayesfm" else ()
+    evaluate.main(["--run", str(run_of(name, *few)), "--report", str(tmp_path / "r.html")])
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"{name} has no latent space" in text
+    assert ("predicts no stars" in text) == (name != "bayesfm")
+
+
+def test_titles_are_text_in_the_report(tmp_path):
+    (tmp_path / "d").mkdir()
+    lines = [f"{u},{m},{(u * m) % 5 + 1}" for u in range(1, 30) for m in range(1, 20) if (u + m) % 3]
+    (tmp_path / "d" / "ratings.csv").write_text("userId,movieId,rating\n" + "\n".join(lines))
+    evil = "</script><script>alert(1)</script><b>x"
+    titles = "\n".join(f"{m},{evil} {m} (1999),Drama" for m in range(1, 20))
+    (tmp_path / "d" / "movies.csv").write_text("movieId,title,genres\n" + titles)
+    with eagerly():
+        train.main(["autorec", *QUICK, "--data", str(tmp_path / "d"), "--run", str(tmp_path / "run")])
+    evaluate.main(["--run", str(tmp_path / "run"), "--report", str(tmp_path / "r.html")])
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "<b>x" not in text
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.slow)])
+def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_path):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, requests = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(written[0].as_uri())
+    page.wait_for_selector("body[data-drawn=yes]", timeout=120_000)
+    plots = page.locator(".plot")
+    assert plots.count() == page.locator(".plot .main-svg").count() // 3 > 10
+    assert all(one.get_attribute("aria-label") for one in plots.all())
+    labels = page.locator(f"#{page.locator('.switch button').first.get_attribute('data-for')} g.text text")
+    assert sum(bool(text.strip()) for text in labels.all_text_contents()) > 3  # titles, before anything is touched
+    page.get_by_role("button", name="decade").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=tmp_path / "report.png", full_page=True)
+    page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
+    page.close()
+    assert said == []
+    assert requests == [written[0].as_uri()]
+
+
+# -- what the plots are made of ----------------------------------------------------------------------------------------
+
+
+def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tmp_path):
+    run = run_folder.Run(folder)
+    lines = curves(run.history)
+    assert [line["of"] for line in lines] == ["train", "refit"]
+    assert lines[0]["epoch"] == [1, 2, 3]
+    assert lines[0]["judged"]["val_rmse"] == [float(row["val_rmse"]) for row in run.history if row["phase"] == "train"]
+    assert lines[1]["judged"] == {}
+    pictures.learning_curve(tmp_path / "painted.png", run.history)
+    assert (tmp_path / "painted.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "learning_curve.png").exists()
+    assert not (run_of("bias") / "learning_curve.png").exists()
+
+
+def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
+    run = run_folder.Run(folder)
+    split = run.split
+
+    def predict(given, users, movies):
+        assert given is split.test.given
+        return users + movies / 100
+
+    block = reconstruction.block(predict, split, run.movies)
+    stars = split.ratings.matrix().toarray()
+    titles = [title.split(" (")[0] for title in run.movies.titles]
+    for user, own, found in zip(block["users"], block["original"], block["reconstruction"], strict=True):
+        u = split.ratings.user_ids.tolist().index(user)
+        for title, value, other in zip(block["movies"], own, found, strict=True):
+            m = titles.index(title)
+            assert (value or 0) == stars[u, m]
+            assert other == pytest.approx(np.clip(u + m / 100, *split.ratings.scale), abs=1e-3)
+    kinds = [u % 2 for u in block["users"]]
+    assert sum(a != b for a, b in pairwise(kinds)) == 1  # like beside like: all of one kind first
+
+
+def test_calibration_and_quartiles_are_those_of_the_test_ratings():
+    rng = np.random.default_rng(0)
+    actual, users = rng.integers(1, 6, 500).astype(float), rng.integers(0, 40, 500)
+    predicted = actual + rng.normal(0, 0.3, 500)
+    found = reconstruction.predicted_beside_actual(users, predicted, actual, 40, (1, 5))
+    order = np.argsort(predicted)[:50]
+    first = found["calibration"][0]
+    assert (first["predicted"], first["value"], first["n"]) == pytest.approx(
+        (predicted[order].mean(), actual[order].mean(), 50)
+    )
+    assert sum(found["residuals"]["counts"]) == 500
+    assert found["stars"][2]["median"] == pytest.approx(np.median(predicted[actual == 3]))
+    assert [len(one["predicted"]) for one in reconstruction.violins(predicted, actual)] == [
+        int((actual == value).sum()) for value in range(1, 6)
+    ]
+
+
+def test_dimensions_say_what_they_carry_and_lean_to():
+    rng = np.random.default_rng(1)
+    genres = [["War"] if m % 2 else ["Comedy"] for m in range(200)]
+    vectors = rng.normal(size=(200, 3)) * [1, 3, 2]
+    vectors[:, 1] += np.where(np.arange(200) % 2, 3, -3)
+    rows = latent_maps.dimensions(vectors, genres, np.arange(200))
+    assert [row["unit"] for row in rows] == [1, 2, 0]
+    variance = vectors.var(axis=0)
+    assert [row["variance"] for row in rows] == pytest.approx((variance / variance.sum())[[1, 2, 0]])
+    war = np.arange(200) % 2
+    assert rows[0]["leans_to"]["genre"] == "War"
+    assert rows[0]["leans_to"]["correlation"] == pytest.approx(np.corrcoef(vectors[:, 1], war)[0, 1])
+    assert rows[0]["away_from"]["genre"] == "Comedy"
+
+
+def test_the_map_is_that_of_scikit_learns_principal_components(monkeypatch):
+    from sklearn.decomposition import PCA
+
+    vectors = np.random.default_rng(2).normal(size=(80, 6)) * [5, 3, 1, 1, 1, 1]
+    seen = vectors - vectors.mean(axis=0)
+    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+    for name in ("umap", "openTSNE"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if not installed
+    method, places = latent_maps.embedded(vectors)
+    expected = PCA(2, svd_solver="full").fit_transform(seen)
+    assert method == "PCA"
+    np.testing.assert_allclose(np.abs(places), np.abs(expected), atol=1e-6)
+
+
+def test_an_installed_umap_is_asked(monkeypatch):
+    class Umap:
+        def __init__(self, **options):
+            assert options == {"metric": "cosine", "random_state": 0, "n_jobs": 1}
+
+        def fit_transform(self, vectors):
+            return vectors[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
+    method, places = latent_maps.embedded(np.ones((60, 4)))
+    assert (method, places.shape) == ("UMAP", (60, 2))
+
+
+def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with eagerly():
+        train.main(["autorec", *QUICK, "--tensorboard", "--data", str(planted[0]), "--run", str(tmp_path / "r")])
+    logs, run = tmp_path / "r.tensorboard", run_folder.Run(tmp_path / "r")
+    space = LatentSpace.load(run)
+    config = (logs / "projector_config.pbtxt").read_text()
+    for name, vectors in (("movies", space.movies), ("users", space.users)):
+        assert f'tensor_path: "{name}.tsv"' in config
+        np.testing.assert_allclose(np.loadtxt(logs / f"{name}.tsv"), vectors, rtol=1e-3, atol=1e-6)
+    names = (logs / "movies-names.tsv").read_text().splitlines()
+    assert names[0].split("\t") == ["title", "year", "genres"]
+    assert [line.split("\t")[0] for line in names[1:]] == run.movies.titles
+    events = EventAccumulator(str(logs / "train"))
+    events.Reload()
+    tags = events.Tags()["tensors"]
+    assert {"loss", "val_rmse"} <= set(tags)
+    assert any("kernel" in tag for tag in tags)
+    assert len(events.Tensors("loss")) == 3
+
+
+@pytest.mark.slow
+def test_the_report_of_the_bundled_data_takes_less_than_8_mb(tmp_path):
+    folder = tmp_path / "run"
+    train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(folder)])
+    evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
+    assert Path(tmp_path / "r.html").stat().st_size < 8e6
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+def test_the_report_of_ml_1m_takes_less_than_8_mb(tmp_path):
+    folder = tmp_path / "run"
+    train.main(["autorec", *QUICK, "--data", str(real("ml-1m")), "--run", str(folder)])
+    evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
+    assert Path(tmp_path / "r.html").stat().st_size < 8e6
+
+
+def test_intervals_of_ml_1ms_users_take_less_than_two_seconds():
+    rng, n = np.random.default_rng(0), 6040
+    metrics = {i: Metric(rng.random(n), np.ones(n), root=i % 2 == 0) for i in range(13)}
+    bootstrap.resampled.cache_clear()
+    start = time.process_time()
+    bootstrap.estimates(metrics)
+    assert time.process_time() - start < 2

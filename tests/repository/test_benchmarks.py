@@ -1,0 +1,156 @@
+"""The benchmarks: every row can be run, and the tables of the documentation are those of the result files."""
+
+import json
+import shlex
+import sys
+
+import accuracy
+import bundled
+import coldstart
+import commands
+import elicitation
+import experiments
+import irspack_rows
+import lists
+import numpy as np
+import page
+import peers
+import published
+import pytest
+import searches
+import tables
+import vectors
+from conftest import write_checkerboard
+
+import models
+import train
+from utils.data import splits
+from utils.evaluation import holdout_metrics
+from utils.runs import run_folder
+from utils.training import search_space
+
+
+@pytest.mark.parametrize("row", accuracy.ROWS)
+def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
+    command, data, less = accuracy.ROWS[row]
+    if command.startswith("irspack "):
+        name = irspack_rows.Irspack(command, 3.5).name
+        assert (
+            hasattr(irspack_rows.irspack, name) or name == "MultVAERecommender"
+        )  # which is there once JAX is installed
+        command = "popularity"
+    name, chosen, _ = train.parse([*shlex.split(command), *data.split()])
+    assert name == shlex.split(command)[0]
+    assert chosen.data in ("ml-1m", "ml-100k", "ml-latest-small-2016")
+    assert less is None or less in accuracy.ROWS
+
+
+@pytest.mark.parametrize(
+    ("marker", "table"),
+    [
+        ("bundled", bundled.table),
+        ("accuracy", accuracy.table),
+        ("side", accuracy.side_table),
+        ("ranking", accuracy.ranking_table),
+        ("peers", peers.table),
+    ],
+)
+def test_the_page_of_results_shows_them_as_they_are(marker, table):
+    assert tables.shown(marker) == table()
+
+
+def test_the_readme_and_the_page_of_blending_show_the_results_as_they_are():
+    assert tables.shown("blends", tables.DOCS / "blending.md") == accuracy.blend_table()
+    assert tables.shown("summary", tables.README) == accuracy.summary_table()
+
+
+@pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page], ids=lambda script: script.__name__)
+def test_the_notes_on_results_show_them_as_they_are(script):
+    assert tables.shown(script.__name__, tables.NOTES) == script.table()
+
+
+@pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])
+def test_the_page_of_experiments_shows_them_as_they_are(marker):
+    assert tables.shown(marker, experiments.PAGE) == experiments.parts()[marker]
+
+
+def test_every_search_kept_all_its_trials():
+    for line in tables.read("searches.csv"):
+        trials = tables.read(f"searches/{line['search'].replace('/', '-')}.csv")
+        complete = [float(trial["figure"]) for trial in trials if trial["state"] == "complete"]
+        best = min(complete) if line["figure"] == "rmse" else max(complete)
+        assert (len(trials), best) == (int(line["trials"]), float(line["value"])), line["search"]
+        model, *held = searches.SEARCHES[line["search"]][0].split()
+        for words in (held, search_space.typed(json.loads(line["options"]))):
+            assert train.parse([model, *words])[0] == model
+
+
+def test_the_page_of_published_figures_is_the_one_of_the_files():
+    assert published.PAGE.read_text(encoding="utf-8") == published.page()
+
+
+def test_each_published_figure_stands_below_the_metric_it_is_of():
+    shown, protocol, metric = {}, None, None
+    for line in published.page().splitlines():
+        cells = [cell.strip(" *") for cell in line.strip("|").split(" | ")]
+        if line.startswith("## "):
+            protocol = line[3:]
+        elif line.startswith("| model |"):
+            metric = cells[1]
+            shown.setdefault((protocol, metric), [])
+        elif line.startswith("| ") and protocol:
+            shown[protocol, metric].append((cells[0].strip("`*"), float(cells[1])))
+    said = tables.read(tables.HERE / "published.csv")
+    for line in said:
+        assert (line["model"], float(line["value"])) in shown[line["protocol"], line["metric"]], line
+    assert len({line["metric"] for line in said if line["protocol"] == "ml-1m ranking otherwise"}) == 2
+    for (_, metric), rows in shown.items():
+        values = [value for _, value in rows]
+        assert values == sorted(values, reverse=metric != "RMSE")
+
+
+def test_ranges_of_cold_start_hold_each_rating_once(run_of):
+    folder = run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold")
+    lines, n_test = list(coldstart.measure(folder)), (run_folder.Run(folder).split.part == splits.Subset.TEST).sum()
+    for model in ("blend", "bias", "itemknn"):
+        for of in ("user", "movie"):
+            assert sum(line["n"] for line in lines if (line["model"], line["of"]) == (model, of)) == n_test
+
+
+def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys):
+    write_checkerboard(tmp_path / "board")
+    monkeypatch.setattr(peers, "DATA", f"--data {tmp_path / 'board'} --protocol random --seed 0")
+    monkeypatch.setattr(peers, "python_of", lambda _: sys.executable)  # irspack is installed for the tests
+    data, split = peers.exchanged(tmp_path)
+    with np.load(tmp_path / "data.npz") as file:
+        assert not {"test_rating", "stars"} & set(file.files)
+        assert len(file["rating"]) == (split.part != splits.Subset.TEST).sum()
+        assert len(file["test_user"]) == (split.part == splits.Subset.TEST).sum()
+    found = {name: peers.measure(name, tmp_path, data, split) for name in ("irspack EASE", "ours ease", "ours itemknn")}
+    assert found["irspack EASE"]["ndcg@100"] == found["ours ease"]["ndcg@100"] > 0.2
+    assert found["ours ease"]["answer_seconds"] < 5
+    assert found["ours ease"]["peak_mb"] > 50
+
+    name, _, config = train.parse(["itemknn", *peers.DATA.split()])
+    model = models.for_data(name, config, data, 0)
+    model.refit(split.refit)
+    own = holdout_metrics.rating_metrics(model.predict, split.test, data.ratings.scale)["rmse"].value
+    assert found["ours itemknn"]["rmse"] == pytest.approx(own, abs=1e-5)
+    monkeypatch.setitem(peers.ROWS, "ours none", peers.ours("stars", "nothing"))
+    assert peers.measure("ours none", tmp_path, data, split) is None
+    assert "ours none: failed" in capsys.readouterr().out
+
+
+def test_what_was_measured_beside_peers_is_what_the_rows_say():
+    for line in tables.read("peers.csv"):
+        row = peers.ROWS[line["row"]]
+        assert (line["what"], line["library"], line["model"]) == (row.what, row.library, row.model)
+        assert line["options"] == peers.said(row), line["row"]
+
+
+def test_every_row_beside_peers_can_be_run():
+    for name, row in peers.ROWS.items():
+        assert (peers.HERE / "libraries" / f"of_{row.library}.py").exists()
+        assert row.library == "reelspace" or row.library in peers.NEEDS
+        if row.library == "reelspace":
+            assert train.parse([row.model, *row.options["command"].split()])[0] == row.model, name

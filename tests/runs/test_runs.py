@@ -1,0 +1,213 @@
+"""Run folders: which one was trained last, and that a run is on the disk before it takes a name."""
+
+import json
+import os
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from conftest import answer
+
+import evaluate
+import recommend
+import train
+from utils.errors import UserError
+from utils.runs import atomic, files, provenance, run_folder
+
+
+@pytest.fixture(scope="module")
+def two(planted, tmp_path_factory):
+    """A working folder with two runs, of which `b` was trained first."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("b", "a"):
+        train.main(["bias", "--data", str(planted[0]), "--run", str(folder / "runs" / name)])
+    return folder
+
+
+@pytest.fixture
+def house(two, tmp_path, monkeypatch):
+    """The same, to be changed."""
+    shutil.copytree(two, tmp_path / "house")
+    monkeypatch.chdir(tmp_path / "house")
+    return Path("runs")
+
+
+def say(run, **facts):
+    """Change what a run says of itself, without its MANIFEST being told."""
+    config = json.loads((run / "config.json").read_text()) | facts
+    (run / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+
+
+def names():
+    return [path.name for path in run_folder.every()]
+
+
+def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
+    shutil.copytree(house / "b", house / "copy", copy_function=shutil.copy)  # as `cp -r` does, with new dates
+    for path in (house / "b").rglob("*"):
+        os.utime(path)
+    assert names()[0] == "a"
+    assert set(names()) == {"a", "b", "copy"}
+    assert answer(capsys, "--user", 1)["run"] == "runs/a"
+    for script, arguments in ((recommend, ["--user", "1"]), (evaluate, [])):
+        script.main(arguments)
+        line = capsys.readouterr().out.splitlines()[0]
+        assert line.removeprefix("run: ") == "runs/a"
+    say(house / "copy", trained=provenance.now())
+    assert names() == ["copy", "a", "b"]
+
+
+def test_a_run_says_when_it_was_trained_to_the_microsecond(two, planted, monkeypatch, tmp_path):
+    before = datetime.now(UTC)
+    folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "c")])
+    said = run_folder.Run(folder).config["trained"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", said)
+    assert before <= datetime.fromisoformat(said) <= datetime.now(UTC)
+    first, second = (run_folder.Run(two / "runs" / name).config["trained"] for name in "ba")
+    assert first < second < said  # as text, too
+    monkeypatch.setattr(provenance, "datetime", type("", (), {"now": lambda zone: datetime(2030, 1, 2, tzinfo=zone)}))
+    assert provenance.now() == "2030-01-02T00:00:00.000000+00:00"  # zeros are not left out
+
+
+def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
+    shutil.copytree(house / "b", house / "old")
+    say(house / "old", format=run_folder.FORMAT - 1, trained=None)
+    shutil.copytree(house / "b", house / "gone")
+    (house / "gone" / "config.json").unlink()
+    os.utime(house / "gone", (0, 0))
+    shutil.copytree(house / "b", house / ".hidden")
+    (house / "empty").mkdir()
+    (house / "file").write_text("")
+    assert names() == ["a", "b", "gone", "old"]
+    shutil.copytree(house / "b", house / "damaged")
+    for damage in (
+        "{",
+        "{}",
+        "[]",
+        f'{{"format": {run_folder.FORMAT}, "trained": 1}}',
+        f'{{"format": {run_folder.FORMAT}}}',
+    ):
+        (house / "damaged" / "config.json").write_text(damage)
+        with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
+            run_folder.find()
+    os.utime(house / "damaged" / "config.json", (0, 0))
+    assert set(names()[:3]) == {"a", "b", "damaged"}
+    assert names()[-1] == "old"
+    with pytest.raises(UserError, match="older version of Reelspace; train again"):
+        run_folder.find(house / "old", verified=False)
+
+
+def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before_it_is_renamed(
+    two, planted, tmp_path, monkeypatch
+):
+    folder, flushed, renamed = tmp_path / "run", [], []
+    fsync, take = os.fsync, atomic.take_place
+
+    def noting(place):
+        new = next((path for path in tmp_path.glob(".run.*") if path.is_dir()), folder)  # hidden until it is renamed
+        found = os.fstat(place)
+        at = {path.stat().st_ino: path for path in (*new.rglob("*"), new, tmp_path)}
+        name = at[found.st_ino].relative_to(new).as_posix() if at[found.st_ino] != tmp_path else ".."
+        size = found.st_size if at[found.st_ino].is_file() else None
+        flushed.append((name, size, (new / "MANIFEST").exists(), bool(renamed)))
+        fsync(place)
+
+    def taking(*places):
+        take(*places)
+        renamed.append(True)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(atomic, "take_place", taking)
+    train.main(["itemknn", "--data", str(planted[0]), "--run", str(folder)])
+    flushed = [one for one in flushed if one[0] not in run_folder.ADDED and not one[0].startswith(".run.")]
+    size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in run_folder.ADDED}
+    assert size.keys() > {"config.json", "ratings.npz", "movies.csv", "history.csv", "metrics.json", "MANIFEST"}
+    first = sorted(size.keys() - {"MANIFEST"})
+    expected = [(name, size[name], False, False) for name in first]
+    expected += [("MANIFEST", size["MANIFEST"], True, False), (".", None, True, False), ("..", None, True, True)]
+    assert flushed == expected
+
+
+def test_what_was_replaced_goes_when_a_kill_left_it_and_what_stands_stays(tmp_path):
+    for name in ("run", ".run.abcd_123.old", ".run.0123abcd", ".run.other", ".ran.0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "of").write_text(name)
+    atomic.recover(tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ran.0123abcd", ".run.other", "run"]
+    assert (tmp_path / "run" / "of").read_text() == "run"
+
+
+def test_nothing_is_left_where_the_system_can_not_exchange_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    for text in ("first", "second"):
+        with atomic.atomic_directory(tmp_path / "run") as new:
+            (new / "of").write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "of").read_text() == "second"
+
+
+def test_a_run_with_a_link_in_it_is_not_replaced(house):
+    assert run_folder.check_free(house / "a")
+    shutil.move(house / "a" / "movies.csv", house / "movies.csv")
+    (house / "a" / "movies.csv").symlink_to(house / "movies.csv")
+    with pytest.raises(UserError, match="is no run folder"):
+        run_folder.check_free(house / "a")
+
+
+def test_a_run_says_which_split_and_which_ratings_it_is_of(two):
+    run = run_folder.Run(two / "runs" / "a")
+    assert run.config["split_sha256"] == run.split.fingerprint()
+    assert run.config["sha256"] == run.split.ratings.fingerprint()
+
+
+def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
+    with open(tmp_path / "lock", "w") as file:
+        assert run_folder._lock(file)
+    with open(tmp_path / "lock", "w") as file:
+        (tmp_path / "lock").unlink()  # by who held it, between our opening and locking it
+        assert not run_folder._lock(file)
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path):
+    target = tmp_path / "target"
+    files.write_text(target, "first")
+    with open(target) as reader:
+        files.write_text(target, "second")
+        assert (reader.read(), target.read_text()) == ("first", "second")
+    with pytest.raises(ZeroDivisionError), files.whole(target) as path:
+        path.write_text(f"half{path.write_text('half') // 0}")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    assert target.read_text() == "second"
+
+
+def test_a_newest_run_that_can_not_be_read_is_said_and_no_older_one_answers(house):
+    """Whatever is the matter with its config.json: it counts by its date, which is the latest."""
+    for damage in ("{", None):
+        newest = house / "newest"
+        shutil.copytree(house / "b", newest)
+        path = newest / "config.json"
+        path.unlink()
+        path.mkdir() if damage is None else path.write_text(damage)
+        assert run_folder.every()[0].name == "newest"
+        with pytest.raises(UserError, match=r"newest/config\.json is damaged"):
+            run_folder.find()
+        shutil.rmtree(newest)
+
+
+def test_a_pipe_in_the_place_of_a_manifest_ends_in_a_sentence(house):
+    (house / "b" / "MANIFEST").unlink()
+    os.mkfifo(house / "b" / "MANIFEST")
+    with pytest.raises(UserError, match="MANIFEST is damaged"):
+        run_folder.Run(house / "b")
+
+
+def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path):
+    folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    lines = (folder / "MANIFEST").read_text().splitlines(keepends=True)
+    assert len(lines) > 4
+    for lost in lines:
+        (folder / "MANIFEST").write_text("".join(line for line in lines if line != lost))
+        with pytest.raises(UserError, match="is damaged"):
+            run_folder.Run(folder).verify()

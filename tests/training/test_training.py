@@ -1,0 +1,250 @@
+"""Training: the batches it sees, resuming, interrupting."""
+
+import re
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from conftest import eagerly, random_ratings
+from literal import assert_same_weights
+from trained import tastes
+
+import models
+import train
+from utils.data import splits
+from utils.data.ratings import likes
+from utils.data.splits import Subset
+from utils.errors import UserError
+from utils.recommend import strategies
+from utils.scoring import latent
+from utils.scoring.latent import LatentSpace
+from utils.training import batches
+from utils.training.loop import Training
+
+TABLE = random_ratings(30, 25, 300)
+SPLIT = splits.split(TABLE, "random", splits.Options())
+
+
+def autorec(training, epochs=6, **options):
+    """AutoRec trained on TABLE; never stops early."""
+    config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, patience=100, **options)
+    model = models.build("autorec", TABLE.shape, config)
+    return model, model.fit(SPLIT.train, SPLIT.validation, training)
+
+
+def test_an_epoch_shows_every_rating_once_and_hides_the_stated_share():
+    matrix = random_ratings(200, 100, 8000).matrix()
+    epoch = batches.denoising(matrix, size=32, hide=0.3, target="all", seed=0)
+    seen = list(epoch(0))
+    assert len(seen) == epoch.steps == 7
+    given, judged = (np.concatenate(part) for part in zip(*seen, strict=True))
+    assert sorted(judged[judged > 0]) == sorted(matrix.data)
+    assert ((given == judged) | (given == 0)).all()
+    assert (given > 0).sum() / 8000 == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_hidden_target_is_exactly_what_was_not_given():
+    matrix = random_ratings().matrix()
+    whole = np.concatenate([judged for _, judged in batches.denoising(matrix, 8, 0.5, "all", 1)(4)])
+    for (given, judged), rows in zip(
+        batches.denoising(matrix, 8, 0.5, "hidden", 1)(4), np.split(whole, 5), strict=True
+    ):
+        np.testing.assert_array_equal(given + judged, rows)
+        assert not ((given > 0) & (judged > 0)).any()
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    matrix = random_ratings().matrix()
+    first, again = batches.denoising(matrix, 8, 0.5, "all", 1), batches.denoising(matrix, 8, 0.5, "all", 1)
+    list(first(0))  # an epoch in between changes nothing
+    for (a, _), (b, _) in zip(first(3), again(3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for (a, _), (b, _) in zip(first(3), first(4), strict=True))
+
+
+def test_rows_without_ratings_are_no_steps():
+    matrix = random_ratings(50, 40, 3).matrix()
+    assert batches.denoising(matrix, 1, 0.5, "all", 0).steps == len(set(matrix.nonzero()[0]))
+
+
+class Stop:
+    """Raises Ctrl-C while batch `at` of the training is made."""
+
+    def __init__(self, monkeypatch, at):
+        self.left, self.denoising = at, batches.denoising
+        monkeypatch.setattr(batches, "denoising", self)
+
+    def __call__(self, *args):
+        epoch = self.denoising(*args)
+
+        def stopping(number):
+            for batch in epoch(number):
+                self.left -= 1
+                if self.left < 0:
+                    raise KeyboardInterrupt
+                yield batch
+
+        stopping.steps = epoch.steps
+        return stopping
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}])
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(options, tmp_path, monkeypatch):
+    whole, history = autorec(Training(), **options)
+    steps = 1 if options.get("optimizer") == "lbfgs" else 4
+    with monkeypatch.context() as patch:
+        Stop(patch, at=3 * steps + steps // 2)  # in the fourth epoch
+        cut = Training(checkpoints=tmp_path)
+        _, begun = autorec(cut, **options)
+    assert cut.interrupted
+    assert len(begun) == 3
+    resumed, finished = autorec(Training(checkpoints=tmp_path), **options)
+    assert [row["loss"] for row in finished] == [row["loss"] for row in history]
+    assert_same_weights(resumed, whole)
+
+
+def test_interrupted_training_keeps_the_best_weights(monkeypatch):
+    best, history = autorec(Training(), epochs=3)
+    Stop(monkeypatch, at=13)
+    model, begun = autorec(Training())
+    assert [row["val_rmse"] for row in begun] == [row["val_rmse"] for row in history]
+    np.testing.assert_array_equal(model.score(SPLIT.train), best.score(SPLIT.train))
+
+
+@pytest.mark.parametrize("at", [2, 5])  # in the first epoch, in the second
+@eagerly()
+def test_interrupted_refit_keeps_the_model_that_fit_left(at, monkeypatch):
+    training = Training()
+    model, _ = autorec(training, epochs=3)
+    before = model.score(SPLIT.train)
+    model.chosen = {"epochs": 3}
+    Stop(monkeypatch, at=at)
+    model.refit(SPLIT.refit, training)
+    assert training.interrupted
+    np.testing.assert_array_equal(model.score(SPLIT.train), before)
+
+
+@eagerly()
+def test_ctrl_c_before_the_first_epoch_is_over_is_passed_on(monkeypatch):
+    Stop(monkeypatch, at=2)
+    with pytest.raises(KeyboardInterrupt):
+        autorec(Training())
+
+
+@eagerly()
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    autorec(Training(checkpoints=tmp_path, signature="one"), epochs=2)
+    with pytest.raises(UserError, match="other data, options or versions"):
+        autorec(Training(checkpoints=tmp_path, signature="another"))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_epoch():
+    config = models.module("autorec").Config(hidden=(8,), optimizer="sgd", learning_rate=1e9)
+    training = Training()
+    history = models.build("autorec", TABLE.shape, config).fit(SPLIT.train, SPLIT.validation, training)
+    assert np.isfinite([row["loss"] for row in history]).all()
+    assert re.match(rf"the loss became \w+ in epoch {len(history) + 1}, batch \d+ of \d+; ", training.failed)
+    assert training.interrupted
+
+
+@eagerly()
+def test_tensorboard_logs_are_written(tmp_path):
+    autorec(Training(tensorboard=tmp_path), epochs=1)
+    assert [p for p in tmp_path.rglob("*tfevents*") if p.stat().st_size > 0]
+
+
+@eagerly()
+def test_data_too_small_for_validation_is_trained_for_all_epochs():
+    table = random_ratings(3, 4, 6)
+    split = splits.split(table, "random", splits.Options())
+    assert split.validation.hidden.nnz == 0
+    model = models.build("autorec", table.shape, models.module("autorec").Config(hidden=(2,), epochs=4))
+    assert len(model.fit(split.train, split.validation, Training())) == model.chosen["epochs"] == 4
+
+
+@eagerly()
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    autorec(Training(checkpoints=tmp_path), epochs=2)
+    path = tmp_path / "train.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"train\.npz is damaged"):
+        autorec(Training(checkpoints=tmp_path), epochs=4)
+
+
+def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatch):
+    sparse, _ = autorec(Training())
+
+    def from_dense(matrix, size, hide, target, seed, _):
+        whole = matrix.toarray()
+        filled = np.flatnonzero(whole.any(axis=1))
+
+        def epoch(number):
+            rng = np.random.default_rng((seed, number))
+            order = rng.permutation(filled)
+            for start in range(0, len(order), size):
+                judged = whole[order[start : start + size]]
+                given = judged.copy()
+                given[judged > 0] *= rng.random((judged > 0).sum()) >= hide
+                yield given, judged
+
+        epoch.steps = -(-len(filled) // size)
+        return epoch
+
+    monkeypatch.setattr(batches, "denoising", from_dense)
+    assert_same_weights(autorec(Training())[0], sparse)
+
+
+class Told:
+    """A model that notes what it is given."""
+
+    has_latent_space, notes = True, list
+
+    def __init__(self):
+        self.told = []
+        self.latent = LatentSpace(*(np.eye(n, 8, dtype=np.float32) for n in TABLE.shape), None, [], "users")
+
+    def fit(self, matrix, validation, training):
+        self.told.append(("fit", matrix, validation.given, validation.hidden))
+        return [{"epoch": 1}]
+
+    def encode_all(self, known):
+        self.told.append(("encode_all", known))
+
+    def refit(self, matrix, training):
+        self.told.append(("refit", matrix))
+        return [{"epoch": 1}]
+
+
+@pytest.mark.parametrize("protocol", ["random", "strong"])
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch):
+    table = tastes(60, 25, 900)
+    table = replace(table, rating=np.where(table.movie == 7, 3, table.rating).astype(np.float32))  # which nobody likes
+    model, split = Told(), splits.split(table, protocol, splits.Options())
+    best = {"neighbours": latent.Neighbourhood(whiten=0.5), "movies": latent.Neighbourhood(whiten=0.0)}
+    chosen = {"neighbourhoods": {method: asdict(neighbourhood) for method, neighbourhood in best.items()}}
+    monkeypatch.setattr(strategies, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
+    model.latent = replace(model.latent, users=np.random.default_rng(0).random((60, 8), np.float32))
+    history, found, refitted = train.fit(model, split, Training(), refit)
+    again = refit and protocol == "random"  # where users are held out validation teaches nothing
+    part = lambda *parts: split.ratings.matrix(np.isin(split.part, parts))  # noqa: E731
+    shown = part(Subset.TRAIN, Subset.GIVEN)
+    expected = [("fit", part(Subset.TRAIN), shown, part(Subset.VALIDATION)), ("encode_all", shown), ("choose",)]
+    expected += [("refit", part(Subset.TRAIN, Subset.VALIDATION))] * again
+    expected += [("encode_all", part(Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN))]
+    assert [name for name, *_ in model.told] == [name for name, *_ in expected]
+    for (name, *given), (_, *wanted) in zip(model.told, expected, strict=True):
+        if name == "choose":
+            assert given == [model, split]
+        else:
+            for one, other in zip(given, wanted, strict=True):
+                np.testing.assert_array_equal(one.toarray(), other.toarray(), err_msg=name)
+    assert [row["phase"] for row in history] == ["train", "refit"][: 1 + again]
+    assert (found, refitted) == (chosen, again)
+    users, liked = split.trained_users, np.unique(likes(split.known).indices)
+    for method, vectors, pool in (("neighbours", model.latent.users, users), ("movies", model.latent.movies, liked)):
+        whitening = latent.Whitening.of(vectors, pool, best[method].whiten)
+        for name in ("centre", "turn", "length"):
+            np.testing.assert_allclose(
+                getattr(model.latent.whitenings[method], name), getattr(whitening, name), atol=1e-5
+            )

@@ -1,0 +1,437 @@
+"""A search for options: what is tried, what is found, that it goes on, and that the test is not read."""
+
+import csv
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import tensorflow as tf
+from conftest import REPOSITORY, eagerly, write_checkerboard
+
+import models
+import train
+import tune
+from utils.data import splits
+from utils.data.ratings import likes
+from utils.errors import UserError
+from utils.training import search_space, training_command
+from utils.training import study as studies
+from utils.training.objective import Objective, OutOfTimeError
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "board"
+    write_checkerboard(folder)
+    return folder
+
+
+def trials(folder):
+    """The lines of trials.csv in the order of the trials."""
+    with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
+        return sorted(csv.DictReader(file), key=lambda line: int(line["trial"]))
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """Searches do not wait for the disk after each entry, which takes longer than their trials."""
+
+    def connect(*arguments, **options):
+        base = sqlite3.Connection(*arguments, **options)
+        base.execute("pragma synchronous = off")
+        return base
+
+    monkeypatch.setattr(studies.sqlite3, "connect", connect)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_what_is_searched_holds_the_default_and_can_be_typed(name):
+    config = models.module(name).Config
+    spaces, edges = search_space.spaces(config), {}
+    for option, space in spaces.items():
+        assert space.contains(getattr(config(), option)), option
+        values = space.values.values() if isinstance(space, search_space.Choice) else (space.low, space.high)
+        # a dropout of 0 and hidden targets do not go together, and are given up
+        edges[option] = [value for value in values if (option, value) not in (("dropout", 0.0), ("target", "hidden"))]
+    for place in range(max(map(len, edges.values()), default=0)):
+        asked = {option: values[place % len(values)] for option, values in edges.items()}
+        found = train.parse([name, *search_space.typed(asked)])[2]
+        assert {option: getattr(found, option) for option in asked} == asked
+
+
+def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
+    study = optuna.create_study()
+    spaces = {
+        "whole": search_space.Range(2, 9),
+        "log": search_space.Range(1e-6, 1e-2, log=True),
+        "sizes": search_space.Choice((5,), (7, 3)),
+        "on": search_space.Choice(True, False),
+    }
+    seen = []
+
+    def drawn(trial):
+        seen.append({name: space.draw(trial, name) for name, space in spaces.items()})
+        return 0
+
+    study.optimize(drawn, n_trials=40)
+    assert {one["whole"] for one in seen} <= set(range(2, 10))
+    assert len({one["whole"] for one in seen}) > 4
+    assert {one["sizes"] for one in seen} == {(5,), (7, 3)}
+    assert {one["on"] for one in seen} == {True, False}
+    assert all(1e-6 <= one["log"] <= 1e-2 and one["log"] == float(f"{one['log']:.3g}") for one in seen)
+    assert np.median([one["log"] for one in seen]) < 1e-3  # small ones as often as large ones
+    again = {name: space.draw(study.trials[7], name) for name, space in spaces.items()}
+    assert again == seen[7]
+
+
+def test_the_best_options_have_the_best_figure_and_train_takes_them(board, tmp_path, capsys, monkeypatch, painted):
+    monkeypatch.chdir(tmp_path)
+    folder = tune.main(["ease", "--data", str(board), "--trials", "7", "--validation-share", "0.2"])
+    said, lines = capsys.readouterr().out, trials(folder)
+    assert folder == tmp_path.__class__("runs/tune/board-random-ease-s0")
+    assert (folder / "search.png").stat().st_size > 9999
+    assert len(lines) == 7
+    assert (lines[0]["l2"], lines[0]["dropout"]) == tuned_defaults("ease", "l2", "dropout")
+    best = json.loads((folder / "best.json").read_text())
+    assert best["found"]["value"] == max(float(line["figure"]) for line in lines)
+    assert best["found"]["defaults"] == float(lines[0]["figure"])
+    assert str(folder / "best.json") in said
+
+    run = train.main(["--config", str(folder / "best.json"), "--data", str(board), "--validation-share", "0.2"])
+    options = json.loads((run / "config.json").read_text())["options"]
+    assert options["l2"] == best["options"].get("l2", float(lines[0]["l2"]))
+    assert best["found"]["value"] == pytest.approx(literal_ndcg(board, best["options"]), abs=1e-5)
+
+
+def tuned_defaults(name, *options):
+    return tuple(search_space.as_text(getattr(models.module(name).Config(), option)) for option in options)
+
+
+def literal_ndcg(board, options):
+    """NDCG@100 of EASE on the validation likes, user by user."""
+    words = ["ease", "--data", str(board), "--validation-share", "0.2", *search_space.typed(options)]
+    name, chosen, config = train.parse(words)
+    data, split = train.read(chosen)
+    model = models.for_data(name, config, data, 0)
+    model.refit(split.train)
+    found, given, hidden = [], split.validation.given.toarray(), likes(split.validation.hidden, 3.5).toarray()
+    scores = model.score(split.validation.given)
+    for user in range(len(hidden)):
+        if hidden[user].any():
+            open_ = [movie for movie in range(hidden.shape[1]) if not given[user, movie]]
+            order = sorted(open_, key=lambda movie: (-scores[user, movie], movie))[:100]
+            gain = sum(1 / np.log2(place + 2) for place, movie in enumerate(order) if hidden[user, movie])
+            found.append(gain / sum(1 / np.log2(place + 2) for place in range(int(hidden[user].sum()))))
+    return np.mean(found)
+
+
+def test_a_search_goes_on_where_it_was(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one")]
+    tune.main([*command, "--trials", "3"])
+    first = trials(tmp_path / "one")
+    tune.main([*command, "--trials", "5"])
+    lines = trials(tmp_path / "one")
+    assert lines[:3] == first
+    assert len(lines) == 5
+    assert len({(line["user_damping"], line["movie_damping"]) for line in lines}) == 5  # nothing is drawn again
+    tune.main([*command, "--trials", "5"])
+    assert trials(tmp_path / "one") == lines
+
+
+def test_processes_share_a_search(board, tmp_path):
+    script = [
+        sys.executable,
+        REPOSITORY / "tune.py",
+        "bias",
+        "--data",
+        board,
+        "--out",
+        tmp_path / "one",
+        "--trials",
+        "6",
+    ]
+    at_once = [subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in at_once]
+    assert [process.returncode for process in at_once] == [0, 0], said
+    lines = trials(tmp_path / "one")
+    assert 6 <= len(lines) <= 7  # both may have begun the last
+    assert len({(line["user_damping"], line["movie_damping"]) for line in lines}) == len(lines)
+
+
+def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
+    """A second study is opened before the first has a trial, and the trial of each begins while the other's runs."""
+    space, start = search_space.Range(0.0, 1.0), {"x": 0.25, "y": 0.5}
+    one, two = (studies.opened(tmp_path / "one", {"start": start}, True) for _ in range(2))
+    seen = {}
+
+    def drawn(trial):
+        seen[trial.number] = {name: space.draw(trial, name) for name in start}
+        return trial.number
+
+    def meanwhile(trial):
+        if trial.number < 3:
+            two.optimize(studies.numbered(two, 7, drawn), n_trials=1)
+        first = space.draw(trial, "x")
+        if trial.number < 3:
+            two.optimize(studies.numbered(two, 7, drawn), n_trials=1)
+        seen[trial.number] = {"x": first, "y": space.draw(trial, "y")}
+        if trial.number == 0:
+            raise OutOfTimeError
+        return trial.number
+
+    one.optimize(studies.numbered(one, 7, meanwhile), n_trials=3, catch=OutOfTimeError)
+    assert [number for number, options in seen.items() if options == start] == [0, 3]  # the first, which fails
+    assert len(seen) == len({tuple(options.items()) for options in seen.values()}) + 1 >= 5
+
+
+def test_the_test_is_never_read(board, tmp_path, monkeypatch):
+    monkeypatch.setattr(splits.Split, "test", property(lambda _: pytest.fail("the test was read")))
+    monkeypatch.setattr(splits.Split, "refit", property(lambda _: pytest.fail("validation was trained on")))
+    with eagerly():
+        tune.main(["autorec", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "2", "--epochs", "2"])
+    assert len(trials(tmp_path / "one")) == 2
+
+
+class Told:
+    """An Optuna trial that takes the defaults and is given up after some epochs."""
+
+    number = 1
+
+    def __init__(self, epochs):
+        self.epochs, self.reported, self.noted = epochs, [], {}
+
+    def report(self, value, step):
+        self.reported.append((step, value))
+
+    def should_prune(self):
+        return len(self.reported) >= self.epochs
+
+    def set_user_attr(self, name, value):
+        self.noted[name] = value
+
+
+def objective(board, *words):
+    name, chosen, config = train.parse([*words, "--data", str(board), "--validation-share", "0.2"])
+    data, split = train.read(chosen)
+    return Objective(lambda asked: models.for_data(name, asked, data, 0), config, {}, data, split)
+
+
+def test_a_trial_is_given_up_between_epochs_and_not_beyond_the_time(board):
+    search = objective(board, "multdae", "--epochs", "9", "--hidden", "4")
+    assert (search.figure, search.higher) == ("ndcg@100", True)
+    trial = Told(epochs=3)
+    with eagerly(), pytest.raises(optuna.TrialPruned):
+        search(trial)
+    assert [step for step, _ in trial.reported] == [1, 2, 3]
+    assert trial.noted["epochs"] == 3
+    assert trial.noted["why"] == "behind the median at epoch 3"
+    search.deadline = time.perf_counter()
+    with eagerly(), pytest.raises(OutOfTimeError):
+        search(Told(epochs=99))
+
+
+@pytest.mark.parametrize("end", [None, ZeroDivisionError])
+def test_the_networks_of_a_trial_leave_nothing_in_memory(board, monkeypatch, end):
+    search, kept = objective(board, "autorec", "--epochs", "1", "--hidden", "4"), []
+
+    def value(model):
+        kept.append(model)
+        if end:
+            raise end
+        return 1.0
+
+    monkeypatch.setattr(search, "value", value)
+    with pytest.raises(end) if end else nullcontext():
+        search(Told(epochs=99))
+    (network,) = (model.network for model in kept)
+    weights = [*network.variables, *network.optimizer.variables]
+    assert len(weights) > 8
+    for weight in weights:
+        assert tf.raw_ops.ReadVariableOp(resource=weight.value.handle, dtype=weight.dtype).shape == ()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_memory_does_not_grow_with_trials(board):
+    """The weights and moments of a trial take 108 MB, more than all that the following five may add."""
+    search, megabytes = objective(board, "autorec", "--epochs", "1", "--hidden", "3000,3000"), []
+    for _ in range(7):
+        search(Told(epochs=99))
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+    assert megabytes[-1] - megabytes[1] < 108
+
+
+@pytest.mark.parametrize(
+    ("words", "figure"),
+    [("bias", "rmse"), ("ease", "ndcg@100"), ("joint", "ndcg@100 - rmse"), ("joint --protocol strong", "ndcg@100")],
+)
+def test_a_model_is_judged_by_what_it_is_for(board, words, figure):
+    assert objective(board, *words.split()).figure == figure
+
+
+def test_options_that_do_not_go_together_are_given_up(board):
+    search = objective(board, "autorec")
+    search.spaces = {"dropout": search_space.Choice(0.0), "target": search_space.Choice("hidden")}
+    trial = optuna.trial.FixedTrial({"dropout": "0", "target": "hidden"}, number=1)
+    with pytest.raises(optuna.TrialPruned, match="nothing would be hidden"):
+        search(trial)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("popularity", "popularity has no options to search for: there is nothing"),
+        ("ease --l2 3 --dropout=0.5", "ease has no options to search for: all of them are given"),
+        ("", "which model?"),
+        ("ease --trials 0", "trials must be 1 or more"),
+        ("ease --minutes nan", "minutes must be above 0"),
+        ("autorec --rows movies --protocol strong", "knows only those it is trained on"),
+        ("bias --protocol leave-one-out --data BOARD2 --out OTHER", "holds no search; give another --out"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(board, tmp_path, words, said):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("mine")
+    argv = [word.replace("OTHER", str(tmp_path / "other")).replace("BOARD2", str(board)) for word in words.split()]
+    argv += ["--data", str(board)] if words and "--data" not in argv else []
+    with pytest.raises(UserError, match=said):
+        tune.main(argv)
+    assert (tmp_path / "other" / "mine.txt").read_text() == "mine"
+
+
+def test_another_search_or_a_damaged_one_is_not_gone_on_with(board, tmp_path):
+    out = ["--out", str(tmp_path / "one"), "--trials", "1"]
+    tune.main(["bias", "--data", str(board), *out])
+    with pytest.raises(UserError, match="with other split; give another --out"):
+        tune.main(["bias", "--data", str(board), "--seed", "1", *out])
+    with pytest.raises(UserError, match="other model"):
+        tune.main(["itemknn", "--data", str(board), *out])
+    (tmp_path / "one" / "study.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="give another --out"):
+        tune.main(["bias", "--data", str(board), *out])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "not what tune.py writes"),
+        ('{"model": "ease"}', "not what tune.py writes"),
+        ('{"model": "eas", "options": {}}', "did you mean ease"),
+        ('{"model": "ease", "options": {"l3": 1}}', "ease has no option l3"),
+        ('{"model": "ease", "options": {"l2": "much"}}', "l2"),
+        ('{"model": "ease", "options": {"l2": [[]]}}', "l2"),
+        ('{"model": "ease", "options": {"l2": -1}}', "l2 above 0"),
+        ('{"model": "ease", "options": {"l2": null}}', "c.json: l2 can't be null"),
+        ('{"model": "ease", "options": {"signed": "yes"}}', "c.json: signed can't be"),
+    ],
+)
+def test_a_config_that_is_none_is_refused(tmp_path, content, said):
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(UserError, match=said):
+        train.parse(["--config", str(tmp_path / "c.json")])
+
+
+def test_what_is_said_beside_a_config_comes_first(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"model": "multdae", "options": {"hidden": [30, 20], "signed": True, "l2": 1e-5}}))
+    name, _, config = train.parse([f"--config={path}"])
+    assert (name, config.hidden, config.signed) == ("multdae", (30, 20), True)
+    _, _, config = train.parse(["multdae", "--no-signed", "--hidden=7", "--config", str(path)])
+    assert (config.hidden, config.signed, config.l2) == ((7,), False, 1e-5)
+    with pytest.raises(UserError, match="--config is of multdae, not of ease"):
+        train.parse(["ease", "--config", str(path)])
+    with pytest.raises(UserError, match="--config is given twice"):
+        train.parse([f"--config={path}", f"--config={path}"])
+    with pytest.raises(UserError, match="can't be read"):
+        train.parse(["--config", str(tmp_path / "none.json")])
+    assert training_command.given("batch_size", ["--batch-size=3"])
+    assert not training_command.given("batch_size", ["--batch"])
+
+
+def test_the_start_is_tried_again_where_it_did_not_come_to_its_end(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "what?mode=memory#x {}")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Objective, "value", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tune.main([*command, "--trials", "1"])
+    tune.main([*command, "--trials", "1"])
+    folder = tmp_path / "what?mode=memory#x {}"
+    complete = [line for line in trials(folder) if line["state"] == "complete"]
+    assert [line["user_damping"] for line in complete] == list(tuned_defaults("bias", "user_damping"))
+    assert json.loads((folder / "best.json").read_text())["found"]["defaults"] == float(complete[0]["figure"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
+
+
+def test_a_trial_whose_process_was_killed_is_tried_again(board, tmp_path):
+    """A process that is killed leaves a trial that runs, under its number. Here it only leaves."""
+    command = ["bias", "--data", str(board), "--trials", "2", "--out", str(tmp_path / "one")]
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies.os, "getpid", lambda: gone.pid)
+        patch.setattr(Objective, "value", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            tune.main(command)
+    tune.main(command)
+    lines = trials(tmp_path / "one")
+    complete = [line for line in lines if line["state"] == "complete"]
+    assert (complete[0]["user_damping"], len(complete)) == (*tuned_defaults("bias", "user_damping"), 2)
+    assert [(line["trial"], line["state"]) for line in lines] == [("0", "fail"), ("1", "complete"), ("2", "complete")]
+
+
+def test_data_that_nothing_can_be_judged_on_is_refused_each_time(tmp_path, board):
+    lines = [f"{user},{movie},{1 + (user + movie) % 3}" for user in range(30) for movie in range(20)]
+    (tmp_path / "few.csv").write_text("\n".join(["userId,movieId,rating", "1,99,5", *lines]) + "\n")
+    with pytest.raises(UserError, match="no validation likes"):
+        tune.main(["ease", "--data", str(tmp_path / "few.csv"), "--out", str(tmp_path / "one")])
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"learns from likes alone: no rating is above 5, so none is a like"):
+            tune.main(["ease", "--like", "5", "--data", str(board), "--trials", "2", "--out", str(tmp_path / "two")])
+
+
+def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp_path):
+    common = ["--data", str(board), "--protocol", "strong-ratings", "--held-out", "5", "--trials", "1", "--out"]
+    folder = tune.main(["ease", "--no-signed", *common, str(tmp_path / "one")])
+    assert json.loads((folder / "best.json").read_text())["options"] == {"l2": 80.0, "dropout": 0.52, "signed": False}
+    _, _, config = train.parse(["--config", str(folder / "best.json"), "--protocol", "strong-ratings"])
+    assert not config.signed
+    (tmp_path / "c.json").write_text(json.dumps({"model": "ease", "options": {"l2": 30, "signed": False}}))
+    with pytest.raises(UserError, match="with other start"):
+        tune.main(["--config", str(tmp_path / "c.json"), *common, str(tmp_path / "one")])
+
+
+def test_a_study_with_damage_inside_is_refused(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1"]
+    tune.main(command)
+    for change in (
+        "update trial_user_attributes set value_json = '{oops'",
+        "update alembic_version set version_num = 'zzz'",
+    ):
+        with sqlite3.connect(tmp_path / "one" / "study.db") as base:
+            base.execute(change)
+        with pytest.raises(UserError, match="give another --out"):
+            tune.main(command)
+
+
+def test_a_search_is_of_the_scale_and_the_likes_of_its_data(planted, tmp_path, monkeypatch):
+    seen = []
+
+    def opened(folder, signature, higher):
+        seen.append((signature["scale"], signature["like"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(studies, "opened", opened)
+    for more in (["--scale", "0,5"], ["--scale", "1,5", "--like", "2"]):
+        with pytest.raises(KeyboardInterrupt):
+            tune.main(["itemknn", "--data", str(planted[0]), "--out", str(tmp_path / "out"), *more])
+    assert seen[0][0] == [0.0, 5.0]
+    assert seen[1] == ([1.0, 5.0], 2.0)
