@@ -34,7 +34,7 @@ from utils.runs.evaluation_results import write
 from utils.runs.run_folder import Run
 from utils.scoring.latent import LatentSpace
 from utils.scoring.protocols import Indices, Model, PredictingModel, ScoreFunction, is_ensemble, is_latent
-from utils.training.loop import Training
+from utils.training.training import Training
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

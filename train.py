@@ -27,7 +27,7 @@ from utils.runs import provenance, run_folder
 from utils.runs.paths import is_there
 from utils.scoring.protocols import is_latent
 from utils.training import training_command
-from utils.training.loop import DivergedError, Training
+from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"

@@ -49,7 +49,7 @@ def measure(row, seed):
     import models
     import train
     from utils.evaluation import bootstrap, holdout_metrics
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
     command, data, _ = ROWS[row]
     ours = not command.startswith("irspack ")

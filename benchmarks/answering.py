@@ -24,7 +24,7 @@ def measure(name):
     import train
     from utils.runs import run_folder
     from utils.scoring import ranking
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
     epochs = [] if "epochs" not in models.module(name).Config.__dataclass_fields__ else ["--epochs", "1"]
     _, chosen, config = train.parse([name, "--data", "ml-1m", *epochs])

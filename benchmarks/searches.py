@@ -84,8 +84,8 @@ def again(model):
     import train
     from utils.runs import run_folder
     from utils.training import search_space
-    from utils.training.loop import Training
     from utils.training.objective import Objective, release
+    from utils.training.training import Training
 
     found = {line["search"]: json.loads(line["options"]) for line in tables.read("searches.csv")}
     asked = {"defaults": {}} | {search: options for search, options in found.items() if search.endswith(f"/{model}")}

@@ -45,7 +45,7 @@ def measure(batch_size, precision):
     import models
     import train
     from utils.runs import run_folder
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
     command = f"autorec --rows movies --hidden {HIDDEN} --no-implicit --batch-size {batch_size} --data ml-1m"
     command += f" --precision {precision} --epochs {TIMES}"
@@ -109,7 +109,7 @@ def vae(precision):
     import models
     import train
     from utils.runs import run_folder
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
     command = f"multvae --hidden 600,200 --batch-size 500 --precision {precision} --data ml-1m --epochs {TIMES}"
     name, chosen, config = train.parse(command.split())

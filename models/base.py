@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from utils.data.datasets import Dataset
     from utils.data.splits import Holdout
     from utils.runs.run_folder import Run
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 
 class Recommender:

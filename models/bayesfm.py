@@ -30,7 +30,7 @@ from utils.training.search_space import Choice, Range, tuned
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
     from utils.runs.run_folder import Run
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 OF = ("user", "movie", "day")
 BLOCK = 2048  # pairs predicted at a time

@@ -13,7 +13,7 @@ from utils.training.search_space import Range, tuned
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from utils.data.datasets import Dataset
     from utils.data.splits import Holdout
     from utils.runs.run_folder import Run
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 Predictions = dict[str, NDArray[np.float32]]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
 MOST = 1000  # users with hidden likes that the weights are learned on

@@ -20,7 +20,7 @@ from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 
 @dataclass(frozen=True)

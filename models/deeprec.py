@@ -11,9 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from models.networks import layers, rating_autoencoder
-from models.networks.optimizers import Step
+from models.networks.training_step import Step
 from utils.command_line.options import Sizes
 from utils.training.search_space import Choice, Range, tuned
 
@@ -56,7 +57,7 @@ class Model(rating_autoencoder.Autoencoder):
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
     def _step(self) -> Step:
-        train_on_batch, config = super()._step(), self.config
+        train_on_batch, config = super()._step() or tf.function(self.network.gradient_step), self.config
 
         def refeeding(given: Any, judged: Any) -> float:
             losses = []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
     from scipy.sparse import csr_array
 
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 
 @dataclass(frozen=True)

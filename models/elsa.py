@@ -15,6 +15,7 @@ from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
 from models.networks import likes_autoencoder
+from models.networks.training_step import Network
 from utils.command_line.options import Sizes
 from utils.distributed.batch_share import global_mean
 from utils.training.search_space import Choice, Range, tuned
@@ -136,7 +137,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def _build(self) -> None:
         super()._build()
         likes = self.hidden_input[:, : self.shape[1]]
-        self.network = keras.Model(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
+        self.network = Network(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
 
     def _optimizer(self, config: Config) -> keras.optimizers.Optimizer:
         return keras.optimizers.Nadam(config.learning_rate)

@@ -23,8 +23,8 @@ from models.base import History
 from models.networks import kernels
 from models.networks.layers import GlobalKernel
 from utils.data.splits import Holdout
-from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training
 from utils.training.search_space import Range, tuned
+from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
 
 @dataclass(frozen=True)

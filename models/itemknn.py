@@ -15,7 +15,7 @@ from utils.scoring.ranking import top_k
 from utils.training.search_space import Range, tuned
 
 if TYPE_CHECKING:
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 BLOCK = 512  # rows made dense at a time
 

@@ -26,15 +26,15 @@ from models.ensemble import linear_path
 from models.networks import rating_autoencoder
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
-from models.networks.optimizers import Step
+from models.networks.training_step import Network
 from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import LEAST
-from utils.training.loop import EarlyStoppingCriterion, Training
 from utils.training.search_space import Choice, Range, tuned
+from utils.training.training import EarlyStoppingCriterion, Training
 
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
@@ -123,12 +123,12 @@ class Model(rating_autoencoder.Autoencoder):
         inputs, stars = self.network.inputs, self.network.outputs
         logits = self.ranker(self.encoder(inputs if self.config.side else inputs[0]))
         self.ranking = keras.Model(inputs if self.config.side else inputs[0], logits, name="ranking")
-        self.network = keras.Model(self.ranking.input, [*stars, logits], name="autoencoder")
+        self.network = Network(self.ranking.input, [*stars, logits], name="autoencoder")
 
     def _outputs(self, judged: NDArray[np.float32], whole: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return [judged, (whole > self.like).astype(np.float32)]
 
-    def _judged_ratings(self, x: Any, y: Any) -> int:
+    def _judged_ratings(self, x: Any, y: Any) -> Any:
         """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
         return super()._judged_ratings(x, y[0])
 
@@ -137,10 +137,6 @@ class Model(rating_autoencoder.Autoencoder):
             "loss": [masked_mse, LOSSES[self.config.likes_loss]],
             "loss_weights": [self.star**-2, self.config.weight],
         }
-
-    def _step(self) -> Step:
-        train_on_batch = super()._step()
-        return lambda given, judged: train_on_batch(given, judged)[0]
 
     def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         if not len(judged_users(validation)):

@@ -11,7 +11,7 @@ from models.base import ClosedForm
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,19 @@ larger."""
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import KerasTensor, ops
 
 from models.networks import likes_autoencoder
 from models.networks.layers import Activation
 from models.networks.losses import multinomial
-from models.networks.optimizers import Step, compiled, differentiate
-from models.networks.sampled_softmax import Batches
+from models.networks.training_step import Step, differentiate
 from utils.command_line.options import Sizes
+from utils.training.batches import Epochs
 from utils.training.search_space import Choice, Range, tuned
 
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
@@ -136,23 +137,26 @@ class Model(likes_autoencoder.LikesAutoencoder):
         both = self._dense(2 * latent, "linear", f"{name}_mean_and_log_variance")(x)
         return keras.Model(rows, both, name=name)
 
-    def _batches(self, epoch: Batches) -> Batches:
-        """Make an epoch of passes for the encoder, then one for the decoder; a batch names what is trained on it."""
+    def _batches(self, epoch: Epochs) -> Epochs:
+        """Make an epoch of passes for the encoder, then one for the decoder; a batch says whether the encoder is
+        trained on it."""
         passes = self.config.encoder_epochs
 
         def alternating(number: int) -> Iterator[tuple[Any, Any]]:
             for i in range(passes + 1):
-                if i == 0:
-                    self.before.set_weights(self.posterior.get_weights())
                 for given, judged in epoch(number * (passes + 1) + i):
-                    yield ("encoder" if i < passes else "decoder", given), judged
+                    yield (np.array([i < passes]), given), judged
 
-        alternated = cast(Batches, alternating)
-        alternated.steps = epoch.steps * (passes + 1)
-        return alternated
+        return Epochs(alternating, epoch.steps * (passes + 1))
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        def remember(*_: Any) -> None:
+            self.before.set_weights(self.posterior.get_weights())
+
+        return [keras.callbacks.LambdaCallback(on_epoch_begin=remember)]
 
     def _step(self) -> Step:
-        """Make the training step; `given` holds what is trained, "encoder" or "decoder", and the input of that."""
+        """Make the training step; x is (whether the encoder is trained, input)."""
         optimizer = self.network.optimizer
         optimizer.build(self.network.trainable_variables)
 
@@ -164,15 +168,15 @@ class Model(likes_autoencoder.LikesAutoencoder):
                 optimizer.apply(gradients, weights)
                 return loss
 
-            return compiled(update)
+            return tf.function(update, reduce_retracing=True)
 
         updates = {
             "encoder": updating(self.posterior.trainable_variables, self.network),
             "decoder": updating(self.decoder.trainable_variables, self.whole),
         }
 
-        def step(given: tuple[str, Any], judged: Any) -> KerasTensor:
-            part, inputs = given
-            return updates[part](inputs, judged)
+        def step(x: list[Any], judged: Any) -> KerasTensor:
+            of_encoder, given = x
+            return updates["encoder" if bool(of_encoder[0]) else "decoder"](given, judged)
 
         return step

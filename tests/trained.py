@@ -9,7 +9,7 @@ from conftest import eagerly, random_ratings
 
 import models
 from utils.data import splits
-from utils.training.loop import Training
+from utils.training.training import Training
 
 
 def tastes(n_users, n_movies, n, seed=0):

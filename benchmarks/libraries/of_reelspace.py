@@ -25,7 +25,7 @@ def prepare(model, options, _data):
 def fit(prepared):
     """See `run.py`."""
     from models.base import ClosedForm
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
     fitted, split = prepared
     if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from models.base import Recommender
-    from utils.training.loop import Training
+    from utils.training.training import Training
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 

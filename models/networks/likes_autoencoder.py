@@ -1,7 +1,8 @@
 """What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import keras
@@ -16,15 +17,16 @@ from models.networks import export, sampled_softmax
 from models.networks.latent_model import LatentModel
 from models.networks.layers import Activation, DenseLayers, Hide, plain_layers
 from models.networks.losses import multinomial
-from models.networks.optimizers import PRECISIONS, Adam, Loss, Step, computed_in
+from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring import encoders
 from utils.training import batches
-from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training, own_step, train
+from utils.training.fit import train
 from utils.training.search_space import Choice, Range, tuned
+from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
 
 @dataclass(frozen=True)
@@ -179,37 +181,46 @@ class LikesAutoencoder(LatentModel):
         def inputs(index: NDArray) -> Any:
             return self._inputs(given, index, trained)
 
-        self.network.compile(self._optimizer(config), loss=self.loss, jit_compile=False)
-        epoch: sampled_softmax.Batches
+        epoch = batches.rows(judged, config.batch_size, self.seed, inputs)
+        step: Callable[[], Step | None] = self._step
+        count: Count | None = None
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
             epoch = batches.shared(judged, filled, config.batch_size, self.seed, inputs)
-            step = training.worker.step(self.network, self.loss)
-        else:
-            epoch = self._batches(batches.rows(judged, config.batch_size, self.seed, inputs))
-            step = self._step()
-            if getattr(config, "sample", 0):
-                epoch = sampled_softmax.sampling(epoch, config.sample, self.seed)
-                step = sampled_softmax.step(self.network)
-        step = computed_in(getattr(config, "precision", "float32"), step, self.network)
-        counted = (lambda x, _: x[2]) if training.worker else None  # users of the whole batch, of all workers
+            step = partial(training.worker.step, self.network, self.loss)
+            count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
+        elif getattr(config, "sample", 0):
+            epoch = sampled_softmax.sampling(epoch, config.sample, self.seed)
+            step = partial(sampled_softmax.step, self.network)
+        precision = getattr(config, "precision", "float32")
+        self.network.compile(self._optimizer(config), step, count, precision, loss=self.loss)
         history = train(
-            self.network, epoch, config.epochs, training, phase, judge,
-            patience=config.patience, step=step, counted=counted,
-        )  # fmt: skip
+            self.network,
+            self._batches(epoch),
+            config.epochs,
+            training,
+            phase,
+            judge,
+            config.patience,
+            self._callbacks(),
+        )
         self._copies = {}
         return history
 
     def _optimizer(self, config: Any) -> keras.optimizers.Optimizer:
         return Adam(config.learning_rate)
 
-    def _batches(self, epoch: sampled_softmax.Batches) -> sampled_softmax.Batches:
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        """Create the callbacks that a training has beside those of all."""
+        return []
+
+    def _batches(self, epoch: batches.Epochs) -> batches.Epochs:
         """Make the batches of an epoch from those of one pass over all rows."""
         return epoch
 
-    def _step(self) -> Step:
-        """Make the function that trains on a batch."""
-        return own_step(self.network)
+    def _step(self) -> Step | None:
+        """Make the function that trains on a batch; None for a step along the gradients."""
+        return None
 
     def _build(self) -> None:
         """Build untrained networks from the seed."""
@@ -221,7 +232,7 @@ class LikesAutoencoder(LatentModel):
         latent, self.decoder = self.coders(unit, *inputs[1:])
         inputs = inputs if len(inputs) > 1 else given
         self.encoder = keras.Model(inputs, latent, name="encoder")
-        self.network = keras.Model(inputs, self.decoder(latent), name="autoencoder")
+        self.network = Network(inputs, self.decoder(latent), name="autoencoder")
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from models.base import History
 from models.networks.latent_model import LatentModel, ValidationRatings
 from models.networks.layers import Activation, BySide, Centre, plain_encoder
 from models.networks.losses import masked_mse
-from models.networks.optimizers import PRECISIONS, Step, computed_in, lbfgs_step, optimizer
+from models.networks.training_step import PRECISIONS, Network, Step, lbfgs_step, optimizer
 from utils.command_line.options import Names, Sizes
 from utils.data import side_features
 from utils.data.datasets import Dataset
@@ -25,8 +25,9 @@ from utils.scoring import biases
 from utils.scoring.biases import Biases
 from utils.scoring.encoders import Centred
 from utils.training import batches
-from utils.training.loop import DivergedError, EarlyStoppingCriterion, Training, own_step, train
+from utils.training.fit import train
 from utils.training.search_space import Choice, Range, tuned
+from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
 
@@ -208,12 +209,10 @@ class Autoencoder(LatentModel):
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch)
-        self.network.compile(optimizer(config, epoch.steps), **self._losses(), jit_compile=False)
-        step = computed_in(config.precision, self._step(), self.network)
-        history = train(
-            self.network, epoch, config.epochs, training, phase, judge,
-            patience=config.patience, step=step, counted=self._judged_ratings,
+        self.network.compile(
+            optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision, **self._losses(),
         )  # fmt: skip
+        history = train(self.network, epoch, config.epochs, training, phase, judge, config.patience)
         self._copies = {}
         return history
 
@@ -221,18 +220,17 @@ class Autoencoder(LatentModel):
         """What the network is to give: the stars of a batch of rows that are judged."""
         return judged
 
-    def _judged_ratings(self, x: Any, y: NDArray[np.float32]) -> int:
-        """How many ratings the masked MSE of a batch is a mean over."""
-        return int(np.count_nonzero(y))
+    def _judged_ratings(self, x: Any, y: Any) -> Any:
+        """Count the ratings that the masked MSE of a batch is a mean over."""
+        return keras.ops.count_nonzero(y)
 
     def _losses(self) -> dict[str, Any]:
         """What `compile` takes of losses."""
         return {"loss": masked_mse}
 
-    def _step(self) -> Step:
-        """The function (given, judged) -> loss that trains on a batch."""
-        lbfgs = self.config.optimizer == "lbfgs"
-        return lbfgs_step(self.network, self.config.iterations) if lbfgs else own_step(self.network)
+    def _step(self) -> Step | None:
+        """Make the function that trains on a batch; None for a step along the gradients."""
+        return lbfgs_step(self.network, self.config.iterations) if self.config.optimizer == "lbfgs" else None
 
     def _build(self, matrix: csr_array) -> None:
         """Fresh networks from the seed, centred on the biases of `matrix`."""
@@ -270,7 +268,7 @@ class Autoencoder(LatentModel):
         _, baseline = self.encoder.get_layer("centre")(inputs[0])
         inputs = inputs if self.config.side else inputs[0]
         stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.encoder(inputs))])
-        self.network = keras.Model(inputs, stars, name="autoencoder")
+        self.network = Network(inputs, stars, name="autoencoder")
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -5,25 +5,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, cast
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from utils.errors import only_tensorflow
+from utils.training.batches import Epochs
 
 _columns: list[tuple[KerasTensor, int]] = []  # (indices, number of all movies), innermost last
-
-
-class Batches(Protocol):
-    """The (given, judged) batches of an epoch, as a function of the epoch's number."""
-
-    steps: int
-
-    def __call__(self, number: int, /) -> Iterator[tuple[Any, Any]]:
-        """Yield the batches of an epoch."""
 
 
 @contextlib.contextmanager
@@ -63,7 +55,7 @@ class ToMovies(keras.layers.Dense):
         return ops.cast(self.activation(ops.matmul(inputs, kernel) + bias), self.variable_dtype)
 
 
-def sampling(epoch: Batches, sample: int, seed: int) -> Batches:
+def sampling(epoch: Epochs, sample: int, seed: int) -> Epochs:
     """Turn (given, judged) batches into ((given, indices of the sampled movies, importance weights), judged) batches.
 
     Movies that occur in the batch are sampled with weight 1; `sample` of the others, drawn anew each time, share the
@@ -80,9 +72,7 @@ def sampling(epoch: Batches, sample: int, seed: int) -> Batches:
             importance[len(index) - len(drawn) :] = len(others) / max(len(drawn), 1)
             yield (given, index.astype(np.int32), importance), judged
 
-    batches = cast(Batches, sampled)
-    batches.steps = epoch.steps
-    return batches
+    return Epochs(sampled, epoch.steps)
 
 
 def step(network: keras.Model) -> Callable[[tuple, NDArray[np.float32]], KerasTensor]:
@@ -90,9 +80,6 @@ def step(network: keras.Model) -> Callable[[tuple, NDArray[np.float32]], KerasTe
 
     The loss is the multinomial one, with a softmax whose sum over all movies is estimated without bias from the sampled
     ones (importance sampling, Bengio and Senecal 2008; uniform, since popular movies occur in most batches anyway)."""
-    only_tensorflow("--sample is computed", "leave it out, or KERAS_BACKEND")
-    import tensorflow as tf
-
     weights = network.trainable_variables
     network.optimizer.build(weights)
     rows, judged = (tf.TensorSpec((None, shape[1])) for shape in (network.input_shape, network.output_shape))

@@ -33,8 +33,8 @@ from utils.distributed import shards, training_workers
 from utils.errors import UserError
 from utils.recommend import everyone
 from utils.runs import run_folder
-from utils.training import loop
-from utils.training.loop import Training
+from utils.training import checkpoint
+from utils.training.training import Training
 
 SMALL = ("multvae", "--hidden", "16,8", "--epochs", "6", "--batch-size", "20")
 
@@ -290,13 +290,13 @@ def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, mo
     done, said, alive = Future(), [], []
     meanwhile = [
         lambda: None,  # no epoch is over
-        lambda: loop._write_progress(tmp_path / "train.npz", "train", 6, train[:1]),
+        lambda: checkpoint._write_progress(tmp_path / "train.npz", "train", 6, train[:1]),
         lambda: (tmp_path / "progress.json").write_text("{"),  # cut short
         lambda: (
-            loop._write_progress(tmp_path / "train.npz", "train", 6, train),
-            loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit[:1]),
+            checkpoint._write_progress(tmp_path / "train.npz", "train", 6, train),
+            checkpoint._write_progress(tmp_path / "refit.npz", "refit", 2, refit[:1]),
         ),
-        lambda: (loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set_result(None)),
+        lambda: (checkpoint._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set_result(None)),
     ]
 
     @contextlib.contextmanager
@@ -331,7 +331,7 @@ def test_the_first_worker_writes_how_far_each_phase_is(ratings, tmp_path):
         with eagerly():
             history = model.fit(split.train, split.validation, training)
             again = model.refit(split.refit, training)
-        assert loop.progress(tmp_path / "c") == (
+        assert checkpoint.progress(tmp_path / "c") == (
             {"train": {"epochs": 2, "history": history}, "refit": {"epochs": len(again), "history": again}}
             if first
             else {}
@@ -343,7 +343,7 @@ def kill(rank, checkpoints, epochs):
     while True:
         time.sleep(0.05)
         with contextlib.suppress(KeyError):
-            if len(loop.progress(checkpoints)["train"]["history"]) >= epochs:
+            if len(checkpoint.progress(checkpoints)["train"]["history"]) >= epochs:
                 break
     found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
     os.kill([int(process) for process in found if descends(process)][rank], signal.SIGKILL)

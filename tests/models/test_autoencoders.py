@@ -15,7 +15,7 @@ from utils.data import side_features, splits
 from utils.scoring import biases
 from utils.scoring.latent import decode
 from utils.training import batches
-from utils.training.loop import Training
+from utils.training.training import Training
 
 AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
 KNOWN = np.arange(TABLE.shape[0])

@@ -22,7 +22,7 @@ from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.evaluation import holdout_metrics
 from utils.runs import run_folder
-from utils.training.loop import Training
+from utils.training.training import Training
 
 RNG = np.random.default_rng(0)
 FAST = "autorec --hidden 4 --epochs 2"

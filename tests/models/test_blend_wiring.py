@@ -15,7 +15,7 @@ from models import blend
 from models.ensemble import blend_parts, stacking
 from utils.data import splits
 from utils.data.side_features import Side
-from utils.training.loop import Training
+from utils.training.training import Training
 
 N_USERS, N_MOVIES = 40, 25
 STRANGE = 0.01  # what tells one part from another

@@ -22,7 +22,7 @@ from utils.recommend import profile
 from utils.runs import run_folder
 from utils.scoring import latent
 from utils.scoring.ranking import hide_seen, top_k
-from utils.training.loop import Training
+from utils.training.training import Training
 
 KNOWN = np.arange(TABLE.shape[0])
 

@@ -15,7 +15,7 @@ from models import ease, joint
 from models.ensemble import linear_path
 from utils.data import splits
 from utils.data.splits import Holdout
-from utils.training.loop import Training
+from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear_l2": 5.0}  # under a larger one EASE is silent here
 
@@ -129,7 +129,8 @@ def test_likes_are_all_of_the_row_and_stars_what_the_target_says(target):
     model._step = lambda: lambda given, judged: seen.append((given, judged)) or 0.0
     matrix = TABLE.matrix()
     model.refit(matrix, Training())
-    ((given, (stars, liked)),) = seen
+    given, stars, liked = (np.asarray(part) for part in (seen[0][0], *seen[0][1]))
+    assert len(seen) == 1
     order = np.random.default_rng((0, 0)).permutation(np.flatnonzero(np.diff(matrix.indptr)))
     whole = matrix.toarray()[order]
     shown = (given != 0) & (whole != 0)

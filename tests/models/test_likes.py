@@ -13,7 +13,7 @@ from models.networks import losses, sampled_softmax
 from models.recvae import CompositeSample
 from utils.data.ratings import likes
 from utils.scoring.ranking import hide_seen, top_k
-from utils.training.loop import Training
+from utils.training.training import Training
 
 NAMES = ["cdae", "elsa", "multdae", "multvae", "recvae"]
 KNOWN = np.arange(TABLE.shape[0])

@@ -17,7 +17,7 @@ from models.networks import export, latent_model, layers, likes_autoencoder, sam
 from utils.data import splits
 from utils.data.ratings import likes
 from utils.distributed import batch_share
-from utils.training.loop import Training
+from utils.training.training import Training
 
 NAMES = ["cdae", "elsa", "multdae", "multvae", "recvae"]
 KNOWN, N = np.arange(TABLE.shape[0]), TABLE.shape[1]
@@ -253,12 +253,13 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
         yield from ((f"{number}.{i}", i) for i in range(2))
 
     asked, epoch.steps = [], 2
-    alternating = model._batches(epoch)
+    alternating, (callback,) = model._batches(epoch), model._callbacks()
     assert alternating.steps == 6
     for number in range(3):
+        callback.on_epoch_begin(number)
         start = [w.copy() for w in model.posterior.get_weights()]
-        for i, ((part, given), _) in enumerate(alternating(number)):
-            assert (part, given) == ("encoder" if i < 4 else "decoder", f"{3 * number + i // 2}.{i % 2}")
+        for i, ((of_encoder, given), _) in enumerate(alternating(number)):
+            assert (of_encoder.tolist(), given) == ([i < 4], f"{3 * number + i // 2}.{i % 2}")
             for before, then in zip(model.before.get_weights(), start, strict=True):
                 np.testing.assert_array_equal(before, then)
             model.posterior.set_weights([w + 1 for w in model.posterior.get_weights()])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from trained import TABLE, train_on, trained
 
-from models.networks.optimizers import computed_in
+from models.networks.training_step import computed_in
 
 NAMES = ["autorec", "cdae", "deeprec", "glocalk", "joint", "multdae", "multvae", "recvae", "sparsefc"]
 KNOWN = np.arange(TABLE.shape[0])

@@ -110,7 +110,7 @@ def test_reading_metrics_and_closed_form_models_do_not_import_tensorflow():
     code = (
         "import sys, models; from utils.data import datasets, splits; from utils.evaluation import holdout_metrics;"
         "from utils.scoring import latent, biases; from utils.recommend import strategies;"
-        "from utils.runs import run_folder; from utils.training import loop;"
+        "from utils.runs import run_folder; from utils.training import training;"
         "[models.module(m) for m in ('bias', 'popularity', 'itemknn')];"
         "sys.exit(bool({'tensorflow', 'keras', 'sklearn', 'torch', 'jax'} & set(sys.modules)))"
     )

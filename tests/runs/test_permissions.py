@@ -27,7 +27,7 @@ from utils.errors import UserError
 from utils.recommend import everyone
 from utils.recommend.personal_file import read_personal
 from utils.runs import atomic, evaluation_results, files, paths, run_folder
-from utils.training import loop
+from utils.training.training import Training
 
 DRIVER = """
 import contextlib, importlib, io, json, os, sys
@@ -308,7 +308,7 @@ def deny(monkeypatch, denied):
 
 
 def test_a_training_says_which_of_its_folders_it_may_not_look_into(tmp_path, monkeypatch):
-    training = loop.Training(checkpoints=tmp_path / "run.checkpoint", finished=tmp_path / "run.parts")
+    training = Training(checkpoints=tmp_path / "run.checkpoint", finished=tmp_path / "run.parts")
     for name in ("run.checkpoint", "run.parts"):
         with monkeypatch.context() as patch:
             deny(patch, tmp_path / name)

@@ -28,7 +28,7 @@ import train
 from utils.data.reading import textfiles
 from utils.errors import UserError
 from utils.runs import atomic, evaluation_results, run_folder
-from utils.training import loop
+from utils.training import checkpoint, fit
 
 QUICK = ("--hidden", "8", "--epochs", "2")
 
@@ -202,7 +202,7 @@ def test_logs_that_can_not_be_written_end_in_a_sentence(planted, tmp_path, monke
     with eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written: .*is not a directory"):
         train.main(command)
     (tmp_path / "run.tensorboard").unlink()
-    monkeypatch.setattr(loop, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
+    monkeypatch.setattr(checkpoint, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
@@ -342,13 +342,13 @@ def test_titles_are_text_in_tables(title, tmp_path, capsys):
 
 
 def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(planted, tmp_path, monkeypatch, capsys):
-    real, calls = loop._finite, []
+    real, calls = fit._finite, []
 
     def exploding(value, what, number, *where):
         calls.append(number)
         return real(np.nan if number == 2 and what == "loss" else value, what, number, *where)
 
-    monkeypatch.setattr(loop, "_finite", exploding)
+    monkeypatch.setattr(fit, "_finite", exploding)
     command = ["autorec", "--hidden", "8", "--epochs", "9", "--data", str(planted[0]), "--run", str(tmp_path / "run")]
     with pytest.raises(
         UserError, match=r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 from conftest import eagerly
@@ -10,9 +9,10 @@ from trained import TABLE, train_on
 
 import models
 from models.networks import losses
+from models.networks.training_step import Network
 from utils.data import splits
-from utils.training import batches, loop
-from utils.training.loop import Training
+from utils.training import checkpoint, fit
+from utils.training.training import Training
 
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
@@ -28,17 +28,23 @@ def fitted(name, how=None, **options):
 class Steps:
     """What every training step of a network returned, with the stars or likes it was judged by."""
 
-    def __init__(self, monkeypatch, module):
-        self.seen, self.train = [], module.train
-        monkeypatch.setattr(module, "train", self)
+    def __init__(self, monkeypatch):
+        self.seen, compiling = [], Network.compile
 
-    def __call__(self, network, epochs, n, how, phase, judge, patience, step, counted):
-        def noted(x, y):
-            loss = step(x, y)
-            self.seen.append((float(loss), y))
-            return loss
+        def compiled(network, *arguments, **losses):
+            compiling(network, *arguments, **losses)
+            step = network.step
 
-        return self.train(network, epochs, n, how, phase, judge, patience, noted, counted)
+            def noted(x, y):
+                loss = step(x, y)
+                self.seen.append(
+                    (float(loss), [np.asarray(part) for part in y] if isinstance(y, list) else np.asarray(y))
+                )
+                return loss
+
+            network.step = noted
+
+        monkeypatch.setattr(Network, "compile", compiled)
 
     def epoch(self, number, count):
         """The mean of the losses of an epoch, each weighted by count(y)."""
@@ -51,42 +57,11 @@ class Steps:
 
 @pytest.mark.parametrize("options", [{}, {"rows": "movies"}, {"target": "hidden"}])
 def test_the_loss_of_an_epoch_is_the_mean_over_its_ratings(options, monkeypatch):
-    from models.networks import rating_autoencoder
-
-    steps = Steps(monkeypatch, rating_autoencoder)
+    steps = Steps(monkeypatch)
     _, history = fitted("autorec", **options)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y > 0).sum()), rel=1e-6)
         assert row["loss"] != pytest.approx(steps.seen[(number + 1) * len(steps.seen) // 2 - 1][0], rel=1e-3)
-
-
-@pytest.mark.parametrize("name", ["autorec", "multdae", "joint", "deeprec"])
-def test_the_loss_of_a_batch_is_its_own_whatever_keras_resets(name, monkeypatch):
-    """Some versions of Keras do not reset metrics in `train_on_batch`: a loss would be a mean over batches."""
-    options = {"deeprec": {"hidden": (8, 4), "refeed": 1}, "joint": {"linear": False}}.get(name, {})
-    expected = [row["loss"] for row in fitted(name, **options)[1]]
-    reset, train_on_batch = keras.Model.reset_metrics, keras.Model.train_on_batch
-    inside, fresh, steps = [], [], []
-
-    def resetting(network):
-        if not inside:
-            fresh.append(True)
-            reset(network)
-
-    def without_reset(network, *batch):
-        steps.append(bool(fresh))
-        fresh.clear()
-        inside.append(True)
-        try:
-            return train_on_batch(network, *batch)
-        finally:
-            inside.clear()
-
-    monkeypatch.setattr(keras.Model, "reset_metrics", resetting)
-    monkeypatch.setattr(keras.Model, "train_on_batch", without_reset)
-    assert [row["loss"] for row in fitted(name, **options)[1]] == expected
-    assert len(steps) == {"deeprec": 4}.get(name, 2) * -(-np.count_nonzero(np.diff(SPLIT.train.indptr)) // 8)
-    assert all(steps)
 
 
 def test_an_unchanging_network_records_the_masked_mse_of_all_ratings():
@@ -99,18 +74,14 @@ def test_an_unchanging_network_records_the_masked_mse_of_all_ratings():
 
 
 def test_the_loss_of_likes_is_the_mean_over_users(monkeypatch):
-    from models.networks import likes_autoencoder
-
-    steps = Steps(monkeypatch, likes_autoencoder)
+    steps = Steps(monkeypatch)
     _, history = fitted("multdae")
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, len), rel=1e-6)
 
 
 def test_the_loss_of_joint_is_weighted_by_ratings(monkeypatch):
-    from models.networks import rating_autoencoder
-
-    steps = Steps(monkeypatch, rating_autoencoder)
+    steps = Steps(monkeypatch)
     _, history = fitted("joint", linear=False)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y[0] > 0).sum()), rel=1e-6)
@@ -149,27 +120,21 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now, self.saved = 0.0, []
-        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
-        save = loop._save
+        monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: self.now)
+        save = checkpoint._save
 
         def saving(network, path, state, weights):
             self.saved.append((path.name, len(state["history"])))
             save(network, path, state, weights)
 
-        monkeypatch.setattr(loop, "_save", saving)
-        rows = batches.denoising
+        monkeypatch.setattr(checkpoint, "_save", saving)
+        begin = fit.EpochRecord.on_epoch_begin
 
-        def passing(*arguments):
-            epochs = rows(*arguments)
+        def passing(record, epoch, logs=None):
+            self.now += 10
+            begin(record, epoch, logs)
 
-            def epoch(number):
-                self.now += 10
-                return epochs(number)
-
-            epoch.steps = epochs.steps
-            return epoch
-
-        monkeypatch.setattr(batches, "denoising", passing)
+        monkeypatch.setattr(fit.EpochRecord, "on_epoch_begin", passing)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +154,7 @@ def test_the_last_epoch_before_validation_stops_a_phase_is_kept(tmp_path, monkey
     assert len(history) < 50
     assert clock.saved[-1] == ("train.npz", len(history))
     steps = []
-    monkeypatch.setattr(loop, "_finite", lambda *what: steps.append(what))
+    monkeypatch.setattr(fit, "_finite", lambda *what: steps.append(what))
     again, resumed = fitted("joint", Training(tmp_path), **options)
     assert resumed == history
     assert not steps
@@ -207,5 +172,5 @@ def test_losses_are_means_over_what_they_say():
 
 
 @pytest.mark.parametrize(("phase", "shown"), [("refit-12", "refit"), ("refit-1-50-global-7", "refit-global")])
-def test_the_bar_of_a_phase_has_no_numbers(phase, shown, tmp_path):
-    assert loop._Checkpoints(None, Training(tmp_path), phase, 1).phase == shown
+def test_the_bar_of_a_phase_has_no_numbers(phase, shown):
+    assert fit.shown_name(phase) == shown

@@ -18,8 +18,8 @@ from utils.errors import UserError
 from utils.recommend import strategies
 from utils.scoring import latent
 from utils.scoring.latent import LatentSpace
-from utils.training import batches
-from utils.training.loop import Training
+from utils.training import batches, fit
+from utils.training.training import Training
 
 TABLE = random_ratings(30, 25, 300)
 SPLIT = splits.split(TABLE, "random", splits.Options())
@@ -68,24 +68,16 @@ def test_rows_without_ratings_are_no_steps():
 
 
 class Stop:
-    """Raises Ctrl-C while batch `at` of the training is made."""
+    """Raises Ctrl-C when batch `at` of the training begins."""
 
     def __init__(self, monkeypatch, at):
-        self.left, self.denoising = at, batches.denoising
-        monkeypatch.setattr(batches, "denoising", self)
+        self.left = at
+        monkeypatch.setattr(fit.EpochRecord, "on_train_batch_begin", lambda *_, **__: self.count(), raising=False)
 
-    def __call__(self, *args):
-        epoch = self.denoising(*args)
-
-        def stopping(number):
-            for batch in epoch(number):
-                self.left -= 1
-                if self.left < 0:
-                    raise KeyboardInterrupt
-                yield batch
-
-        stopping.steps = epoch.steps
-        return stopping
+    def count(self):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}])

@@ -1,7 +1,7 @@
 """Training by several workers, on one machine or on many: Ray starts them and, where one dies, all of them again;
 TensorFlow's MultiWorkerMirroredStrategy adds up their gradients.
 
-Every worker goes through the loop of `utils.training.loop` with the ratings of its own users (`shards`) and the same
+Every worker goes through the loop of `utils.training.fit` with the ratings of its own users (`shards`) and the same
 batches as one process alone (`batch_share`); the first writes the checkpoints, from which all go on after a fault, and
 from the last of which the process that asked for the training takes what was learned. The checkpoints and shards lie
 beside the run folder, on storage that all machines see."""
@@ -25,8 +25,9 @@ from utils.data.splits import Subset
 from utils.distributed import cluster, shards
 from utils.errors import UserError
 from utils.runs.paths import is_file
+from utils.training.checkpoint import progress
 from utils.training.display import bar
-from utils.training.loop import Training, progress
+from utils.training.training import Training
 
 if TYPE_CHECKING:
     from keras import KerasTensor, Model

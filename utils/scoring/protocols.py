@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from utils.data.splits import Holdout
     from utils.scoring.latent import LatentSpace
-    from utils.training.loop import Training
+    from utils.training.training import Training
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.integer]  # of users or movies

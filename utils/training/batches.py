@@ -88,7 +88,7 @@ def shared(judged: csr_array, filled: NDArray, size: int, seed: int, inputs: Cal
     def epoch(number: int) -> Iterator[Any]:
         for index in epochs(number):
             at = np.flatnonzero(mine[index])
-            yield (inputs(index[at]), at.astype(np.int32), len(index)), judged[index[at]].toarray()
+            yield (inputs(index[at]), at.astype(np.int32), np.int32(len(index))), judged[index[at]].toarray()
 
     return Epochs(epoch, epochs.steps)
 

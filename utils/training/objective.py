@@ -15,7 +15,7 @@ from utils.data.datasets import about_likes
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import holdout_metrics
 from utils.training import search_space
-from utils.training.loop import DivergedError, Training
+from utils.training.training import DivergedError, Training
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset

@@ -1,4 +1,4 @@
-"""How weights are updated: gradients as one compiled function, Adam by TensorFlow's fused kernel, L-BFGS on a whole
+"""How weights are updated: the training step that `fit` calls, Adam by TensorFlow's fused kernel, L-BFGS on a whole
 batch at once by SciPy, matrix products in bfloat16."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import scipy.optimize
+import tensorflow as tf
 from keras import KerasTensor, ops, tree
 from numpy.typing import NDArray
 
@@ -18,16 +19,53 @@ from models.networks.losses import masked_mse
 
 Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]  # (what is judged, output of the network) -> scalar
 Step = Callable[[Any, Any], Any]  # trains on a batch: (what the network takes, what is judged) -> loss, a scalar
-Differentiated = Callable[[Any, Any], tuple[KerasTensor, list[KerasTensor]]]  # the same -> (loss, gradients)
+Count = Callable[[Any, Any], Any]  # (what the network takes, what is judged) -> what the loss is a mean over
+PRECISIONS = Literal["float32", "bfloat16"]
 
 
-def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Differentiated:
+class Network(keras.Model):
+    """A Keras model whose `fit` takes steps of any kind, and records losses that are means over what they count.
+
+    The loss of an epoch is the mean of what its steps return, each weighted by what that is a mean over: of masked MSE
+    the ratings that are judged, of losses of likes the users; of `joint` the ratings, the likes' part of it, too; of
+    `recvae` it is over the passes of encoder and decoder alike. It holds the penalties on the weights, and is taken
+    before the step changes them, but of L-BFGS after."""
+
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        make_step: Callable[[], Step | None] = lambda: None,
+        count: Count | None = None,
+        precision: str = "float32",
+        **losses: Any,
+    ) -> None:
+        """Compile like any Keras model. make_step: gives the function that trains on a batch, for which the optimizer
+        is there already; `gradient_step` where it gives None. count: what the loss of a batch is a mean over; its rows
+        where None. precision: of the matrix products of a step."""
+        super().compile(optimizer, **losses, jit_compile=False)
+        step = make_step()
+        self.run_eagerly = step is not None  # such a step compiles what it is made of itself
+        self.step = computed_in(precision, step or self.gradient_step, self)
+        self.count = count or (lambda x, y: ops.shape(tree.flatten(y)[0])[0])
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Train on a batch (x, y); returns the mean of the losses since the epoch began."""
+        x, y = (list(part) if isinstance(part, tuple) else part for part in data)
+        self._loss_tracker.update_state(self.step(x, y), sample_weight=ops.cast(self.count(x, y), "float32"))
+        return {"loss": self._loss_tracker.result()}
+
+    def gradient_step(self, x: Any, y: Any) -> KerasTensor:
+        """Update the weights by the gradients of loss and penalties; returns their sum as it was before."""
+        weights = self.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True), training=True)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return loss
+
+
+def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Callable[[Any, Any], tuple]:
     """Make the function (x, y) -> (loss, gradients of `weights`, some of the network's) for training: of loss(y,
     network(x)) plus the losses that layers add."""
-    if keras.backend.backend() == "jax":
-        return _by_jax(network, weights, loss)
-    import tensorflow as tf
-
     x, y = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape), (network.input, network.output))
 
     @tf.function(input_signature=[x, y])
@@ -37,45 +75,6 @@ def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Los
         return total, [tf.convert_to_tensor(g) for g in tape.gradient(total, [w.value for w in weights])]
 
     return differentiated
-
-
-def _by_jax(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Differentiated:
-    import jax
-
-    trained, others = network.trainable_variables, network.non_trainable_variables
-    place = {id(weight): i for i, weight in enumerate(trained)}
-
-    def total(
-        chosen: list[KerasTensor], values: list[KerasTensor], state: list[KerasTensor], x: Any, y: Any
-    ) -> tuple[KerasTensor, list[KerasTensor]]:
-        values = list(values)
-        for weight, value in zip(weights, chosen, strict=True):
-            values[place[id(weight)]] = value
-        predicted, state, losses = network.stateless_call(values, state, x, training=True, return_losses=True)
-        return loss(y, predicted) + sum(losses), state
-
-    compiled = jax.jit(jax.value_and_grad(total, has_aux=True))
-
-    def differentiated(x: Any, y: Any) -> tuple[KerasTensor, list[KerasTensor]]:
-        chosen, values, state = ([variable.value for variable in of] for of in (weights, trained, others))
-        (value, state), gradients = compiled(chosen, values, state, x, y)
-        for variable, new in zip(others, state, strict=True):  # such as how often random numbers were drawn
-            variable.assign(new)
-        return value, gradients
-
-    return differentiated
-
-
-def compiled(step: Step) -> Step:
-    """Compile a step that calls what `differentiate` gives, together with it, where the backend can."""
-    if keras.backend.backend() != "tensorflow":
-        return step
-    import tensorflow as tf
-
-    return tf.function(step, reduce_retracing=True)
-
-
-PRECISIONS = Literal["float32", "bfloat16"]
 
 
 def computed_in(precision: str, step: Step, network: keras.Model) -> Step:
@@ -109,16 +108,11 @@ def _computing(network: keras.Model, policy: str) -> Iterator[None]:
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam (Kingma and Ba, ICLR 2015) with one fused kernel of TensorFlow a weight where that is the backend:
-    Keras's own dozen operations pass over weights and moments a dozen times, which at batches of 256 took a fifth of
-    the epoch."""
+    """Keras's Adam (Kingma and Ba, ICLR 2015) with one fused kernel of TensorFlow a weight: Keras's own dozen
+    operations pass over weights and moments a dozen times, which at batches of 256 took a fifth of the epoch."""
 
     def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
         """Update one weight; see `keras.optimizers.Adam`."""
-        if keras.backend.backend() != "tensorflow":
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
         index = self._get_variable_index(variable)
         steps, rate = tf.cast(self.iterations + 1, tf.float32), tf.cast(learning_rate, tf.float32)
         tf.raw_ops.ResourceApplyAdam(

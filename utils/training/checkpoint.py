@@ -1,0 +1,135 @@
+"""The checkpoint of a training: everything the next epoch depends on, so that a resumed training ends with the very
+weights of one that was not interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.errors import UnwrittenError, UserError
+from utils.runs.files import flush_folder
+from utils.runs.paths import is_there, refuses, unreadable
+
+if TYPE_CHECKING:
+    from keras import Model
+
+    from utils.training.training import Training
+
+
+class Checkpoint:
+    """The checkpoint of a phase, and the clock that says when it is due to be written again. Of workers the first
+    writes it, and beside it how far they have come."""
+
+    def __init__(self, network: Model, training: Training, phase: str, epochs: int) -> None:
+        self.network, self.training, self.phase, self.epochs = network, training, phase, epochs
+        self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
+        self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
+
+    def restore(self) -> tuple[dict[str, Any], list[NDArray]]:
+        """Return (state, best weights) to go on from, with which the network is as the checkpoint says; or to begin
+        with."""
+        if self.path and is_there(self.path):
+            return _restore(self.network, self.path, self.training.signature)
+        return {"history": [], "best_epoch": 0, "signature": self.training.signature}, self.network.get_weights()
+
+    def write(self, state: dict[str, Any], best_weights: list[NDArray], over: bool) -> None:
+        """Write what an epoch has left, where that is due: after the first, the last, and every so often."""
+        worker = self.training.worker
+        if not self.path or (worker and not worker.first):
+            return
+        if worker:
+            _write_progress(self.path, self.phase, self.epochs, state["history"])
+        if over or time.perf_counter() - self.saved >= self.training.checkpoint_every:
+            _save(self.network, self.path, state, best_weights)
+            self.saved = time.perf_counter()
+
+
+def _save(network: Model, path: Path, state: dict[str, Any], weights: list[NDArray]) -> None:
+    """Write everything the next epoch depends on; beside the path, then renamed, so that a kill leaves the old one."""
+    arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
+    arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
+    arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
+    beside = path.with_suffix(".part")
+    with _unwritten(path):
+        try:
+            with open(beside, "wb") as file:
+                np.savez(file, state=json.dumps(state), **arrays)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
+            beside.replace(path)
+            flush_folder(path.parent)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _unwritten(path: Path) -> Iterator[None]:
+    """Turn a failure to write into an `UnwrittenError`; the folder of the path is made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UnwrittenError(
+            f"{path} can't be written: {error.strerror}; with --resume it goes on from there"
+        ) from None
+
+
+PROGRESS = "progress.json"  # beside the checkpoints of workers: how far they are, for the process that shows bars
+
+
+def _write_progress(checkpoint: Path, phase: str, epochs: int, history: list[dict]) -> None:
+    """Replace what lies beside the checkpoints of workers about a phase; about the phases before it stays."""
+    path = checkpoint.with_name(PROGRESS)
+    with _unwritten(path):
+        beside = path.with_suffix(".part")
+        known = progress(path.parent) | {phase: {"epochs": epochs, "history": history}}
+        beside.write_text(json.dumps(known), encoding="utf-8")
+        beside.replace(path)
+
+
+def progress(checkpoints: Path) -> dict[str, dict]:
+    """{phase: {"epochs": at most, "history": rows so far}} of a training by workers, in the order of the phases; empty
+    before the first epoch is over."""
+    try:
+        found = json.loads((checkpoints / PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # which costs no more than a bar
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any], list[NDArray]]:
+    """Return (state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = dict(file)
+        state = json.loads(str(stored["state"]))
+        if state["signature"] != signature:
+            other = "a training with other data, options or versions"
+            raise UserError(f"{path} is of {other}; train without --resume to start anew")
+        network.optimizer.build(network.trainable_variables)
+        kept = {"variable": network.variables, "optimizer": network.optimizer.variables, "best": network.weights}
+        values = {name: [stored[f"{name}{i}"] for i in range(len(of))] for name, of in kept.items()}
+        if any(value.shape != of.shape for name in kept for value, of in zip(values[name], kept[name], strict=True)):
+            raise ValueError
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        if refuses(error):
+            raise unreadable(path, error) from None
+        raise UserError(f"{path} is damaged; train without --resume to start anew") from None
+    for name in ("variable", "optimizer"):
+        for variable, value in zip(kept[name], values[name], strict=True):
+            variable.assign(value)
+    return state, values["best"]

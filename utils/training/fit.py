@@ -1,0 +1,220 @@
+"""Train a compiled network by Keras's `fit`; everything beside the steps is a callback."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+from numpy.typing import NDArray
+
+from utils.errors import UnwrittenError
+from utils.training.batches import Epochs
+from utils.training.checkpoint import Checkpoint
+from utils.training.display import bar
+from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
+
+
+def train(
+    network: keras.Model,
+    epoch: Epochs,
+    epochs: int,
+    training: Training,
+    phase: str,
+    criterion: EarlyStoppingCriterion | None = None,
+    patience: int = 0,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+) -> list[dict[str, Any]]:
+    """Train a compiled network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and, with a
+    criterion, what it says. The loss is what the network records, see `models.networks.training_step.Network`.
+
+    epoch: gives the (x, y) batches of an epoch by its number, from 0. criterion: measured after each epoch; the
+    weights of the best epoch are put back at the end, and `patience` epochs without a better one end the training.
+    Without it all `epochs` are trained and the last weights kept. phase: names the checkpoint and, without its numbers,
+    the bar. callbacks: further ones. Ctrl-C or a loss that is no number ends the training after the last whole epoch,
+    with `training.interrupted` and `.failed` (the reason); in the first epoch it is raised."""
+    shown = shown_name(phase)
+    checkpoint = Checkpoint(network, training, phase, epochs)
+    state, best_weights = checkpoint.restore()
+    record = EpochRecord(checkpoint, training, criterion, patience, state, best_weights)
+    begun = len(record.history)
+    if begun >= epochs or record.out_of_patience():
+        network.set_weights(record.best_weights)
+        return record.history
+    failures: list[Exception] = []
+    try:
+        with bar(training, shown, epochs * epoch.steps) as move:
+            ours = [Progress(move, epoch.steps, epochs, record), record, *_tensorboard(training, shown, record)]
+            network.fit(
+                as_dataset(epoch, begun, failures), steps_per_epoch=epoch.steps, epochs=epochs, initial_epoch=begun,
+                callbacks=[*callbacks, *ours], verbose=0, shuffle=False,
+            )  # fmt: skip
+    except tf.errors.UnknownError:
+        if failures:
+            raise failures[0] from None
+        raise
+    except (KeyboardInterrupt, DivergedError) as error:
+        if not record.history:
+            raise  # there is nothing yet that could be kept
+        training.stop(error)
+    network.set_weights(record.best_weights)
+    return record.history
+
+
+def shown_name(phase: str) -> str:
+    """Return the name of a phase without the numbers in it."""
+    return re.sub(r"-\d+", "", phase)
+
+
+def as_dataset(epoch: Epochs, begun: int, failures: list[Exception]) -> tf.data.Dataset:
+    """Return the batches of all epochs from number `begun` on, one behind another, as `fit` takes them. What goes wrong
+    while a batch is made is appended to `failures`, since TensorFlow hides it in an error of its own.
+
+    `fit` is told how many make an epoch. It would rather have a `keras.utils.PyDataset`, but asks that for batches of
+    the next epoch before it says that one has begun, so that batches that depend on the epoch would be the wrong
+    ones."""
+
+    def batches() -> Iterator[Any]:
+        try:
+            for number in itertools.count(begun):
+                for x, y in epoch(number):
+                    yield _as_tuples((x, y))
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    first = next(batches())
+    signature = tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first)
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(1)
+
+
+def _as_tuples(batch: Any) -> Any:
+    """Return the same with tuples in the place of lists, which `tf.data` would take for one tensor."""
+    return tuple(map(_as_tuples, batch)) if isinstance(batch, list | tuple) else np.asarray(batch)
+
+
+class EpochRecord(keras.callbacks.Callback):
+    """Write down each epoch: its row of the history, the best weights, the checkpoint; end the training when no epoch
+    is better any more."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        training: Training,
+        criterion: EarlyStoppingCriterion | None,
+        patience: int,
+        state: dict[str, Any],
+        best_weights: list[NDArray],
+    ) -> None:
+        super().__init__()
+        self.checkpoint, self.training, self.criterion, self.patience = checkpoint, training, criterion, patience
+        self.state, self.best_weights = state, best_weights
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of the epochs so far."""
+        return self.state["history"]
+
+    def out_of_patience(self) -> bool:
+        """Tell whether none of the last `patience` epochs was better than those before."""
+        done = len(self.history)
+        return bool(self.criterion and done and done - self.state["best_epoch"] >= self.patience)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """End the training where the loss is no number."""
+        where = f", batch {batch + 1} of {self.params['steps']}"
+        _finite((logs or {})["loss"], "loss", len(self.history), where)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Judge the epoch, and write down what is left of it."""
+        row = {"epoch": epoch + 1, "loss": float((logs or {})["loss"])}
+        if self.criterion:
+            row[self.criterion.name] = _finite(self.criterion.measure(), "validation figure", epoch)
+        row["seconds"] = time.perf_counter() - self.start
+        if self.training.monitor:
+            row["monitored"] = self.training.monitor()
+        self.history.append(row)
+        if not self.criterion or self.criterion.best(self.history) is row:
+            self.state["best_epoch"], self.best_weights = epoch + 1, self.model.get_weights()
+        self.model.stop_training = self.out_of_patience()
+        self.checkpoint.write(
+            self.state, self.best_weights, self.model.stop_training or epoch + 1 == self.params["epochs"]
+        )
+        if self.training.on_metric and self.criterion:
+            self.training.on_metric(row[self.criterion.name])
+
+
+def _finite(value: Any, what: str, epoch: int, where: str = "") -> float:
+    value = float(value)
+    if not np.isfinite(value):
+        cause = "the weights grew without bound: a lower --learning-rate may do"
+        raise DivergedError(f"the {what} became {value} in epoch {epoch + 1}{where}; {cause}")
+    return value
+
+
+class Progress(keras.callbacks.Callback):
+    """Move the progress bar on; says the loss so far, and the figures of the last and of the best epoch."""
+
+    def __init__(self, move: Callable[[int, str], None], steps: int, epochs: int, record: EpochRecord) -> None:
+        super().__init__()
+        self.move, self.steps, self.epochs, self.record = move, steps, epochs, record
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Take note of the epoch."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Move on by a step."""
+        facts = f"epoch {self.epoch + 1}/{self.epochs}  loss {(logs or {})['loss']:.4f}"
+        criterion, history = self.record.criterion, self.record.history
+        if criterion and history:
+            name = criterion.name
+            facts += f"  {name} {history[-1][name]:.4f} (best {criterion.best(history)[name]:.4f})"
+        self.move(self.epoch * self.steps + batch + 1, facts)
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Write the row of the history and histograms of the weights after each epoch, under the names of the history.
+    Keras's own callback has other names and no sentence for a full disk."""
+
+    def __init__(self, folder: Any, record: EpochRecord) -> None:
+        super().__init__()
+        self.folder, self.record = folder, record
+        try:
+            self.writer = tf.summary.create_file_writer(str(folder))
+        except tf.errors.OpError as error:
+            raise self._unwritten(error) from None
+
+    def _unwritten(self, error: tf.errors.OpError) -> UnwrittenError:
+        reason = error.message.splitlines()[0].split("}} ")[-1]  # what is before that is TensorFlow's own
+        where = self.folder.parent
+        return UnwrittenError(
+            f"{where} can't be written: {reason}; epochs up to the last checkpoint are kept for --resume"
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the logs of the epoch."""
+        row = self.record.history[-1]
+        try:
+            with self.writer.as_default(step=epoch + 1):
+                for name in row.keys() - {"epoch"}:
+                    tf.summary.scalar(name, row[name])
+                for weight in self.model.trainable_variables:
+                    tf.summary.histogram(weight.path, np.asarray(weight, np.float32))
+            self.writer.flush()
+        except tf.errors.OpError as error:  # a full disk is to TensorFlow what too little memory is
+            raise self._unwritten(error) from None
+
+
+def _tensorboard(training: Training, phase: str, record: EpochRecord) -> list[TensorBoard]:
+    return [TensorBoard(training.tensorboard / phase, record)] if training.tensorboard else []
