@@ -95,8 +95,6 @@ def parse(argv: list[str]) -> Command:
 
 def search(study: "optuna.Study", objective: "Objective", chosen: Options, say: Callable) -> bool:
     """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
-    import optuna
-
     from utils.training.objective import OutOfTimeError
     from utils.training.study import FINISHED, numbered
 
@@ -117,8 +115,8 @@ def search(study: "optuna.Study", objective: "Objective", chosen: Options, say: 
             study.optimize(drawing, timeout=seconds, callbacks=[say, stop], catch=(OutOfTimeError,))
     except KeyboardInterrupt:
         return True
-    except optuna.exceptions.StorageInternalError as error:
-        raise UserError(f"the search can't be written: {error.__cause__ or error}") from None
+    except OSError as error:
+        raise UserError(f"the search can't be written: {error}") from None
     return False
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -38,18 +37,6 @@ def trials(folder):
     """The lines of trials.csv in the order of the trials."""
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
         return sorted(csv.DictReader(file), key=lambda line: int(line["trial"]))
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch):
-    """Searches do not wait for the disk after each entry, which takes longer than their trials."""
-
-    def connect(*arguments, **options):
-        base = sqlite3.Connection(*arguments, **options)
-        base.execute("pragma synchronous = off")
-        return base
-
-    monkeypatch.setattr(studies.sqlite3, "connect", connect)
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -315,9 +302,29 @@ def test_another_search_or_a_damaged_one_is_not_gone_on_with(board, tmp_path):
         tune.main(["bias", "--data", str(board), "--seed", "1", *out])
     with pytest.raises(UserError, match="other model"):
         tune.main(["itemknn", "--data", str(board), *out])
-    (tmp_path / "one" / "study.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match="give another --out"):
-        tune.main(["bias", "--data", str(board), *out])
+    for damaged in (b"no journal" * 1000, b"no journal\n" * 1000):
+        (tmp_path / "one" / "study.jsonl").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"it is damaged.*; give another --out"):
+            tune.main(["bias", "--data", str(board), *out])
+
+
+def test_a_search_of_an_earlier_version_is_refused_and_kept(board, tmp_path):
+    (tmp_path / "study.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(UserError, match="is a search of an earlier version; give another --out"):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_a_search_goes_on_after_a_line_that_was_written_in_part(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials"]
+    tune.main([*command, "2"])
+    first, journal = trials(tmp_path / "one"), tmp_path / "one" / "study.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker')  # the disk was full
+    tune.main([*command, "3"])
+    assert trials(tmp_path / "one")[:2] == first
+    assert len(trials(tmp_path / "one")) == 3
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
 @pytest.mark.parametrize(
@@ -412,13 +419,12 @@ def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp
 def test_a_study_with_damage_inside_is_refused(board, tmp_path):
     command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1"]
     tune.main(command)
-    for change in (
-        "update trial_user_attributes set value_json = '{oops'",
-        "update alembic_version set version_num = 'zzz'",
-    ):
-        with sqlite3.connect(tmp_path / "one" / "study.db") as base:
-            base.execute(change)
-        with pytest.raises(UserError, match="give another --out"):
+    journal = tmp_path / "one" / "study.jsonl"
+    whole = journal.read_text()
+    for part, damage in (('"user_attr":{', '"user_attr":{oops'), ('"op_code":8', '"op_code":99')):
+        assert part in whole
+        journal.write_text(whole.replace(part, damage))
+        with pytest.raises(UserError, match=r"it is damaged.*; give another --out"):
             tune.main(command)
 
 
