@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,11 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
     estimator (Bergstra et al., 2011) and given up once their best epoch so far is worse than the median of the others'
     at that epoch (Golovin et al., 2017)."""
     path, signature = folder / FILE, json.loads(json.dumps(signature))
-    if is_there(folder / OLD_FILE):
-        raise UserError(f"{folder} is a search of an earlier version; give another --out, or delete it to begin again")
-    if is_there(folder) and (not is_folder(folder) or (names_in(folder) and not is_there(path))):
-        raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
+    if is_there(folder):
+        names = names_in(folder) if is_folder(folder) else [folder.name]
+        if names and FILE not in names:
+            what = "is a search of an earlier version" if OLD_FILE in names else "exists and holds no search"
+            raise UserError(f"{folder} {what}; give another --out, nothing there is overwritten")
     with _reading(path):
         folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
@@ -130,28 +131,23 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
         for trial in study.trials:
             if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get("process")):
                 study.tell(trial.number, state=TrialState.FAIL)
-        lines(folder, study.trials, study.direction)  # or it is damaged
+        lines(folder, study)  # or it is damaged
     return study
 
 
-def trials(folder: Path, study: optuna.Study) -> list[FrozenTrial]:
-    """Return all trials so far."""
-    with _reading(folder / FILE):
-        return study.get_trials(deepcopy=False)
-
-
-def lines(folder: Path, trials: Iterable[FrozenTrial], direction: optuna.study.StudyDirection) -> list[dict[str, Any]]:
+def lines(folder: Path, study: optuna.Study) -> list[dict[str, Any]]:
     """Return one dict for each trial that has begun, the best first, then those given up: trial, state, figure, what
     else was noted of it, and its options as text."""
-    sign = -1 if direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
 
     def rank(trial: FrozenTrial) -> tuple[bool, float, int]:
-        complete = trial.state == TrialState.COMPLETE
-        return not complete, sign * trial.value if complete and trial.value is not None else 0.0, trial.number
+        if trial.state != TrialState.COMPLETE or trial.value is None:
+            return True, 0.0, trial.number
+        return False, sign * trial.value, trial.number
 
     made = []
     with _reading(folder / FILE):
-        for trial in sorted(trials, key=rank):
+        for trial in sorted(study.get_trials(deepcopy=False), key=rank):
             noted = {name: trial.user_attrs.get(name, "") for name in ("figure", "epochs", "seconds", "why")}
             if options := trial.user_attrs.get("options"):
                 made.append({"trial": trial.number, "state": trial.state.name.lower(), **noted, **options})
