@@ -31,6 +31,7 @@ from utils.training.loop import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
+History = list[dict[str, Any]]  # one row an epoch
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,16 @@ class Options(Source):
     refit: bool = True
     """once validation has chosen the epochs, train again on training and validation ratings together"""
     resume: bool = False
-    """go on with a training of the same command that was interrupted"""
+    """go on with an interrupted training of the same command"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
-    """a kill costs so much time and the epoch it falls into: a checkpoint is written after the first epoch, then at
-    most this often, and at the end of a phase; 0: after every epoch"""
+    """write a checkpoint after the first epoch, then at most this often, and at the end of a phase: a kill costs so much
+    time and the epoch it falls into; 0: after every epoch"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """train with so many workers, each of which holds the ratings of its own users only; takes
-    requirements-scale.txt"""
+    """train with N workers, each of which holds the ratings of its own users only; takes requirements-scale.txt"""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """the Ray cluster whose workers those are (default: one on this machine that lasts as long as the training)"""
+    """the Ray cluster of the workers (default: one on this machine that lasts as long as the training)"""
     tensorboard: bool = False
-    """write TensorBoard logs (loss, metrics, weights, the latent space) to the run folder's name with .tensorboard
-    behind it"""
+    """write TensorBoard logs (loss, metrics, weights, the latent space) to the folder <run>.tensorboard"""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -73,14 +72,17 @@ def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
     return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
-def print_data(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
-    """Print what was read and held out."""
+def print_data(data: datasets.Dataset, split: splits.Split, linear_left_out: bool, console: Console) -> None:
+    """Print what was read and held out, and whether EASE beside the decoder is left out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
     console.print(tables.plain(f"{data.name}: {counts}"))
     sparse, dense = 8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
-    for note in [*data.notes, *split.notes, matrix]:
+    notes = [*data.notes, *split.notes, matrix]
+    if linear_left_out:
+        notes += [f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"]
+    for note in notes:
         console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
@@ -94,12 +96,10 @@ def signature(facts: dict[str, Any], split: splits.Split, data: datasets.Dataset
     return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *code], sort_keys=True)
 
 
-def fit(
-    model: Any, split: splits.Split, training: Training, refit: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tuple[History, dict[str, Any], bool]:
     """Train, choose the strategy on validation, then train again on all but the test.
 
-    Returns (one row an epoch, what validation preferred, whether it was trained again)."""
+    Returns (history, what validation preferred, whether it was trained again)."""
     refit = refit and not split.holds_users_out
     if training.workers and model.has_latent_space:
         training.workers.train(model, training, refit)
@@ -148,9 +148,7 @@ def explain_errors(name: str, config: Any, training: Training, console: Console)
 
 
 @contextlib.contextmanager
-def connected_workers(
-    name: str, args: Options, folder: Path, split: splits.Split, training: Training
-) -> Iterator[None]:
+def with_workers(name: str, args: Options, folder: Path, split: splits.Split, training: Training) -> Iterator[None]:
     """Give the training its workers, if any are asked for."""
     if not args.workers:
         yield
@@ -206,13 +204,6 @@ def check(name: str, args: Options, config: Any, model: Any, split: splits.Split
         raise UserError("--sample is for a training by one process, without --workers")
 
 
-def begin(args: Options, training: Training, console: Console) -> None:
-    """Keep the checkpoints to resume from, or delete them and say so."""
-    if not args.resume and training.checkpoints and is_there(training.checkpoints):
-        console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
-    training.start(args.resume)
-
-
 def train(name: str, args: Options, config: Any, command: str, console: Console) -> Path:
     """Read the data, train the model and save the run folder, which is returned."""
     data, split = read(args)
@@ -230,13 +221,12 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
     )
     check(name, args, config, model, split)
     with run_folder.locked(folder):
-        begin(args, training, console)
-        print_data(data, split, console)
-        if getattr(config, "linear", False) and not model.config.linear:
-            note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
-            console.print(f"  {note}", style="dim", soft_wrap=True)
+        if not args.resume and training.checkpoints and is_there(training.checkpoints):
+            console.print(f"{training.checkpoints}, from which --resume would go on, is deleted", soft_wrap=True)
+        training.start(args.resume)
+        print_data(data, split, model.config != config, console)
         start = time.perf_counter()
-        with explain_errors(name, config, training, console), connected_workers(name, args, folder, split, training):
+        with explain_errors(name, config, training, console), with_workers(name, args, folder, split, training):
             history, preferred, refitted = fit(model, split, training, args.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": command}

@@ -8,7 +8,6 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from utils.training import study as studies
 from utils.training.objective import Objective, OutOfTimeError
 
 Line = dict[str, Any]  # a trial as `utils.training.study.lines` describes it
-Report = Callable[[optuna.Study, FrozenTrial], None]
 TRIALS = 30
 SHOWN = 10
 
@@ -67,23 +65,6 @@ class Command:
     spaces: dict[str, search_space.Space]
     listed: list[str]
 
-    @property
-    def defaults(self) -> dict[str, str]:
-        """The options to search for as the search begins with them, as text."""
-        return {name: search_space.as_text(getattr(self.config, name)) for name in self.spaces}
-
-    def signature(self, data: Dataset, split: Split) -> dict[str, Any]:
-        """Return what the search depends on: a search of anything else is refused in the same folder."""
-        return {
-            "model": self.model,
-            "split": split.fingerprint(),
-            "options": {name: value for name, value in asdict(self.config).items() if name not in self.spaces},
-            "start": {name: space.stored(getattr(self.config, name)) for name, space in self.spaces.items()},
-            "scale": list(data.ratings.scale),
-            "like": data.ratings.like,
-            "spaces": {name: repr(space) for name, space in self.spaces.items()},
-        }
-
 
 def parse(argv: list[str]) -> Command:
     """Read the arguments and find the options to search for."""
@@ -98,81 +79,126 @@ def parse(argv: list[str]) -> Command:
     return Command(name, args, config, spaces, [option for option in asdict(config) if option in listed])
 
 
-def search(study: optuna.Study, objective: Objective, args: Options, report: Report) -> bool:
-    """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
-    most = args.trials or (sys.maxsize if args.minutes else TRIALS)
-    seconds = args.minutes and 60 * args.minutes
-    objective.deadline = time.perf_counter() + (seconds or math.inf)
-    if len(study.get_trials(deepcopy=False, states=studies.FINISHED)) >= most:
-        return False
-    sample = studies.numbered(study, args.holding.seed, objective)
-    enough = MaxTrialsCallback(most, studies.FINISHED)
-    try:
-        study.optimize(sample, timeout=seconds, callbacks=[report, enough], catch=(OutOfTimeError,))
-    except KeyboardInterrupt:
-        return True
-    except OSError as error:
-        raise UserError(f"the search can't be written: {error}") from None
-    return False
-
-
-def differing(line: Line, defaults: dict[str, str]) -> str:
-    """Say which options of a trial are not the defaults."""
-    changed = (f"{name.replace('_', '-')} {line[name]}" for name in defaults if line[name] != defaults[name])
-    return ", ".join(changed) or "the defaults"
-
-
-def describe(study: optuna.Study, trial: FrozenTrial, figure: str, defaults: dict[str, str]) -> str:
-    """Describe a finished trial in a line."""
-    facts = trial.user_attrs
-    if trial.state.name == "COMPLETE":
-        best = " (best so far)" if study.best_trial.number == trial.number else ""
-        result = f"{figure} {facts['figure']:.4f}{best}"
-    else:
-        result = f"given up, {facts['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
-    return f"trial {trial.number}, {facts['seconds']:.0f} s: {result}: {differing(facts['options'], defaults)}"
-
-
-def with_defaults(lines: list[Line], defaults: dict[str, str]) -> Line | None:
-    """Return the complete trial with the default options; None where there is none."""
-    same = (line for line in lines if line["state"] == "complete" and defaults.items() <= line.items())
-    return next(same, None)
-
-
-def table(lines: list[Line], defaults: dict[str, str], figure: str) -> Table:
-    """Make the table of the best trials, with the one that has the default options."""
-    shown, first = [line for line in lines if line["state"] == "complete"][:SHOWN], with_defaults(lines, defaults)
-    if first is not None and first not in shown:
-        shown.append(first)
-    out = Table(**tables.STYLE)
-    for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
-        out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
-    for line in shown:
-        cells = (lines.index(line) + 1, line["trial"], f"{line['figure']:.4f}", line["epochs"] or "", line["seconds"])
-        out.add_row(*map(str, cells), differing(line, defaults))
-    return out
-
-
-def write(folder: Path, command: Command, study: optuna.Study, lines: list[Line], figure: str) -> dict[str, float]:
-    """Write trials.csv, search.png and best.json; returns {option: importance}."""
-    args, first = command.args, with_defaults(lines, command.defaults)
-    best = study.get_trials(deepcopy=False)[lines[0]["trial"]]
-    values = asdict(command.config) | {name: space.draw(best, name) for name, space in command.spaces.items()}
-    importance = {name: round(share, 3) for name, share in studies.importance(study).items()}
-    facts = {
-        "figure": figure,
-        "value": lines[0]["figure"],
-        "defaults": first["figure"] if first else "",
-        "trials": len(lines),
-        "data": args.data,
-        "protocol": args.protocol,
-        "seed": args.holding.seed,
-        "like": args.like,
-        "importance": importance,
+def signature(command: Command, data: Dataset, split: Split) -> dict[str, Any]:
+    """Return what a search depends on: a search of anything else is refused in the same folder."""
+    config, spaces = asdict(command.config), command.spaces
+    return {
+        "model": command.model,
+        "split": split.fingerprint(),
+        "options": {name: value for name, value in config.items() if name not in spaces},
+        "start": {name: space.stored(config[name]) for name, space in spaces.items()},
+        "scale": list(data.ratings.scale),
+        "like": data.ratings.like,
+        "spaces": {name: repr(space) for name, space in spaces.items()},
     }
-    config = {"model": command.model, "options": {name: values[name] for name in command.listed}}
-    search_results.write(folder, lines, config, facts)
-    return importance
+
+
+class Search:
+    """A search for options, kept in a folder."""
+
+    def __init__(self, command: Command, console: Console) -> None:
+        self.command, self.console, args, seed = command, console, command.args, command.args.holding.seed
+        data, split = training_command.read(args)
+
+        def build(config: Any) -> Recommender:
+            return models.for_data(command.model, config, data, seed)
+
+        self.objective = Objective(build, command.config, command.spaces, split)
+        training_command.check(self.objective.model, command.model, split, args.protocol)
+        self.objective.check()
+        self.folder = args.out or run_folder.RUNS / "tune" / f"{data.name}-{args.protocol}-{command.model}-s{seed}"
+        self.study = studies.opened(self.folder, signature(command, data, split), self.objective.higher)
+        names = ", ".join(name.replace("_", "-") for name in command.spaces)
+        console.print(f"{command.model} on {data.name}, protocol {args.protocol}: searching {names}", soft_wrap=True)
+
+    def lines(self) -> list[Line]:
+        """Return the trials so far, the best first."""
+        return studies.lines(self.folder, self.study)
+
+    def run(self) -> bool:
+        """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
+        args = self.command.args
+        most = args.trials or (sys.maxsize if args.minutes else TRIALS)
+        seconds = args.minutes and 60 * args.minutes
+        self.objective.deadline = time.perf_counter() + (seconds or math.inf)
+        if len(self.study.get_trials(deepcopy=False, states=studies.FINISHED)) >= most:
+            return False
+        sample = studies.numbered(self.study, args.holding.seed, self.objective)
+        enough = MaxTrialsCallback(most, studies.FINISHED)
+        try:
+            self.study.optimize(sample, timeout=seconds, callbacks=[self.print_trial, enough], catch=(OutOfTimeError,))
+        except KeyboardInterrupt:
+            return True
+        except OSError as error:
+            raise UserError(f"the search can't be written: {error}") from None
+        return False
+
+    def print_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Print a line about a finished trial."""
+        facts = trial.user_attrs
+        if trial.state.name == "COMPLETE":
+            best = " (best so far)" if study.best_trial.number == trial.number else ""
+            result = f"{self.objective.figure} {facts['figure']:.4f}{best}"
+        else:
+            result = f"given up, {facts['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
+        text = f"trial {trial.number}, {facts['seconds']:.0f} s: {result}: {self.differing(facts['options'])}"
+        self.console.print(text, style="dim", soft_wrap=True)
+
+    def differing(self, line: Line) -> str:
+        """Say which options of a trial are not the defaults."""
+        changed = {name: line[name] for name, default in self.objective.defaults.items() if line[name] != default}
+        return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in changed.items()) or "the defaults"
+
+    def with_defaults(self, lines: list[Line]) -> list[Line]:
+        """Return the complete trial with the default options, if there is one."""
+        defaults = self.objective.defaults.items()
+        return [line for line in lines if line["state"] == "complete" and defaults <= line.items()][:1]
+
+    def table(self, lines: list[Line]) -> Table:
+        """Make the table of the best trials, with the one that has the default options."""
+        shown = [line for line in lines if line["state"] == "complete"][:SHOWN]
+        shown += [line for line in self.with_defaults(lines) if line not in shown]
+        table = Table(**tables.STYLE)
+        for name in ("", "trial", self.objective.figure, "epochs", "seconds", "options that differ from the defaults"):
+            table.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
+        for line in shown:
+            rank, figure = lines.index(line) + 1, f"{line['figure']:.4f}"
+            cells = (rank, line["trial"], figure, line["epochs"] or "", line["seconds"], self.differing(line))
+            table.add_row(*map(str, cells))
+        return table
+
+    def write(self, lines: list[Line]) -> dict[str, float]:
+        """Write trials.csv, search.png and best.json; returns {option: importance}."""
+        command, args, first = self.command, self.command.args, self.with_defaults(lines)
+        best = self.study.get_trials(deepcopy=False)[lines[0]["trial"]]
+        values = asdict(command.config) | {name: space.draw(best, name) for name, space in command.spaces.items()}
+        importance = {name: round(share, 3) for name, share in studies.importance(self.study).items()}
+        facts = {
+            "figure": self.objective.figure,
+            "value": lines[0]["figure"],
+            "defaults": first[0]["figure"] if first else "",
+            "trials": len(lines),
+            "data": args.data,
+            "protocol": args.protocol,
+            "seed": args.holding.seed,
+            "like": args.like,
+            "importance": importance,
+        }
+        config = {"model": command.model, "options": {name: values[name] for name in command.listed}}
+        search_results.write(self.folder, lines, config, facts)
+        return importance
+
+    def print_results(self, lines: list[Line], importance: dict[str, float]) -> None:
+        """Print the table of the trials, which options mattered and what to do next."""
+        self.console.print(self.table(lines))
+        if importance:
+            shares = ", ".join(f"{name.replace('_', '-')} {share:.0%}" for name, share in importance.items())
+            self.console.print(f"what the differences come from: {shares}", style="dim", soft_wrap=True)
+        if len(lines) > 1:
+            note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
+            self.console.print(note, style="dim", soft_wrap=True)
+        best = ["--config", f"{self.folder}/best.json", *training_words(self.command.args)]
+        self.console.print(f"saved in {self.folder}; next: {shlex.join(['python', 'train.py', *best])}", soft_wrap=True)
 
 
 def training_words(args: Options) -> list[str]:
@@ -186,63 +212,24 @@ def training_words(args: Options) -> list[str]:
     return search_space.typed({name: value for name, value in values(args).items() if value != defaults[name]})
 
 
-def print_results(
-    console: Console, folder: Path, command: Command, lines: list[Line], figure: str, importance: dict[str, float]
-) -> None:
-    """Print the table of the trials, which options mattered and what to do next."""
-    console.print(table(lines, command.defaults, figure))
-    if importance:
-        shares = ", ".join(f"{name.replace('_', '-')} {share:.0%}" for name, share in importance.items())
-        console.print(f"what the differences come from: {shares}", style="dim", soft_wrap=True)
-    if len(lines) > 1:
-        note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
-        console.print(note, style="dim", soft_wrap=True)
-    again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *training_words(command.args)])
-    console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
-
-
-def begin(command: Command, data: Dataset, split: Split) -> tuple[Objective, Path, optuna.Study]:
-    """Make the objective and open the study; returns (objective, folder of the search, study)."""
-    args, seed = command.args, command.args.holding.seed
-
-    def build(config: Any) -> Recommender:
-        return models.for_data(command.model, config, data, seed)
-
-    objective = Objective(build, command.config, command.spaces, data, split)
-    training_command.check(objective.model, command.model, split, args.protocol)
-    objective.check()
-    folder = args.out or run_folder.RUNS / "tune" / f"{data.name}-{args.protocol}-{command.model}-s{seed}"
-    return objective, folder, studies.opened(folder, command.signature(data, split), objective.higher)
-
-
 def main(argv: list[str] | None = None) -> Path:
     """Search, print, write. Returns the folder."""
-    command, console = parse(argv or []), tables.console()
-    data, split = training_command.read(command.args)
-    objective, folder, study = begin(command, data, split)
-    names = ", ".join(name.replace("_", "-") for name in command.spaces)
-    console.print(
-        f"{command.model} on {data.name}, protocol {command.args.protocol}: searching {names}", soft_wrap=True
-    )
-    if earlier := studies.lines(folder, study):
+    console = tables.console()
+    search = Search(parse(argv or []), console)
+    if earlier := search.lines():
         console.print(f"  going on after {len(earlier)} trials", style="dim")
-    objective.succeeded = any(line["state"] == "complete" for line in earlier)
-
-    def report(study: optuna.Study, trial: FrozenTrial) -> None:
-        console.print(describe(study, trial, objective.figure, command.defaults), style="dim", soft_wrap=True)
-
-    stopped = search(study, objective, command.args, report)
-    lines = studies.lines(folder, study)
+    search.objective.succeeded = any(line["state"] == "complete" for line in earlier)
+    stopped = search.run()
+    lines = search.lines()
     if not lines or lines[0]["state"] != "complete":
         if stopped:
             raise KeyboardInterrupt
         why = next((f"they were given up, {line['why']}" for line in lines if line["why"]), "the time was over before")
         raise UserError(f"no trial came to its end: {why}; the same command, with more time, goes on")
-    importance = write(folder, command, study, lines, objective.figure)
-    print_results(console, folder, command, lines, objective.figure, importance)
+    search.print_results(lines, search.write(lines))
     if stopped:
         console.print("stopped early; the same command goes on")
-    return folder
+    return search.folder
 
 
 if __name__ == "__main__":

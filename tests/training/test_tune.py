@@ -208,7 +208,7 @@ class Told:
 def objective(board, *words):
     name, chosen, config = train.parse([*words, "--data", str(board), "--validation-share", "0.2"])
     data, split = train.read(chosen)
-    return Objective(lambda asked: models.for_data(name, asked, data, 0), config, {}, data, split)
+    return Objective(lambda asked: models.for_data(name, asked, data, 0), config, {}, split)
 
 
 def test_a_trial_is_given_up_between_epochs_and_not_beyond_the_time(board):

@@ -18,10 +18,11 @@ from utils.training import search_space
 from utils.training.loop import DivergedError, Training
 
 if TYPE_CHECKING:
-    from utils.data.datasets import Dataset
     from utils.data.splits import Split
     from utils.scoring.protocols import TrainableModel
     from utils.training.search_space import Space
+
+    Build = Callable[[Any], TrainableModel]
 
 
 class OutOfTimeError(Exception):
@@ -38,17 +39,12 @@ class Objective:
     The model is the one that `train.py` would use, with the weights of its best epoch, before it is trained again on
     validation ratings, too. Options that can't be trained (a loss that is no number, too little memory) are pruned.
 
-    build: function from a Config to the untrained model. higher: whether a higher figure is better."""
+    build: makes the untrained model. config: its options, of which `spaces` are searched. defaults: these, as text.
+    figure: name of the metric. higher: whether a higher one is better."""
 
-    def __init__(
-        self,
-        build: Callable[[Any], TrainableModel],
-        config: Any,
-        spaces: Mapping[str, Space],
-        data: Dataset,
-        split: Split,
-    ) -> None:
-        self.build, self.config, self.spaces, self.data, self.split = build, config, spaces, data, split
+    def __init__(self, build: Build, config: Any, spaces: Mapping[str, Space], split: Split) -> None:
+        self.build, self.config, self.spaces, self.split = build, config, spaces, split
+        self.defaults = {name: search_space.as_text(getattr(config, name)) for name in spaces}
         self.deadline = np.inf
         self.trained: TrainableModel | None = None
         self.succeeded = False  # whether any trial is complete: before, an error is the data's fault
@@ -138,7 +134,7 @@ class Objective:
             ndcg = float(holdout_metrics.ranking_metrics(model.score, validation)["ndcg@100"].value)
         if "rmse" not in self.figure:
             return ndcg
-        metrics = holdout_metrics.rating_metrics(model.predict, validation, self.data.ratings.scale)
+        metrics = holdout_metrics.rating_metrics(model.predict, validation, self.split.ratings.scale)
         rmse = float(metrics["rmse"].value)
         return ndcg - rmse / self.model.star if self.higher else rmse
 
@@ -155,7 +151,8 @@ def release(model: Any) -> None:
 
         networks = [network for network in vars(model).values() if isinstance(network, keras.Model)]
         optimizers = [network.optimizer for network in networks if getattr(network, "optimizer", None)]
-        for weight in [weight for part in networks + optimizers for weight in part.variables]:
-            empty = tf.zeros((), weight.dtype)
-            tf.raw_ops.AssignVariableOp(resource=weight.value.handle, value=empty, validate_shape=False)
+        for part in [*networks, *optimizers]:
+            for weight in part.variables:
+                empty = tf.zeros((), weight.dtype)
+                tf.raw_ops.AssignVariableOp(resource=weight.value.handle, value=empty, validate_shape=False)
     keras.backend.clear_session()

@@ -20,7 +20,8 @@ from utils.runs.paths import is_folder, is_there, names_in
 FILE, NAME = "study.jsonl", "search"
 OLD_FILE = "study.db"  # of earlier versions
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-DAMAGED = (AssertionError, LookupError, RuntimeError, TypeError, ValueError)  # what Optuna raises for a damaged journal
+# what Optuna raises for a damaged journal
+DAMAGED = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 FIRST = 5  # trials that are trained to their end before any is given up early, and epochs before one is
 
 Objective = Callable[[optuna.Trial], float]
@@ -48,8 +49,6 @@ def _reading(path: Path) -> Iterator[None]:
     """Turn the error about a file that can't be read or written, or is damaged, into a `UserError`."""
     try:
         yield
-    except UserError:
-        raise
     except (OSError, *DAMAGED) as error:
         why = getattr(error, "strerror", None) or "it is damaged"
         raise UserError(f"{path} can't be used ({why}); give another --out") from None
@@ -57,14 +56,13 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _alive(process: int | None) -> bool:
     """Tell whether a process of this machine may still be running; where the system is not POSIX, it may."""
-    if process is None or os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
+    if process is not None and os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's
+            return True
     return True
 
 
@@ -74,30 +72,24 @@ def numbered(study: optuna.Study, seed: int, objective: Objective) -> Objective:
     the next one where the first did not complete."""
     start = study.user_attrs["signature"]["start"]
 
-    def sample(trial: optuna.Trial) -> float:
-        trial.set_user_attr("process", os.getpid())
-        sampler: optuna.samplers.BaseSampler
-        with warnings.catch_warnings():  # that the interface may change: requirements.txt holds the version
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
-            if not _begun(study, trial.number, start):
-                sampler = optuna.samplers.PartialFixedSampler(start, sampler)
-        study.sampler = sampler
-        return objective(trial)
-
-    return sample
-
-
-def _begun(study: optuna.Study, number: int, start: dict[str, Any]) -> bool:
-    """Tell whether an earlier trial has these options, or is running and may be about to draw them. The journal numbers
-    the trials, so that of processes that begin at once only one sees no such trial before its own."""
-
-    def has(trial: FrozenTrial) -> bool:
+    def starts(trial: FrozenTrial) -> bool:
+        """Tell whether a trial has the options of the start, or is running and may be about to draw them."""
         running = trial.state == TrialState.RUNNING
         return trial.params == start or (running and trial.params.items() <= start.items())
 
-    earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.number < number]
-    return any(has(trial) for trial in earlier if trial.state != TrialState.FAIL)
+    def sample(trial: optuna.Trial) -> float:
+        trial.set_user_attr("process", os.getpid())
+        # the journal numbers the trials: of processes that begin at once only one sees no start before its own trial
+        earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+        started = any(starts(other) for other in earlier if other.state != TrialState.FAIL)
+        with warnings.catch_warnings():  # that the interface may change: requirements.txt holds the version
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+            if not started:
+                study.sampler = optuna.samplers.PartialFixedSampler(start, study.sampler)
+        return objective(trial)
+
+    return sample
 
 
 def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Study:
@@ -124,14 +116,14 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
         )
         if not study.trials:
             study.set_user_attr("signature", signature)
-        saved = study.user_attrs.get("signature")
-        if saved != signature:
-            other = [name for name in signature if not saved or saved.get(name) != signature[name]]
-            raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+        saved = study.user_attrs.get("signature") or {}
         for trial in study.trials:
             if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get("process")):
                 study.tell(trial.number, state=TrialState.FAIL)
-        lines(folder, study)  # or it is damaged
+        other = [name for name in signature if saved.get(name) != signature[name]]
+    if other:
+        raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+    lines(folder, study)  # or it is damaged
     return study
 
 
