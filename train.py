@@ -47,8 +47,8 @@ class Options(Source):
     resume: bool = False
     """go on with an interrupted training of the same command"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
-    """write a checkpoint after the first epoch, then at most this often, and at the end of a phase: a kill costs so much
-    time and the epoch it falls into; 0: after every epoch"""
+    """write a checkpoint after the first epoch, then at most this often, and at the end of a phase; 0: after every
+    epoch. A kill costs this much time and the epoch it falls into"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """train with N workers, each of which holds the ratings of its own users only; takes requirements-scale.txt"""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None

@@ -134,17 +134,8 @@ def test_a_search_goes_on_where_it_was(board, tmp_path):
 
 
 def test_processes_share_a_search(board, tmp_path):
-    script = [
-        sys.executable,
-        REPOSITORY / "tune.py",
-        "bias",
-        "--data",
-        board,
-        "--out",
-        tmp_path / "one",
-        "--trials",
-        "6",
-    ]
+    options = ["--data", board, "--out", tmp_path / "one", "--trials", "6"]
+    script = [sys.executable, REPOSITORY / "tune.py", "bias", *options]
     at_once = [subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[1] for process in at_once]
     assert [process.returncode for process in at_once] == [0, 0], said

@@ -53,7 +53,7 @@ Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hin
 """A file to write, or - for standard output."""
 
 
-def parse(kind: type[T], argv: Sequence[str], prog: str, description: str, default: T | None = None) -> T:
+def parse(kind: type[T], argv: Sequence[str], prog: str, about: str, default: T | None = None) -> T:
     """Parse the arguments into an instance of the dataclass `kind`; options that are not given are as in `default`.
 
     `--help` prints and exits 0. Wrong arguments are a `UserError` of one or two lines, which names the most similar
@@ -71,13 +71,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, description: str, defau
     try:
         with contextlib.redirect_stderr(errors):
             value, unknown = tyro.cli(
-                kind,
-                prog=prog,
-                description=description,
-                args=argv,
-                default=default,
-                return_unknown_args=True,
-                config=config,
+                kind, prog=prog, description=about, args=argv, default=default, return_unknown_args=True, config=config
             )
     except SystemExit as exit_:
         if exit_.code in (0, None):
@@ -89,10 +83,9 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, description: str, defau
 
 
 def _error_in(box: str) -> str:
-    """Return the error in what tyro prints: the paragraph after the title, in a box or, where stdout is not UTF-8,
-    between lines."""
+    """Return the error in what tyro prints: the paragraph after the title, in a box or between rules."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]\s*$", "", line).strip() for line in box.splitlines()]
-    error = re.split(r"^(?:[╭╰].*|[─-]+)$", "\n".join(lines), flags=re.MULTILINE)[1].strip().replace("\n", " ")
+    error = re.split(r"^(?:[╭╰].*|[─-]{3,})$", "\n".join(lines), flags=re.MULTILINE)[1].strip().replace("\n", " ")
     error = re.sub(r"^Error parsing \w[\w.]*: ", "", error)
     return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", error)
 
@@ -145,7 +138,8 @@ def _gather(argv: Sequence[str], several: Collection[str]) -> list[str]:
 def _unknown(argument: str, names: Collection[str]) -> str:
     """Word the error about an unknown option, with the most similar one."""
     near = get_close_matches(argument, names, 1, 0.7)
-    return f"unknown option {argument}" + (f"; did you mean {near[0]}?" if near else "; --help lists the options")
+    hint = f"did you mean {near[0]}?" if near else "--help lists the options"
+    return f"unknown option {argument}; {hint}"
 
 
 REFUSED = (*DENIED, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)  # errors about a file or folder that are no bugs

@@ -67,7 +67,7 @@ def parse(
     if name is None:
         raise UserError(f"which model? python {script} MODEL; one of {', '.join(models.names())}")
     config = models.module(name).Config
-    signed = value_of("--protocol", words) == "strong-ratings" and "signed" in config.__dataclass_fields__
+    signed = value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
     default = config(signed=True) if signed else config()  # where low ratings are given, they are inputs, too
     both: Any = make_dataclass(
         "Command", [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
