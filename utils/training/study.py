@@ -101,7 +101,7 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
     at that epoch (Golovin et al., 2017)."""
     path, signature = folder / FILE, json.loads(json.dumps(signature))
     if is_there(folder):
-        names = names_in(folder) if is_folder(folder) else [folder.name]
+        names = names_in(folder) if is_folder(folder) else [folder.name]  # it is a file
         if names and FILE not in names:
             what = "is a search of an earlier version" if OLD_FILE in names else "exists and holds no search"
             raise UserError(f"{folder} {what}; give another --out, nothing there is overwritten")

@@ -47,11 +47,11 @@ S = TypeVar("S", bound=Source)
 
 
 def parse(
-    argv: Sequence[str], models: ModuleType, kind: type[S], script: str, about: str, usual: str | None = None
+    argv: Sequence[str], models: ModuleType, kind: type[S], script: str, about: str, default_model: str | None = None
 ) -> tuple[str, S, Any]:
     """Return (model name, an instance of `kind`, which is a `Source`, the model's Config) from the arguments. Only the
-    named model is imported, and none for general help. models: the package `models`, whose table says which there are.
-    usual: the model where none is named."""
+    named model is imported, and none for general help. models: the package `models`. default_model: the model where
+    none is named."""
     name, values = read_config(argv, models)
     words = list(argv)
     if words and not words[0].startswith("-"):
@@ -59,21 +59,20 @@ def parse(
             raise UserError(f"--config is of {name}, not of {words[0]}")
         name = words.pop(0)
     elif {"-h", "--help"} & set(words):
-        which = f" (default: {usual}; --list says what each is)" if usual else ""
+        which = f" (default: {default_model}; --list says what each is)" if default_model else ""
         about += f"\nModels: {', '.join(models.names())}{which}. `{script} MODEL --help` adds the model's own options."
-        options.parse(kind, words, f"{script} [MODEL]" if usual else f"{script} MODEL", about)
+        options.parse(kind, words, f"{script} [MODEL]" if default_model else f"{script} MODEL", about)
     _check_place(words, models, script)
-    name = name or usual
+    name = name or default_model
     if name is None:
         raise UserError(f"which model? python {script} MODEL; one of {', '.join(models.names())}")
     config = models.module(name).Config
     signed = value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
     default = config(signed=True) if signed else config()  # where low ratings are given, they are inputs, too
-    both: Any = make_dataclass(
-        "Command", [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
-    )
-    beside = search_space.typed({option: value for option, value in values.items() if not given(option, words)})
-    command = options.parse(both, [*beside, *words], f"{script} {name}", models.MODELS[name])
+    parts = [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
+    command_type: Any = make_dataclass("Command", parts)
+    from_file = search_space.typed({option: value for option, value in values.items() if not given(option, words)})
+    command = options.parse(command_type, [*from_file, *words], f"{script} {name}", models.MODELS[name])
     return name, command.options, command.model
 
 
@@ -135,8 +134,8 @@ def check(model: Any, name: str, split: splits.Split, protocol: str) -> None:
         raise UserError(f"protocol {protocol} holds users out, and this {name} knows only those it is trained on")
     if (split.train.data > model.like).any():
         return
-    parts = [(part.said, own) for part, own in zip(model.said, model.parts, strict=True)] if model.blends else []
-    for words, part in parts or [(name, model)]:
+    names = [part.said for part in model.said] if model.blends else [name]
+    for words, part in zip(names, model.parts if model.blends else [model], strict=True):
         if part.learns_likes and not part.predicts_ratings:
             hint = datasets.about_likes(split.ratings) or [f"no training rating is above {model.like:g}; see --like"]
             raise UserError(f"{words} learns from likes alone: {hint[0]}")
