@@ -97,7 +97,8 @@ class Search:
     """A search for options, kept in a folder."""
 
     def __init__(self, command: Command, console: Console) -> None:
-        self.command, self.console, args, seed = command, console, command.args, command.args.holding.seed
+        self.command, self.console = command, console
+        args, seed = command.args, command.args.holding.seed
         data, split = training_command.read(args)
 
         def build(config: Any) -> Recommender:

@@ -63,7 +63,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, about: str, default: T 
         name = argument.split("=")[0]
         if name.startswith("--") and name not in names:
             raise UserError(_unknown(name, names))
-    argv = _gather(argv, [_dashed(field.name) for field in _options(kind) if _takes_several(field.type)])
+    argv = _gather(argv, [flag(field.name) for field in _options(kind) if _takes_several(field.type)])
     given = [argument.split("=")[0] for argument in argv]
     if repeated := [name for name in names if given.count(name) > 1]:
         raise UserError(f"{repeated[0]} is given twice")
@@ -99,7 +99,8 @@ def _options(kind: Any) -> Iterator[Field]:
             yield field
 
 
-def _dashed(name: str) -> str:
+def flag(name: str) -> str:
+    """Return the option of a field as it is typed."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -107,8 +108,8 @@ def option_names(kind: Any) -> list[str]:
     """List the long options of the dataclass `kind`, in all spellings that tyro takes."""
     names = ["--help"]
     for field in _options(kind):
-        names += dict.fromkeys((_dashed(field.name), f"--{field.name}"))
-        names += [_dashed(f"no_{field.name}")] if field.type is bool else []
+        names += dict.fromkeys((flag(field.name), f"--{field.name}"))
+        names += [flag(f"no_{field.name}")] if field.type is bool else []
     return names
 
 

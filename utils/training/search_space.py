@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from utils.command_line.options import flag
+
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
@@ -84,9 +86,8 @@ def typed(values: Mapping[str, Any]) -> list[str]:
     """Return {option: value} as arguments of a command line; those that are None are left out."""
     argv = []
     for name, value in values.items():
-        dashed = name.replace("_", "-")
         if isinstance(value, bool):
-            argv.append(f"--{dashed}" if value else f"--no-{dashed}")
+            argv.append(flag(name if value else f"no_{name}"))
         elif value is not None:
-            argv += [f"--{dashed}", as_text(value)]
+            argv += [flag(name), as_text(value)]
     return argv

@@ -117,8 +117,8 @@ def value_of(option: str, argv: Sequence[str]) -> str | None:
 
 def given(name: str, argv: Sequence[str]) -> bool:
     """Tell whether the option of that name is among the arguments."""
-    dashed = name.replace("_", "-")
-    return bool({f"--{dashed}", f"--no-{dashed}"} & {word.split("=")[0].replace("_", "-") for word in argv})
+    words = {word.split("=")[0].replace("_", "-") for word in argv}
+    return options.flag(name) in words or options.flag(f"no_{name}") in words
 
 
 def read(args: Source) -> tuple[datasets.Dataset, splits.Split]:
