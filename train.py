@@ -171,14 +171,6 @@ def print_results(model: Recommender, preferred: dict[str, Any], console: Consol
         console.print(f"  {note}", style="dim", soft_wrap=True)
 
 
-def print_models(console: Console) -> None:
-    """Print every model with its source."""
-    table = Table("model", "what it is", **tables.STYLE)
-    for name in models.names():
-        table.add_row(name, models.MODELS[name])
-    console.print(table)
-
-
 def facts_of(name: str, args: Options, model: Recommender, data: datasets.Dataset) -> dict[str, Any]:
     """Return the facts about a training that config.json and its checkpoints keep."""
     holding = asdict(args.holding) | {"test": str(args.holding.test) if args.holding.test else None}
@@ -249,7 +241,10 @@ def main(argv: list[str] | None = None) -> Path | None:
     """Do what the arguments ask for. Returns the run folder; None where nothing is trained."""
     console, argv = tables.console(), argv or []
     if argv == ["--list"]:
-        print_models(console)
+        table = Table("model", "what it is", **tables.STYLE)
+        for model in models.names():
+            table.add_row(model, models.MODELS[model])
+        console.print(table)
         return None
     name, args, config = parse(argv)
     if args.describe:

@@ -206,8 +206,7 @@ def training_words(args: Options) -> list[str]:
     """Return the words for train.py that differ from its defaults: data, protocol, scale, like."""
 
     def values(source: Options) -> dict[str, Any]:
-        shared = {name: getattr(source, name) for name in ("data", "protocol", "scale", "like")}
-        return asdict(source.holding) | shared
+        return asdict(source.holding) | {name: getattr(source, name) for name in ("data", "protocol", "scale", "like")}
 
     defaults = values(Options())
     return search_space.typed({name: value for name, value in values(args).items() if value != defaults[name]})
