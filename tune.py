@@ -21,7 +21,6 @@ from rich.table import Table
 import models
 from models.base import Recommender
 from utils.command_line import options
-from utils.data.datasets import Dataset
 from utils.data.splits import Split
 from utils.errors import UserError
 from utils.report import search_results, tables
@@ -54,63 +53,57 @@ class Options(training_command.Source):
             raise ValueError(f"minutes must be above 0, got {self.minutes:g}")
 
 
-@dataclass(frozen=True)
-class Command:
-    """What was typed. config: the model's. spaces: {option: space} of the options to search for. listed: names of these
+class Search:
+    """A search for options, kept in a folder.
+
+    model, args, config: what was typed. spaces: {option: space} of the options to search for. listed: names of these
     and of the options that were given, all of which best.json lists."""
 
-    model: str
-    args: Options
-    config: Any
-    spaces: dict[str, search_space.Space]
-    listed: list[str]
+    def __init__(self, argv: list[str], console: Console) -> None:
+        self.console = console
+        self.model, self.args, self.config = training_command.parse(argv, models, Options, "tune.py", __doc__)
+        names = [*asdict(self.config)]
+        given = [name for name in names if training_command.given(name, argv)]
+        tunable = search_space.spaces(self.config)
+        free = [name for name in tunable if name not in given and tunable[name].contains(getattr(self.config, name))]
+        if not free:
+            why = "all of them are given" if tunable else "there is nothing that could be chosen better"
+            raise UserError(f"{self.model} has no options to search for: {why}")
+        self.spaces = {name: tunable[name] for name in free}
+        listed = {*training_command.read_config(argv, models)[1], *given, *free}
+        self.listed = [name for name in names if name in listed]
 
-
-def parse(argv: list[str]) -> Command:
-    """Read the arguments and find the options to search for."""
-    name, args, config = training_command.parse(argv, models, Options, "tune.py", __doc__)
-    given = [option for option in asdict(config) if training_command.given(option, argv)]
-    tunable = search_space.spaces(config)
-    spaces = {o: space for o, space in tunable.items() if o not in given and space.contains(getattr(config, o))}
-    if not spaces:
-        why = "all of them are given" if tunable else "there is nothing that could be chosen better"
-        raise UserError(f"{name} has no options to search for: {why}")
-    listed = {*training_command.read_config(argv, models)[1], *given, *spaces}
-    return Command(name, args, config, spaces, [option for option in asdict(config) if option in listed])
-
-
-def signature(command: Command, data: Dataset, split: Split) -> dict[str, Any]:
-    """Return what a search depends on: a search of anything else is refused in the same folder."""
-    config, spaces = asdict(command.config), command.spaces
-    return {
-        "model": command.model,
-        "split": split.fingerprint(),
-        "options": {name: value for name, value in config.items() if name not in spaces},
-        "start": {name: space.stored(config[name]) for name, space in spaces.items()},
-        "scale": list(data.ratings.scale),
-        "like": data.ratings.like,
-        "spaces": {name: repr(space) for name, space in spaces.items()},
-    }
-
-
-class Search:
-    """A search for options, kept in a folder."""
-
-    def __init__(self, command: Command, console: Console) -> None:
-        self.command, self.console = command, console
-        args, seed = command.args, command.args.holding.seed
+    def open(self) -> None:
+        """Read the data and open the study in its folder."""
+        args, seed = self.args, self.args.holding.seed
         data, split = training_command.read(args)
 
         def build(config: Any) -> Recommender:
-            return models.for_data(command.model, config, data, seed)
+            return models.for_data(self.model, config, data, seed)
 
-        self.objective = Objective(build, command.config, command.spaces, split)
-        training_command.check(self.objective.model, command.model, split, args.protocol)
+        self.objective = Objective(build, self.config, self.spaces, split)
+        training_command.check(self.objective.model, self.model, split, args.protocol)
         self.objective.check()
-        self.folder = args.out or run_folder.RUNS / "tune" / f"{data.name}-{args.protocol}-{command.model}-s{seed}"
-        self.study = studies.opened(self.folder, signature(command, data, split), self.objective.higher)
-        names = ", ".join(name.replace("_", "-") for name in command.spaces)
-        console.print(f"{command.model} on {data.name}, protocol {args.protocol}: searching {names}", soft_wrap=True)
+        self.folder = args.out or run_folder.RUNS / "tune" / f"{data.name}-{args.protocol}-{self.model}-s{seed}"
+        self.study = studies.opened(self.folder, self.signature(split), self.objective.higher)
+        names = ", ".join(name.replace("_", "-") for name in self.spaces)
+        self.console.print(f"{self.model} on {data.name}, protocol {args.protocol}: searching {names}", soft_wrap=True)
+        if earlier := self.lines():
+            self.console.print(f"  going on after {len(earlier)} trials", style="dim")
+        self.objective.succeeded = any(line["state"] == "complete" for line in earlier)
+
+    def signature(self, split: Split) -> dict[str, Any]:
+        """Return what the search depends on: a search of anything else is refused in the same folder."""
+        config = asdict(self.config)
+        return {
+            "model": self.model,
+            "split": split.fingerprint(),
+            "options": {name: value for name, value in config.items() if name not in self.spaces},
+            "start": {name: space.stored(config[name]) for name, space in self.spaces.items()},
+            "scale": list(split.ratings.scale),
+            "like": split.ratings.like,
+            "spaces": {name: repr(space) for name, space in self.spaces.items()},
+        }
 
     def lines(self) -> list[Line]:
         """Return the trials so far, the best first."""
@@ -118,7 +111,7 @@ class Search:
 
     def run(self) -> bool:
         """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
-        args = self.command.args
+        args = self.args
         most = args.trials or (sys.maxsize if args.minutes else TRIALS)
         seconds = args.minutes and 60 * args.minutes
         self.objective.deadline = time.perf_counter() + (seconds or math.inf)
@@ -170,9 +163,9 @@ class Search:
 
     def write(self, lines: list[Line]) -> dict[str, float]:
         """Write trials.csv, search.png and best.json; returns {option: importance}."""
-        command, args, first = self.command, self.command.args, self.with_defaults(lines)
+        args, first = self.args, self.with_defaults(lines)
         best = self.study.get_trials(deepcopy=False)[lines[0]["trial"]]
-        values = asdict(command.config) | {name: space.draw(best, name) for name, space in command.spaces.items()}
+        values = asdict(self.config) | {name: space.draw(best, name) for name, space in self.spaces.items()}
         importance = {name: round(share, 3) for name, share in studies.importance(self.study).items()}
         facts = {
             "figure": self.objective.figure,
@@ -185,7 +178,7 @@ class Search:
             "like": args.like,
             "importance": importance,
         }
-        config = {"model": command.model, "options": {name: values[name] for name in command.listed}}
+        config = {"model": self.model, "options": {name: values[name] for name in self.listed}}
         search_results.write(self.folder, lines, config, facts)
         return importance
 
@@ -198,7 +191,7 @@ class Search:
         if len(lines) > 1:
             note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
             self.console.print(note, style="dim", soft_wrap=True)
-        best = ["--config", f"{self.folder}/best.json", *training_words(self.command.args)]
+        best = ["--config", f"{self.folder}/best.json", *training_words(self.args)]
         self.console.print(f"saved in {self.folder}; next: {shlex.join(['python', 'train.py', *best])}", soft_wrap=True)
 
 
@@ -215,10 +208,8 @@ def training_words(args: Options) -> list[str]:
 def main(argv: list[str] | None = None) -> Path:
     """Search, print, write. Returns the folder."""
     console = tables.console()
-    search = Search(parse(argv or []), console)
-    if earlier := search.lines():
-        console.print(f"  going on after {len(earlier)} trials", style="dim")
-    search.objective.succeeded = any(line["state"] == "complete" for line in earlier)
+    search = Search(argv or [], console)
+    search.open()
     stopped = search.run()
     lines = search.lines()
     if not lines or lines[0]["state"] != "complete":
