@@ -62,7 +62,7 @@ class Search:
     def __init__(self, argv: list[str], console: Console) -> None:
         self.console = console
         self.model, self.args, self.config = training_command.parse(argv, models, Options, "tune.py", __doc__)
-        names = [*asdict(self.config)]
+        names = list(asdict(self.config))
         given = [name for name in names if training_command.given(name, argv)]
         tunable = search_space.spaces(self.config)
         free = [name for name in tunable if name not in given and tunable[name].contains(getattr(self.config, name))]
@@ -123,8 +123,13 @@ class Search:
             self.study.optimize(sample, timeout=seconds, callbacks=[self.print_trial, enough], catch=(OutOfTimeError,))
         except KeyboardInterrupt:
             return True
-        except OSError as error:
-            raise UserError(f"the search can't be written: {error}") from None
+        except (OSError, AssertionError) as error:
+            reason = (
+                error.__context__ if isinstance(error, AssertionError) else error
+            )  # an assertion of Optuna hides it
+            if not isinstance(reason, OSError):
+                raise
+            raise UserError(f"the search can't be written: {reason}") from None
         return False
 
     def print_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:

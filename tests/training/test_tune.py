@@ -1,6 +1,7 @@
 """A search for options: what is tried, what is found, that it goes on, and that the test is not read."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -304,6 +305,19 @@ def test_a_search_of_an_earlier_version_is_refused_and_kept(board, tmp_path):
     with pytest.raises(UserError, match="is a search of an earlier version; give another --out"):
         tune.main(["bias", "--data", str(board), "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_a_full_disk_ends_a_search_with_a_sentence(board, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def value(*_):
+        monkeypatch.setattr(studies.JournalFileBackend, "append_logs", full)
+        return 1.0
+
+    monkeypatch.setattr(Objective, "value", value)
+    with pytest.raises(UserError, match=r"the search can't be written: .*No space left"):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one")])
 
 
 def test_a_search_goes_on_after_a_line_that_was_written_in_part(board, tmp_path):
