@@ -124,9 +124,8 @@ class Search:
         except KeyboardInterrupt:
             return True
         except (OSError, AssertionError) as error:
-            reason = (
-                error.__context__ if isinstance(error, AssertionError) else error
-            )  # an assertion of Optuna hides it
+            # Optuna fails an assertion of its own when it can't write how a trial ended
+            reason = error.__context__ if isinstance(error, AssertionError) else error
             if not isinstance(reason, OSError):
                 raise
             raise UserError(f"the search can't be written: {reason}") from None
