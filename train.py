@@ -31,6 +31,7 @@ from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
+History = list[dict[str, Any]]  # one row an epoch
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,16 @@ class Options(Source):
     refit: bool = True
     """once validation has chosen the epochs, train again on training and validation ratings together"""
     resume: bool = False
-    """go on with a training of the same command that was interrupted"""
+    """go on with an interrupted training of the same command"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
-    """a kill costs so much time and the epoch it falls into: a checkpoint is written after the first epoch, then at
-    most this often, and at the end of a phase; 0: after every epoch"""
+    """write a checkpoint after the first epoch, then at most this often, and at the end of a phase; 0: after every
+    epoch. A kill costs this much time and the epoch it falls into"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """train with so many workers, each of which holds the ratings of its own users only; takes
-    requirements-scale.txt"""
+    """train with N workers, each of which holds the ratings of its own users only; takes requirements-scale.txt"""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """the Ray cluster whose workers those are (default: one on this machine that lasts as long as the training)"""
+    """the Ray cluster of the workers (default: one on this machine that lasts as long as the training)"""
     tensorboard: bool = False
-    """write TensorBoard logs (loss, metrics, weights, the latent space) to the run folder's name with .tensorboard
-    behind it"""
+    """write TensorBoard logs (loss, metrics, weights, the latent space) to the folder <run>.tensorboard"""
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -73,58 +72,57 @@ def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
     return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
-def say(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
-    """Print what was read and held out."""
+def print_data(data: datasets.Dataset, split: splits.Split, linear_left_out: bool, console: Console) -> None:
+    """Print what was read and held out, and whether EASE beside the decoder is left out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
     console.print(tables.plain(f"{data.name}: {counts}"))
-    sparse, dense = (8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6)
+    sparse, dense = 8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
-    for note in [*data.notes, *split.notes, matrix]:
+    notes = [*data.notes, *split.notes, matrix]
+    if linear_left_out:
+        notes += [f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"]
+    for note in notes:
         console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
 def signature(facts: dict[str, Any], split: splits.Split, data: datasets.Dataset) -> str:
-    """Return what a checkpoint is of: all that its weights depend on, which the length of the training is not part
-    of."""
+    """Return what a checkpoint depends on: all that its weights depend on, but not the length of the training."""
     weighty = {name: value for name, value in facts["options"].items() if name not in ("epochs", "patience")}
-    side = [
-        data.movies.titles,
-        data.movies.years,
-        data.movies.genres,
-        "" if data.users is None else data.users.to_csv(),
-    ]
-    known = hashlib.sha256(json.dumps(side).encode()).hexdigest()
-    made_by = [provenance.versions(), provenance.sources(provenance.ROOT)]
-    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *made_by], sort_keys=True)
+    users = "" if data.users is None else data.users.to_csv()
+    side = json.dumps([data.movies.titles, data.movies.years, data.movies.genres, users])
+    code = [provenance.versions(), provenance.sources(provenance.ROOT)]
+    known = hashlib.sha256(side.encode()).hexdigest()
+    return json.dumps([facts | {"options": weighty}, split.fingerprint(), known, *code], sort_keys=True)
 
 
-def fit(
-    model: Any, split: splits.Split, training: Training, refit: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
-    """Train, choose on validation, train again on all but the test. Returns (history, what was chosen, refitted)."""
+def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tuple[History, dict[str, Any], bool]:
+    """Train, choose the strategy on validation, then train again on all but the test.
+
+    Returns (history, what validation preferred, whether it was trained again)."""
+    refit = refit and not split.holds_users_out
     if training.workers and model.has_latent_space:
-        training.workers.train(model, training, refit and not split.holds_users_out)
+        training.workers.train(model, training, refit)
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.encode_all(split.validation.given)
     try:
-        chosen = strategies.choose(model, split)
+        preferred = strategies.choose(model, split)
     except KeyboardInterrupt:
-        training.interrupted, chosen = True, strategies.default_choice(model)
-    refit = refit and not training.interrupted and not split.holds_users_out
+        training.interrupted, preferred = True, strategies.default_choice(model)
+    refit = refit and not training.interrupted
     if refit:
         if training.workers:
             training.workers.parts = (splits.Subset.TRAIN, splits.Subset.VALIDATION)
         history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
     model.encode_all(split.known)
     if model.has_latent_space:
-        model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(chosen))
-    return history, chosen, refit and not training.interrupted
+        model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(preferred))
+    return history, preferred, refit and not training.interrupted
 
 
 @contextlib.contextmanager
-def explained(name: str, config: Any, training: Training, console: Console) -> Iterator[None]:
-    """Turn what goes wrong within into a sentence that says what is kept and what would do."""
+def explain_errors(name: str, config: Any, training: Training, console: Console) -> Iterator[None]:
+    """Say what is kept when a training is interrupted or fails, and what would help."""
     try:
         yield
     except KeyboardInterrupt:
@@ -136,128 +134,106 @@ def explained(name: str, config: Any, training: Training, console: Console) -> I
     except UserError as error:
         if isinstance(error, DivergedError):
             training.forget()  # it would fail again
-        if training.has_parts:
-            raise UserError(
-                f"{error} (finished parts are kept: with this one mended the same command goes on)"
-            ) from None
-        raise
+        if not training.has_parts:
+            raise
+        kept = "finished parts are kept: with this one mended the same command goes on"
+        raise UserError(f"{error} ({kept})") from None
     except Exception as error:
-        if out_of_memory(error):
-            smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
-            hints = [hint for option, hint in smaller.items() if getattr(config, option, None)]
-            hint = f"; {' or '.join(hints)} may do" if hints else ": its weights are as many as pairs of movies"
-            raise UserError(f"this {name} does not fit into memory{hint}") from None
-        raise
+        if not out_of_memory(error):
+            raise
+        smaller = {"linear": "--no-linear", "hidden": "smaller --hidden sizes"}
+        hints = " or ".join(hint for option, hint in smaller.items() if getattr(config, option, None))
+        hint = f"; {hints} may do" if hints else ": its weights are as many as pairs of movies"
+        raise UserError(f"this {name} does not fit into memory{hint}") from None
 
 
 @contextlib.contextmanager
-def by_workers(name: str, chosen: Options, folder: Path, split: splits.Split, training: Training) -> Iterator[None]:
-    """Let a training have workers within, if any are asked for."""
-    if not chosen.workers:
+def with_workers(name: str, args: Options, folder: Path, split: splits.Split, training: Training) -> Iterator[None]:
+    """Give the training its workers, if any are asked for."""
+    if not args.workers:
         yield
         return
     from utils.distributed import training_workers
 
-    training.workers = training_workers.Workers(
-        name, chosen.workers, folder.with_name(f".{folder.name}.shards"), models.restore
-    )
-    with cluster.connected(chosen.ray, chosen.workers), training.workers.sharded(split):
+    shards = folder.with_name(f".{folder.name}.shards")
+    training.workers = training_workers.Workers(name, args.workers, shards, models.restore)
+    with cluster.connected(args.ray, args.workers), training.workers.sharded(split):
         yield
 
 
-def tell(model: Recommender, preferred: dict[str, Any], saved: str, console: Console) -> None:
-    """Print what validation preferred, what the model has to say, and where it was saved."""
-    if len(preferred["validation"]) > 1 and any(preferred["validation"].values()):
-        ways = sorted(preferred["validation"].items(), key=lambda way: -way[1])
-        said = ", ".join(f"{way} {value:.4f}" for way, value in ways)
-        console.print(f"  NDCG@100 on validation: {said}", style="dim", soft_wrap=True)
+def print_results(model: Recommender, preferred: dict[str, Any], console: Console) -> None:
+    """Print how the strategies did on validation, and the notes of the model."""
+    ndcg = preferred["validation"]
+    if len(ndcg) > 1 and any(ndcg.values()):
+        ranked = ", ".join(f"{strategy} {ndcg[strategy]:.4f}" for strategy in sorted(ndcg, key=lambda s: -ndcg[s]))
+        console.print(f"  NDCG@100 on validation: {ranked}", style="dim", soft_wrap=True)
     for note in model.notes():
-        console.print(f"  {note}", style="dim", soft_wrap=True, markup=False)
-    console.print(str(saved), soft_wrap=True)
+        console.print(f"  {note}", style="dim", soft_wrap=True)
 
 
-def show_models(console: Console) -> None:
-    """Print every model with its source."""
-    table = Table("model", "what it is", **tables.STYLE)
-    for name in models.names():
-        table.add_row(name, models.MODELS[name])
-    console.print(table)
-
-
-def described(name: str, chosen: Options, model: Recommender, data: datasets.Dataset) -> dict[str, Any]:
+def facts_of(name: str, args: Options, model: Recommender, data: datasets.Dataset) -> dict[str, Any]:
     """Return the facts about a training that config.json and its checkpoints keep."""
-    holding = {k: str(v) if k == "test" and v else v for k, v in asdict(chosen.holding).items() if k != "seed"}
+    holding = asdict(args.holding) | {"test": str(args.holding.test) if args.holding.test else None}
+    seed = holding.pop("seed")
     return {
         "model": name,
         "options": asdict(model.config),
         "data": data.name,
-        "protocol": chosen.protocol,
-        "seed": chosen.holding.seed,
+        "protocol": args.protocol,
+        "seed": seed,
         "scale": list(data.ratings.scale),
         "like": data.ratings.like,
         "holding": holding,
     }
 
 
-def check(name: str, chosen: Options, config: Any, model: Any, split: splits.Split) -> None:
+def check(name: str, args: Options, config: Any, model: Any, split: splits.Split) -> None:
     """Refuse what the model can't be trained on or by."""
-    training_command.check(model, name, split, chosen.protocol)
-    if chosen.workers and not model.shares:
+    training_command.check(model, name, split, args.protocol)
+    if args.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
-    if chosen.workers and getattr(config, "sample", 0):
+    if args.workers and getattr(config, "sample", 0):
         raise UserError("--sample is for a training by one process, without --workers")
 
 
-def begin(resume: bool, training: Training, console: Console) -> None:
-    """Keep the checkpoints to go on from, or delete them and say so."""
-    if not resume and training.checkpoints and is_there(training.checkpoints):
-        console.print(f"{training.checkpoints}, from which --resume would have gone on, is deleted", soft_wrap=True)
-    training.start(resume)
-
-
-def finish(folder: Path, training: Training, console: Console) -> None:
-    """Say that a training ended early; a `UserError` where that was no Ctrl-C."""
-    if training.failed:
-        raise UserError(f"{training.failed}; the best weights before that are saved in {folder}")
-    if training.interrupted:
-        console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
-
-
-def train(name: str, chosen: Options, config: Any, command: str, console: Console) -> Path:
+def train(name: str, args: Options, config: Any, command: str, console: Console) -> Path:
     """Read the data, train the model and save the run folder, which is returned."""
-    data, split = read(chosen)
-    folder = chosen.run or run_folder.RUNS / f"{data.name}-{chosen.protocol}-{name}-s{chosen.holding.seed}"
+    data, split = read(args)
+    folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
-    model = models.for_data(name, config, data, chosen.holding.seed)
-    facts = described(name, chosen, model, data)
+    model = models.for_data(name, config, data, args.holding.seed)
+    facts = facts_of(name, args, model, data)
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
-        checkpoint_every=chosen.checkpoint_every,
+        checkpoint_every=args.checkpoint_every,
         finished=folder.with_name(folder.name + ".parts") if model.blends else None,
         signature=signature(facts, split, data),
-        tensorboard=folder.with_name(folder.name + ".tensorboard") if chosen.tensorboard else None,
+        tensorboard=folder.with_name(folder.name + ".tensorboard") if args.tensorboard else None,
         show=True,
     )
-    check(name, chosen, config, model, split)
+    check(name, args, config, model, split)
     with run_folder.locked(folder):
-        begin(chosen.resume, training, console)
-        say(data, split, console)
-        if getattr(config, "linear", False) and not model.config.linear:
-            note = f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"
-            console.print(f"  {note}", style="dim", soft_wrap=True)
+        if not args.resume and training.checkpoints and is_there(training.checkpoints):
+            console.print(f"{training.checkpoints}, from which --resume would go on, is deleted", soft_wrap=True)
+        training.start(args.resume)
+        print_data(data, split, model.config != config, console)
         start = time.perf_counter()
-        with explained(name, config, training, console), by_workers(name, chosen, folder, split, training):
-            history, preferred, refitted = fit(model, split, training, chosen.refit)
+        with explain_errors(name, config, training, console), with_workers(name, args, folder, split, training):
+            history, preferred, refitted = fit(model, split, training, args.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": command}
         run_folder.save(folder, model, split, data, facts, history, preferred)
         if training.tensorboard and is_latent(model):
             projector.write(training.tensorboard, model.latent, data)
+        print_results(model, preferred, console)
         where = f"{folder}, replacing the earlier run there" if replaced else folder
-        tell(model, preferred, f"{name} trained in {seconds:.0f} s, saved in {where}", console)
+        console.print(f"{name} trained in {seconds:.0f} s, saved in {where}", soft_wrap=True)
         if training.failed or not training.interrupted:
             training.done()
-    finish(folder, training, console)
+    if training.failed:
+        raise UserError(f"{training.failed}; the best weights before that are saved in {folder}")
+    if training.interrupted:
+        console.print("stopped early: the best weights so far are saved; the same command with --resume goes on")
     return folder
 
 
@@ -265,15 +241,18 @@ def main(argv: list[str] | None = None) -> Path | None:
     """Do what the arguments ask for. Returns the run folder; None where nothing is trained."""
     console, argv = tables.console(), argv or []
     if argv == ["--list"]:
-        show_models(console)
+        table = Table("model", "what it is", **tables.STYLE)
+        for model in models.names():
+            table.add_row(model, models.MODELS[model])
+        console.print(table)
         return None
-    name, chosen, config = parse(argv)
-    if chosen.describe:
-        tables.print_facts(datasets.load(chosen.data, scale=chosen.scale, like=chosen.like), console)
+    name, args, config = parse(argv)
+    if args.describe:
+        tables.print_facts(datasets.load(args.data, scale=args.scale, like=args.like), console)
         return None
-    if chosen.workers:
-        cluster.check(chosen.ray)
-    return train(name, chosen, config, shlex.join(["train.py", *argv]), console)
+    if args.workers:
+        cluster.check(args.ray)
+    return train(name, args, config, shlex.join(["train.py", *argv]), console)
 
 
 if __name__ == "__main__":

@@ -4,32 +4,30 @@ Each trial trains with other options and is judged on the validation ratings; th
 given stay as they are, the others are searched where the model's Config says so. The same command goes on with a search
 that was interrupted, and may run several times at once."""
 
+import math
 import shlex
+import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+import optuna
+from optuna.study import MaxTrialsCallback
+from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
 import models
 from models.base import Recommender
 from utils.command_line import options
-from utils.data.datasets import Dataset
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.report import tables
+from utils.report import search_results, tables
 from utils.runs import run_folder
 from utils.training import search_space, training_command
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
-
-    from utils.training.objective import Objective
+from utils.training import study as studies
+from utils.training.objective import Objective, OutOfTimeError
 
 Line = dict[str, Any]  # a trial as `utils.training.study.lines` describes it
 TRIALS = 30
@@ -51,214 +49,182 @@ class Options(training_command.Source):
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise ValueError(f"trials must be 1 or more, got {self.trials}")
-        if self.minutes is not None and not 0 < self.minutes < np.inf:
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ValueError(f"minutes must be above 0, got {self.minutes:g}")
 
 
-@dataclass(frozen=True)
-class Command:
-    """What was typed. config: the model's. spaces: {option: space} of the options to search for. listed: names of these
+class Search:
+    """A search for options, kept in a folder.
+
+    model, args, config: what was typed. spaces: {option: space} of the options to search for. listed: names of these
     and of the options that were given, all of which best.json lists."""
 
-    model: str
-    options: Options
-    config: Any
-    spaces: dict[str, Any]
-    listed: list[str]
+    def __init__(self, argv: list[str], console: Console) -> None:
+        self.console = console
+        self.model, self.args, self.config = training_command.parse(argv, models, Options, "tune.py", __doc__)
+        names = list(asdict(self.config))
+        given = [name for name in names if training_command.given(name, argv)]
+        tunable = search_space.spaces(self.config)
+        free = [name for name in tunable if name not in given and tunable[name].contains(getattr(self.config, name))]
+        if not free:
+            why = "all of them are given" if tunable else "there is nothing that could be chosen better"
+            raise UserError(f"{self.model} has no options to search for: {why}")
+        self.spaces = {name: tunable[name] for name in free}
+        listed = {*training_command.read_config(argv, models)[1], *given, *free}
+        self.listed = [name for name in names if name in listed]
 
-    @property
-    def defaults(self) -> dict[str, str]:
-        """The options to search for as the search begins with them, as text."""
-        return {name: search_space.as_text(getattr(self.config, name)) for name in self.spaces}
+    def open(self) -> None:
+        """Read the data and open the study in its folder."""
+        args, seed = self.args, self.args.holding.seed
+        data, split = training_command.read(args)
 
-    def signature(self, data: Dataset, split: Split) -> dict[str, Any]:
-        """Say what is searched for on what: a search of anything else is refused in the same folder."""
-        start = {name: space.stored(getattr(self.config, name)) for name, space in self.spaces.items()}
-        kept = {name: value for name, value in asdict(self.config).items() if name not in self.spaces}
-        facts = {"model": self.model, "split": split.fingerprint(), "options": kept, "start": start}
-        spaces = {name: repr(space) for name, space in self.spaces.items()}
-        return facts | {"scale": list(data.ratings.scale), "like": data.ratings.like, "spaces": spaces}
+        def build(config: Any) -> Recommender:
+            return models.for_data(self.model, config, data, seed)
+
+        self.objective = Objective(build, self.config, self.spaces, split)
+        training_command.check(self.objective.model, self.model, split, args.protocol)
+        self.objective.check()
+        self.folder = args.out or run_folder.RUNS / "tune" / f"{data.name}-{args.protocol}-{self.model}-s{seed}"
+        self.study = studies.opened(self.folder, self.signature(split), self.objective.higher)
+        names = ", ".join(name.replace("_", "-") for name in self.spaces)
+        self.console.print(f"{self.model} on {data.name}, protocol {args.protocol}: searching {names}", soft_wrap=True)
+        if earlier := self.lines():
+            self.console.print(f"  going on after {len(earlier)} trials", style="dim")
+        self.objective.succeeded = any(line["state"] == "complete" for line in earlier)
+
+    def signature(self, split: Split) -> dict[str, Any]:
+        """Return what the search depends on: a search of anything else is refused in the same folder."""
+        config = asdict(self.config)
+        return {
+            "model": self.model,
+            "split": split.fingerprint(),
+            "options": {name: value for name, value in config.items() if name not in self.spaces},
+            "start": {name: space.stored(config[name]) for name, space in self.spaces.items()},
+            "scale": list(split.ratings.scale),
+            "like": split.ratings.like,
+            "spaces": {name: repr(space) for name, space in self.spaces.items()},
+        }
+
+    def lines(self) -> list[Line]:
+        """Return the trials so far, the best first."""
+        return studies.lines(self.folder, self.study)
+
+    def run(self) -> bool:
+        """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
+        args = self.args
+        most = args.trials or (sys.maxsize if args.minutes else TRIALS)
+        seconds = args.minutes and 60 * args.minutes
+        self.objective.deadline = time.perf_counter() + (seconds or math.inf)
+        if len(self.study.get_trials(deepcopy=False, states=studies.FINISHED)) >= most:
+            return False
+        sample = studies.numbered(self.study, args.holding.seed, self.objective)
+        enough = MaxTrialsCallback(most, studies.FINISHED)
+        try:
+            self.study.optimize(sample, timeout=seconds, callbacks=[self.print_trial, enough], catch=(OutOfTimeError,))
+        except KeyboardInterrupt:
+            return True
+        except (OSError, AssertionError) as error:
+            # Optuna fails an assertion of its own when it can't write how a trial ended
+            reason = error.__context__ if isinstance(error, AssertionError) else error
+            if not isinstance(reason, OSError):
+                raise
+            raise UserError(f"the search can't be written: {reason}") from None
+        return False
+
+    def print_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Print a line about a finished trial."""
+        facts = trial.user_attrs
+        if trial.state.name == "COMPLETE":
+            best = " (best so far)" if study.best_trial.number == trial.number else ""
+            result = f"{self.objective.figure} {facts['figure']:.4f}{best}"
+        else:
+            result = f"given up, {facts['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
+        text = f"trial {trial.number}, {facts['seconds']:.0f} s: {result}: {self.differing(facts['options'])}"
+        self.console.print(text, style="dim", soft_wrap=True)
+
+    def differing(self, line: Line) -> str:
+        """Say which options of a trial are not the defaults."""
+        changed = {name: line[name] for name, default in self.objective.defaults.items() if line[name] != default}
+        return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in changed.items()) or "the defaults"
+
+    def with_defaults(self, lines: list[Line]) -> list[Line]:
+        """Return the complete trial with the default options, if there is one."""
+        defaults = self.objective.defaults.items()
+        return [line for line in lines if line["state"] == "complete" and defaults <= line.items()][:1]
+
+    def table(self, lines: list[Line]) -> Table:
+        """Make the table of the best trials, with the one that has the default options."""
+        shown = [line for line in lines if line["state"] == "complete"][:SHOWN]
+        shown += [line for line in self.with_defaults(lines) if line not in shown]
+        table = Table(**tables.STYLE)
+        for name in ("", "trial", self.objective.figure, "epochs", "seconds", "options that differ from the defaults"):
+            table.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
+        for line in shown:
+            rank, figure = lines.index(line) + 1, f"{line['figure']:.4f}"
+            cells = (rank, line["trial"], figure, line["epochs"] or "", line["seconds"], self.differing(line))
+            table.add_row(*map(str, cells))
+        return table
+
+    def write(self, lines: list[Line]) -> dict[str, float]:
+        """Write trials.csv, search.png and best.json; returns {option: importance}."""
+        args, first = self.args, self.with_defaults(lines)
+        best = self.study.get_trials(deepcopy=False)[lines[0]["trial"]]
+        values = asdict(self.config) | {name: space.draw(best, name) for name, space in self.spaces.items()}
+        importance = {name: round(share, 3) for name, share in studies.importance(self.study).items()}
+        facts = {
+            "figure": self.objective.figure,
+            "value": lines[0]["figure"],
+            "defaults": first[0]["figure"] if first else "",
+            "trials": len(lines),
+            "data": args.data,
+            "protocol": args.protocol,
+            "seed": args.holding.seed,
+            "like": args.like,
+            "importance": importance,
+        }
+        config = {"model": self.model, "options": {name: values[name] for name in self.listed}}
+        search_results.write(self.folder, lines, config, facts)
+        return importance
+
+    def print_results(self, lines: list[Line], importance: dict[str, float]) -> None:
+        """Print the table of the trials, which options mattered and what to do next."""
+        self.console.print(self.table(lines))
+        if importance:
+            shares = ", ".join(f"{name.replace('_', '-')} {share:.0%}" for name, share in importance.items())
+            self.console.print(f"what the differences come from: {shares}", style="dim", soft_wrap=True)
+        if len(lines) > 1:
+            note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
+            self.console.print(note, style="dim", soft_wrap=True)
+        best = ["--config", f"{self.folder}/best.json", *training_words(self.args)]
+        self.console.print(f"saved in {self.folder}; next: {shlex.join(['python', 'train.py', *best])}", soft_wrap=True)
 
 
-def parse(argv: list[str]) -> Command:
-    """Read the arguments and find the options to search for."""
-    name, chosen, config = training_command.parse(argv, models, Options, "tune.py", __doc__)
-    given = [one for one in asdict(config) if training_command.given(one, argv)]
-    spaces = {one: space for one, space in search_space.spaces(config).items() if one not in given}
-    spaces = {one: space for one, space in spaces.items() if space.contains(getattr(config, one))}
-    if not spaces:
-        why = "all of them are given" if search_space.spaces(config) else "there is nothing that could be chosen better"
-        raise UserError(f"{name} has no options to search for: {why}")
-    listed = {*training_command.configured(argv, models)[1], *given, *spaces}
-    return Command(name, chosen, config, spaces, [one for one in asdict(config) if one in listed])
-
-
-def search(study: "optuna.Study", objective: "Objective", chosen: Options, say: Callable) -> bool:
-    """Add trials until there are enough or the time is over. Returns whether Ctrl-C ended it."""
-    import optuna
-
-    from utils.training.objective import OutOfTimeError
-    from utils.training.study import FINISHED, numbered
-
-    most = chosen.trials or (None if chosen.minutes else TRIALS)
-    seconds = chosen.minutes and 60 * chosen.minutes
-    objective.deadline = time.perf_counter() + (seconds or np.inf)
-
-    def enough() -> bool:
-        return most is not None and len(study.get_trials(deepcopy=False, states=FINISHED)) >= most
-
-    def stop(study: "optuna.Study", _: "FrozenTrial") -> None:
-        if enough():
-            study.stop()
-
-    try:
-        if not enough():
-            drawing = numbered(study, chosen.holding.seed, objective)
-            study.optimize(drawing, timeout=seconds, callbacks=[say, stop], catch=(OutOfTimeError,))
-    except KeyboardInterrupt:
-        return True
-    except optuna.exceptions.StorageInternalError as error:
-        raise UserError(f"the search can't be written: {error.__cause__ or error}") from None
-    return False
-
-
-def differing(line: Line, defaults: dict[str, str]) -> str:
-    """Say which options of a trial are not the defaults."""
-    changed = (f"{one.replace('_', '-')} {line[one]}" for one in defaults if line[one] != defaults[one])
-    return ", ".join(changed) or "the defaults"
-
-
-def trial_line(study: "optuna.Study", trial: "FrozenTrial", figure: str, defaults: dict[str, str]) -> str:
-    """Describe a finished trial in a line."""
-    facts = trial.user_attrs
-    if trial.state.name == "COMPLETE":
-        result = f"{figure} {facts['figure']:.4f}"
-        if study.best_trial.number == trial.number:
-            result += " (best so far)"
-    else:
-        result = f"given up, {facts['why']}" if trial.state.name == "PRUNED" else "no time left for its end"
-    return f"trial {trial.number}, {facts['seconds']:.0f} s: {result}: {differing(facts['options'], defaults)}"
-
-
-def as_begun(lines: list[Line], defaults: dict[str, str]) -> Line | None:
-    """Return the line of the trial with the options that the search began with; None where it did not complete."""
-    same = (line for line in lines if line["state"] == "complete" and not any(line[o] != defaults[o] for o in defaults))
-    return next(same, None)
-
-
-def table(lines: list[Line], defaults: dict[str, str], figure: str) -> Table:
-    """Make the table of the best trials, with the one that the search began with."""
-    shown, begun = [line for line in lines if line["state"] == "complete"][:SHOWN], as_begun(lines, defaults)
-    if begun is not None and begun not in shown:
-        shown.append(begun)
-    style: dict[str, Any] = tables.STYLE
-    out = Table(**style)
-    for name in ("", "trial", figure, "epochs", "seconds", "options that differ from the defaults"):
-        out.add_column(name, justify="left" if name.startswith("options") else "right", overflow="fold")
-    for line in shown:
-        cells = (lines.index(line) + 1, line["trial"], f"{line['figure']:.4f}", line["epochs"] or "", line["seconds"])
-        out.add_row(*map(str, cells), differing(line, defaults))
-    return out
-
-
-def write_best(
-    folder: Path, command: Command, study: "optuna.Study", trials: list["FrozenTrial"], lines: list[Line], figure: str
-) -> dict[str, float]:
-    """Write trials.csv and best.json; returns {option: importance}."""
-    from utils.report import search_results
-    from utils.training import study as studies
-
-    chosen, begun = command.options, as_begun(lines, command.defaults)
-    first = next(trial for trial in trials if trial.number == lines[0]["trial"])
-    best = asdict(command.config) | {name: space.draw(first, name) for name, space in command.spaces.items()}
-    importance = {name: round(share, 3) for name, share in studies.importance(study).items()}
-    facts = {
-        "figure": figure,
-        "value": lines[0]["figure"],
-        "defaults": begun["figure"] if begun else "",
-        "trials": len(lines),
-        "data": chosen.data,
-        "protocol": chosen.protocol,
-        "seed": chosen.holding.seed,
-        "like": chosen.like,
-        "importance": importance,
-    }
-    options_of_best = {name: best[name] for name in command.listed}
-    search_results.write(folder, lines, {"model": command.model, "options": options_of_best}, facts)
-    return importance
-
-
-def training_words(chosen: Options) -> list[str]:
+def training_words(args: Options) -> list[str]:
     """Return the words for train.py that differ from its defaults: data, protocol, scale, like."""
 
-    def typed(one: Options) -> dict[str, Any]:
-        return asdict(one.holding) | {"data": one.data, "protocol": one.protocol, "scale": one.scale, "like": one.like}
+    def values(source: Options) -> dict[str, Any]:
+        return asdict(source.holding) | {name: getattr(source, name) for name in ("data", "protocol", "scale", "like")}
 
-    usual = typed(Options())
-    return search_space.typed({name: value for name, value in typed(chosen).items() if value != usual[name]})
-
-
-def report(console: Console, folder: Path, command: Command, lines: list[Line], figure: str, importance: dict) -> None:
-    """Print the table of the trials, which options mattered and what to do next."""
-    console.print(table(lines, command.defaults, figure))
-    if importance:
-        mattered = ", ".join(f"{name.replace('_', '-')} {share:.0%}" for name, share in importance.items())
-        console.print(f"what the differences come from: {mattered}", style="dim", soft_wrap=True)
-    if len(lines) > 1:
-        note = "the best of several is a little lucky on the ratings it was chosen by; its test figure says more"
-        console.print(note, style="dim", soft_wrap=True)
-    again = shlex.join(["python", "train.py", "--config", f"{folder}/best.json", *training_words(command.options)])
-    console.print(f"saved in {folder}; next: {again}", soft_wrap=True)
-
-
-def begin(command: Command, data: Dataset, split: Split) -> tuple["Objective", Path, "optuna.Study"]:
-    """Make the objective and open the study in its folder; returns both and the folder."""
-    from utils.training import study as studies
-    from utils.training.objective import Objective
-
-    chosen, seed = command.options, command.options.holding.seed
-
-    def build(config: Any) -> Recommender:
-        return models.for_data(command.model, config, data, seed)
-
-    objective = Objective(build, command.config, command.spaces, data, split)
-    training_command.check(objective.model, command.model, split, chosen.protocol)
-    objective.check()
-    folder = chosen.out or run_folder.RUNS / "tune" / f"{data.name}-{chosen.protocol}-{command.model}-s{seed}"
-    return objective, folder, studies.opened(folder, command.signature(data, split), objective.higher)
+    defaults = values(Options())
+    return search_space.typed({name: value for name, value in values(args).items() if value != defaults[name]})
 
 
 def main(argv: list[str] | None = None) -> Path:
     """Search, print, write. Returns the folder."""
-    command, console = parse(argv or []), tables.console()
-    data, split = training_command.read(command.options)
-    from utils.training import study as studies
-
-    objective, folder, study = begin(command, data, split)
-    searched = ", ".join(name.replace("_", "-") for name in command.spaces)
-    protocol = command.options.protocol
-    console.print(f"{command.model} on {data.name}, protocol {protocol}: searching {searched}", soft_wrap=True)
-    earlier = studies.lines(folder, studies.trials(folder, study), study.direction)
-    objective.succeeded = any(line["state"] == "complete" for line in earlier)
-    if earlier:
-        console.print(f"  going on after {len(earlier)} trials", style="dim")
-
-    def say(study: "optuna.Study", trial: "FrozenTrial") -> None:
-        console.print(trial_line(study, trial, objective.figure, command.defaults), style="dim", soft_wrap=True)
-
-    stopped = search(study, objective, command.options, say)
-    trials = studies.trials(folder, study)
-    lines = studies.lines(folder, trials, study.direction)
+    console = tables.console()
+    search = Search(argv or [], console)
+    search.open()
+    stopped = search.run()
+    lines = search.lines()
     if not lines or lines[0]["state"] != "complete":
         if stopped:
             raise KeyboardInterrupt
         why = next((f"they were given up, {line['why']}" for line in lines if line["why"]), "the time was over before")
         raise UserError(f"no trial came to its end: {why}; the same command, with more time, goes on")
-    importance = write_best(folder, command, study, trials, lines, objective.figure)
-    report(console, folder, command, lines, objective.figure, importance)
+    search.print_results(lines, search.write(lines))
     if stopped:
         console.print("stopped early; the same command goes on")
-    return folder
+    return search.folder
 
 
 if __name__ == "__main__":

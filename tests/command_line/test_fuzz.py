@@ -56,7 +56,7 @@ def test_any_options_are_parsed_or_refused_with_a_sentence(script):
     kind = KINDS[script]
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(words(options._names(kind)))
+    @given(words(options.option_names(kind)))
     def parsed(argv):
         assert is_answer(ended(options.parse, kind, argv, script, ""))
 
@@ -68,7 +68,7 @@ def test_any_options_of_a_model_are_parsed_or_refused_with_a_sentence(name):
     config = models.module(name).Config
 
     @settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(words([*options._names(config), *options._names(train.Options)]))
+    @given(words([*options.option_names(config), *options.option_names(train.Options)]))
     def parsed(argv):
         assert is_answer(ended(train.parse, [name, *argv]))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import recommend
 from utils.command_line import options
 from utils.data.movies import Movies, spoken
 from utils.errors import UserError
@@ -155,21 +156,10 @@ def test_titles_as_one_says_them():
 
 
 def test_an_option_with_several_values_may_be_given_often():
-    several = ["--rate", "--genre"]
-    given = ["--rate", "a=1", "--n", "3", "--rate=b=2", "--genre", "x", "y", "-n", "4", "--rate", "c=3"]
-    assert options._gathered(given, several) == [
-        "--rate",
-        "a=1",
-        "b=2",
-        "c=3",
-        "--n",
-        "3",
-        "--genre",
-        "x",
-        "y",
-        "-n",
-        "4",
-    ]
+    argv = ["--rate", "a=1", "--by", "movies", "--rate=b=2", "--genre", "x", "y", "-n", "4", "--rate", "c=3"]
+    chosen = options.parse(recommend.Options, argv, "recommend.py", "")
+    assert (chosen.rate, chosen.filters.genre) == (("a=1", "b=2", "c=3"), ("x", "y"))
+    assert (chosen.by, chosen.n) == ("movies", 4)
 
 
 def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():

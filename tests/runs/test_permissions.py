@@ -153,7 +153,7 @@ def test_what_is_denied_is_a_sentence_in_every_script(place):
             "data",
             "--out",
             "runs/a",
-        ): "runs/a/study.db can't be used (Permission denied)",
+        ): "runs/a/study.jsonl can't be used (Permission denied)",
         ("tune.py", "itemknn", "--data", "nofile"): "nofile/ratings.csv: can't be read: Permission denied",
     }
     for (command, said), (status, error) in zip(asked.items(), as_anybody(place, asked), strict=True):

@@ -1,9 +1,9 @@
 """A search for options: what is tried, what is found, that it goes on, and that the test is not read."""
 
 import csv
+import errno
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -38,18 +38,6 @@ def trials(folder):
     """The lines of trials.csv in the order of the trials."""
     with open(folder / "trials.csv", newline="", encoding="utf-8") as file:
         return sorted(csv.DictReader(file), key=lambda line: int(line["trial"]))
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch):
-    """Searches do not wait for the disk after each entry, which takes longer than their trials."""
-
-    def connect(*arguments, **options):
-        base = sqlite3.Connection(*arguments, **options)
-        base.execute("pragma synchronous = off")
-        return base
-
-    monkeypatch.setattr(studies.sqlite3, "connect", connect)
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -147,17 +135,8 @@ def test_a_search_goes_on_where_it_was(board, tmp_path):
 
 
 def test_processes_share_a_search(board, tmp_path):
-    script = [
-        sys.executable,
-        REPOSITORY / "tune.py",
-        "bias",
-        "--data",
-        board,
-        "--out",
-        tmp_path / "one",
-        "--trials",
-        "6",
-    ]
+    options = ["--data", board, "--out", tmp_path / "one", "--trials", "6"]
+    script = [sys.executable, REPOSITORY / "tune.py", "bias", *options]
     at_once = [subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[1] for process in at_once]
     assert [process.returncode for process in at_once] == [0, 0], said
@@ -221,7 +200,7 @@ class Told:
 def objective(board, *words):
     name, chosen, config = train.parse([*words, "--data", str(board), "--validation-share", "0.2"])
     data, split = train.read(chosen)
-    return Objective(lambda asked: models.for_data(name, asked, data, 0), config, {}, data, split)
+    return Objective(lambda asked: models.for_data(name, asked, data, 0), config, {}, split)
 
 
 def test_a_trial_is_given_up_between_epochs_and_not_beyond_the_time(board):
@@ -315,9 +294,42 @@ def test_another_search_or_a_damaged_one_is_not_gone_on_with(board, tmp_path):
         tune.main(["bias", "--data", str(board), "--seed", "1", *out])
     with pytest.raises(UserError, match="other model"):
         tune.main(["itemknn", "--data", str(board), *out])
-    (tmp_path / "one" / "study.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match="give another --out"):
-        tune.main(["bias", "--data", str(board), *out])
+    for damaged in (b"no journal" * 1000, b"no journal\n" * 1000):
+        (tmp_path / "one" / "study.jsonl").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"it is damaged.*; give another --out"):
+            tune.main(["bias", "--data", str(board), *out])
+
+
+def test_a_search_of_an_earlier_version_is_refused_and_kept(board, tmp_path):
+    (tmp_path / "study.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(UserError, match="is a search of an earlier version; give another --out"):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.db"]
+
+
+def test_a_full_disk_ends_a_search_with_a_sentence(board, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def value(*_):
+        monkeypatch.setattr(studies.JournalFileBackend, "append_logs", full)
+        return 1.0
+
+    monkeypatch.setattr(Objective, "value", value)
+    with pytest.raises(UserError, match=r"the search can't be written: .*No space left"):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one")])
+
+
+def test_a_search_goes_on_after_a_line_that_was_written_in_part(board, tmp_path):
+    command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials"]
+    tune.main([*command, "2"])
+    first, journal = trials(tmp_path / "one"), tmp_path / "one" / "study.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker')  # the disk was full
+    tune.main([*command, "3"])
+    assert trials(tmp_path / "one")[:2] == first
+    assert len(trials(tmp_path / "one")) == 3
+    assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 
 @pytest.mark.parametrize(
@@ -412,13 +424,12 @@ def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp
 def test_a_study_with_damage_inside_is_refused(board, tmp_path):
     command = ["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1"]
     tune.main(command)
-    for change in (
-        "update trial_user_attributes set value_json = '{oops'",
-        "update alembic_version set version_num = 'zzz'",
-    ):
-        with sqlite3.connect(tmp_path / "one" / "study.db") as base:
-            base.execute(change)
-        with pytest.raises(UserError, match="give another --out"):
+    journal = tmp_path / "one" / "study.jsonl"
+    whole = journal.read_text()
+    for part, damage in (('"user_attr":{', '"user_attr":{oops'), ('"op_code":8', '"op_code":99')):
+        assert part in whole
+        journal.write_text(whole.replace(part, damage))
+        with pytest.raises(UserError, match=r"it is damaged.*; give another --out"):
             tune.main(command)
 
 

@@ -1,5 +1,4 @@
-"""Options that are worth searching for: each says beside its default where tune.py may look. The values that a search
-tries and the text that stands for them on the command line are one, so that what was found can be typed."""
+"""Where tune.py searches for an option: a space beside its default. Every value that a search tries can be typed."""
 
 from __future__ import annotations
 
@@ -7,32 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from utils.command_line.options import flag
+
 if TYPE_CHECKING:
-    from optuna import Trial
+    from optuna.trial import BaseTrial
 
 DIGITS = 3  # of a number that a search draws: more would be noise
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from low to high, whole where these are; log: small ones are searched as closely as large ones."""
+    """Numbers from low to high, integers if both are; log: drawn uniformly on a logarithmic scale."""
 
     low: float
     high: float
     log: bool = False
 
-    def draw(self, trial: Trial, name: str) -> float:
+    def draw(self, trial: BaseTrial, name: str) -> float:
         """Draw a value that the Optuna trial suggests."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, log=self.log)
         return float(f"{trial.suggest_float(name, self.low, self.high, log=self.log):.{DIGITS}g}")
 
     def stored(self, value: float) -> float:
-        """Return what Optuna knows the value by."""
+        """Return the value as Optuna stores it."""
         return value
 
     def contains(self, value: Any) -> bool:
-        """Tell whether a search can come upon the value."""
+        """Tell whether a search can draw the value."""
         return self.low <= value <= self.high
 
 
@@ -45,16 +46,16 @@ class Choice:
     def __repr__(self) -> str:
         return f"Choice({', '.join(self.values)})"
 
-    def draw(self, trial: Trial, name: str) -> Any:
+    def draw(self, trial: BaseTrial, name: str) -> Any:
         """Draw a value that the Optuna trial suggests."""
         return self.values[trial.suggest_categorical(name, tuple(self.values))]
 
     def stored(self, value: Any) -> str:
-        """Return what Optuna knows the value by."""
+        """Return the value as Optuna stores it."""
         return as_text(value)
 
     def contains(self, value: Any) -> bool:
-        """Tell whether a search can come upon the value."""
+        """Tell whether a search can draw the value."""
         return as_text(value) in self.values
 
 
@@ -62,13 +63,13 @@ Space: TypeAlias = Range | Choice
 
 
 def tuned(default: Any, space: Space) -> Any:
-    """Make the field of a Config whose option has that default, and that space to be searched."""
+    """Make the field of a Config with a default and the space to search."""
     return field(default=default, metadata={"space": space})
 
 
 def spaces(config: Any) -> dict[str, Space]:
-    """Return {name: space} of the options of a Config, or of its class, that can be searched for."""
-    return {one.name: one.metadata["space"] for one in fields(config) if "space" in one.metadata}
+    """Return {name: space} of the options of a Config, or of its class, that can be searched."""
+    return {option.name: option.metadata["space"] for option in fields(config) if "space" in option.metadata}
 
 
 def as_text(value: Any) -> str:
@@ -82,12 +83,11 @@ def as_text(value: Any) -> str:
 
 
 def typed(values: Mapping[str, Any]) -> list[str]:
-    """Return the arguments of a command line that say {option: value}; those that are None say nothing."""
+    """Return {option: value} as arguments of a command line; those that are None are left out."""
     argv = []
     for name, value in values.items():
-        dashed = name.replace("_", "-")
         if isinstance(value, bool):
-            argv.append(f"--{dashed}" if value else f"--no-{dashed}")
+            argv.append(flag(name if value else f"no_{name}"))
         elif value is not None:
-            argv += [f"--{dashed}", as_text(value)]
+            argv += [flag(name), as_text(value)]
     return argv

@@ -1,68 +1,47 @@
-"""A search for options as Optuna keeps it: an SQLite file that any number of processes add trials to, and what is
-written of it for people: trials.csv, search.png, best.json, which `train.py --config` takes."""
+"""A search for options as Optuna keeps it: a journal that any number of processes add trials to."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-import random
-import sqlite3
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from utils.errors import UserError
-from utils.runs.paths import is_folder, is_there, names_in, resolved
+from utils.runs.paths import is_folder, is_there, names_in
 
-FILE, NAME = "study.db", "search"
+FILE, NAME = "study.jsonl", "search"
+OLD_FILE = "study.db"  # of earlier versions
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-DAMAGED = (AssertionError, RuntimeError, LookupError, ValueError, optuna.exceptions.StorageInternalError)
-ALIVE = 30  # seconds between a process' signs of life; after four times as long without one its trial counts as failed
+# what Optuna raises for a damaged journal
+DAMAGED = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 FIRST = 5  # trials that are trained to their end before any is given up early, and epochs before one is
 
 Objective = Callable[[optuna.Trial], float]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-@contextlib.contextmanager
-def _experimental() -> Iterator[None]:
-    """Keep Optuna from saying which of its parts may still change: requirements.txt holds its version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
-
-
-def _storage(path: Path) -> optuna.storages.RDBStorage:
-    """Open the SQLite file, made where there is none. Processes that begin at once make it at once: one of them
-    fails."""
-    for _ in range(9):
-        with contextlib.suppress(sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
-            return _connected(path)
-        time.sleep(random.uniform(0.2, 1))
-    return _connected(path)
-
-
-def _connected(path: Path) -> optuna.storages.RDBStorage:
-    with _experimental():
-        # not as a URL, in which a path may mean anything
-        connect = partial(sqlite3.connect, resolved(path), timeout=100, check_same_thread=False)
-        return optuna.storages.RDBStorage(
-            "sqlite:///study",
-            engine_kwargs={"creator": connect},
-            heartbeat_interval=ALIVE,
-            grace_period=4 * ALIVE,
-        )
+def _storage(path: Path) -> JournalStorage:
+    """Open the journal, made where there is none. A last line without its end, as a full disk leaves one, is removed:
+    what is written next would continue it."""
+    lock = JournalFileOpenLock(str(path))
+    backend = JournalFileBackend(str(path), lock)
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            if content := file.read():
+                file.truncate(content.rindex(b"\n") + 1)
+    finally:
+        lock.release()
+    return JournalStorage(backend)
 
 
 @contextlib.contextmanager
@@ -70,56 +49,47 @@ def _reading(path: Path) -> Iterator[None]:
     """Turn the error about a file that can't be read or written, or is damaged, into a `UserError`."""
     try:
         yield
-    except UserError:
-        raise
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, *DAMAGED) as error:
-        why = getattr(error, "strerror", None) or str(getattr(error, "orig", "")) or "it is damaged"
+    except (OSError, *DAMAGED) as error:
+        why = getattr(error, "strerror", None) or "it is damaged"
         raise UserError(f"{path} can't be used ({why}); give another --out") from None
 
 
 def _alive(process: int | None) -> bool:
-    """Tell whether a process of this machine may still be there; elsewhere than on POSIX its heartbeat has to tell."""
-    if process is None or os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
+    """Tell whether a process of this machine may still be running; where the system is not POSIX, it may."""
+    if process is not None and os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # another user's
+            return True
     return True
 
 
 def numbered(study: optuna.Study, seed: int, objective: Objective) -> Objective:
-    """Return the objective with draws that depend on the trial's number and what is known by then: processes that share
-    a study, and those that go on with one, draw what none has drawn. One trial has the options that the search begins
-    with: the first, or where it did not come to its end the next one."""
+    """Return the objective with a sampler that is seeded by the trial's number, so that processes that share or
+    continue a study do not repeat each other's draws. The first trial has the options that the search begins with, or
+    the next one where the first did not complete."""
     start = study.user_attrs["signature"]["start"]
 
-    def drawing(trial: optuna.Trial) -> float:
+    def starts(trial: FrozenTrial) -> bool:
+        """Tell whether a trial has the options of the start, or is running and may be about to draw them."""
+        running = trial.state == TrialState.RUNNING
+        return trial.params == start or (running and trial.params.items() <= start.items())
+
+    def sample(trial: optuna.Trial) -> float:
         trial.set_user_attr("process", os.getpid())
-        with _experimental():
-            sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
-                seed=seed + trial.number, multivariate=True, constant_liar=True
-            )
-            if not _begun(study, trial.number, start):
-                sampler = optuna.samplers.PartialFixedSampler(start, sampler)
-        study.sampler = sampler
+        # the journal numbers the trials: of processes that begin at once only one sees no start before its own trial
+        earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+        started = any(starts(other) for other in earlier if other.state != TrialState.FAIL)
+        with warnings.catch_warnings():  # that the interface may change: requirements.txt holds the version
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.sampler = optuna.samplers.TPESampler(seed=seed + trial.number, multivariate=True, constant_liar=True)
+            if not started:
+                study.sampler = optuna.samplers.PartialFixedSampler(start, study.sampler)
         return objective(trial)
 
-    return drawing
-
-
-def _begun(study: optuna.Study, number: int, start: dict[str, Any]) -> bool:
-    """Tell whether a trial before this one has these options, or runs and may be about to draw them. Numbers are given
-    by the database, so that of processes that begin at once only one sees no such trial before its own."""
-
-    def has(trial: FrozenTrial) -> bool:
-        drawn = trial.params
-        return drawn == start or (trial.state == TrialState.RUNNING and drawn.items() <= start.items())
-
-    earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.number < number]
-    return any(has(trial) for trial in earlier if trial.state != TrialState.FAIL)
+    return sample
 
 
 def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Study:
@@ -130,8 +100,11 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
     estimator (Bergstra et al., 2011) and given up once their best epoch so far is worse than the median of the others'
     at that epoch (Golovin et al., 2017)."""
     path, signature = folder / FILE, json.loads(json.dumps(signature))
-    if is_there(folder) and (not is_folder(folder) or (names_in(folder) and not is_there(path))):
-        raise UserError(f"{folder} exists and holds no search; give another --out, nothing there is overwritten")
+    if is_there(folder):
+        names = names_in(folder) if is_folder(folder) else [folder.name]  # it is a file
+        if names and FILE not in names:
+            what = "is a search of an earlier version" if OLD_FILE in names else "exists and holds no search"
+            raise UserError(f"{folder} {what}; give another --out, nothing there is overwritten")
     with _reading(path):
         folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
@@ -143,41 +116,33 @@ def opened(folder: Path, signature: dict[str, Any], higher: bool) -> optuna.Stud
         )
         if not study.trials:
             study.set_user_attr("signature", signature)
-        kept = study.user_attrs.get("signature")
-        if kept != signature:
-            other = [name for name in signature if not kept or kept.get(name) != signature[name]]
-            raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+        saved = study.user_attrs.get("signature") or {}
         for trial in study.trials:
             if trial.state == TrialState.RUNNING and not _alive(trial.user_attrs.get("process")):
                 study.tell(trial.number, state=TrialState.FAIL)
-        tried = [trial for trial in study.trials if trial.state != TrialState.FAIL]
-        if tried:
-            lines(folder, tried, study.direction)  # or it is damaged
+        other = [name for name in signature if saved.get(name) != signature[name]]
+    if other:
+        raise UserError(f"{path} is a search with other {', '.join(other)}; give another --out")
+    lines(folder, study)  # or it is damaged
     return study
 
 
-def trials(folder: Path, study: optuna.Study) -> list[FrozenTrial]:
-    """Return all trials so far."""
-    with _reading(folder / FILE):
-        return study.get_trials(deepcopy=False)
-
-
-def lines(folder: Path, found: Iterable[FrozenTrial], direction: optuna.study.StudyDirection) -> list[dict[str, Any]]:
-    """Return one dict a trial that has begun, the best first, then those given up: trial, state, figure, what else was
-    noted of it, and its options as text."""
-    higher = direction == optuna.study.StudyDirection.MAXIMIZE
+def lines(folder: Path, study: optuna.Study) -> list[dict[str, Any]]:
+    """Return one dict for each trial that has begun, the best first, then those given up: trial, state, figure, what
+    else was noted of it, and its options as text."""
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
 
     def rank(trial: FrozenTrial) -> tuple[bool, float, int]:
-        complete = trial.state == TrialState.COMPLETE
-        value = trial.value if complete and trial.value is not None else 0.0
-        return not complete, -value if higher else value, trial.number
+        if trial.state != TrialState.COMPLETE or trial.value is None:
+            return True, 0.0, trial.number
+        return False, sign * trial.value, trial.number
 
     made = []
     with _reading(folder / FILE):
-        for trial in sorted(found, key=rank):
+        for trial in sorted(study.get_trials(deepcopy=False), key=rank):
             noted = {name: trial.user_attrs.get(name, "") for name in ("figure", "epochs", "seconds", "why")}
-            if chosen := trial.user_attrs.get("options"):
-                made.append({"trial": trial.number, "state": trial.state.name.lower(), **noted, **chosen})
+            if options := trial.user_attrs.get("options"):
+                made.append({"trial": trial.number, "state": trial.state.name.lower(), **noted, **options})
     return made
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +16,6 @@ from utils.errors import UserError
 from utils.training import search_space
 
 if TYPE_CHECKING:
-    from utils.scoring.protocols import TrainableModel
-
     Protocol = str
 else:
     Protocol = Literal[tuple(splits.PROTOCOLS)]  # what tyro offers; a type checker can't read a computed one
@@ -42,36 +40,39 @@ class Source:
     rather than measuring"""
     holding: splits.Options = field(default_factory=splits.Options)
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """take model and options from a file that tune.py wrote; options that are said beside it come first"""
+    """take model and options from a file that tune.py wrote; options beside it on the command line override it"""
 
 
 S = TypeVar("S", bound=Source)
 
 
 def parse(
-    argv: Sequence[str], models: ModuleType, kind: type[S], script: str, about: str, usual: str | None = None
+    argv: Sequence[str], models: ModuleType, kind: type[S], script: str, about: str, default_model: str | None = None
 ) -> tuple[str, S, Any]:
     """Return (model name, an instance of `kind`, which is a `Source`, the model's Config) from the arguments. Only the
-    named model is imported, and none for general help. models: the package `models`, whose table says which there are.
-    usual: the model where none is named."""
-    found, known = configured(argv, models)
-    named = bool(argv) and not argv[0].startswith("-")
-    name, rest = (argv[0], argv[1:]) if named else (found or usual, argv)
-    if not named and {"-h", "--help"} & set(argv):
-        which = f" (default: {usual}; --list says what each is)" if usual else ""
+    named model is imported, and none for general help. models: the package `models`. default_model: the model where
+    none is named."""
+    name, values = read_config(argv, models)
+    words = list(argv)
+    if words and not words[0].startswith("-"):
+        if name and name != words[0]:
+            raise UserError(f"--config is of {name}, not of {words[0]}")
+        name = words.pop(0)
+    elif {"-h", "--help"} & set(words):
+        which = f" (default: {default_model}; --list says what each is)" if default_model else ""
         about += f"\nModels: {', '.join(models.names())}{which}. `{script} MODEL --help` adds the model's own options."
-        options.parse(kind, argv, f"{script} [MODEL]" if usual else f"{script} MODEL", about)
-    _check_place(rest, models, script)
+        options.parse(kind, words, f"{script} [MODEL]" if default_model else f"{script} MODEL", about)
+    _check_place(words, models, script)
+    name = name or default_model
     if name is None:
         raise UserError(f"which model? python {script} MODEL; one of {', '.join(models.names())}")
-    if found and found != name:
-        raise UserError(f"--config is of {found}, not of {name}")
     config = models.module(name).Config
-    kinds: list[tuple[str, Any, Any]] = [("options", kind, field(default_factory=kind))]
-    kinds += [("model", config, field(default_factory=lambda: default(config, rest)))]
-    beside = [word for one in known if not given(one, rest) for word in search_space.typed({one: known[one]})]
-    both: Any = make_dataclass("Command", kinds)
-    command = options.parse(both, [*beside, *rest], f"{script} {name}", models.MODELS[name])
+    signed = value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
+    default = config(signed=True) if signed else config()  # where low ratings are given, they are inputs, too
+    parts = [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
+    command_type: Any = make_dataclass("Command", parts)
+    from_file = search_space.typed({option: value for option, value in values.items() if not given(option, words)})
+    command = options.parse(command_type, [*from_file, *words], f"{script} {name}", models.MODELS[name])
     return name, command.options, command.model
 
 
@@ -84,74 +85,57 @@ def _check_place(words: Sequence[str], models: ModuleType, script: str) -> None:
             raise UserError(f"the model comes first: python {script} {word} ...")
 
 
-def configured(argv: Sequence[str], models: ModuleType) -> tuple[str | None, dict[str, Any]]:
+def read_config(argv: Sequence[str], models: ModuleType) -> tuple[str | None, dict[str, Any]]:
     """Read (model, {option: value}) of the file behind `--config`; (None, {}) where there is none."""
-    path = behind("--config", argv)
+    path = value_of("--config", argv)
     if path is None or path.startswith("--"):
         return None, {}
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        name, known = found["model"], found["options"]
-        if not isinstance(name, str) or not isinstance(known, dict):
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        name, values = content["model"], content["options"]
+        if not isinstance(name, str) or not isinstance(values, dict):
             raise TypeError
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f'{path} is not what tune.py writes: {{"model": ..., "options": {{...}}}} in JSON') from None
     models.check(name)
-    usual = models.module(name).Config()
-    for one, found in known.items():
-        if found is None or isinstance(found, bool) != isinstance(getattr(usual, one, found), bool):
-            raise UserError(f"{path}: {one} can't be {json.dumps(found)}")
-    if unknown := set(known) - set(models.module(name).Config.__dataclass_fields__):
-        raise UserError(f"{path}: {name} has no option {sorted(unknown)[0]}")
-    return name, known
+    defaults = asdict(models.module(name).Config())
+    if unknown := sorted(set(values) - set(defaults)):
+        raise UserError(f"{path}: {name} has no option {unknown[0]}")
+    for option, value in values.items():
+        if value is None or isinstance(value, bool) != isinstance(defaults[option], bool):
+            raise UserError(f"{path}: {option} can't be {json.dumps(value)}")
+    return name, values
 
 
-def behind(option: str, argv: Sequence[str]) -> str | None:
-    """Return what stands behind the option in the arguments, None where it is not said."""
+def value_of(option: str, argv: Sequence[str]) -> str | None:
+    """Return the value of an option in the arguments; None where it is not given."""
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
     return next((after for before, after in pairwise(words) if before == option), None)
 
 
 def given(name: str, argv: Sequence[str]) -> bool:
-    """Tell whether the arguments say the option of that name."""
-    said = {word.split("=")[0].replace("_", "-") for word in argv}
-    dashed = name.replace("_", "-")
-    return bool({f"--{dashed}", f"--no-{dashed}"} & said)
+    """Tell whether the option of that name is among the arguments."""
+    words = {word.split("=")[0].replace("_", "-") for word in argv}
+    return options.flag(name) in words or options.flag(f"no_{name}") in words
 
 
-def default(config: Any, argv: Sequence[str]) -> Any:
-    """Return the model's Config as it is where nothing is said: where low ratings are given, they are inputs, too."""
-    strong = behind("--protocol", argv) == "strong-ratings"
-    signed = strong and "signed" in config.__dataclass_fields__
-    return config(signed=True) if signed else config()
+def read(args: Source) -> tuple[datasets.Dataset, splits.Split]:
+    """Read the data that a `Source` asks for, and split them."""
+    data = datasets.load(args.data, scale=args.scale, like=args.like)
+    data, test = test_file.with_test_ratings(data, args.protocol, args.holding.test, args.scale)
+    return data, splits.split(data.ratings, args.protocol, args.holding, test)
 
 
-def read(chosen: Source) -> tuple[datasets.Dataset, splits.Split]:
-    """Read (`Dataset`, `Split`) of what a `Source` asks for."""
-    data = datasets.load(chosen.data, scale=chosen.scale, like=chosen.like)
-    data, test = test_file.with_test_ratings(data, chosen.protocol, chosen.holding.test, chosen.scale)
-    return data, splits.split(data.ratings, chosen.protocol, chosen.holding, test)
-
-
-def check(model: "TrainableModel", name: str, split: splits.Split, protocol: str) -> None:
-    """Refuse a model that knows only the users it is trained on where users are held out."""
+def check(model: Any, name: str, split: splits.Split, protocol: str) -> None:
+    """Refuse a model that needs users or likes to train on that the split does not have."""
     if split.holds_users_out and not model.takes_new_users:
         raise UserError(f"protocol {protocol} holds users out, and this {name} knows only those it is trained on")
-    of_likes = [part for part, own in _parts(model, name) if learns_likes_alone(own)]
-    if of_likes and not (split.train.data > model.like).any():
-        hint = datasets.about_likes(split.ratings) or [f"no training rating is above {model.like:g}; see --like"]
-        raise UserError(f"{of_likes[0]} learns from likes alone: {hint[0]}")
-
-
-def _parts(model: Any, name: str) -> list[tuple[str, "TrainableModel"]]:
-    """Return (words, model) of each part of a blend; of any other model itself."""
-    if not model.blends:
-        return [(name, model)]
-    return list(zip((part.said for part in model.said), model.parts, strict=True))
-
-
-def learns_likes_alone(model: "TrainableModel") -> bool:
-    """Tell whether a model learns from likes and from nothing else, so that it can't be trained without any."""
-    return model.learns_likes and not model.predicts_ratings
+    if (split.train.data > model.like).any():
+        return
+    names = [part.said for part in model.said] if model.blends else [name]
+    for words, part in zip(names, model.parts if model.blends else [model], strict=True):
+        if part.learns_likes and not part.predicts_ratings:
+            hint = datasets.about_likes(split.ratings) or [f"no training rating is above {model.like:g}; see --like"]
+            raise UserError(f"{words} learns from likes alone: {hint[0]}")
