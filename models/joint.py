@@ -1,14 +1,13 @@
 """Joint: one latent space for stars and for likes, from one encoder with two decoders; ours.
 
-Predicting stars well is not the same as recommending well: which movies people choose says most about what they will
-choose, how they rate them most about how they will rate. The encoder sees both: the rating less the bias baseline,
-which movies were rated, which were liked. From the latent vector one decoder gives stars (`decoder`, masked MSE, as in
-`autorec`), the other which movies are liked (`ranker`, multinomial or logistic, as in `multdae`). The loss is the first
-plus `--weight` times the second, each a mean over what it counts, ratings or likes. A like weighs one over the root of
-its user's number of likes: NDCG counts every user alike, a plain sum would listen to those who rate most.
+Which movies people choose says most about what they will choose; how they rate, about how they will rate. The encoder
+sees both: the rating less the bias baseline, which movies were rated, which were liked. From the latent vector one
+decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`ranker`, multinomial or logistic, as in
+`multdae`). The loss is the first plus `--weight` times the second, each a mean over ratings or likes. A like weighs one
+over the root of its user's number of likes, since NDCG counts every user alike.
 
-Movies are ranked by the logits and, beside them, by EASE in closed form (`--linear`, `_linear.py`): what a narrow
-latent vector forgets about single pairs of movies, it knows. Both are trained on their own; the share is chosen on
+Movies are ranked by the logits and by EASE in closed form (`--linear`, `models/ensemble/linear_path.py`), which keeps
+the single pairs of movies that a narrow latent vector forgets. Both are trained separately; the share is chosen on
 validation."""
 
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import scipy.sparse as sp
 from keras import KerasTensor
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import History
 from models.ensemble import linear_path
@@ -33,6 +31,7 @@ from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import LEAST
+from utils.scoring.protocols import Floats, Indices
 from utils.training.loop import EarlyStoppingCriterion, Training
 from utils.training.search_space import Choice, Range, tuned
 
@@ -66,7 +65,7 @@ class Config(rating_autoencoder.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        linear_path.config(vars(self))  # which checks its own
+        linear_path.config(self)  # refuses impossible options of EASE
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -83,34 +82,34 @@ class Model(rating_autoencoder.Autoencoder):
     config: Config
     linear: linear_path.Linear | None = None
 
-    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
+    def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = linear_path.Linear(self.shape, linear_path.config(vars(self.config)), 0, self.scale, self.like)
+            linear = linear_path.Linear.of(self)
             linear.refit(train_matrix)  # first, since it takes most memory
-        self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
+        self.linear = None  # epochs are chosen by what the autoencoder ranks without it
         history = super().fit(train_matrix, validation, training)
         if linear:
             linear.choose(validation, self.score)
             self.linear = linear
         return history
 
-    def refit(self, matrix: sp.csr_array, training: Training) -> History:
+    def refit(self, matrix: csr_array, training: Training) -> History:
         """See `Autoencoder.refit`; the linear path keeps its share."""
         history = super().refit(matrix, training)
         if training.interrupted:
-            self._join()  # of the parts that are kept
+            self._join()  # the networks of `fit`, which are put back
         elif self.linear:
             self.linear.refit(matrix)
         return history
 
     def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
         """See `Autoencoder.coders`."""
-        config, up = self.config, self.config.hidden[-2::-1]
-        latent, decoder = self._down(features), self._up(up, n_columns)
+        config, mirrored = self.config, self.config.hidden[-2::-1]
+        latent, decoder = self._down(features), self._up(mirrored, n_columns)
         self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
-        for i, units in enumerate(up):
+        for i, units in enumerate(mirrored):
             self.ranker.add(self._dense(units, config.activation, f"ranker_{i}", config.likes_l2))
         self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2))
         return latent, decoder
@@ -120,23 +119,21 @@ class Model(rating_autoencoder.Autoencoder):
 
     def _join(self) -> None:
         super()._join()
-        inputs, stars = self.network.inputs, self.network.outputs
-        logits = self.ranker(self.encoder(inputs if self.config.side else inputs[0]))
-        self.ranking = keras.Model(inputs if self.config.side else inputs[0], logits, name="ranking")
-        self.network = keras.Model(self.ranking.input, [*stars, logits], name="autoencoder")
+        inputs = self.network.inputs if self.config.side else self.network.inputs[0]
+        logits = self.ranker(self.encoder(inputs))
+        self.ranking = keras.Model(inputs, logits, name="ranking")
+        self.network = keras.Model(inputs, [*self.network.outputs, logits], name="autoencoder")
 
-    def _outputs(self, judged: NDArray[np.float32], whole: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _outputs(self, judged: Floats, whole: Floats) -> list[Floats]:
         return [judged, (whole > self.like).astype(np.float32)]
 
     def _judged_ratings(self, x: Any, y: Any) -> int:
-        """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
+        """See `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
         return super()._judged_ratings(x, y[0])
 
     def _losses(self) -> dict[str, Any]:
-        return {
-            "loss": [masked_mse, LOSSES[self.config.likes_loss]],
-            "loss_weights": [self.star**-2, self.config.weight],
-        }
+        losses = [masked_mse, LOSSES[self.config.likes_loss]]
+        return {"loss": losses, "loss_weights": [self.star**-2, self.config.weight]}
 
     def _step(self) -> Step:
         train_on_batch = super()._step()
@@ -147,32 +144,29 @@ class Model(rating_autoencoder.Autoencoder):
             return super()._judge(validation)
         judged = ValidationRatings(self, validation)
 
-        def both() -> float:
-            codes, layers = judged.codes(), self._arrays("ranker")
+        def ndcg_less_rmse() -> float:
+            codes, ranker = judged.codes(), self._arrays("ranker")
+            score = lambda _, users: decode(ranker, codes[judged.place[users]])  # noqa: E731
+            return ranking_metrics(score, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
 
-            def logits(_: sp.csr_array, users: NDArray) -> NDArray[np.float32]:
-                return decode(layers, codes[judged.place[users]])
+        return EarlyStoppingCriterion(ndcg_less_rmse, "val_both", True)
 
-            return ranking_metrics(logits, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
-
-        return EarlyStoppingCriterion(both, "val_both", True)
-
-    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
+        """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""
         logits = super().score(given, users)
         return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property
     def held(self) -> int:
-        """Bytes that an export holds as constants."""
+        """Number of bytes that an export holds as constants."""
         return self.linear.held if self.linear else 0
 
     def _ranked(self, stars: KerasTensor) -> KerasTensor:
         logits = self.ranking(stars, training=False)
         if not self.linear:
             return logits
-        own = self.linear.exported(stars)["scores"]
-        return keras.ops.log(keras.ops.maximum(own, LEAST)) + self.linear.share * logits
+        ease_scores = self.linear.exported(stars)["scores"]
+        return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
 
     def save(self, folder: Path) -> None:
         """Write what `Autoencoder.save` does, and weights.npz of the linear path."""
@@ -181,6 +175,8 @@ class Model(rating_autoencoder.Autoencoder):
             self.linear.save(folder)
 
     def load(self, run: Run) -> None:
-        """Read them back."""
-        self.linear = linear_path.load(run)
+        """Read what `save` wrote."""
+        if run.has_file("weights.npz"):
+            self.linear = linear_path.Linear.of(self)
+            self.linear.load(run)
         super().load(run)

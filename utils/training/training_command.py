@@ -149,7 +149,7 @@ def _parts(model: Any, name: str) -> list[tuple[str, "TrainableModel"]]:
     """Return (words, model) of each part of a blend; of any other model itself."""
     if not model.blends:
         return [(name, model)]
-    return list(zip((part.said for part in model.said), model.parts, strict=True))
+    return model.named_parts()
 
 
 def learns_likes_alone(model: "TrainableModel") -> bool:
