@@ -33,7 +33,6 @@ from utils.training.search_space import Choice, Range, tuned
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
 
-OF = ("user", "movie", "day")
 BLOCK = 2048  # pairs predicted at a time
 
 
@@ -70,7 +69,10 @@ class Model(ClosedForm):
     takes_new_users, wants_users = False, True
     side: side_features.Side | None = None
     dates: Dates | None = None
-    arrays = ("levels", "bounds", "mean", *(f"{kind}_{of}" for kind in ("biases", "vectors") for of in OF), "last_day")
+    arrays = (
+        "levels", "bounds", "mean", "biases_user", "biases_movie", "biases_day",
+        "vectors_user", "vectors_movie", "vectors_day", "last_day",
+    )  # fmt: skip
 
     def attach_data(self, data: "Dataset") -> None:
         """Take side features, and when each rating was given."""
@@ -90,21 +92,35 @@ class Model(ClosedForm):
         if not config.ordinal or len(self.levels) == 1:  # stars all alike have no order
             self.levels, target, machine = self.levels[:0], matrix.data.astype(np.float64), myfm.MyFMRegressor
         blocks = [sp.hstack(group, format="csr", dtype=np.float64) for group in groups]
-        relations = [myfm.RelationBlock(rows.tolist(), block) for rows, block in zip(index, blocks, strict=True)]
-        self._allocate()
-        with bar(training, "sample", config.samples) as move:
+        ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+        samples: list[list[tuple[Floats, Floats]]] = [[] for _ in blocks]
+        mean, bounds = list[float](), list[NDArray]()
 
-            def collect(step: int, sample: Any, *_: Any) -> tuple[bool, None]:
-                move(step + 1, f"sample {step + 1}/{config.samples}")
-                if step >= config.burn_in:
-                    self._store(step - config.burn_in, sample, blocks)
-                return False, None
+        def collect(step: int, sample: Any, *_: Any) -> tuple[bool, None]:
+            move(step + 1, f"sample {step + 1}/{config.samples}")
+            if step >= config.burn_in:
+                mean.append(sample.w0)
+                bounds.append(np.array(sample.cutpoints[0] if len(self.levels) else []))  # myFM reuses the memory
+                weights, factors = np.split(sample.w, ends), np.split(sample.V, ends)
+                for i, block in enumerate(blocks):
+                    samples[i].append(_project(block, weights[i], factors[i]))
+            return False, None
 
-            with contextlib.redirect_stderr(io.StringIO()):  # myFM draws a bar of its own
-                machine(config.rank, random_seed=self.seed).fit(
-                    None, target, relations, n_iter=config.samples, n_kept_samples=1, callback=collect,
-                    group_shapes=[features.shape[1] for group in groups for features in group],
-                )  # fmt: skip
+        quiet = contextlib.redirect_stderr(io.StringIO())  # myFM draws a bar of its own
+        with bar(training, "sample", config.samples) as move, quiet:
+            machine(config.rank, random_seed=self.seed).fit(
+                None, target, [myfm.RelationBlock(i.tolist(), block) for i, block in zip(index, blocks, strict=True)],
+                n_iter=config.samples, n_kept_samples=1, callback=collect,
+                group_shapes=[features.shape[1] for group in groups for features in group],
+            )  # fmt: skip
+        self.mean, self.bounds = np.array(mean, np.float32), np.array(bounds, np.float32)
+        biases = [np.stack([bias for bias, _ in of], axis=1) for of in samples]
+        vectors = [np.concatenate([vector for _, vector in of], axis=1) for of in samples]
+        if not self.dates:
+            biases.append(biases[0][:0])
+            vectors.append(vectors[0][:0])
+        self.biases_user, self.biases_movie, self.biases_day = biases
+        self.vectors_user, self.vectors_movie, self.vectors_day = vectors
 
     def _design(self, matrix: csr_array) -> tuple[list[list[csr_array]], list[Indices]]:
         """Return the groups of features of users, movies and, with `--dates`, days, and for each of these three its
@@ -129,31 +145,6 @@ class Model(ClosedForm):
         if self.side and getattr(self.side, kind).shape[1]:
             groups.append(csr_array(getattr(self.side, kind)))
         return groups
-
-    def _allocate(self) -> None:
-        """Create the arrays that the samples are stored in."""
-        n, sizes = self.config.samples - self.config.burn_in, (*self.shape, self.dates.n if self.dates else 0)
-        self.mean, self.bounds = np.empty(n, np.float32), np.empty((n, len(self.levels[1:])), np.float32)
-        biases = [np.empty((size, n), np.float32) for size in sizes]
-        vectors = [np.empty((size, n * self.config.rank), np.float32) for size in sizes]
-        self.biases_user, self.biases_movie, self.biases_day = biases
-        self.vectors_user, self.vectors_movie, self.vectors_day = vectors
-
-    def _store(self, i: int, sample: Any, blocks: list[csr_array]) -> None:
-        """Store sample i. In each row x of features of a block the bias is w'x plus the interactions within x,
-        (|V'x|^2 - sum x_j^2 |v_j|^2) / 2 (Rendle 2010), and the vector is V'x."""
-        self.mean[i] = sample.w0
-        if len(self.levels):
-            self.bounds[i] = sample.cutpoints[0]
-        first, rank = 0, self.config.rank
-        for of, block in zip(OF, blocks, strict=False):
-            columns = slice(first, first + block.shape[1])
-            weights, factors = sample.w[columns], sample.V[columns]
-            vector = block @ factors
-            within = (vector**2).sum(axis=1) - block.power(2) @ (factors**2).sum(axis=1)
-            getattr(self, f"biases_{of}")[:, i] = block @ weights + within / 2
-            getattr(self, f"vectors_{of}")[:, i * rank : (i + 1) * rank] = vector
-            first = columns.stop
 
     def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Predict the stars of all movies, or with `--ordinal` the mean of the latent number, (n, n_movies)."""
@@ -204,3 +195,11 @@ class Model(ClosedForm):
         super().load(run)
         if self.config.dates and not self.dates:
             self.dates = Dates.of(run.split.ratings)
+
+
+def _project(x: csr_array, weights: NDArray, factors: NDArray) -> tuple[Floats, Floats]:
+    """Compute (bias, vector), (n,) and (n, rank), of each row of features x in one sample: the bias is w'x plus the
+    interactions within x, (|V'x|^2 - sum x_i^2 |v_i|^2) / 2 (Rendle 2010), the vector is V'x."""
+    vector = x @ factors
+    within = (vector**2).sum(axis=1) - x.power(2) @ (factors**2).sum(axis=1)
+    return (x @ weights + within / 2).astype(np.float32), vector.astype(np.float32)

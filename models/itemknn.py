@@ -51,7 +51,8 @@ class Model(ClosedForm):
         config = self.config
         baseline = biases.fit(matrix, config.user_damping, config.movie_damping)
         self.mean, self.movie = np.float32(baseline.mean), baseline.movie
-        liked, rated, residual = likes(matrix, self.like), _rated(matrix), _residual(matrix, baseline)
+        liked, residual = likes(matrix, self.like), _residual(matrix, baseline)
+        rated = matrix.sign()  # 1 where there are stars
         like_norm = np.sqrt(np.bincount(liked.indices, minlength=self.shape[1]))
         star_norm = np.sqrt(np.asarray(residual.multiply(residual).sum(axis=0)))
         raters = rated.T.tocsr()
@@ -75,7 +76,7 @@ class Model(ClosedForm):
         """Predict the stars of each pair: the baseline plus the mean residual of the movie's neighbours that the user
         rated, weighted by similarity."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
-        residual, rated = _residual(given, baseline), _rated(given)
+        residual, rated = _residual(given, baseline), given.sign()
         weights = self.star_similarity.T.tocsr()
         stars = baseline.predict(users, movies)
         for start in range(0, given.shape[0], BLOCK):
@@ -106,10 +107,6 @@ def similar(X: csr_array, neighbours: int, weigh: Callable[[NDArray, Indices], N
         block.eliminate_zeros()
         blocks.append(block)
     return sp.vstack(blocks, format="csr", dtype=np.float32)
-
-
-def _rated(matrix: csr_array) -> csr_array:
-    return csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
 
 
 def _residual(matrix: csr_array, baseline: biases.Biases) -> csr_array:

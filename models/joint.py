@@ -6,21 +6,20 @@ decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`
 `multdae`). The loss is the first plus `--weight` times the second, each a mean over ratings or likes. A like weighs one
 over the root of its user's number of likes, since NDCG counts every user alike.
 
-Movies are ranked by the logits and by EASE in closed form (`--linear`, `models/ensemble/linear_path.py`), which keeps
-the single pairs of movies that a narrow latent vector forgets. Both are trained separately; the share is chosen on
-validation."""
+Movies are ranked by the logits and by EASE in closed form (`--linear`), which keeps the single pairs of movies that a
+narrow latent vector forgets. Both are trained separately; the share of the logits is chosen on validation."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
 from keras import KerasTensor
 from scipy.sparse import csr_array
 
-from models.base import History
-from models.ensemble import linear_path
+from models import ease
+from models.base import History, Recommender
 from models.networks import rating_autoencoder
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
@@ -28,13 +27,15 @@ from models.networks.optimizers import Step
 from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.recommend.strategies import MOST, ndcg
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
-from utils.scoring.linear_scorer import LEAST
-from utils.scoring.protocols import Floats, Indices
+from utils.scoring.linear_scorer import LEAST, LinearPath
+from utils.scoring.protocols import Floats, Indices, ScoreFunction
 from utils.training.loop import EarlyStoppingCriterion, Training
 from utils.training.search_space import Choice, Range, tuned
 
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
@@ -65,7 +66,8 @@ class Config(rating_autoencoder.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        linear_path.config(self)  # refuses impossible options of EASE
+        if not 0 <= self.linear_dropout < 1 or not 0 < self.linear_l2 < np.inf:
+            raise ValueError("linear-dropout must be in [0, 1) and linear-l2 above 0")
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -74,19 +76,56 @@ class Config(rating_autoencoder.Config):
             raise ValueError("weight and likes-l2 must not be negative")
 
 
+class Linear(ease.Model):
+    """EASE with the share that the decoder's logits get when both are mixed (`LinearPath`)."""
+
+    arrays = (*ease.Model.arrays, "share")
+    share = np.float32(0.5)  # where validation has no likes to choose it by
+
+    @classmethod
+    def of(cls, joint: Recommender) -> Self:
+        """Make the untrained linear path of a `joint` model."""
+        config = ease.Config(joint.config.linear_l2, joint.config.linear_dropout, joint.config.signed)
+        return cls(joint.shape, config, 0, joint.scale, joint.like)
+
+    @property
+    def path(self) -> LinearPath:
+        """The weights and the share as what mixes scores with them."""
+        return LinearPath(self.scorer, self.share)
+
+    def choose(self, validation: Holdout, score: ScoreFunction) -> None:
+        """Choose the share that ranks the validation hold-out best, since both have learned to explain the same likes.
+
+        score: the decoder's logits as a score function."""
+        users = judged_users(validation, MOST)
+        if not len(users):
+            return
+        given = validation.given[users]
+        linear, logits = self.path.log_scores(given), score(given, users)
+
+        def ndcg_of(share: float) -> float:
+            def mixed(_: csr_array, block: Indices) -> Floats:
+                rows = np.searchsorted(users, block)
+                return linear[rows] + np.float32(share) * logits[rows]
+
+            return ndcg(mixed, validation)
+
+        self.share = np.float32(max(SHARES, key=ndcg_of))
+
+
 class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
     saved = ("encoder", "decoder", "ranker")
     config: Config
-    linear: linear_path.Linear | None = None
+    linear: Linear | None = None
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = linear_path.Linear.of(self)
+            linear = Linear.of(self)
             linear.refit(train_matrix)  # first, since it takes most memory
         self.linear = None  # epochs are chosen by what the autoencoder ranks without it
         history = super().fit(train_matrix, validation, training)
@@ -177,6 +216,6 @@ class Model(rating_autoencoder.Autoencoder):
     def load(self, run: Run) -> None:
         """Read what `save` wrote."""
         if run.has_file("weights.npz"):
-            self.linear = linear_path.Linear.of(self)
+            self.linear = Linear.of(self)
             self.linear.load(run)
         super().load(run)

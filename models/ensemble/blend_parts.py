@@ -1,30 +1,26 @@
 """The parts of a blend: what `--parts` says, and finished parts cached until the blend is saved. No Keras here."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models import check, module, names, resolved
+from models.base import Recommender
 from utils.command_line import options
 from utils.errors import UserError
 from utils.recommend import strategies
 from utils.runs import run_folder
 from utils.runs.paths import UnreadableError, is_folder
 from utils.runs.provenance import ROOT, sources, versions
+from utils.training.loop import Training
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
-
-    from models.base import Recommender
-    from utils.training.loop import Training
 SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
 
 
@@ -44,22 +40,15 @@ def split(parts: str) -> list[str]:
     texts = [" ".join(text.split()) for text in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", parts)]
     for text in texts:
         for name in text.split(" ")[0].split(","):
-            _check(name)
+            if name in ("", "blend"):
+                raise UserError(f"--parts: {'a blend is no part of a blend' if name else 'a part is empty'}")
+            try:
+                check(name)
+            except UserError as error:
+                raise UserError(f"--parts: {error}") from None
         if texts.count(text) > 1:
             raise UserError(f"--parts: {text} is there twice; --seed 1 behind one starts it from other weights")
     return texts
-
-
-def _check(name: str) -> None:
-    """Refuse what is no model, or no part."""
-    if not name:
-        raise UserError("--parts: a part is empty")
-    if name == "blend":
-        raise UserError("--parts: a blend is no part of a blend")
-    try:
-        check(name)
-    except UserError as error:
-        raise UserError(f"--parts: {error}") from None
 
 
 def read(text: str, **defaults: Any) -> PartSpec:
