@@ -8,10 +8,9 @@ the test. Where users are held out, no part is trained on the validation users, 
 
 New users are served by the parts that can, with weights learned for these parts alone."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,11 +22,12 @@ from scipy.sparse import csr_array
 from models import load
 from models.base import History, Recommender
 from models.ensemble import blend_parts
+from models.ensemble.blend_parts import errors_about
 from models.ensemble.blended import read_weights
 from models.ensemble.stacking import Weights, standardised
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
-from utils.errors import UserError, out_of_memory
+from utils.errors import UserError
 from utils.evaluation.holdout_metrics import judged_users
 from utils.runs.run_folder import Run
 from utils.scoring.protocols import Floats, Indices
@@ -83,29 +83,20 @@ class Model(Recommender):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        signed = self.config.signed or None
-        self.specs = [blend_parts.read(text, signed=signed) for text in blend_parts.split(self.config.parts)]
+        self.specs = [blend_parts.read(text, self.config.signed) for text in blend_parts.split(self.config.parts)]
         self.parts = [blend_parts.build(spec, self) for spec in self.specs]
+        self.predicts_ratings = any(part.predicts_ratings for part in self.parts)
+        self.takes_new_users = any(part.takes_new_users for part in self.parts)
 
     def attach_data(self, data: "Dataset") -> None:
         """Give the data to the parts."""
         for text, part in self.named_parts():
-            with _errors_of(text):
+            with errors_about(f"part {text}"):
                 part.attach_data(data)
 
     def named_parts(self) -> list[tuple[str, Recommender]]:
         """Return (its text in `--parts`, model) of each part."""
         return [(spec.text, part) for spec, part in zip(self.specs, self.parts, strict=True)]
-
-    @property
-    def predicts_ratings(self) -> bool:  # type: ignore[override]  # read-only: it follows from the parts
-        """Whether any part does."""
-        return any(part.predicts_ratings for part in self.parts)
-
-    @property
-    def takes_new_users(self) -> bool:  # type: ignore[override]  # the same
-        """Whether any part does."""
-        return any(part.takes_new_users for part in self.parts)
 
     @property
     def predicts_strangers(self) -> bool:
@@ -168,7 +159,7 @@ class Model(Recommender):
                 print(name + finished, file=sys.stderr, flush=True)
             if predicted is None:
                 part_training = blend_parts.training_in(training, f"{i + 1}-{round_.name.replace(' ', '-')}")
-                with _errors_of(spec.text):
+                with errors_about(f"part {spec.text}"):
                     rows, predicted = _train_part(part, round_, part_training)
                 self.cache.save(folder, spec, part, history=json.dumps(rows), **predicted)
             else:
@@ -274,17 +265,3 @@ def _train_part(part: Recommender, round_: Round, training: Training) -> tuple[H
 
 def _concatenated(rounds: Sequence[dict[str, NDArray]]) -> dict[str, NDArray]:
     return {name: np.concatenate([arrays[name] for arrays in rounds]) for name in rounds[0]}
-
-
-@contextlib.contextmanager
-def _errors_of(part: str) -> Iterator[None]:
-    """Name the part in the errors raised inside."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"part {part}: {error}") from None
-    except Exception as error:
-        if out_of_memory(error):
-            raise UserError(f"part {part} does not fit into memory") from None
-        error.add_note(f"in part {part} of the blend")
-        raise

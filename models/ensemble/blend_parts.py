@@ -1,9 +1,11 @@
 """The parts of a blend: what `--parts` says, and finished parts cached until the blend is saved. No Keras here."""
 
+import contextlib
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,14 @@ from scipy.sparse import csr_array
 from models import check, module, names, resolved
 from models.base import Recommender
 from utils.command_line import options
-from utils.errors import UserError
+from utils.errors import UserError, out_of_memory
 from utils.recommend import strategies
 from utils.runs import run_folder
 from utils.runs.paths import UnreadableError, is_folder
 from utils.runs.provenance import ROOT, sources, versions
 from utils.training.loop import Training
 
-SEEDS = 2**32  # seeds are below this; those of the parts go on from 0 behind it
+SEEDS = 2**32  # seeds are below; those of parts wrap around
 
 
 @dataclass(frozen=True)
@@ -34,42 +36,50 @@ class PartSpec:
     seed: int
 
 
+@contextlib.contextmanager
+def errors_about(subject: str) -> Iterator[None]:
+    """Name the subject in the errors raised inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{subject}: {error}") from None
+    except Exception as error:
+        if out_of_memory(error):
+            raise UserError(f"{subject} does not fit into memory") from None
+        error.add_note(f"in {subject} of the blend")
+        raise
+
+
 def split(parts: str) -> list[str]:
     """Return the text of each part, which must differ. A comma begins a new part where the name of a model follows, so
     options of a part may have commas: `joint,autorec --side genres,year,joint --seed 1` are three parts."""
     texts = [" ".join(text.split()) for text in re.split(rf",(?=\s*(?:{'|'.join(names())})(?:[\s,]|$))", parts)]
-    for text in texts:
-        for name in text.split(" ")[0].split(","):
-            if name in ("", "blend"):
-                raise UserError(f"--parts: {'a blend is no part of a blend' if name else 'a part is empty'}")
-            try:
+    with errors_about("--parts"):
+        for text in texts:
+            for name in text.split(" ")[0].split(","):
+                if not name:
+                    raise UserError("a part is empty")
+                if name == "blend":
+                    raise UserError("a blend is no part of a blend")
                 check(name)
-            except UserError as error:
-                raise UserError(f"--parts: {error}") from None
-        if texts.count(text) > 1:
-            raise UserError(f"--parts: {text} is there twice; --seed 1 behind one starts it from other weights")
+            if texts.count(text) > 1:
+                raise UserError(f"{text} is there twice; --seed 1 behind one starts it from other weights")
     return texts
 
 
-def read(text: str, **defaults: Any) -> PartSpec:
-    """Read the text of a part. defaults: of options, where the model has them; None leaves the model's own."""
-    name, *words = text.split()
-    words = [word for argument in words for word in re.split("(?<=^--seed)=", argument)]  # or --seed=1 hides the seed
-    config, seed = module(name).Config, "0"
-    if "--help" in words or "-h" in words:
-        raise UserError(f"--parts {text}: for its options type python train.py {name} --help")
-    if "--seed" in words[:-1]:
-        at = words.index("--seed")
-        seed = words[at + 1]
-        del words[at : at + 2]
-    if not seed.isdecimal() or not seed.isascii() or int(seed) >= SEEDS:
-        raise UserError(f"--parts {text}: the seed must be a whole number below 2**32, got {seed!r}")
-    known = {field.name for field in fields(config)}
-    start = config(**{key: value for key, value in defaults.items() if key in known and value is not None})
-    try:
-        return PartSpec(text, name, options.parse(config, words, f"--parts {name}", "", start), int(seed))
-    except UserError as error:
-        raise UserError(f"--parts {text}: {error}") from None
+def read(text: str, signed: bool = False) -> PartSpec:
+    """Read the text of a part. signed: the default of its --signed, where the model has that."""
+    name, seed, rest = text.split()[0], "0", text
+    if match := re.search(r"\s--seed[=\s](\S*)", text):
+        seed, rest = match[1], text.replace(match[0], "", 1)
+    config = module(name).Config
+    with errors_about(f"--parts {text}"):
+        if {"--help", "-h"} & set(text.split()):
+            raise UserError(f"for its options type python train.py {name} --help")
+        if not seed.isdecimal() or not seed.isascii() or int(seed) >= SEEDS:
+            raise UserError(f"the seed must be a whole number below 2**32, got {seed!r}")
+        start = config(signed=True) if signed and "signed" in config.__dataclass_fields__ else config()
+        return PartSpec(text, name, options.parse(config, rest.split()[1:], f"--parts {name}", "", start), int(seed))
 
 
 def build(spec: PartSpec, blend: Recommender) -> Recommender:

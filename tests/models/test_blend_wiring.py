@@ -181,18 +181,20 @@ def test_where_users_are_held_out_weights_of_likes_are_learned_on_them_and_none_
     assert [row["stage"] for row in history] == ["training"] * 3
 
 
-def test_a_blend_can_what_any_of_its_parts_can():
-    model = models.build("blend", TABLE.shape)
-    for can in ("predicts_ratings", "takes_new_users", "predicts_strangers"):
-        for own in ((True, False), (False, True), (False, False)):
-            model.parts = [SimpleNamespace(**{can: one}) for one in own]
-            assert getattr(model, can) == any(own)
+def test_a_blend_can_what_any_of_its_parts_can(monkeypatch):
+    abilities = ("predicts_ratings", "takes_new_users", "predicts_strangers")
+    for ability in abilities:
+        for able in ((True, False), (False, True), (False, False)):
+            parts = [SimpleNamespace(**(dict.fromkeys(abilities, False) | {ability: part})) for part in able]
+            monkeypatch.setattr(blend_parts, "build", lambda spec, _, parts=parts: parts[spec.name == "ease"])
+            model = models.build("blend", TABLE.shape, blend.Config(parts="bias,ease"))
+            assert getattr(model, ability) == any(able)
 
 
 def test_without_a_part_for_strangers_rows_of_all_users_are_theirs(monkeypatch):
     model, split, _, _ = blended(monkeypatch)
-    for part in model.parts:
-        part.takes_new_users = False
+    for recommender in (model, *model.parts):
+        recommender.takes_new_users = False
     weights = model.learned.likes["all"].coefficients
     expected = sum(
         weight * stacking.standardised(part.score(split.train))
