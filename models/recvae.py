@@ -110,7 +110,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
-        self.posterior, self.before = (self._posterior(unit.shape[1:], name) for name in ("posterior", "before"))
+        self.posterior = self._posterior(unit.shape[1:], "posterior")
+        self.before = self._posterior(unit.shape[1:], "before")
         self.before.trainable = False
         count = Count(self.shape[1], name="count")(unit)
         sample = CompositeSample(self.config.gamma, self.seed, name="latent")
