@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class Recommender:
         self.like = default_like(scale) if like is None else like
 
     @property
+    def name(self) -> str:
+        """The name on the command line."""
+        return type(self).__module__.removeprefix("models.")
+
+    @property
     def star(self) -> float:
         """One star of five in the stars of the data, so that what is learned does not depend on the scale."""
         return self.scale[1] / 5
@@ -93,12 +99,16 @@ class Recommender:
 
         Returns {"scores": (n, n_movies) as `score` gives them, "latent": (n, latent) vectors where there is a latent
         space}. A `UserError` where the model can't be computed so."""
-        name = type(self).__module__.removeprefix("models.")
-        raise UserError(f"{name} can't be exported: it is no function of a person's ratings that is a graph")
+        raise UserError(f"{self.name} can't be exported: it is no function of a person's ratings that is a graph")
 
     def notes(self) -> list[str]:
         """Return sentences about what was trained, for the user."""
         return []
+
+    def facts(self) -> dict[str, Any]:
+        """Return what config.json says about the model, enough for `models.restore`."""
+        about = {"model": self.name, "options": asdict(self.config), "seed": self.seed, "shape": list(self.shape)}
+        return about | {"scale": list(self.scale), "like": self.like}
 
     def save(self, folder: Path) -> None:
         """Write what `load` needs into the existing folder."""

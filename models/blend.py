@@ -75,7 +75,7 @@ class Round:
 
 
 class Model(Recommender):
-    """`specs`: the parts as `--parts` describes them; `parts`: their models; `learned`: their weights."""
+    """`texts`: what `--parts` says of each part; `parts`: their models; `learned`: their weights."""
 
     config: Config
     blends = wants_users = learns_likes = True
@@ -83,8 +83,8 @@ class Model(Recommender):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.specs = [blend_parts.read(text, self.config.signed) for text in blend_parts.split(self.config.parts)]
-        self.parts = [blend_parts.build(spec, self) for spec in self.specs]
+        self.texts = blend_parts.split(self.config.parts)
+        self.parts = [blend_parts.build(text, self) for text in self.texts]
         self.predicts_ratings = any(part.predicts_ratings for part in self.parts)
         self.takes_new_users = any(part.takes_new_users for part in self.parts)
 
@@ -96,7 +96,7 @@ class Model(Recommender):
 
     def named_parts(self) -> list[tuple[str, Recommender]]:
         """Return (its text in `--parts`, model) of each part."""
-        return [(spec.text, part) for spec, part in zip(self.specs, self.parts, strict=True)]
+        return list(zip(self.texts, self.parts, strict=True))
 
     @property
     def predicts_strangers(self) -> bool:
@@ -147,24 +147,24 @@ class Model(Recommender):
     def _train(self, round_: Round, training: Training) -> tuple[History, list[Predictions]]:
         """Train all parts, or read those that were finished before: (history, predictions of each)."""
         history, predictions = History(), []
-        for i, (spec, part) in enumerate(zip(self.specs, self.parts, strict=True)):
+        for i, (text, part) in enumerate(self.named_parts()):
             hidden = [holdout.hidden for holdout in (round_.validation, round_.holdout) if holdout]
-            folder = self.cache.folder_of(spec, part, [round_.name, self.first_folder.get(i)], round_.matrix, *hidden)
+            folder = self.cache.folder_of(part, [round_.name, self.first_folder.get(i)], round_.matrix, *hidden)
             if folder:
                 self.first_folder.setdefault(i, folder.name)  # what `fit` chose decides what `refit` does
             predicted = self.cache.load(folder, part)
             if training.show:
                 finished = "" if predicted is None else ": finished before"
-                name = f"part {i + 1} of {len(self.parts)}, {spec.text}, {round_.name}"
+                name = f"part {i + 1} of {len(self.parts)}, {text}, {round_.name}"
                 print(name + finished, file=sys.stderr, flush=True)
             if predicted is None:
                 part_training = blend_parts.training_in(training, f"{i + 1}-{round_.name.replace(' ', '-')}")
-                with errors_about(f"part {spec.text}"):
+                with errors_about(f"part {text}"):
                     rows, predicted = _train_part(part, round_, part_training)
-                self.cache.save(folder, spec, part, history=json.dumps(rows), **predicted)
+                self.cache.save(folder, part, history=json.dumps(rows), **predicted)
             else:
                 rows = json.loads(str(predicted.pop("history")))
-            history += [{"part": spec.text, "stage": round_.name, **row} for row in rows]
+            history += [{"part": text, "stage": round_.name, **row} for row in rows]
             predictions.append(predicted)
         return history, predictions
 
@@ -197,7 +197,7 @@ class Model(Recommender):
     def weights(self) -> dict[str, dict[str, float]]:
         """Return {part: {"stars": weight, "likes": weight}} for users who were trained on; a part that does not
         predict one of them has no weight for it."""
-        return dict(zip([spec.text for spec in self.specs], self.learned.of_parts(), strict=True))
+        return dict(zip(self.texts, self.learned.of_parts(), strict=True))
 
     def notes(self) -> list[str]:
         """Return the weights as a sentence, and the notes of the parts."""
@@ -234,12 +234,12 @@ class Model(Recommender):
         """Write a folder a part, weights.npz, and parts.json to read."""
         np.savez(folder / "weights.npz", **self.learned.arrays())
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
-        for i, (spec, part) in enumerate(zip(self.specs, self.parts, strict=True), 1):
-            blend_parts.save(folder / f"part{i}", spec, part)
+        for i, part in enumerate(self.parts, 1):
+            blend_parts.save(folder / f"part{i}", part)
 
     def load(self, run: Run) -> None:
         """Read what `save` wrote."""
-        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.specs) + 1)]
+        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.texts) + 1)]
         self.learned = read_weights(run)
 
 

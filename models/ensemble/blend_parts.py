@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,6 @@ from utils.runs.provenance import ROOT, sources, versions
 from utils.training.loop import Training
 
 SEEDS = 2**32  # seeds are below; those of parts wrap around
-
-
-@dataclass(frozen=True)
-class PartSpec:
-    """text: what `--parts` says; name: of its model; config: the model's; seed: added to the blend's."""
-
-    text: str
-    name: str
-    config: object
-    seed: int
 
 
 @contextlib.contextmanager
@@ -67,8 +57,10 @@ def split(parts: str) -> list[str]:
     return texts
 
 
-def read(text: str, signed: bool = False) -> PartSpec:
-    """Read the text of a part. signed: the default of its --signed, where the model has that."""
+def read(text: str, signed: bool = False) -> tuple[str, Any, int]:
+    """Read the text of a part: (name of its model, `Config`, seed to add to the blend's).
+
+    signed: the default of its --signed, where the model has that."""
     name, seed, rest = text.split()[0], "0", text
     if match := re.search(r"\s--seed[=\s](\S*)", text):
         seed, rest = match[1], text.replace(match[0], "", 1)
@@ -79,25 +71,20 @@ def read(text: str, signed: bool = False) -> PartSpec:
         if not seed.isdecimal() or not seed.isascii() or int(seed) >= SEEDS:
             raise UserError(f"the seed must be a whole number below 2**32, got {seed!r}")
         start = config(signed=True) if signed and "signed" in config.__dataclass_fields__ else config()
-        return PartSpec(text, name, options.parse(config, rest.split()[1:], f"--parts {name}", "", start), int(seed))
+        return name, options.parse(config, rest.split()[1:], f"--parts {name}", "", start), int(seed)
 
 
-def build(spec: PartSpec, blend: Recommender) -> Recommender:
+def build(text: str, blend: Recommender) -> Recommender:
     """Build the untrained model of a part of a blend, for the same data."""
-    config = resolved(spec.config, blend.shape[1])
-    return module(spec.name).Model(blend.shape, config, (blend.seed + spec.seed) % SEEDS, blend.scale, blend.like)
+    name, config, seed = read(text, blend.config.signed)
+    config = resolved(config, blend.shape[1])
+    return module(name).Model(blend.shape, config, (blend.seed + seed) % SEEDS, blend.scale, blend.like)
 
 
-def facts(spec: PartSpec, model: Recommender) -> dict[str, Any]:
-    """Return what config.json says about the model of a part, enough for `models.load`."""
-    about = {"model": spec.name, "options": asdict(model.config), "seed": model.seed, "shape": list(model.shape)}
-    return about | {"scale": list(model.scale), "like": model.like}
-
-
-def save(folder: Path, spec: PartSpec, model: Recommender, **arrays: dict[str, Any]) -> None:
+def save(folder: Path, model: Recommender, **arrays: dict[str, Any]) -> None:
     """Write a trained part as a run folder without ratings, which `models.load` and `Saved` read."""
     best = {"best": "decoder"} if model.has_latent_space else {}
-    run_folder.save_model(folder, model, facts(spec, model), strategies.default_choice(model) | best, **arrays)
+    run_folder.save_model(folder, model, model.facts(), strategies.default_choice(model) | best, **arrays)
 
 
 def training_in(training: Training, folder: str) -> Training:
@@ -114,13 +101,13 @@ class PartCache:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
-    def folder_of(self, spec: PartSpec, model: Recommender, stage: Any, *matrices: csr_array) -> Path | None:
+    def folder_of(self, model: Recommender, stage: Any, *matrices: csr_array) -> Path | None:
         """Return the folder of a part that is trained on these CSR matrices, None where nothing is cached.
 
         stage: what else it depends on, as JSON."""
         if not self.folder:
             return None
-        digest = hashlib.sha256(json.dumps([facts(spec, model), stage, sources(ROOT), versions()]).encode())
+        digest = hashlib.sha256(json.dumps([model.facts(), stage, sources(ROOT), versions()]).encode())
         if hasattr(model, "terms"):
             matrices += (model.terms,)
         arrays = [array for matrix in matrices for array in (matrix.data, matrix.indices, matrix.indptr)]
@@ -147,8 +134,8 @@ class PartCache:
             model.chosen = json.loads(str(arrays.pop("chosen")))  # type: ignore[attr-defined]  # of autoencoders
         return arrays
 
-    def save(self, folder: Path | None, spec: PartSpec, model: Recommender, **arrays: Any) -> None:
+    def save(self, folder: Path | None, model: Recommender, **arrays: Any) -> None:
         """Save a trained model, and arrays with it."""
         if folder:
             chosen = {"chosen": json.dumps(model.chosen)} if hasattr(model, "chosen") else {}
-            save(folder, spec, model, kept=arrays | chosen)
+            save(folder, model, kept=arrays | chosen)

@@ -64,10 +64,10 @@ def test_what_is_no_part_is_said(text, said):
 
 
 def test_a_part_has_its_options_and_a_seed_of_its_own():
-    part = blend_parts.read("ease --l2 7 --seed=3", signed=True)
-    assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
-    assert blend_parts.build(part, models.build("blend", (5, 4), seed=10)).seed == 13
-    assert not blend_parts.read("ease --no-signed", signed=True).config.signed
+    name, config, seed = blend_parts.read("ease --l2 7 --seed=3", signed=True)
+    assert (name, config.l2, config.signed, seed) == ("ease", 7, True, 3)
+    assert blend_parts.build("ease --l2 7 --seed=3", models.build("blend", (5, 4), seed=10)).seed == 13
+    assert not blend_parts.read("ease --no-signed", signed=True)[1].signed
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
 
 def test_strangers_are_served_by_the_parts_that_can():
     blend, split = trained("blend")
-    assert [part.name for part in blend.specs] == ["autorec", "bayesfm", "joint", "itemknn"]
+    assert [part.name for part in blend.parts] == ["autorec", "bayesfm", "joint", "itemknn"]
     rows = split.train[[4, 9]]
     open_ = [blend.parts[i] for i in (0, 2, 3)]
     literal = sum(
@@ -386,10 +386,9 @@ def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
         ("ease", "a", split.train), ("ease --l2 5", "a", split.train), ("ease --seed 1", "a", split.train),
         ("ease", "b", split.train), ("ease", "a", split.refit),
     ):  # fmt: skip
-        part = blend_parts.read(words)
-        places.add(cache.folder_of(part, blend_parts.build(part, models.build("blend", TABLE.shape)), stage, matrix))
-    part, other = blend_parts.read("ease"), models.build("blend", TABLE.shape, like=4)
-    places.add(cache.folder_of(part, blend_parts.build(part, other), "a", split.train))
+        places.add(cache.folder_of(blend_parts.build(words, models.build("blend", TABLE.shape)), stage, matrix))
+    other = models.build("blend", TABLE.shape, like=4)
+    places.add(cache.folder_of(blend_parts.build("ease", other), "a", split.train))
     assert len(places) == 6
 
 
@@ -399,11 +398,11 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
         (tmp_path / name).write_text("x = 1\n")
     monkeypatch.setattr(blend_parts, "ROOT", tmp_path)
     monkeypatch.setattr(run_folder, "commit", lambda: "0" * 40 + "+")  # which all changed trees share
-    cache, part, matrix = blend_parts.PartCache(tmp_path / "kept"), blend_parts.read("itemknn"), TABLE.matrix()
+    cache, part, matrix = blend_parts.PartCache(tmp_path / "kept"), "itemknn", TABLE.matrix()
 
     def place():
         blend_parts.sources.cache_clear()
-        return cache.folder_of(part, blend_parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
+        return cache.folder_of(blend_parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
 
     found = [place()]
     (tmp_path / "tests/c.py").write_text("x = 2\n")
@@ -421,20 +420,20 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
 
 
 def test_kept_parts_of_other_versions_of_libraries_are_not_taken(tmp_path, monkeypatch):
-    cache, part, found = blend_parts.PartCache(tmp_path), blend_parts.read("itemknn"), []
+    cache, part, found = blend_parts.PartCache(tmp_path), "itemknn", []
     for version in ("2.20", "2.21", "2.21"):
         monkeypatch.setattr(blend_parts, "versions", lambda version=version: {"tensorflow": version})
         model = blend_parts.build(part, models.build("blend", TABLE.shape))
-        found.append(cache.folder_of(part, model, "whole", TABLE.matrix()))
+        found.append(cache.folder_of(model, "whole", TABLE.matrix()))
     assert found[0] != found[1] == found[2]
 
 
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
-    part, split = blend_parts.read("ease"), splits.split(TABLE, "random", splits.Options())
+    part, split = "ease", splits.split(TABLE, "random", splits.Options())
     model = blend_parts.build(part, models.build("blend", TABLE.shape))
     model.refit(split.train)
     cache, place = blend_parts.PartCache(tmp_path), tmp_path / "one"
-    cache.save(place, part, model, scores=np.arange(3))
+    cache.save(place, model, scores=np.arange(3))
     again = blend_parts.build(part, models.build("blend", TABLE.shape))
     assert cache.load(place, again)["scores"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))

@@ -64,7 +64,7 @@ def blended(monkeypatch, protocol="random", options=None, **config):
             fit(self, *arguments)
 
         monkeypatch.setattr(stacking.Weights, name, noted)
-    monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part.text) - len("bias")])
+    monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
     model = models.build("blend", table.shape, blend.Config(folds=4, **config))
     history = model.fit(split.train, split.validation, Training())
@@ -186,7 +186,7 @@ def test_a_blend_can_what_any_of_its_parts_can(monkeypatch):
     for ability in abilities:
         for able in ((True, False), (False, True), (False, False)):
             parts = [SimpleNamespace(**(dict.fromkeys(abilities, False) | {ability: part})) for part in able]
-            monkeypatch.setattr(blend_parts, "build", lambda spec, _, parts=parts: parts[spec.name == "ease"])
+            monkeypatch.setattr(blend_parts, "build", lambda text, _, parts=parts: parts[text == "ease"])
             model = models.build("blend", TABLE.shape, blend.Config(parts="bias,ease"))
             assert getattr(model, ability) == any(able)
 
@@ -330,30 +330,28 @@ BLEND = models.build("blend", TABLE.shape)
 
 
 def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
-    cache, part, places = blend_parts.PartCache(tmp_path), blend_parts.read("autorec --side age"), set()
+    cache, places = blend_parts.PartCache(tmp_path), set()
     for side in (np.zeros((30, 2)), np.ones((30, 2))):
-        model = blend_parts.build(part, BLEND)
+        model = blend_parts.build("autorec --side age", BLEND)
         model.side = Side(side.astype(np.float32), np.zeros((25, 0), np.float32))
-        places.add(cache.folder_of(part, model, "a", TABLE.matrix()))
-    content = blend_parts.read("content")
+        places.add(cache.folder_of(model, "a", TABLE.matrix()))
     for scale in (1, 2):
-        model = blend_parts.build(content, BLEND)
+        model = blend_parts.build("content", BLEND)
         model.terms = TABLE.matrix().T.tocsr() * scale
-        places.add(cache.folder_of(content, model, "a", TABLE.matrix()))
+        places.add(cache.folder_of(model, "a", TABLE.matrix()))
     changed = TABLE.matrix()
     changed.indices[:] = (changed.indices + 1) % 25
-    model = blend_parts.build(content, BLEND)
-    places |= {cache.folder_of(content, model, "a", TABLE.matrix()), cache.folder_of(content, model, "a", changed)}
+    model = blend_parts.build("content", BLEND)
+    places |= {cache.folder_of(model, "a", TABLE.matrix()), cache.folder_of(model, "a", changed)}
     assert len(places) == 6
-    assert blend_parts.PartCache(None).folder_of(content, model, "a") is None
+    assert blend_parts.PartCache(None).folder_of(model, "a") is None
 
 
 def test_a_kept_part_comes_back_with_what_it_chose(tmp_path):
-    part = blend_parts.read("autorec --hidden 8 --epochs 2")
     model, split = trained("autorec")
     cache = blend_parts.PartCache(tmp_path)
-    cache.save(tmp_path / "one", part, model)
-    again = blend_parts.build(part, BLEND)
+    cache.save(tmp_path / "one", model)
+    again = blend_parts.build("autorec --hidden 8 --epochs 2", BLEND)
     assert cache.load(tmp_path / "one", again) == {}
     assert again.chosen == model.chosen != {}
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
