@@ -23,7 +23,6 @@ from models import load
 from models.base import History, Recommender
 from models.ensemble import blend_parts
 from models.ensemble.blend_parts import errors_about
-from models.ensemble.blended import read_weights
 from models.ensemble.stacking import Weights, standardised
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
@@ -240,7 +239,7 @@ class Model(Recommender):
     def load(self, run: Run) -> None:
         """Read what `save` wrote."""
         self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.texts) + 1)]
-        self.learned = read_weights(run)
+        self.learned = Weights.load(run)
 
 
 def _train_part(part: Recommender, round_: Round, training: Training) -> tuple[History, Predictions]:

@@ -11,18 +11,11 @@ from models.ensemble.stacking import Weights
 from utils.errors import UserError
 from utils.recommend.profile import Profile
 from utils.recommend.saved import Saved
-from utils.runs.run_folder import Run
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import Floats, Indices, ScoreFunction
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-
-def read_weights(run: Run) -> Weights:
-    """Read the `Weights` of the run of a blend."""
-    options, n = run.config["options"], len(run.json("parts.json"))
-    return Weights.read(options["weigh"], options["by_count"], n, run.arrays("weights.npz"))
 
 
 class Blended(Saved):
@@ -36,7 +29,7 @@ class Blended(Saved):
     @cached_property
     def learned(self) -> Weights:
         """The weights of the parts."""
-        return read_weights(self.run)
+        return Weights.load(self.run)
 
     def scores(self, user_profile: Profile, strategy: str, movies: Indices, rows: ProfileRows | None = None) -> Floats:
         """See `Saved.scores`."""

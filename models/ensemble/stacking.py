@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.runs.run_folder import Run
 from utils.scoring.protocols import Floats, Indices
 
 OFFSET = 2  # the higher, the more alike the first few ranks count
@@ -168,14 +169,15 @@ class Weights:
                     yield f"{kind}_{group}_{name}", weights, name
 
     def arrays(self) -> dict[str, Any]:
-        """Return everything as named arrays; `read` is the inverse."""
+        """Return everything as named arrays, as a run holds it in weights.npz."""
         stored = {"rated": self.rated, "open": np.array(self.groups["open"]), "starred": np.array(self.starred["all"])}
         return stored | {name: getattr(weights, attribute) for name, weights, attribute in self._entries()}
 
     @classmethod
-    def read(cls, kind: str, by_count: bool, n: int, stored: dict[str, NDArray]) -> Self:
-        """Make the weights from what `arrays` returned."""
-        new = cls(kind, by_count, n, stored["starred"].tolist(), stored["open"].tolist())
+    def load(cls, run: Run) -> Self:
+        """Read the weights of the run of a blend."""
+        options, n, stored = run.config["options"], len(run.json("parts.json")), run.arrays("weights.npz")
+        new = cls(options["weigh"], options["by_count"], n, stored["starred"].tolist(), stored["open"].tolist())
         new.rated = stored["rated"]
         for name, weights, attribute in new._entries():
             setattr(weights, attribute, stored[name])

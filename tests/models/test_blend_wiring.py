@@ -295,7 +295,9 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
     weights.fit_stars({0: stars + rng.normal(0, 0.3, 80), 2: stars + rng.normal(0, 0.6, 80)}, stars, counts)
     weights.fit_likes(*uneven())
     stored = {name: value.copy() for name, value in weights.arrays().items()}
-    again = stacking.Weights.read("ridge", True, 3, stored)
+    run = SimpleNamespace(config={"options": {"weigh": "ridge", "by_count": True}}, json=lambda _: [0, 1, 2])
+    run.arrays = lambda _: stored
+    again = stacking.Weights.load(run)
     movies, given = rng.integers(0, N_MOVIES, 30), rng.integers(1, 50, 30)
     said = rng.normal(3, 1, (3, 30))
     of_scores = rng.normal(size=(3, 4, N_MOVIES))
