@@ -1,11 +1,10 @@
-"""The models that can be trained. `models/foo.py` is the model `foo`: a `Config` of its options and a `Model`, which
-keeps the contract of `models/base.py`. A model is imported only when it is asked for, so that help and closed-form
-models do not wait for TensorFlow."""
+"""The models that can be trained. `models/foo.py` is the model `foo`: its options, `Config`, and `Model`, which keeps
+the contract of `models/base.py`. A model is imported when it is needed, so that help does not wait for TensorFlow."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import fields, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from utils.data.datasets import Dataset
     from utils.recommend.saved import Saved
     from utils.runs.run_folder import Run
+    from utils.scoring.protocols import Scale
 
 LINEAR_MOST = 20_000  # movies; solving for the weights then takes some 10 GB
 
@@ -74,22 +74,19 @@ def build(
     shape: tuple[int, int],
     config: Any = None,
     seed: int = 0,
-    scale: tuple[float, float] = (0.5, 5.0),
+    scale: Scale = (0.5, 5.0),
     like: float | None = None,
 ) -> Recommender:
-    """Build an untrained model for a users x movies matrix of this shape.
-
-    config: the model's own defaults where None. scale, like: the data's, see `Recommender`.
-    """
-    chosen = module(name)
-    return chosen.Model(shape, config or chosen.Config(), seed, scale, like)
+    """Build an untrained model for a users x movies matrix of this shape; config: the model's defaults where None.
+    scale, like: the data's, see `Recommender`."""
+    model = module(name)
+    return model.Model(shape, config or model.Config(), seed, scale, like)
 
 
 def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:
-    """Build an untrained model for a data set, with what its config asks for beside ratings."""
+    """Build an untrained model for a data set, and give it what it uses beside ratings."""
     ratings = data.ratings
-    config = resolved(config, ratings.shape[1])
-    model = build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
+    model = build(name, ratings.shape, resolved(config, ratings.shape[1]), seed, ratings.scale, ratings.like)
     model.attach_data(data)
     return model
 
@@ -97,14 +94,14 @@ def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:
 def restore(about: dict[str, Any]) -> Recommender:
     """Build the untrained model that config.json describes: model, options, seed, shape, scale and like."""
     config = module(about["model"]).Config(**about["options"])
-    return build(about["model"], tuple(about["shape"]), config, about["seed"], tuple(about["scale"]), about["like"])
+    return build(about["model"], about["shape"], config, about["seed"], about["scale"], about["like"])
 
 
 def load(run: Run) -> Recommender:
     """Read the trained model of a run."""
-    known = {field.name for field in fields(module(run.config["model"]).Config)}
-    if unknown := set(run.config["options"]) - known:
-        raise UserError(f"{run.folder}: saved with options this version does not know: {sorted(unknown)}; train again")
+    known = module(run.config["model"]).Config.__dataclass_fields__
+    if unknown := sorted(run.config["options"].keys() - known):
+        raise UserError(f"{run.folder}: saved with options this version does not know: {unknown}; train again")
     model = restore(run.config)
     model.load(run)
     return model

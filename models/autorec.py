@@ -1,11 +1,9 @@
 """AutoRec: a rating row through a bottleneck and back (Sedhain et al., WWW 2015).
 
-The paper reconstructs stars from stars. Here, by default and each with its switch: what is reconstructed is the rating
-less the bias baseline, which is what makes small data work; the encoder also sees which movies were rated at all; and a
-share of the ratings is hidden from it in training, as in a denoising autoencoder. The paper's own network is
-`--no-baseline --no-implicit --no-normalise --dropout 0 --hidden 500 --activation sigmoid`, which it trains by RProp
-under a penalty chosen on held-out ratings.
-"""
+The paper reconstructs stars from stars. Here, each with its switch, the rating less the bias baseline is reconstructed,
+which makes small data work; the encoder also sees which movies were rated; and a share of the ratings is hidden from it
+in training (denoising). The paper's own network is `--no-baseline --no-implicit --no-normalise --dropout 0 --hidden 500
+--activation sigmoid`, which it trains by RProp under a penalty chosen on held-out ratings."""
 
 from dataclasses import dataclass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,18 +10,19 @@ import numpy as np
 from utils.data.ratings import default_like
 from utils.errors import UserError
 
-History = list[dict[str, Any]]  # what a training writes down, one row an epoch
+CSR_FIELDS = ("data", "indices", "indptr", "shape")
+History = list[dict[str, Any]]  # of a training, one row an epoch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from keras import KerasTensor
-    from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
     from utils.data.datasets import Dataset
     from utils.data.splits import Holdout
     from utils.runs.run_folder import Run
+    from utils.scoring.protocols import Floats, Indices, Scale
     from utils.training.training import Training
 
 
@@ -41,20 +43,20 @@ class Recommender:
     has_latent_space = False  # `encode` and `movie_vectors` exist
 
     def __init__(
-        self,
-        shape: tuple[int, int],
-        config: Any,
-        seed: int = 0,
-        scale: tuple[float, float] = (0.5, 5.0),
-        like: float | None = None,
+        self, shape: tuple[int, int], config: Any, seed: int = 0, scale: Scale = (0.5, 5.0), like: float | None = None
     ) -> None:
-        """Keep the facts about model and data; nothing is computed yet.
+        """Store the facts about model and data; nothing is computed yet.
 
         shape: (users, movies). config: the model's `Config`. scale: (lowest, highest) stars of the data. like: stars
         above which a rating is a like; `utils.data.ratings.default_like` of the scale where None."""
-        self.shape, self.scale = (shape[0], shape[1]), (scale[0], scale[1])  # of JSON they are lists
+        self.shape, self.scale = (shape[0], shape[1]), (scale[0], scale[1])  # tuples, though JSON gives lists
         self.config, self.seed = config, seed
         self.like = default_like(scale) if like is None else like
+
+    @property
+    def name(self) -> str:
+        """The name on the command line."""
+        return type(self).__module__.removeprefix("models.")
 
     @property
     def star(self) -> float:
@@ -67,46 +69,46 @@ class Recommender:
         return self.predicts_ratings and self.takes_new_users
 
     def attach_data(self, data: Dataset) -> None:
-        """Take what the model uses beside ratings, such as side features and dates. Called before `fit`."""
+        """Give the model side features, dates and tags, as far as it uses them. Called before `fit`."""
 
     def fit(self, train: csr_array, validation: Holdout, training: Training) -> History:
-        """Fit on the stars `train`, and choose what has to be chosen (the number of epochs) on `validation`.
+        """Fit on the stars `train`; choose what has to be chosen, such as the number of epochs, on `validation`.
 
         Returns the history: one dict an epoch, [] where there are none."""
         self.refit(train, training)
         return []
 
     def refit(self, matrix: csr_array, training: Training) -> History | None:
-        """Fit again from the start on `matrix`, with everything as `fit` chose it.
-
-        Returns the history where there is one."""
+        """Fit again from the start on `matrix`, with everything as `fit` chose it. Returns the history, if any."""
         raise NotImplementedError
 
     def encode_all(self, known: csr_array) -> None:
-        """Encode users and movies for `latent` in a model with a latent space; others have nothing to do.
+        """Encode all users and movies after a fit, where there is a latent space. known: their ratings."""
 
-        Called after a fit with the ratings of all users that are known."""
-
-    def score(self, given: csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Score all movies for each row, (n, n_movies): higher is better, on any scale. Movies in `given` are not
         masked."""
         raise NotImplementedError
 
-    def predict(self, given: csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair (users[i], movies[i]), (n,): row of `given`, movie index. Not clipped."""
         raise NotImplementedError
 
     def exported(self, stars: KerasTensor) -> dict[str, KerasTensor]:
-        """Compute, in Keras operations, what export.py writes.
+        """Compute, in Keras operations, what export.py writes. stars: (n, n_movies), 0 = not rated.
 
-        stars: (n, n_movies), 0 = not rated. Returns {"scores": (n, n_movies) as `score` gives them, "latent": (n,
-        latent) vectors where there is a latent space}. A `UserError` where the model is no graph."""
-        name = type(self).__module__.removeprefix("models.")
-        raise UserError(f"{name} can't be exported: it is no function of a person's ratings that is a graph")
+        Returns {"scores": (n, n_movies) as `score` gives them, "latent": (n, latent) vectors where there is a latent
+        space}. A `UserError` where the model can't be computed so."""
+        raise UserError(f"{self.name} can't be exported: it is no function of a person's ratings that is a graph")
 
     def notes(self) -> list[str]:
         """Return sentences about what was trained, for the user."""
         return []
+
+    def facts(self) -> dict[str, Any]:
+        """Return what config.json says about the model, enough for `models.restore`."""
+        about = {"model": self.name, "options": asdict(self.config), "seed": self.seed, "shape": list(self.shape)}
+        return about | {"scale": list(self.scale), "like": self.like}
 
     def save(self, folder: Path) -> None:
         """Write what `load` needs into the existing folder."""
@@ -124,18 +126,20 @@ def check_liked(n: int, like: float) -> None:
 
 
 class ClosedForm(Recommender):
-    """A model that is a handful of arrays, computed rather than trained: they are all there is to save."""
+    """A model that is a handful of arrays, computed rather than trained."""
 
-    arrays: tuple[str, ...] = ()  # names of the attributes that make up the fitted model: arrays, or CSR matrices
+    arrays: tuple[str, ...] = ()  # attributes that make up the fitted model, and are saved: arrays or CSR matrices
 
     def save(self, folder: Path) -> None:
-        """Write the arrays to `weights.npz`."""
-        flat: dict[str, Any] = {}
+        """Write the arrays to `weights.npz`, a CSR matrix as the arrays that it is made of."""
+        stored: dict[str, Any] = {}
         for name in self.arrays:
             value = getattr(self, name)
-            parts = ("data", "indices", "indptr", "shape") if hasattr(value, "indptr") else ("",)
-            flat |= {f"{name}.{p}" if p else name: getattr(value, p) if p else value for p in parts}
-        np.savez(folder / "weights.npz", **flat)
+            if hasattr(value, "indptr"):
+                stored |= {f"{name}.{field}": getattr(value, field) for field in CSR_FIELDS}
+            else:
+                stored[name] = value
+        np.savez(folder / "weights.npz", **stored)
 
     def load(self, run: Run) -> None:
         """Read the arrays from `weights.npz`."""
@@ -144,7 +148,7 @@ class ClosedForm(Recommender):
             if name in stored:
                 setattr(self, name, stored[name])
             else:
-                import scipy.sparse as sp  # a quarter of a second that recommending does without
+                import scipy.sparse as sp  # a quarter of a second that train.py --help does without
 
-                data, indices, indptr, shape = (stored[f"{name}.{p}"] for p in ("data", "indices", "indptr", "shape"))
+                data, indices, indptr, shape = (stored[f"{name}.{field}"] for field in CSR_FIELDS)
                 setattr(self, name, sp.csr_array((data, indices, indptr), shape=tuple(shape)))

@@ -5,10 +5,9 @@ users rated that movie at all (each set divided by the root of its size), side f
 prediction is the mean over the samples.
 
 A sample's interactions are those within the user's features, within the movie's, and between user, movie and day, which
-are products of two vectors. So the vectors of all samples, side by side, are one long vector of each user, each movie
-and each day: these are kept, and nothing is approximated. With `--ordinal` a rating is the interval of a latent number
-between bounds that are sampled, too (ordered probit); the prediction is the mean of the stars. It is no autoencoder: it
-is here to be blended with them."""
+are products of two vectors. So one long vector of each user, movie and day, of all samples side by side, predicts
+without approximation. With `--ordinal` a rating is the interval of a latent number between bounds that are sampled, too
+(ordered probit); the prediction is the mean of the stars. It is no autoencoder: blend it with them."""
 
 import contextlib
 import io
@@ -18,21 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from models.base import ClosedForm
 from utils.command_line.options import Names
 from utils.data import side_features
 from utils.data.dates import Dates
+from utils.runs.run_folder import Run
+from utils.scoring.protocols import Floats, Indices
 from utils.training.display import bar
 from utils.training.search_space import Choice, Range, tuned
+from utils.training.training import Training
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
-    from utils.runs.run_folder import Run
-    from utils.training.training import Training
 
-OF = ("user", "movie", "day")
 BLOCK = 2048  # pairs predicted at a time
 
 
@@ -67,15 +67,12 @@ class Model(ClosedForm):
 
     config: Config
     takes_new_users, wants_users = False, True
-    side: side_features.Side = None  # type: ignore[assignment]  # only where the config names any
-    dates: Dates = None  # type: ignore[assignment]  # only where the config asks for them
-    arrays = ("levels", "bounds", "mean", *(f"{kind}_{of}" for kind in ("biases", "vectors") for of in OF), "last_day")
-    biases_user: NDArray[np.float32]
-    biases_movie: NDArray[np.float32]
-    biases_day: NDArray[np.float32]
-    vectors_user: NDArray[np.float32]
-    vectors_movie: NDArray[np.float32]
-    vectors_day: NDArray[np.float32]
+    side: side_features.Side | None = None
+    dates: Dates | None = None
+    arrays = (
+        "levels", "bounds", "mean", "biases_user", "biases_movie", "biases_day",
+        "vectors_user", "vectors_movie", "vectors_day", "last_day",
+    )  # fmt: skip
 
     def attach_data(self, data: "Dataset") -> None:
         """Take side features, and when each rating was given."""
@@ -84,131 +81,125 @@ class Model(ClosedForm):
         if self.config.dates:
             self.dates = Dates.of(data.ratings)
 
-    def refit(self, matrix: sp.csr_array, training: "Training | None" = None) -> None:
+    def refit(self, matrix: csr_array, training: Training | None = None) -> None:
         """Sample from the posterior, with a progress bar where `training.show` asks for one."""
         import myfm
 
-        config, cells = self.config, matrix.tocoo()
-        self.levels, target = np.unique(cells.data, return_inverse=True)
+        config = self.config
+        groups, index = self._design(matrix)
+        self.levels, target = np.unique(matrix.data, return_inverse=True)
+        machine = myfm.MyFMOrderedProbit
         if not config.ordinal or len(self.levels) == 1:  # stars all alike have no order
-            self.levels, target = self.levels[:0], cells.data.astype(np.float64)
-        groups, index = self._design(matrix, cells)
+            self.levels, target, machine = self.levels[:0], matrix.data.astype(np.float64), myfm.MyFMRegressor
         blocks = [sp.hstack(group, format="csr", dtype=np.float64) for group in groups]
-        ends = np.cumsum([block.shape[1] for block in blocks])
-        samples: list[list[tuple[NDArray, NDArray]]] = [[] for _ in blocks]
-        mean: list[float] = []
-        bounds: list[NDArray] = []
+        ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+        samples: list[list[tuple[Floats, Floats]]] = [[] for _ in blocks]
+        mean, bounds = list[float](), list[NDArray]()
 
         def collect(step: int, sample: Any, *_: Any) -> tuple[bool, None]:
             move(step + 1, f"sample {step + 1}/{config.samples}")
             if step >= config.burn_in:
                 mean.append(sample.w0)
                 bounds.append(np.array(sample.cutpoints[0] if len(self.levels) else []))  # myFM reuses the memory
-                for kept, block, end in zip(samples, blocks, ends, strict=True):
-                    columns = slice(end - block.shape[1], end)
-                    kept.append(_of(block, sample.w[columns], sample.V[columns]))
+                weights, factors = np.split(sample.w, ends), np.split(sample.V, ends)
+                for i, block in enumerate(blocks):
+                    samples[i].append(_project(block, weights[i], factors[i]))
             return False, None
 
-        machine = myfm.MyFMOrderedProbit if len(self.levels) else myfm.MyFMRegressor
-        rows = [myfm.RelationBlock(i.tolist(), block) for i, block in zip(index, blocks, strict=True)]
         quiet = contextlib.redirect_stderr(io.StringIO())  # myFM draws a bar of its own
         with bar(training, "sample", config.samples) as move, quiet:
             machine(config.rank, random_seed=self.seed).fit(
-                None, target, rows, n_iter=config.samples, n_kept_samples=1, callback=collect,
+                None, target, [myfm.RelationBlock(i.tolist(), block) for i, block in zip(index, blocks, strict=True)],
+                n_iter=config.samples, n_kept_samples=1, callback=collect,
                 group_shapes=[features.shape[1] for group in groups for features in group],
             )  # fmt: skip
         self.mean, self.bounds = np.array(mean, np.float32), np.array(bounds, np.float32)
-        for name, kept in zip(OF, samples, strict=False):
-            setattr(self, f"biases_{name}", np.stack([bias for bias, _ in kept], axis=1))
-            setattr(self, f"vectors_{name}", np.concatenate([vector for _, vector in kept], axis=1))
-        if not config.dates:
-            self.biases_day, self.vectors_day = self.biases_user[:0], self.vectors_user[:0]
+        biases = [np.stack([bias for bias, _ in of], axis=1) for of in samples]
+        vectors = [np.concatenate([vector for _, vector in of], axis=1) for of in samples]
+        if not self.dates:
+            biases.append(biases[0][:0])
+            vectors.append(vectors[0][:0])
+        self.biases_user, self.biases_movie, self.biases_day = biases
+        self.vectors_user, self.vectors_movie, self.vectors_day = vectors
 
-    def _design(
-        self, matrix: sp.csr_array, cells: sp.coo_array
-    ) -> tuple[list[list[sp.csr_array]], list[NDArray[np.integer]]]:
-        """Return the groups of features of users, movies and, where the config asks for them, days, and for each of
-        these three its index in each rating, (n_ratings,). Sets `last_day`, (n_users,)."""
-        groups = [self._groups(matrix, "users"), self._groups(matrix.T.tocsr(), "movies")]
-        index: list[NDArray[np.integer]] = [cells.row, cells.col]
+    def _design(self, matrix: csr_array) -> tuple[list[list[csr_array]], list[Indices]]:
+        """Return the groups of features of users, movies and, with `--dates`, days, and for each of these three its
+        index in each rating, (n_ratings,). Sets `last_day`, (n_users,)."""
+        cells = matrix.tocoo()
+        groups = [self._features(matrix, "users"), self._features(matrix.T.tocsr(), "movies")]
+        index: list[Indices] = [cells.row, cells.col]
         self.last_day = np.zeros(self.shape[0], np.int32)
-        if self.config.dates:
-            self.last_day[np.diff(matrix.indptr) == 0] = self.dates.n - 1  # of users without ratings: the data's last
+        if self.dates:
             groups.append([sp.eye_array(self.dates.n, format="csr")])
             index.append(self.dates.of_pairs(cells.row, cells.col))
+            self.last_day[np.diff(matrix.indptr) == 0] = self.dates.n - 1  # of users without ratings: the data's last
             np.maximum.at(self.last_day, cells.row, index[2])
         return groups, index
 
-    def _groups(self, rows: sp.csr_array, who: str) -> list[sp.csr_array]:
-        """Return the groups of features of the rows of a matrix; who: "users" or "movies"."""
+    def _features(self, rows: csr_array, kind: str) -> list[csr_array]:
+        """Return the groups of features of the rows of a matrix; kind: "users" or "movies"."""
         groups = [sp.eye_array(rows.shape[0], format="csr")]
         if self.config.implicit:
             count = np.repeat(np.diff(rows.indptr), np.diff(rows.indptr))
-            groups.append(sp.csr_array((count**-0.5, rows.indices, rows.indptr), shape=rows.shape))
-        if self.config.side and getattr(self.side, who).shape[1]:
-            groups.append(sp.csr_array(getattr(self.side, who)))
+            groups.append(csr_array((count**-0.5, rows.indices, rows.indptr), shape=rows.shape))
+        if self.side and getattr(self.side, kind).shape[1]:
+            groups.append(csr_array(getattr(self.side, kind)))
         return groups
 
-    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Predict the stars of all movies, or with `--ordinal` the mean of the latent number, (n, n_movies)."""
         users = self._known(given, users)
         vectors, biases = self.vectors_user[users], self.biases_user[users].mean(axis=1)
-        if self.config.dates:
+        if self.dates:
             day = self.last_day[users]
-            of_day = self.vectors_day[day]
-            biases += self.biases_day[day].mean(axis=1) + np.einsum("ij,ij->i", vectors, of_day) / len(self.mean)
-            vectors = vectors + of_day
+            vectors_day = self.vectors_day[day]
+            biases += self.biases_day[day].mean(axis=1) + np.einsum("ij,ij->i", vectors, vectors_day) / len(self.mean)
+            vectors = vectors + vectors_day
         interactions = vectors @ self.vectors_movie.T / np.float32(len(self.mean))
         return interactions + biases[:, None] + self.biases_movie.mean(axis=1) + self.mean.mean()
 
-    def predict(
-        self, given: sp.csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair."""
         self._known(given, None)
         stars = np.empty(len(users), np.float32)
         for start in range(0, len(users), BLOCK):
             block = slice(start, start + BLOCK)
-            stars[block] = self._stars(users[block], movies[block])
+            stars[block] = self._predict_block(users[block], movies[block])
         return stars
 
-    def _stars(self, users: NDArray[np.integer], movies: NDArray[np.integer]) -> NDArray[np.floating]:
+    def _predict_block(self, users: Indices, movies: Indices) -> NDArray[np.floating]:
         """Predict the stars of a block of pairs: the mean over the samples, in each of which a pair has one number."""
-        of_user, of_movie = self.vectors_user[users], self.vectors_movie[movies]
+        user, movie = self.vectors_user[users], self.vectors_movie[movies]
         number = self.mean + self.biases_user[users] + self.biases_movie[movies]
-        if self.config.dates:
+        if self.dates:
             day = self.dates.of_pairs(users, movies, self.last_day)
-            of_day = self.vectors_day[day]
-            number += self.biases_day[day] + _products(of_day, of_user + of_movie, self.config.rank)
-        number += _products(of_user, of_movie, self.config.rank)
+            number += self.biases_day[day] + self._products(self.vectors_day[day], user + movie)
+        number += self._products(user, movie)
         if not len(self.levels):
             return number.mean(axis=1)
         above = [ndtr(number - bound).mean(axis=1) for bound in self.bounds.T]  # probability of more than each level
         return self.levels[0] + np.diff(self.levels) @ above
 
-    def _known(self, given: sp.csr_array, users: NDArray[np.integer] | None) -> NDArray[np.integer]:
+    def _products(self, a: Floats, b: Floats) -> Floats:
+        """Multiply the vectors of each sample: (n, samples * rank) twice to (n, samples)."""
+        return (a * b).reshape(len(a), -1, self.config.rank).sum(axis=2)
+
+    def _known(self, given: csr_array, users: Indices | None) -> Indices:
         """Return the indices of the trained users that the rows of `given` are."""
         if users is None and given.shape[0] != self.shape[0]:
             raise ValueError("a factorization machine knows only the users it was trained on")
         return np.arange(self.shape[0]) if users is None else users
 
-    def load(self, run: "Run") -> None:
+    def load(self, run: Run) -> None:
         """Read the arrays, and from the run's ratings when each was given."""
         super().load(run)
-        if self.config.dates and self.dates is None:
+        if self.config.dates and not self.dates:
             self.dates = Dates.of(run.split.ratings)
 
 
-def _of(
-    block: sp.csr_array, weights: NDArray[np.float64], vectors: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute (bias, vector), (n,) and (n, rank), of each row of features x in one sample: bias is w'x and the
-    interactions within x, (|V'x|^2 - sum x_i^2 |v_i|^2) / 2 (Rendle 2010); vector is V'x."""
-    vector = block @ vectors
-    within = (vector**2).sum(axis=1) - block.power(2) @ (vectors**2).sum(axis=1)
-    return (block @ weights + within / 2).astype(np.float32), vector.astype(np.float32)
-
-
-def _products(a: NDArray[np.float32], b: NDArray[np.float32], rank: int) -> NDArray[np.float32]:
-    """Multiply, sample by sample, rows that hold one vector a sample: (n, samples) products."""
-    return (a * b).reshape(len(a), -1, rank).sum(axis=2)
+def _project(x: csr_array, weights: NDArray, factors: NDArray) -> tuple[Floats, Floats]:
+    """Compute (bias, vector), (n,) and (n, rank), of each row of features x in one sample: the bias is w'x plus the
+    interactions within x, (|V'x|^2 - sum x_i^2 |v_i|^2) / 2 (Rendle 2010), the vector is V'x."""
+    vector = x @ factors
+    within = (vector**2).sum(axis=1) - x.power(2) @ (factors**2).sum(axis=1)
+    return (x @ weights + within / 2).astype(np.float32), vector.astype(np.float32)

@@ -1,19 +1,15 @@
 """Bias baseline: global mean plus damped user and movie deviations (Koren, Bell & Volinsky 2009, eq. 3)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import ClosedForm
 from utils.scoring import biases
+from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.training.training import Training
+from utils.training.training import Training
 
 
 @dataclass(frozen=True)
@@ -31,27 +27,23 @@ class Config:
 
 class Model(ClosedForm):
     """Baseline estimate mu + b_u + b_i with damped deviations, which all other models must beat. A user's deviation is
-    computed from the given row, so that a new user is served like a known one."""
+    computed from the given row, so that new users are served like known ones."""
 
     config: Config
     arrays = ("mean", "movie")
-    mean: np.float32
-    movie: NDArray[np.float32]
 
-    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
+    def refit(self, matrix: csr_array, training: Training | None = None) -> None:
         """Fit the deviations to convergence."""
         fitted = biases.fit(matrix, self.config.user_damping, self.config.movie_damping)
         self.mean, self.movie = np.float32(fitted.mean), fitted.movie
 
-    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Predict the stars of all movies, (n, n_movies)."""
-        return self._of(given).predict(np.arange(given.shape[0])[:, None], np.arange(self.shape[1]))
+        return self._baseline(given).predict(np.arange(given.shape[0])[:, None], np.arange(self.shape[1]))
 
-    def predict(
-        self, given: "csr_array", users: NDArray[np.integer], movies: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair."""
-        return self._of(given).predict(users, movies)
+        return self._baseline(given).predict(users, movies)
 
-    def _of(self, given: "csr_array") -> biases.Biases:
+    def _baseline(self, given: csr_array) -> biases.Biases:
         return biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)

@@ -8,35 +8,34 @@ the test. Where users are held out, no part is trained on the validation users, 
 
 New users are served by the parts that can, with weights learned for these parts alone."""
 
-import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models import load
 from models.base import History, Recommender
 from models.ensemble import blend_parts
-from models.ensemble.blended import read_weights
+from models.ensemble.blend_parts import errors_about
 from models.ensemble.stacking import Weights, standardised
 from utils.data.ratings import likes
-from utils.errors import UserError, out_of_memory
+from utils.data.splits import Holdout
+from utils.errors import UserError
 from utils.evaluation.holdout_metrics import judged_users
+from utils.runs.run_folder import Run
+from utils.scoring.protocols import Floats, Indices
+from utils.training.training import Training
 
 if TYPE_CHECKING:
-    from scipy.sparse import coo_array, csr_array
-
     from utils.data.datasets import Dataset
-    from utils.data.splits import Holdout
-    from utils.runs.run_folder import Run
-    from utils.training.training import Training
 
-Predictions = dict[str, NDArray[np.float32]]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
+Predictions = dict[str, Floats]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
 MOST = 1000  # users with hidden likes that the weights are learned on
 
 
@@ -63,237 +62,205 @@ class Config:
             raise ValueError("folds must be 2 or more, rounds from 1 to as many")
 
 
+@dataclass(frozen=True)
+class Round:
+    """A training of all parts on `matrix`, to predict `holdout`. With `validation` they are fitted, otherwise refitted
+    with what `fit` chose."""
+
+    name: str
+    matrix: csr_array
+    holdout: Holdout | None = None
+    validation: Holdout | None = None
+
+
 class Model(Recommender):
-    """`said`: the parts as `--parts` describes them; `parts`: their models; `learned`: their weights."""
+    """`texts`: what `--parts` says of each part; `parts`: their models; `learned`: their weights."""
 
     config: Config
     blends = wants_users = learns_likes = True
-    parts: Sequence[Recommender] = ()
-    said: Sequence[blend_parts.BlendPart] = ()
     learned: Weights
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.texts = blend_parts.split(self.config.parts)
+        self.parts = [blend_parts.build(text, self) for text in self.texts]
+        self.predicts_ratings = any(part.predicts_ratings for part in self.parts)
+        self.takes_new_users = any(part.takes_new_users for part in self.parts)
+
     def attach_data(self, data: "Dataset") -> None:
-        """Build the parts and give them the data."""
-        self._build()
-        for part, model in zip(self.said, self.parts, strict=True):
-            with _naming(part.said):
-                model.attach_data(data)
+        """Give the data to the parts."""
+        for text, part in self.named_parts():
+            with errors_about(f"part {text}"):
+                part.attach_data(data)
 
-    def _build(self) -> None:
-        self.said = self._read()
-        self.parts = [blend_parts.build(part, self) for part in self.said]
-
-    def _read(self) -> list[blend_parts.BlendPart]:
-        signed = self.config.signed or None
-        return [blend_parts.read(words, signed=signed) for words in blend_parts.split(self.config.parts)]
-
-    @property
-    def predicts_ratings(self) -> bool:  # type: ignore[override]  # nobody sets it: it follows from the parts
-        """Whether any part does."""
-        return any(model.predicts_ratings for model in self.parts)
-
-    @property
-    def takes_new_users(self) -> bool:  # type: ignore[override]  # the same
-        """Whether any part does."""
-        return any(model.takes_new_users for model in self.parts)
+    def named_parts(self) -> list[tuple[str, Recommender]]:
+        """Return (its text in `--parts`, model) of each part."""
+        return list(zip(self.texts, self.parts, strict=True))
 
     @property
     def predicts_strangers(self) -> bool:
         """Whether any part does."""
-        return any(model.predicts_strangers for model in self.parts)
+        return any(part.predicts_strangers for part in self.parts)
 
     # -- training ------------------------------------------------------------------------------------------------
 
-    def fit(self, train_matrix: "csr_array", validation: "Holdout", training: "Training") -> History:
+    def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """Train the parts on folds and learn their weights.
 
         Afterwards the parts are those of the last round, which lack its fold; `refit` trains them on all ratings."""
-        if not self.parts:
-            self._build()
-        self.kept, self.first = blend_parts.Kept(training.finished), dict[int, str]()
-        people = validation.candidates is not None  # users are held out
-        if people:
-            rounds = [(train_matrix, validation)]
-            for part, model in zip(self.said, self.parts, strict=True):
-                if not model.takes_new_users:
-                    raise UserError(
-                        f"part {part.said} knows only users it is trained on: leave it out where users are held out"
-                    )
+        self.cache, self.first_folder = blend_parts.PartCache(training.finished), dict[int, str]()
+        users_held_out = validation.candidates is not None
+        for text, part in self.named_parts():
+            if users_held_out and not part.takes_new_users:
+                raise UserError(f"part {text} knows only users it is trained on: leave it out where users are held out")
+        if users_held_out:
+            rounds = [Round("training", train_matrix, validation, validation)]
         else:
-            rounds = list(self._rounds(train_matrix, validation))
-        history: History = []
-        seen: list[tuple[Holdout, list[Predictions]]] = []
-        for number, (matrix, holdout) in enumerate(rounds):
-            of_parts = []
-            for i, part in enumerate(self.said):
-                stage = "training" if people else f"without fold {number + 1}"
-                rows, predicted = self._train(i, training, stage, matrix, None if number else validation, holdout)
-                history += [{"part": part.said, "stage": stage, **row} for row in rows]
-                of_parts.append(predicted)
-            seen.append((holdout, of_parts))
-        self._weigh(seen, people)
+            rounds = self._rounds(train_matrix, validation)
+        results = [self._train(round_, training) for round_ in rounds]
+        self._learn_weights(rounds, [predictions for _, predictions in results], users_held_out)
         self.learned.rated = np.bincount(train_matrix.indices, minlength=self.shape[1])
-        return history
+        return [row for history, _ in results for row in history]
 
-    def refit(self, matrix: "csr_array", training: "Training") -> History:
+    def refit(self, matrix: csr_array, training: Training) -> History:
         """Train the parts again on all ratings; the weights stay."""
-        self.learned.rated, history = np.bincount(matrix.indices, minlength=self.shape[1]), History()
-        for i, part in enumerate(self.said):
-            rows, _ = self._train(i, training, "on all", matrix)
-            history += [{"part": part.said, "stage": "on all", **row} for row in rows]
-        return history
+        self.learned.rated = np.bincount(matrix.indices, minlength=self.shape[1])
+        return self._train(Round("on all", matrix), training)[0]
 
-    def _rounds(self, matrix: "csr_array", validation: "Holdout") -> Iterator[tuple["csr_array", "Holdout"]]:
-        """Yield (matrix without one fold, `Holdout` of that fold) for each round."""
+    def _rounds(self, matrix: csr_array, validation: Holdout) -> list[Round]:
+        """Return the rounds, each without one fold."""
         cells = matrix.tocoo()
         fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
+
+        def pick(where: NDArray[np.bool_]) -> csr_array:
+            return csr_array((cells.data[where], (cells.row[where], cells.col[where])), matrix.shape)
+
+        rounds = []
         for number in range(self.config.rounds):
-            kept, hidden = (_cells(cells, mask) for mask in (fold != number, fold == number))
-            yield kept, replace(validation, given=kept, hidden=hidden)
+            given = pick(fold != number)
+            holdout = replace(validation, given=given, hidden=pick(fold == number))
+            fitted_on = None if number else replace(validation, given=given)  # later rounds refit
+            rounds.append(Round(f"without fold {number + 1}", given, holdout, fitted_on))
+        return rounds
 
-    def _train(
-        self,
-        i: int,
-        training: "Training",
-        stage: str,
-        matrix: "csr_array",
-        validation: "Holdout | None" = None,
-        holdout: "Holdout | None" = None,
-    ) -> tuple[History, Predictions]:
-        """Train part i, or read it where it was finished before: (history, its predictions for the holdout).
-
-        With `validation` and `holdout` it is fitted, otherwise refitted with what `fit` chose."""
-        part, model = self.said[i], self.parts[i]
-        judged = [matrix, *(known.hidden for known in (validation, holdout) if known)]
-        place = self.kept.place(part, model, [stage, self.first.get(i)], *judged)
-        if place:
-            self.first.setdefault(i, place.name)  # what `fit` chose decides what `refit` does
-        name = f"part {i + 1} of {len(self.parts)}, {part.said}, {stage}"
-        predicted = self.kept.load(place, model)
-        if training.show:
-            print(name + ("" if predicted is None else ": finished before"), file=sys.stderr, flush=True)
-        if predicted is not None:
-            return json.loads(str(predicted.pop("history"))), predicted
-        of_part = blend_parts.without(training, f"{i + 1}-{stage.replace(' ', '-')}")
-        with _naming(part.said):
-            if validation and holdout:
-                history = model.fit(matrix, replace(validation, given=holdout.given), of_part)
+    def _train(self, round_: Round, training: Training) -> tuple[History, list[Predictions]]:
+        """Train all parts, or read those that were finished before: (history, predictions of each)."""
+        history, predictions = History(), []
+        for i, (text, part) in enumerate(self.named_parts()):
+            hidden = [holdout.hidden for holdout in (round_.validation, round_.holdout) if holdout]
+            folder = self.cache.folder_of(part, [round_.name, self.first_folder.get(i)], round_.matrix, *hidden)
+            if folder:
+                self.first_folder.setdefault(i, folder.name)  # what `fit` chose decides what `refit` does
+            predicted = self.cache.load(folder, part)
+            if training.show:
+                finished = "" if predicted is None else ": finished before"
+                name = f"part {i + 1} of {len(self.parts)}, {text}, {round_.name}"
+                print(name + finished, file=sys.stderr, flush=True)
+            if predicted is None:
+                part_training = blend_parts.training_in(training, f"{i + 1}-{round_.name.replace(' ', '-')}")
+                with errors_about(f"part {text}"):
+                    rows, predicted = _train_part(part, round_, part_training)
+                self.cache.save(folder, part, history=json.dumps(rows), **predicted)
             else:
-                history = model.refit(matrix, of_part) or []
-            if of_part.failed:
-                raise UserError(of_part.failed)
-            if of_part.interrupted:
-                raise KeyboardInterrupt
-            model.encode_all(matrix)
-            predicted = self._predicted(model, holdout) if holdout else {}
-        self.kept.save(place, part, model, history=json.dumps(history), **predicted)
-        return history, predicted
+                rows = json.loads(str(predicted.pop("history")))
+            history += [{"part": text, "stage": round_.name, **row} for row in rows]
+            predictions.append(predicted)
+        return history, predictions
 
-    def _predicted(self, model: Recommender, holdout: "Holdout") -> Predictions:
-        """Predict, with the model of a part, a holdout's stars and standardised scores for its users with likes."""
-        hidden, users, predicted = holdout.hidden.tocoo(), judged_users(holdout, MOST), {}
-        if model.predicts_ratings:
-            predicted["stars"] = model.predict(holdout.given, hidden.row, hidden.col)
-        predicted["scores"] = standardised(model.score(holdout.given[users], users))
-        return predicted
+    def _learn_weights(self, rounds: list[Round], predictions: list[list[Predictions]], users_held_out: bool) -> None:
+        """Learn the weights from the predictions of each round, a `Predictions` for each part.
 
-    def _weigh(self, seen: "list[tuple[Holdout, list[Predictions]]]", people: bool) -> None:
-        """Learn the weights from [(holdout, predictions of each part), ...].
+        users_held_out: then only likes are hidden, from which no weights of stars can be learned."""
+        truth = _concatenated([self._truth(round_.holdout) for round_ in rounds if round_.holdout])
+        predicted = [_concatenated(of_part) for of_part in zip(*predictions, strict=True)]
+        n_stars = 0 if users_held_out else len(truth["stars"])
+        starred = [i for i, part in enumerate(self.parts) if part.predicts_ratings]
+        open_ = [i for i, part in enumerate(self.parts) if part.takes_new_users]
+        self.learned = Weights(self.config.weigh, self.config.by_count, len(self.parts), starred, open_)
+        stars = {i: predicted[i]["stars"][:n_stars] for i in starred}
+        self.learned.fit_stars(stars, truth["stars"][:n_stars], truth["counts"][:n_stars])
+        self.learned.fit_likes([scores["scores"] for scores in predicted], truth["liked"], truth["candidates"])
 
-        people: users are held out; then only likes are hidden, from which no weights of stars can be learned."""
-        config, parts = self.config, self.parts
-        starred = [i for i, model in enumerate(parts) if model.predicts_ratings]
-        open_ = [i for i, model in enumerate(parts) if model.takes_new_users]
-        self.learned = Weights(config.weigh, config.by_count, len(parts), starred, open_)
-        hidden, counts, liked, candidates = [], [], [], []
-        for holdout, _ in seen:
-            cells, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
-            hidden.append(cells.data)
-            rated = np.bincount(holdout.given.indices, minlength=self.shape[1])
-            counts.append(np.stack([np.diff(holdout.given.indptr)[cells.row], rated[cells.col]], axis=1))
-            liked.append(likes(holdout.hidden[users], self.like).toarray() > 0)
-            new = holdout.given[users].toarray() == 0
-            candidates.append(new if holdout.candidates is None else new & holdout.candidates)
-        stars = np.concatenate(hidden)
-        use = np.full(len(stars), not people)
-        predicted = {i: np.concatenate([of_parts[i]["stars"] for _, of_parts in seen])[use] for i in starred}
-        self.learned.fit_stars(predicted, stars[use], np.concatenate(counts)[use])
-        scores = [np.concatenate([of_parts[i]["scores"] for _, of_parts in seen]) for i in range(len(parts))]
-        self.learned.fit_likes(scores, np.concatenate(liked), np.concatenate(candidates))
+    def _truth(self, holdout: Holdout) -> dict[str, NDArray]:
+        """Return what weights are learned from beside predictions: the arguments of `Stars.fit` and `Likes.fit`."""
+        hidden, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
+        by_user, by_movie = np.diff(holdout.given.indptr), np.bincount(holdout.given.indices, minlength=self.shape[1])
+        unseen = holdout.given[users].toarray() == 0
+        return {
+            "stars": hidden.data,
+            "counts": np.stack([by_user[hidden.row], by_movie[hidden.col]], axis=1),
+            "liked": likes(holdout.hidden[users], self.like).toarray() > 0,
+            "candidates": unseen if holdout.candidates is None else unseen & holdout.candidates,
+        }
 
     def weights(self) -> dict[str, dict[str, float]]:
         """Return {part: {"stars": weight, "likes": weight}} for users who were trained on; a part that does not
         predict one of them has no weight for it."""
-        return dict(zip([part.said for part in self.said], self.learned.of_parts(), strict=True))
+        return dict(zip(self.texts, self.learned.of_parts(), strict=True))
 
     def notes(self) -> list[str]:
         """Return the weights as a sentence, and the notes of the parts."""
-        sentence = "; ".join(
-            f"{part} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of.items())
-            for part, of in self.weights().items()
-        )
-        learned = {kind: getattr(self.learned, kind).get("all") for kind in ("stars", "likes")}  # or no part does it
-        alike = [kind for kind, found in learned.items() if found and not found.learned]
-        few = [f"too little was hidden to learn weights of {kind} from: all parts count alike" for kind in alike]
-        parts = zip(self.said, self.parts, strict=True)
-        of_parts = [f"{part.said}: {note}" for part, model in parts for note in model.notes()]
-        return [f"weights: {sentence}", *few, *of_parts]
+        weights = [
+            f"{text} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of_part.items())
+            for text, of_part in self.weights().items()
+        ]
+        notes = [f"weights: {'; '.join(weights)}"]
+        for kind, groups in (("stars", self.learned.stars), ("likes", self.learned.likes)):
+            if "all" in groups and not groups["all"].learned:
+                notes.append(f"too little was hidden to learn weights of {kind} from: all parts count alike")
+        return notes + [f"{text}: {note}" for text, part in self.named_parts() for note in part.notes()]
 
-    # -- using ---------------------------------------------------------------------------------------------------
-
-    def encode_all(self, known: "csr_array") -> None:
+    def encode_all(self, known: csr_array) -> None:
         """Let every part encode users and movies."""
-        for model in self.parts:
-            model.encode_all(known)
+        for part in self.parts:
+            part.encode_all(known)
 
-    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Compute the weighted sum of the parts' standardised scores, (n, n_movies). Where `users` is None the rows are
         those of new users, as long as some part takes these."""
         known = users is not None or not self.takes_new_users
         return self.learned.blended_scores(known, lambda i: self.parts[i].score(given, users))
 
-    def predict(
-        self, given: "csr_array", users: NDArray[np.integer], movies: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair. A `ValueError` where no part takes such users."""
         known, counts = given.shape[0] == self.shape[0], np.diff(given.indptr)[users]
-        of_part = lambda i: self.parts[i].predict(given, users, movies)  # noqa: E731
-        stars = self.learned.blended_stars(known, of_part, counts, movies)
+        stars = self.learned.blended_stars(known, lambda i: self.parts[i].predict(given, users, movies), counts, movies)
         if stars is None:
             raise ValueError("no part predicts stars for users that it was not trained on")
         return stars
 
-    # -- saving --------------------------------------------------------------------------------------------------
-
     def save(self, folder: Path) -> None:
         """Write a folder a part, weights.npz, and parts.json to read."""
-        arrays: dict[str, Any] = self.learned.arrays()
-        np.savez(folder / "weights.npz", **arrays)
+        np.savez(folder / "weights.npz", **self.learned.arrays())
         (folder / "parts.json").write_text(json.dumps(self.weights(), indent=1), encoding="utf-8")
-        for i, (part, model) in enumerate(zip(self.said, self.parts, strict=True), 1):
-            blend_parts.save(folder / f"part{i}", part, model)
+        for i, part in enumerate(self.parts, 1):
+            blend_parts.save(folder / f"part{i}", part)
 
-    def load(self, run: "Run") -> None:
+    def load(self, run: Run) -> None:
         """Read what `save` wrote."""
-        self.said = self._read()
-        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.said) + 1)]
-        self.learned = read_weights(run)
+        self.parts = [load(run.part(f"part{i}")) for i in range(1, len(self.texts) + 1)]
+        self.learned = Weights.load(run)
 
 
-def _cells(cells: "coo_array", mask: NDArray[np.bool_]) -> "csr_array":
-    """Return the cells of a COO matrix that the mask picks, as CSR of the same shape."""
-    return type(cells)((cells.data[mask], (cells.row[mask], cells.col[mask])), cells.shape).tocsr()
+def _train_part(part: Recommender, round_: Round, training: Training) -> tuple[History, Predictions]:
+    """Train a part: (history, its predictions of the holdout's stars and, for users with likes, its scores)."""
+    holdout, predicted = round_.holdout, Predictions()
+    if round_.validation:
+        history = part.fit(round_.matrix, round_.validation, training)
+    else:
+        history = part.refit(round_.matrix, training) or []
+    if training.failed:
+        raise UserError(training.failed)
+    if training.interrupted:
+        raise KeyboardInterrupt
+    part.encode_all(round_.matrix)
+    if holdout:
+        hidden, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
+        if part.predicts_ratings:
+            predicted["stars"] = part.predict(holdout.given, hidden.row, hidden.col)
+        predicted["scores"] = standardised(part.score(holdout.given[users], users))
+    return history, predicted
 
 
-@contextlib.contextmanager
-def _naming(said: str) -> Iterator[None]:
-    """Name the part, in its own words, in what fails inside."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"part {said}: {error}") from None
-    except Exception as error:
-        if out_of_memory(error):
-            raise UserError(f"part {said} does not fit into memory") from None
-        error.add_note(f"in part {said} of the blend")
-        raise
+def _concatenated(rounds: Sequence[dict[str, NDArray]]) -> dict[str, NDArray]:
+    return {name: np.concatenate([arrays[name] for arrays in rounds]) for name in rounds[0]}

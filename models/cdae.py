@@ -1,8 +1,8 @@
 """CDAE: a denoising autoencoder of likes with a vector of its own for each user (Wu et al., WSDM 2016).
 
 latent = activation(W x + v_user + b), scores = W' latent + b', with the logistic loss. The paper samples a few movies
-that were not liked for each one that was; here all are counted. Who was not trained on has v = 0, where the penalty
-pulls all of them."""
+that were not liked for each one that was; here all count. Users that were not trained on have v = 0, which the penalty
+pulls all v towards."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor, ops
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
 from models.networks.losses import logistic
+from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
 
 
@@ -58,13 +58,11 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
-        config = self.config
-        *sizes, latent = config.hidden
-        (user,) = more
+        *sizes, latent = self.config.hidden
         of_likes = self._dense(latent, "linear", "own_likes")(self._down(self._hide(unit), sizes))
-        of_user = UserVectors(self.shape[0], latent, config.l2, name="vector")(user)
+        of_user = UserVectors(self.shape[0], latent, self.config.l2, name="vector")(more[0])
         total = keras.layers.Add(name="with_user")([of_likes, of_user])
-        return keras.layers.Activation(config.activation, name="latent")(total), self._up(sizes[::-1])
+        return keras.layers.Activation(self.config.activation, name="latent")(total), self._up(sizes[::-1])
 
     def _more_inputs(self) -> list[KerasTensor]:
         return [keras.Input((1,), dtype="int32", name="user")]
@@ -72,8 +70,6 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def _stranger(self, given: KerasTensor) -> list[KerasTensor]:
         return [given, ops.full((ops.shape(given)[0], 1), self.shape[0], "int32")]
 
-    def _inputs(
-        self, rows: csr_array, index: NDArray, who: NDArray | None = None, dense: NDArray | None = None
-    ) -> list[NDArray]:
+    def _inputs(self, rows: csr_array, index: Indices, who: Indices | None = None, dense: Floats | None = None) -> Any:
         users = np.full(len(index), self.shape[0]) if who is None else np.asarray(who)[index]
         return [super()._inputs(rows, index, who, dense), users[:, None].astype(np.int32)]

@@ -1,10 +1,9 @@
 """DeepRecommender: a deep SELU autoencoder, trained again on its own output (Kuchaiev and Ginsburg, 2017).
 
-The paper's network takes stars and gives stars: `--no-baseline --no-implicit --no-normalise --dropout 0 --optimizer sgd
+The paper's network takes and gives stars: `--no-baseline --no-implicit --no-normalise --dropout 0 --optimizer sgd
 --learning-rate 0.005 --batch-size 128 --hidden 512,512,1024 --code-dropout 0.8 --last-activation selu --l2 0`. There
-the learning rate falls at given epochs, momentum is not Nesterov's, and the f(x) that is fed back comes from the very
-pass that the step before it made; here from another one, with its own dropout. The loss in the history is that of the
-steps on ratings; those on the network's own output are not in it."""
+the learning rate falls at given epochs, momentum is not Nesterov's, and the f(x) that is fed back is that of the step
+before; here it is computed again, with other dropout. The loss in the history is that of the steps on ratings alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -61,16 +60,15 @@ class Model(rating_autoencoder.Autoencoder):
 
         def refeeding(given: Any, judged: Any) -> float:
             losses = []
-            for step in range(1 + config.refeed):
-                if step < config.refeed:  # f(x) as it is before this step, as in the paper
-                    stars = keras.ops.convert_to_numpy(self.network(given, training=True))
+            for _ in range(config.refeed):
+                output = keras.ops.convert_to_numpy(self.network(given, training=True))  # f(x) before the step on x
                 losses.append(float(train_on_batch(given, judged)))
-                if step < config.refeed:
-                    # like any row, one that is fed back has a share of its stars hidden; the draw depends on the step
-                    # alone, so that a training resumes exactly
-                    rng = np.random.default_rng((self.seed, int(self.network.optimizer.iterations)))
-                    fed = np.where(rng.random(stars.shape) < config.dropout, 0, stars)
-                    given, judged = [fed, *given[1:]] if config.side else fed, stars
+                # a share of the output is hidden, as of any row; the draw depends on the step alone, so that a training
+                # resumes exactly
+                rng = np.random.default_rng((self.seed, int(self.network.optimizer.iterations)))
+                fed = np.where(rng.random(output.shape) < config.dropout, 0, output)
+                given, judged = [fed, *given[1:]] if config.side else fed, output
+            losses.append(float(train_on_batch(given, judged)))
             return losses[0] if np.isfinite(losses).all() else np.nan
 
         return refeeding

@@ -2,13 +2,13 @@
 
 B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 under diag(B) = 0: no movie predicts itself. Solved by
 
-    B = I - P / diag(P),  P = (X'X + lambda I)^-1,  each column divided by its element of the diagonal,
+    B = I - P / diag(P),  P = (X'X + diag(penalty))^-1,  each column divided by its element of the diagonal.
 
-where penalty_i = lambda = `l2`, the same for all, is EASE. With `--dropout p` it is l2 + p / (1 - p) times how often
-input i occurs: what training on rows of which a share p is hidden comes to (EDLAE, full rank).
+EASE has penalty_i = `l2` for all. With `--dropout p` it is l2 + p / (1 - p) times how often input i occurs: the same as
+training on rows of which a share p is hidden (EDLAE, full rank).
 
-X (users x movies) is 1 where a movie was liked. Z is X; with `signed` it has a second block beside it that is 1 where a
-movie was rated without being liked, which is not in the papers: a low rating of a movie may weigh against the movie
+X (users x movies) is 1 where a movie was liked. Z is X; with `signed` it has a second block that
+is 1 where a movie was rated without being liked, which is not in the papers: a low rating may count against the movie
 itself."""
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import ClosedForm, check_liked
 from models.networks import export
@@ -24,13 +25,12 @@ from utils.data.ratings import index_of, likes
 from utils.errors import UserError
 from utils.scoring import ease_solver
 from utils.scoring.linear_scorer import LinearScorer
+from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
+from utils.training.training import Training
 
 if TYPE_CHECKING:
     from keras import KerasTensor
-    from scipy.sparse import csr_array
-
-    from utils.training.training import Training
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Model(ClosedForm):
     shares = True
     arrays = LinearScorer.ARRAYS
 
-    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
+    def refit(self, matrix: csr_array, training: Training | None = None) -> None:
         """Solve for the weights between the movies that occur; all others are 0 in the solution.
 
         A `UserError` where nothing was liked, or the penalty is too small to invert the matrix."""
@@ -79,15 +79,14 @@ class Model(ClosedForm):
             else:
                 solution = ease_solver.weights(ease_solver.gram(given), penalty, n)
         except LinAlgError:
-            raise UserError(
-                f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
-            ) from None
+            message = f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
+            raise UserError(message) from None
         # row-major, because scoring picks rows
         self.weights, self.right_factor, self.diagonal_correction = (
             part.astype(np.float32, order="C", copy=False) for part in solution
         )
 
-    def gram(self, matrix: "csr_array") -> NDArray[np.float64]:
+    def gram(self, matrix: csr_array) -> NDArray[np.float64]:
         """Count how often any two inputs occur together in a CSR matrix of stars, (inputs, inputs)."""
         return ease_solver.gram(self._given(matrix))
 
@@ -97,7 +96,7 @@ class Model(ClosedForm):
         arrays = (getattr(self, name) for name in LinearScorer.ARRAYS)
         return LinearScorer(self.shape[1], self.like, self.config.signed, *arrays)
 
-    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Sum the weights from the movies of each row, (n, n_movies)."""
         return self.scorer.score(given)
 
@@ -119,6 +118,6 @@ class Model(ClosedForm):
         place[place < 0] = n  # movies that have no score take the column of 0 that is added at the end
         return {"scores": ops.take(ops.pad(scores, ((0, 0), (0, 1))), place, axis=1)}
 
-    def _given(self, matrix: "csr_array") -> "csr_array":
+    def _given(self, matrix: csr_array) -> csr_array:
         """Return the input rows Z of a matrix of stars."""
         return likes(matrix, self.like, self.config.signed)

@@ -1,10 +1,10 @@
 """ELSA: the linear autoencoder of likes with a low-rank matrix of weights (Vancura et al., RecSys 2022).
 
-A user x of likes scores x A A' - x, row i of A, of length 1, being the vector of movie i: so no movie predicts itself,
-as in EASE, but the weights take movies times `--hidden` numbers instead of movies squared. The loss of a user is the
-squared distance of scores and likes, each divided by their length: 2 - 2 cos. As in the paper the optimizer is NAdam.
-With `--signed`, which is not in the paper, movies rated without being liked have vectors of their own, which are
-inputs only."""
+The scores of a user with likes x are x A A' - x, where row i of A is the vector of movie i, of length 1. No movie
+predicts itself, as in EASE, but the weights are movies times `--hidden` numbers instead of movies squared. The loss of
+a user is the squared distance of scores and likes, each divided by its length: 2 - 2 cos. As in the paper the optimizer
+is NAdam. With `--signed`, which is not in the paper, movies rated without being liked have a second set of vectors,
+which are inputs only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor, ops
-from numpy.typing import NDArray
 
 from models.networks import likes_autoencoder
 from models.networks.training_step import Network
 from utils.command_line.options import Sizes
 from utils.distributed.batch_share import global_mean
+from utils.scoring.protocols import Floats
 from utils.training.search_space import Choice, Range, tuned
 
 EPSILON = 1e-12
@@ -78,7 +78,7 @@ class UnitVectors(keras.layers.Layer):
         """Compute x A."""
         return ops.matmul(x, self.unit())
 
-    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def dense(self) -> tuple[Floats, Floats]:
         """Return (kernel, bias) of the dense layer that computes the same."""
         return ops.convert_to_numpy(self.unit()), np.zeros(self.units, np.float32)
 
@@ -89,33 +89,30 @@ class UnitVectors(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("reelspace")
 class Back(keras.layers.Layer):
-    """Compute x A', (batch, n), of latent vectors x, with the first n rows of the A of `UnitVectors`."""
+    """Compute x A', (batch, n), of latent vectors x, with the first n rows of the A of `UnitVectors`.
+
+    A is that of the layer `vectors`; where there is none, as when reading a file, a new one with `inputs` rows."""
 
     activation = staticmethod(keras.activations.linear)
 
-    def __init__(self, vectors: UnitVectors, n: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, n: int, inputs: int, vectors: UnitVectors | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.vectors, self.n = vectors, n
+        self.units, self.n, self.inputs = units, n, inputs
+        self.vectors = vectors or UnitVectors(units, name="vectors")
+        if not vectors:
+            self.vectors.build((None, inputs))
 
     def call(self, codes: KerasTensor) -> KerasTensor:
         """Compute x A'."""
         return ops.matmul(codes, ops.transpose(self.vectors.unit()[: self.n]))
 
-    def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def dense(self) -> tuple[Floats, Floats]:
         """Return (kernel, bias) of the dense layer that computes the same."""
         return self.vectors.dense()[0][: self.n].T, np.zeros(self.n, np.float32)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
-        inputs = self.vectors.vectors.shape[0]
-        return super().get_config() | {"units": self.vectors.units, "n": self.n, "inputs": inputs}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Back":
-        """Create new vectors, into which the weights are then read."""
-        vectors = UnitVectors(config.pop("units"), name="vectors")
-        vectors.build((None, config.pop("inputs")))
-        return cls(vectors, **config)
+        return super().get_config() | {"units": self.units, "n": self.n, "inputs": self.inputs}
 
 
 class Model(likes_autoencoder.LikesAutoencoder):
@@ -131,8 +128,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
         self.hidden_input = self._hide(unit)
         vectors = UnitVectors(latent, name="vectors")
         codes = vectors(self.hidden_input)
-        decoder = keras.Sequential([keras.Input((latent,), name="latent"), Back(vectors, self.shape[1], name="scores")])
-        return codes, decoder
+        back = Back(latent, self.shape[1], unit.shape[1], vectors, name="scores")
+        return codes, keras.Sequential([keras.Input((latent,), name="latent"), back])
 
     def _build(self) -> None:
         super()._build()

@@ -2,27 +2,25 @@
 
 First the kernelised network of `sparsefc` is trained. Then its output, averaged over the columns, weighs learned 3 x 3
 kernels into one, the matrix is convolved with it, and the same network is trained on with the convolved rows as input.
+The convolution mixes each cell with its neighbours, so the order of movies and users matters: ascending ids, as in the
+authors' code. What a shuffle of them costs is a row of the benchmark.
 
-A convolution over a rating matrix mixes each cell with those of the rows and columns beside it, so the order of movies
-and users matters. It is that of the matrix: ascending ids, as in the authors' code. What a shuffle of them costs is a
-row of the benchmark.
-
-Here the kernel is the mean over movies, where the authors' is the sum times a factor; the average output is taken once,
-between the stages, where the authors take it anew, with its gradient, in every step; and the kernel starts as the one
-that changes nothing, so that the second stage begins where the first ended. Ratings are hidden (`--dropout`) of the row
-itself, not of the rows beside it."""
+Here the kernel is the mean over movies, where the authors' is the sum times a factor; the average output is computed
+once, between the stages, where the authors compute it with its gradient in every step; and the kernel starts as the
+identity, so that the second stage begins where the first ended. `--dropout` hides ratings of the row itself, not of the
+rows beside it."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import History
 from models.networks import kernels
 from models.networks.layers import GlobalKernel
 from utils.data.splits import Holdout
+from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
 from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
@@ -49,27 +47,25 @@ class Model(kernels.Kernelised):
 
     config: Config
     rows_in = 3
-    second_begun = True  # whether `fit` came to the end of any epoch of the second stage; only an interruption can tell
+    second_begun = True  # whether `fit` finished an epoch of the second stage, which an interruption may prevent
 
     def _centre(self, damping: float) -> GlobalKernel:
         return GlobalKernel(self.shape[1], damping, *self._centring(), name="centre")
 
-    def _inputs(
-        self, rows: sp.csr_array, index: NDArray, who: NDArray | None = None, dense: NDArray | None = None
-    ) -> Any:
+    def _inputs(self, rows: csr_array, index: Indices, who: Indices | None = None, dense: Floats | None = None) -> Any:
         inputs = super()._inputs(rows, index, who, dense)
-        own, *side = inputs if self.config.side else [inputs]
-        before, after = (self._beside(rows, index + step, who) for step in (-1, 1))
-        three = np.concatenate([before, own, after], axis=1)
+        ratings, *side = inputs if self.config.side else [inputs]
+        before, after = self._rows_at(rows, index - 1, who), self._rows_at(rows, index + 1, who)
+        three = np.concatenate([before, ratings, after], axis=1)
         return [three, *side] if side else three
 
-    def _beside(self, matrix: sp.csr_array, index: NDArray, who: NDArray | None) -> NDArray[np.float32]:
-        """The rows of `matrix` at these places, dense; empty where there is none, as around a stranger's."""
+    def _rows_at(self, matrix: csr_array, index: Indices, who: Indices | None) -> Floats:
+        """Return these rows of `matrix`, dense; empty where there is none, as beside a stranger's."""
         rows = matrix[np.clip(index, 0, matrix.shape[0] - 1)].toarray()
         rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
         return rows
 
-    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
+    def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Autoencoder.fit`."""
         history = super().fit(train_matrix, validation, training)
         self.second_begun = any(row["stage"] == 2 for row in history)
@@ -77,7 +73,7 @@ class Model(kernels.Kernelised):
 
     def _train(
         self,
-        matrix: sp.csr_array,
+        matrix: csr_array,
         config: Config,
         training: Training,
         phase: str,
@@ -95,7 +91,7 @@ class Model(kernels.Kernelised):
         before = self.network.get_weights()
         try:
             later = super()._train(matrix, second, training, f"{phase}-global-{len(history)}", judge)
-        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over: the first stage is kept
+        except (KeyboardInterrupt, DivergedError) as error:  # in its first epoch: the result is that of the first stage
             training.stop(error)
             later = []
         history += [{"stage": 2, **row} for row in later]
@@ -105,7 +101,7 @@ class Model(kernels.Kernelised):
         return history
 
     def _choose(self, history: History, judge: EarlyStoppingCriterion | None) -> dict[str, int]:
-        """The best epoch of each stage; no second stage where it made nothing better."""
+        """Return the best epoch of each stage; no second stage where none of its epochs was better."""
         first, second = ([row for row in history if row["stage"] == stage] for stage in (1, 2))
         better = second and (not judge or judge.best(history)["stage"] == 2)
         later = super()._choose(second, judge)["epochs"] if better else 0

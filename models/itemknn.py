@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.scoring import biases
+from utils.scoring.protocols import Floats, Indices
 from utils.scoring.ranking import top_k
 from utils.training.search_space import Range, tuned
-
-if TYPE_CHECKING:
-    from utils.training.training import Training
+from utils.training.training import Training
 
 BLOCK = 512  # rows made dense at a time
 
@@ -40,87 +39,78 @@ class Config:
             raise ValueError(f"neighbours must be 1 or more, got {self.neighbours}")
 
 
-def similar(X: sp.csr_array, neighbours: int, weigh: Callable[[NDArray, NDArray], NDArray]) -> sp.csr_array:
-    """Compute the similarities of all movies, CSR (n_movies, n_movies) float32: row i holds the `neighbours` largest
-    `weigh(dots, rows)` of movie i with the others.
-
-    X: users x movies; dots: dense block of the rows of X'X. Only one block of rows is dense at a time."""
-    n = X.shape[1]
-    transposed, parts = X.T.tocsr(), []
-    for start in range(0, n, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, n))
-        weight = weigh((transposed[rows] @ X).toarray(), rows)
-        weight[rows - start, rows] = 0  # a movie is no neighbour of itself
-        best = top_k(np.abs(weight), neighbours)
-        index = np.repeat(rows - start, best.shape[1])
-        part = sp.csr_array((np.take_along_axis(weight, best, 1).ravel(), (index, best.ravel())), (len(rows), n))
-        part.eliminate_zeros()
-        parts.append(part)
-    return sp.vstack(parts, format="csr", dtype=np.float32)
-
-
 class Model(ClosedForm):
     """Two movie x movie similarities: of who liked them, for ranking; of how they were rated, for stars."""
 
     config: Config
     learns_likes = True
     arrays = ("mean", "movie", "like_similarity", "star_similarity")
-    mean: np.float32
-    movie: NDArray[np.float32]
-    like_similarity: sp.csr_array
-    star_similarity: sp.csr_array
 
-    def refit(self, matrix: sp.csr_array, training: "Training | None" = None) -> None:
+    def refit(self, matrix: csr_array, training: Training | None = None) -> None:
         """Compute both similarities."""
         config = self.config
-        fitted = biases.fit(matrix, config.user_damping, config.movie_damping)
-        self.mean, self.movie = np.float32(fitted.mean), fitted.movie
+        baseline = biases.fit(matrix, config.user_damping, config.movie_damping)
+        self.mean, self.movie = np.float32(baseline.mean), baseline.movie
+        liked, residual = likes(matrix, self.like), _residual(matrix, baseline)
+        rated = matrix.sign()  # 1 where there are stars
+        like_norm = np.sqrt(np.bincount(liked.indices, minlength=self.shape[1]))
+        star_norm = np.sqrt(np.asarray(residual.multiply(residual).sum(axis=0)))
+        raters = rated.T.tocsr()
 
-        liked = likes(matrix, self.like)
-        norm = np.sqrt(np.bincount(liked.indices, minlength=self.shape[1]))
-        self.like_similarity = similar(
-            liked, config.neighbours, lambda dots, rows: dots / np.maximum(norm[rows, None] * norm + config.shrink, 1)
-        )
-        residual, observed = self._residual(matrix, fitted), matrix.copy()
-        observed.data[:] = 1
-        norm = np.sqrt(np.asarray(residual.multiply(residual).sum(axis=0)))
-        columns = observed.T.tocsr()
+        def shrunken_by_norms(dots: NDArray, movies: Indices) -> NDArray:
+            return dots / np.maximum(like_norm[movies, None] * like_norm + config.shrink, 1)
 
-        def shrunken_cosine(dots: NDArray, rows: NDArray) -> NDArray:
-            common = (columns[rows] @ observed).toarray()
-            return dots / np.maximum(norm[rows, None] * norm, 1e-9) * common / np.maximum(common + config.shrink, 1)
+        def shrunken_cosine(dots: NDArray, movies: Indices) -> NDArray:
+            common = (raters[movies] @ rated).toarray()
+            cosine = dots / np.maximum(star_norm[movies, None] * star_norm, 1e-9)
+            return cosine * common / np.maximum(common + config.shrink, 1)
 
+        self.like_similarity = similar(liked, config.neighbours, shrunken_by_norms)
         self.star_similarity = similar(residual, config.neighbours, shrunken_cosine)
 
-    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Sum the similarities to the liked movies, (n, n_movies)."""
         return (likes(given, self.like) @ self.like_similarity.T).toarray().astype(np.float32)
 
-    def predict(
-        self, given: sp.csr_array, users: NDArray[np.integer], movies: NDArray[np.integer]
-    ) -> NDArray[np.float32]:
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair: the baseline plus the mean residual of the movie's neighbours that the user
         rated, weighted by similarity."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
-        residual = self._residual(given, baseline)
-        observed = given.copy()
-        observed.data[:] = 1
+        residual, rated = _residual(given, baseline), given.sign()
         weights = self.star_similarity.T.tocsr()
         stars = baseline.predict(users, movies)
         for start in range(0, given.shape[0], BLOCK):
-            block = slice(start, min(start + BLOCK, given.shape[0]))
-            pairs = np.flatnonzero((users >= block.start) & (users < block.stop))
-            if not len(pairs):
-                continue
-            total = (residual[block] @ weights).toarray()
-            weight = (observed[block] @ abs(weights)).toarray()
-            cells = (users[pairs] - start, movies[pairs])
-            stars[pairs] += total[cells] / np.maximum(weight[cells], 1e-9)
+            pairs = np.flatnonzero((users >= start) & (users < start + BLOCK))
+            if len(pairs):
+                block = slice(start, start + BLOCK)
+                cells = (users[pairs] - start, movies[pairs])
+                total = (residual[block] @ weights).toarray()[cells]
+                weight = (rated[block] @ abs(weights)).toarray()[cells]
+                stars[pairs] += total / np.maximum(weight, 1e-9)
         return stars
 
-    def _residual(self, matrix: sp.csr_array, baseline: biases.Biases) -> sp.csr_array:
-        """Subtract the baseline from the stored ratings."""
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        residual = matrix.copy()
-        residual.data = matrix.data - baseline.predict(rows, matrix.indices)
-        return residual
+
+def similar(X: csr_array, neighbours: int, weigh: Callable[[NDArray, Indices], NDArray]) -> csr_array:
+    """Compute the similarities of all movies, CSR (n_movies, n_movies) float32: row i holds the `neighbours` largest
+    `weigh(dots, movies)` of movie i with the others.
+
+    X: users x movies; dots: dense block of the rows `movies` of X'X. Only one block is dense at a time."""
+    n = X.shape[1]
+    transposed, blocks = X.T.tocsr(), []
+    for start in range(0, n, BLOCK):
+        movies = np.arange(start, min(start + BLOCK, n))
+        weight = weigh((transposed[movies] @ X).toarray(), movies)
+        weight[movies - start, movies] = 0  # a movie is no neighbour of itself
+        best = top_k(np.abs(weight), neighbours)
+        rows = np.repeat(movies - start, best.shape[1])
+        block = csr_array((np.take_along_axis(weight, best, 1).ravel(), (rows, best.ravel())), (len(movies), n))
+        block.eliminate_zeros()
+        blocks.append(block)
+    return sp.vstack(blocks, format="csr", dtype=np.float32)
+
+
+def _residual(matrix: csr_array, baseline: biases.Biases) -> csr_array:
+    """Subtract the baseline from the stored ratings."""
+    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    residual = matrix.data - baseline.predict(users, matrix.indices)
+    return csr_array((residual, matrix.indices, matrix.indptr), matrix.shape)

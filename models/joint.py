@@ -1,28 +1,25 @@
 """Joint: one latent space for stars and for likes, from one encoder with two decoders; ours.
 
-Predicting stars well is not the same as recommending well: which movies people choose says most about what they will
-choose, how they rate them most about how they will rate. The encoder sees both: the rating less the bias baseline,
-which movies were rated, which were liked. From the latent vector one decoder gives stars (`decoder`, masked MSE, as in
-`autorec`), the other which movies are liked (`ranker`, multinomial or logistic, as in `multdae`). The loss is the first
-plus `--weight` times the second, each a mean over what it counts, ratings or likes. A like weighs one over the root of
-its user's number of likes: NDCG counts every user alike, a plain sum would listen to those who rate most.
+Which movies people choose says most about what they will choose; how they rate, about how they will rate. The encoder
+sees both: the rating less the bias baseline, which movies were rated, which were liked. From the latent vector one
+decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`ranker`, multinomial or logistic, as in
+`multdae`). The loss is the first plus `--weight` times the second, each a mean over ratings or likes. A like weighs one
+over the root of its user's number of likes, since NDCG counts every user alike.
 
-Movies are ranked by the logits and, beside them, by EASE in closed form (`--linear`, `_linear.py`): what a narrow
-latent vector forgets about single pairs of movies, it knows. Both are trained on their own; the share is chosen on
-validation."""
+Movies are ranked by the logits and by EASE in closed form (`--linear`), which keeps the single pairs of movies that a
+narrow latent vector forgets. Both are trained separately; the share of the logits is chosen on validation."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 import numpy as np
-import scipy.sparse as sp
 from keras import KerasTensor
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from models.base import History
-from models.ensemble import linear_path
+from models import ease
+from models.base import History, Recommender
 from models.networks import rating_autoencoder
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
@@ -30,12 +27,15 @@ from models.networks.training_step import Network
 from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.recommend.strategies import MOST, ndcg
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
-from utils.scoring.linear_scorer import LEAST
+from utils.scoring.linear_scorer import LEAST, LinearPath
+from utils.scoring.protocols import Floats, Indices, ScoreFunction
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
+SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
@@ -66,7 +66,8 @@ class Config(rating_autoencoder.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        linear_path.config(vars(self))  # which checks its own
+        if not 0 <= self.linear_dropout < 1 or not 0 < self.linear_l2 < np.inf:
+            raise ValueError("linear-dropout must be in [0, 1) and linear-l2 above 0")
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -75,42 +76,79 @@ class Config(rating_autoencoder.Config):
             raise ValueError("weight and likes-l2 must not be negative")
 
 
+class Linear(ease.Model):
+    """EASE with the share that the decoder's logits get when both are mixed (`LinearPath`)."""
+
+    arrays = (*ease.Model.arrays, "share")
+    share = np.float32(0.5)  # where validation has no likes to choose it by
+
+    @classmethod
+    def of(cls, joint: Recommender) -> Self:
+        """Make the untrained linear path of a `joint` model."""
+        config = ease.Config(joint.config.linear_l2, joint.config.linear_dropout, joint.config.signed)
+        return cls(joint.shape, config, 0, joint.scale, joint.like)
+
+    @property
+    def path(self) -> LinearPath:
+        """The weights and the share as what mixes scores with them."""
+        return LinearPath(self.scorer, self.share)
+
+    def choose(self, validation: Holdout, score: ScoreFunction) -> None:
+        """Choose the share that ranks the validation hold-out best, since both have learned to explain the same likes.
+
+        score: the decoder's logits as a score function."""
+        users = judged_users(validation, MOST)
+        if not len(users):
+            return
+        given = validation.given[users]
+        linear, logits = self.path.log_scores(given), score(given, users)
+
+        def ndcg_of(share: float) -> float:
+            def mixed(_: csr_array, block: Indices) -> Floats:
+                rows = np.searchsorted(users, block)
+                return linear[rows] + np.float32(share) * logits[rows]
+
+            return ndcg(mixed, validation)
+
+        self.share = np.float32(max(SHARES, key=ndcg_of))
+
+
 class Model(rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
     saved = ("encoder", "decoder", "ranker")
     config: Config
-    linear: linear_path.Linear | None = None
+    linear: Linear | None = None
 
-    def fit(self, train_matrix: sp.csr_array, validation: Holdout, training: Training) -> History:
+    def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
-            linear = linear_path.Linear(self.shape, linear_path.config(vars(self.config)), 0, self.scale, self.like)
+            linear = Linear.of(self)
             linear.refit(train_matrix)  # first, since it takes most memory
-        self.linear = None  # epochs are chosen by what the autoencoder ranks on its own
+        self.linear = None  # epochs are chosen by what the autoencoder ranks without it
         history = super().fit(train_matrix, validation, training)
         if linear:
             linear.choose(validation, self.score)
             self.linear = linear
         return history
 
-    def refit(self, matrix: sp.csr_array, training: Training) -> History:
+    def refit(self, matrix: csr_array, training: Training) -> History:
         """See `Autoencoder.refit`; the linear path keeps its share."""
         history = super().refit(matrix, training)
         if training.interrupted:
-            self._join()  # of the parts that are kept
+            self._join()  # the networks of `fit`, which are put back
         elif self.linear:
             self.linear.refit(matrix)
         return history
 
     def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
         """See `Autoencoder.coders`."""
-        config, up = self.config, self.config.hidden[-2::-1]
-        latent, decoder = self._down(features), self._up(up, n_columns)
+        config, mirrored = self.config, self.config.hidden[-2::-1]
+        latent, decoder = self._down(features), self._up(mirrored, n_columns)
         self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
-        for i, units in enumerate(up):
+        for i, units in enumerate(mirrored):
             self.ranker.add(self._dense(units, config.activation, f"ranker_{i}", config.likes_l2))
         self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2))
         return latent, decoder
@@ -120,55 +158,50 @@ class Model(rating_autoencoder.Autoencoder):
 
     def _join(self) -> None:
         super()._join()
-        inputs, stars = self.network.inputs, self.network.outputs
-        logits = self.ranker(self.encoder(inputs if self.config.side else inputs[0]))
-        self.ranking = keras.Model(inputs if self.config.side else inputs[0], logits, name="ranking")
-        self.network = Network(self.ranking.input, [*stars, logits], name="autoencoder")
+        inputs = self.network.inputs if self.config.side else self.network.inputs[0]
+        logits = self.ranker(self.encoder(inputs))
+        self.ranking = keras.Model(inputs, logits, name="ranking")
+        self.network = Network(inputs, [*self.network.outputs, logits], name="autoencoder")
 
-    def _outputs(self, judged: NDArray[np.float32], whole: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _outputs(self, judged: Floats, whole: Floats) -> list[Floats]:
         return [judged, (whole > self.like).astype(np.float32)]
 
     def _judged_ratings(self, x: Any, y: Any) -> Any:
-        """As in `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
+        """See `Autoencoder`: an epoch's loss is weighted by ratings, the likes' part of it too."""
         return super()._judged_ratings(x, y[0])
 
     def _losses(self) -> dict[str, Any]:
-        return {
-            "loss": [masked_mse, LOSSES[self.config.likes_loss]],
-            "loss_weights": [self.star**-2, self.config.weight],
-        }
+        losses = [masked_mse, LOSSES[self.config.likes_loss]]
+        return {"loss": losses, "loss_weights": [self.star**-2, self.config.weight]}
 
     def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         if not len(judged_users(validation)):
             return super()._judge(validation)
         judged = ValidationRatings(self, validation)
 
-        def both() -> float:
-            codes, layers = judged.codes(), self._arrays("ranker")
+        def ndcg_less_rmse() -> float:
+            codes, ranker = judged.codes(), self._arrays("ranker")
+            score = lambda _, users: decode(ranker, codes[judged.place[users]])  # noqa: E731
+            return ranking_metrics(score, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
 
-            def logits(_: sp.csr_array, users: NDArray) -> NDArray[np.float32]:
-                return decode(layers, codes[judged.place[users]])
+        return EarlyStoppingCriterion(ndcg_less_rmse, "val_both", True)
 
-            return ranking_metrics(logits, validation)["ndcg@100"].value - judged.rmse(codes) / self.star
-
-        return EarlyStoppingCriterion(both, "val_both", True)
-
-    def score(self, given: sp.csr_array, users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
-        """Logits of every movie, with those of the linear path once it is fitted, float32 (n, n_movies)."""
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
+        """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""
         logits = super().score(given, users)
         return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
 
     @property
     def held(self) -> int:
-        """Bytes that an export holds as constants."""
+        """Number of bytes that an export holds as constants."""
         return self.linear.held if self.linear else 0
 
     def _ranked(self, stars: KerasTensor) -> KerasTensor:
         logits = self.ranking(stars, training=False)
         if not self.linear:
             return logits
-        own = self.linear.exported(stars)["scores"]
-        return keras.ops.log(keras.ops.maximum(own, LEAST)) + self.linear.share * logits
+        ease_scores = self.linear.exported(stars)["scores"]
+        return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
 
     def save(self, folder: Path) -> None:
         """Write what `Autoencoder.save` does, and weights.npz of the linear path."""
@@ -177,6 +210,8 @@ class Model(rating_autoencoder.Autoencoder):
             self.linear.save(folder)
 
     def load(self, run: Run) -> None:
-        """Read them back."""
-        self.linear = linear_path.load(run)
+        """Read what `save` wrote."""
+        if run.has_file("weights.npz"):
+            self.linear = Linear.of(self)
+            self.linear.load(run)
         super().load(run)

@@ -1,10 +1,9 @@
 """Mult-VAE: a variational autoencoder of likes with a multinomial loss (Liang et al., WWW 2018).
 
-Training draws the latent vector from N(mean, deviation**2) with standard normal noise; recommending takes the mean. The
-loss of a user is the multinomial one plus beta times the KL divergence to N(0, 1), summed over the latent dimensions;
-beta grows linearly to `--beta` over the first `--anneal` steps, which small data never gets to. In the paper's code it
-grows by 1 in 200,000 steps up to .2, so for 40,000 steps of a larger data set; the paper's network is `--hidden 600,200
---dropout 0.5 --learning-rate 0.001 --beta 0.2`."""
+Training draws the latent vector from N(mean, deviation**2); recommending takes the mean. The loss of a user is the
+multinomial one plus beta times the KL divergence to N(0, 1), summed over the latent dimensions. beta grows linearly to
+`--beta` over the first `--anneal` steps, which small data never reaches; in the paper's code to .2 over 40,000 steps.
+The paper's network is `--hidden 600,200 --dropout 0.5 --learning-rate 0.001 --beta 0.2`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -60,14 +59,14 @@ class Sample(keras.layers.Layer):
 
     def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         """Draw, or take the mean; see the class."""
-        middle, log_variance = ops.split(x, 2, axis=-1)
+        mean, log_variance = ops.split(x, 2, axis=-1)
         if not training:
-            return middle
-        divergence = 0.5 * ops.sum(ops.exp(log_variance) + middle**2 - 1 - log_variance, axis=1)
+            return mean
+        divergence = 0.5 * ops.sum(ops.exp(log_variance) + mean**2 - 1 - log_variance, axis=1)
         self.add_loss(self.beta * ops.minimum(self.steps / self.anneal, 1) * global_mean(divergence))
         self.steps.assign(self.steps + 1)
-        noise = sample_shared(lambda shape: keras.random.normal(shape, seed=self.noise), middle)
-        return middle + ops.exp(log_variance / 2) * noise
+        noise = sample_shared(lambda shape: keras.random.normal(shape, seed=self.noise), mean)
+        return mean + ops.exp(log_variance / 2) * noise
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
@@ -82,11 +81,10 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
-        config = self.config
-        *sizes, latent = config.hidden
+        *sizes, latent = self.config.hidden
         kind = keras.layers.Dense if sizes else FromMovies
         both = self._dense(2 * latent, "linear", "mean_and_log_variance", kind)(self._down(self._hide(unit), sizes))
-        return Sample(config.beta, config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
+        return Sample(self.config.beta, self.config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
 
     def _plain_layers(self, *passing: type) -> DenseLayers | None:
         layers = super()._plain_layers(Sample)

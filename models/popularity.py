@@ -1,17 +1,13 @@
 """Popularity: every user is offered the movies that most users liked (the baseline of all top-N papers)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models.base import ClosedForm
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.training.training import Training
+from utils.scoring.protocols import Floats, Indices
+from utils.training.training import Training
 
 
 @dataclass(frozen=True)
@@ -25,12 +21,11 @@ class Model(ClosedForm):
     predicts_ratings = False
     learns_likes = True
     arrays = ("likes",)
-    likes: NDArray[np.integer]
 
-    def refit(self, matrix: "csr_array", training: "Training | None" = None) -> None:
+    def refit(self, matrix: csr_array, training: Training | None = None) -> None:
         """Count the likes of each movie, (n_movies,)."""
         self.likes = np.bincount(matrix.indices[matrix.data > self.like], minlength=self.shape[1])
 
-    def score(self, given: "csr_array", users: NDArray[np.integer] | None = None) -> NDArray[np.float32]:
+    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Score movies by their number of likes, the same in every row."""
         return np.tile(self.likes.astype(np.float32), (given.shape[0], 1))

@@ -1,11 +1,10 @@
 """RecVAE: Mult-VAE with a composite prior and alternating updates (Shenbin et al., WSDM 2020).
 
 The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1), of what the encoder gave for that user
-before this epoch, and of a wide normal; so the encoder does not forget while the decoder follows. The KL divergence to
-it, of the drawn vector, weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
+before this epoch, and of a wide normal, so that the encoder forgets less while the decoder follows. The KL divergence
+of the drawn vector to it weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
 train the encoder on rows with a share hidden, and one that trains the decoder on whole rows. The paper has an Adam for
-each of the two; here one keeps the moments of both and counts the steps of both, which makes the decoder's first steps
-larger."""
+each; here one has the moments and counts the steps of both, which makes the decoder's first steps larger."""
 
 import math
 from collections.abc import Iterator
@@ -76,9 +75,9 @@ class CompositeSample(keras.layers.Layer):
         if not training:
             return mean
         drawn = mean + ops.exp(log_variance / 2) * keras.random.normal(ops.shape(mean), seed=self.noise)
-        parts = ((0.0, 0.0), ops.split(before, 2, axis=-1), (0.0, LOG_WIDE))
-        mixed = [log_normal(drawn, *part) + math.log(share) for part, share in zip(parts, MIXTURE, strict=True)]
-        prior = ops.logsumexp(ops.stack(mixed), axis=0)
+        components = ((0.0, 0.0), ops.split(before, 2, axis=-1), (0.0, LOG_WIDE))  # (mean, log variance) of each
+        weighted = [log_normal(drawn, *of) + math.log(share) for of, share in zip(components, MIXTURE, strict=True)]
+        prior = ops.logsumexp(ops.stack(weighted), axis=0)
         divergence = ops.sum(log_normal(drawn, mean, log_variance) - prior, axis=-1)
         self.add_loss(self.gamma * ops.mean(count * divergence))
         return drawn
@@ -112,7 +111,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
-        self.posterior, self.before = (self._posterior(unit.shape[1:], name) for name in ("posterior", "before"))
+        self.posterior = self._posterior(unit.shape[1:], "posterior")
+        self.before = self._posterior(unit.shape[1:], "before")
         self.before.trainable = False
         count = Count(self.shape[1], name="count")(unit)
         sample = CompositeSample(self.config.gamma, self.seed, name="latent")
@@ -129,9 +129,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
         rows = keras.Input(shape, name="rows")
         x, total = rows, 0
         for i in range(LAYERS):
-            x = keras.layers.Activation("swish", name=f"{name}_swish_{i}")(
-                self._dense(width, "linear", f"{name}_{i}")(x) + total
-            )
+            x = self._dense(width, "linear", f"{name}_{i}")(x) + total
+            x = keras.layers.Activation("swish", name=f"{name}_swish_{i}")(x)
             x = keras.layers.LayerNormalization(epsilon=0.1, name=f"{name}_norm_{i}")(x)
             total = x + total
         both = self._dense(2 * latent, "linear", f"{name}_mean_and_log_variance")(x)
@@ -156,27 +155,24 @@ class Model(likes_autoencoder.LikesAutoencoder):
         return [keras.callbacks.LambdaCallback(on_epoch_begin=remember)]
 
     def _step(self) -> Step:
-        """Make the training step; x is (whether the encoder is trained, input)."""
-        optimizer = self.network.optimizer
-        optimizer.build(self.network.trainable_variables)
-
-        def updating(weights: list[keras.Variable], network: keras.Model) -> Step:
-            differentiated = differentiate(network, weights, multinomial)
-
-            def update(given: KerasTensor, judged: KerasTensor) -> KerasTensor:
-                loss, gradients = differentiated(given, judged)
-                optimizer.apply(gradients, weights)
-                return loss
-
-            return tf.function(update, reduce_retracing=True)
-
-        updates = {
-            "encoder": updating(self.posterior.trainable_variables, self.network),
-            "decoder": updating(self.decoder.trainable_variables, self.whole),
-        }
+        """Make the training step; x is [whether the encoder is trained, input]."""
+        self.network.optimizer.build(self.network.trainable_variables)
+        of_encoder = self._updating(self.posterior.trainable_variables, self.network)
+        of_decoder = self._updating(self.decoder.trainable_variables, self.whole)
 
         def step(x: list[Any], judged: Any) -> KerasTensor:
-            of_encoder, given = x
-            return updates["encoder" if bool(of_encoder[0]) else "decoder"](given, judged)
+            is_of_encoder, given = x
+            return (of_encoder if bool(is_of_encoder[0]) else of_decoder)(given, judged)
 
         return step
+
+    def _updating(self, weights: list[keras.Variable], network: keras.Model) -> Step:
+        """Make the step that trains these weights by the loss of `network`."""
+        differentiated = differentiate(network, weights, multinomial)
+
+        def update(given: KerasTensor, judged: KerasTensor) -> KerasTensor:
+            loss, gradients = differentiated(given, judged)
+            self.network.optimizer.apply(gradients, weights)
+            return loss
+
+        return tf.function(update, reduce_retracing=True)

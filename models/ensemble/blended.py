@@ -9,21 +9,13 @@ import numpy as np
 
 from models.ensemble.stacking import Weights
 from utils.errors import UserError
+from utils.recommend.profile import Profile
 from utils.recommend.saved import Saved
+from utils.scoring.profile_rows import ProfileRows
+from utils.scoring.protocols import Floats, Indices, ScoreFunction
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-    from utils.recommend.profile import Profile
-    from utils.runs.run_folder import Run
-    from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Indices, ScoreFunction
-
-
-def read_weights(run: Run) -> Weights:
-    """Read the `Weights` of the run of a blend."""
-    options, n = run.config["options"], len(run.json("parts.json"))
-    return Weights.read(options["weigh"], options["by_count"], n, run.arrays("weights.npz"))
 
 
 class Blended(Saved):
@@ -37,28 +29,22 @@ class Blended(Saved):
     @cached_property
     def learned(self) -> Weights:
         """The weights of the parts."""
-        return read_weights(self.run)
+        return Weights.load(self.run)
 
     def scores(self, user_profile: Profile, strategy: str, movies: Indices, rows: ProfileRows | None = None) -> Floats:
         """See `Saved.scores`."""
         known = user_profile.user is not None and (rows is None or rows is user_profile.rows)
-        every = np.arange(self.split.ratings.shape[1])
-        if not self.learned.group(known):
+        if not known and not self.learned.groups["open"]:
             raise UserError("all parts of this blend know their users' own ratings only, whole as they are")
-
-        def of_part(i: int) -> Floats:
-            part = self.parts[i]
-            return part.scores(user_profile, part.best, every, rows)
-
-        return self.learned.blended_scores(known, of_part)[:, movies]
+        every, parts = np.arange(self.split.ratings.shape[1]), self.parts
+        scores = self.learned.blended_scores(known, lambda i: parts[i].scores(user_profile, parts[i].best, every, rows))
+        return scores[:, movies]
 
     def raw_stars(self, user_profile: Profile, movies: Indices) -> Floats | None:
         """See `Saved.raw_stars`."""
-        counts = np.full(len(movies), np.count_nonzero(user_profile.rows.stars))
-        known = user_profile.user is not None
-        return self.learned.blended_stars(
-            known, lambda i: self.parts[i].raw_stars(user_profile, movies), counts, movies
-        )
+        counts, known = np.full(len(movies), np.count_nonzero(user_profile.rows.stars)), user_profile.user is not None
+        predict = lambda i: self.parts[i].raw_stars(user_profile, movies)  # noqa: E731
+        return self.learned.blended_stars(known, predict, counts, movies)
 
     def scorer(self, strategy: str) -> ScoreFunction:
         """See `Saved.scorer`."""
@@ -67,6 +53,5 @@ class Blended(Saved):
 
     def raw_stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
         """See `Saved.raw_stars_of`."""
-        counts = np.diff(given.indptr)[rows]
-        of_part = lambda i: self.parts[i].raw_stars_of(given, users, rows, movies)  # noqa: E731
-        return self.learned.blended_stars(True, of_part, counts, movies)
+        predict = lambda i: self.parts[i].raw_stars_of(given, users, rows, movies)  # noqa: E731
+        return self.learned.blended_stars(True, predict, np.diff(given.indptr)[rows], movies)

@@ -1,25 +1,23 @@
 """How a blend weighs its parts, learned on ratings that no part has seen (stacking, Wolpert 1992). No Keras here."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from utils.scoring.protocols import Floats, Indices
+from utils.runs.run_folder import Run
+from utils.scoring.protocols import Floats, Indices
 
-OFFSET = 2  # how much alike the first few count
+OFFSET = 2  # the higher, the more alike the first few ranks count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 5, 15)  # penalties that ridge regression chooses from by leaving one rating out
 
 
 def standardised(scores: Floats) -> Floats:
     """Replace scores of movies, (n, n_movies), by -log(rank + OFFSET) within their row; the best has rank 1, equal ones
-    share the mean of their ranks. That makes parts with different scales and tails comparable, as if each gave the
-    probability of a like by Zipf's law. (With mean 0 and deviation 1 the tails of EASE drown all others.)"""
+    share their mean rank. So parts with different scales and tails are comparable, as if each gave the probability of a
+    like by Zipf's law. (With mean 0 and deviation 1 the tails of EASE drown all others.)"""
     result = np.empty(scores.shape, np.float32)
     for row, score in zip(result, scores, strict=True):
         order = np.argsort(-score, kind="stable")
@@ -36,6 +34,8 @@ class Stars:
     weights of the parts for a user and a movie with an average number of ratings."""
 
     arrays = ("centre", "coefficients", "count_range", "count_mean", "count_spread", "learned")
+    centre = np.float64(0)
+    count_range, count_mean, count_spread = np.zeros((2, 2)), np.zeros(2), np.ones(2)
 
     def __init__(self, kind: str, by_count: bool) -> None:
         self.kind, self.by_count = kind, by_count
@@ -48,28 +48,27 @@ class Stars:
         n, n_parts = predicted.shape
         self.learned = np.bool_(n >= FEWEST)
         if not self.learned:
-            self.count_range, self.count_mean, self.count_spread = np.zeros((2, 2)), np.zeros(2), np.ones(2)
-            self.centre = np.float64(0)
             self.coefficients = np.zeros(self._features(predicted[:1], counts[:1]).shape[1])
             self.coefficients[:n_parts] = 1 / n_parts
             return
         logs, self.count_range = np.log1p(counts), np.array([counts.min(axis=0), counts.max(axis=0)])
         self.centre, self.count_mean = np.mean(stars, dtype=np.float64), logs.mean(axis=0)
         self.count_spread = np.maximum(logs.std(axis=0), 1e-9)
-        nnls = self.kind == "nnls"
-        least = LinearRegression(positive=True, fit_intercept=False) if nnls else RidgeCV(ALPHAS, fit_intercept=False)
-        self.coefficients = least.fit(self._features(predicted, counts), stars - self.centre).coef_
+        model = RidgeCV(ALPHAS, fit_intercept=False)
+        if self.kind == "nnls":
+            model = LinearRegression(positive=True, fit_intercept=False)
+        self.coefficients = model.fit(self._features(predicted, counts), stars - self.centre).coef_
 
     def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
         """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count."""
         residual = predicted - self.centre
         if not self.by_count:
             return residual
-        counts = np.clip(counts, *self.count_range)  # nothing is known about how weights go on outside
+        counts = np.clip(counts, *self.count_range)  # nothing was learned about counts outside
         counts = (np.log1p(counts) - self.count_mean) / self.count_spread
         return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:], counts], axis=1)
 
-    def of(self, predicted: NDArray, counts: NDArray) -> Floats:
+    def blend(self, predicted: NDArray, counts: NDArray) -> Floats:
         """Blend predictions, (n, parts), into stars, (n,)."""
         return (self.centre + self._features(predicted, counts) @ self.coefficients).astype(np.float32)
 
@@ -87,20 +86,20 @@ class Likes:
         from scipy.special import logsumexp, softmax
 
         self.coefficients = np.full(len(scores), 1 / len(scores))
-        count = liked.sum(axis=1)
-        judged = np.flatnonzero(count)
-        self.learned = np.bool_(len(judged) >= FEWEST)
+        users = np.flatnonzero(liked.any(axis=1))
+        self.learned = np.bool_(len(users) >= FEWEST)
         if not self.learned:
             return
-        parts = np.stack([part[judged] for part in scores], axis=2)
-        liked, candidates, count = liked[judged] & candidates[judged], candidates[judged], count[judged, None]
+        parts = np.stack([part[users] for part in scores], axis=2)
+        count = liked[users].sum(axis=1, keepdims=True)
+        liked, candidates = liked[users] & candidates[users], candidates[users]
 
         def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             blended = np.where(candidates, parts @ weights.astype(np.float32), -np.inf)
             normalised = np.where(liked, blended, 0) - liked * logsumexp(blended, axis=1, keepdims=True)
             slope = (liked - count * softmax(blended, axis=1)) / count
             gradient = np.tensordot(slope.astype(np.float32), parts, axes=((0, 1), (0, 1)))
-            return -(normalised / count).sum() / len(judged), -gradient.astype(np.float64) / len(judged)
+            return -(normalised / count).sum() / len(users), -gradient.astype(np.float64) / len(users)
 
         optimum = minimize(loss, self.coefficients, jac=True, bounds=[(0, None)] * len(scores), method="L-BFGS-B")
         if optimum.x.any():
@@ -133,27 +132,25 @@ class Weights:
         for group, weights in self.likes.items():
             weights.fit([scores[i] for i in self.groups[group]], liked, candidates)
 
-    def group(self, known: bool) -> str | None:
-        """Return the name of the group that serves a trained user, or somebody else; None where no part can."""
-        return "all" if known else "open" if self.groups["open"] else None
-
     def blended_stars(
-        self, known: bool, of_part: Callable[[int], NDArray | None], given_counts: Indices, movies: Indices
+        self, known: bool, predict: Callable[[int], NDArray | None], counts: Indices, movies: Indices
     ) -> Floats | None:
-        """Blend the parts' stars, (n,); None where no part predicts any for such users. of_part: function of a part's
-        index -> its stars (n,); given_counts: (n,) ratings that the user of each pair has; movies: of each pair."""
-        group = self.group(known)
-        if group is None or group not in self.stars:
-            return None
-        predicted = np.stack([np.asarray(of_part(i)) for i in self.starred[group]], axis=1)
-        return self.stars[group].of(predicted, np.stack([given_counts, self.rated[movies]], axis=1))
+        """Blend the stars of pairs, (n,); None where no part predicts any for such users.
 
-    def blended_scores(self, known: bool, of_part: Callable[[int], Floats]) -> Floats:
-        """Blend the parts' scores, (n, n_movies), standardised. of_part: function of a part's index -> its scores."""
+        known: whether users were trained on. predict: function of a part's index -> its stars, (n,). counts: how many
+        ratings the user of each pair has. movies: of each pair."""
+        group = "all" if known else "open"
+        if group not in self.stars:
+            return None
+        predicted = np.stack([np.asarray(predict(i)) for i in self.starred[group]], axis=1)
+        return self.stars[group].blend(predicted, np.stack([counts, self.rated[movies]], axis=1))
+
+    def blended_scores(self, known: bool, score: Callable[[int], Floats]) -> Floats:
+        """Blend standardised scores, (n, n_movies). score: function of a part's index -> its scores."""
         group, total = "all" if known else "open", np.zeros((), np.float32)
         for i, weight in zip(self.groups[group], self.likes[group].coefficients, strict=True):
             if weight > 0:
-                total = total + np.float32(weight) * standardised(of_part(i))
+                total = total + np.float32(weight) * standardised(score(i))
         return total
 
     def of_parts(self) -> list[dict[str, float]]:
@@ -164,21 +161,24 @@ class Weights:
                 weights[i][kind] = round(float(getattr(self, kind)["all"].coefficients[place]), 4)
         return weights
 
-    def arrays(self) -> dict[str, NDArray]:
-        """Return everything as named arrays; `read` is the inverse."""
-        stored = {"rated": self.rated, "open": self.groups["open"], "starred": self.starred["all"]}
-        for kind in ("stars", "likes"):
-            for group, weights in getattr(self, kind).items():
-                stored |= {f"{kind}_{group}_{name}": getattr(weights, name) for name in weights.arrays}
-        return {name: np.asarray(value) for name, value in stored.items()}
+    def _entries(self) -> Iterator[tuple[str, Stars | Likes, str]]:
+        """Yield (name in a file, object, attribute) of everything that is learned."""
+        for kind, groups in (("stars", self.stars), ("likes", self.likes)):
+            for group, weights in groups.items():
+                for name in weights.arrays:
+                    yield f"{kind}_{group}_{name}", weights, name
+
+    def arrays(self) -> dict[str, Any]:
+        """Return everything as named arrays, as a run holds it in weights.npz."""
+        stored = {"rated": self.rated, "open": np.array(self.groups["open"]), "starred": np.array(self.starred["all"])}
+        return stored | {name: getattr(weights, attribute) for name, weights, attribute in self._entries()}
 
     @classmethod
-    def read(cls, kind: str, by_count: bool, n: int, stored: dict[str, NDArray]) -> Self:
-        """Make the weights from what `arrays` returned."""
-        new = cls(kind, by_count, n, stored["starred"].tolist(), stored["open"].tolist())
+    def load(cls, run: Run) -> Self:
+        """Read the weights of the run of a blend."""
+        options, n, stored = run.config["options"], len(run.json("parts.json")), run.arrays("weights.npz")
+        new = cls(options["weigh"], options["by_count"], n, stored["starred"].tolist(), stored["open"].tolist())
         new.rated = stored["rated"]
-        for kind in ("stars", "likes"):
-            for group, weights in getattr(new, kind).items():
-                for name in weights.arrays:
-                    setattr(weights, name, stored[f"{kind}_{group}_{name}"])
+        for name, weights, attribute in new._entries():
+            setattr(weights, attribute, stored[name])
         return new

@@ -64,10 +64,10 @@ def test_what_is_no_part_is_said(text, said):
 
 
 def test_a_part_has_its_options_and_a_seed_of_its_own():
-    part = blend_parts.read("ease --l2 7 --seed=3", signed=True)
-    assert (part.config.l2, part.config.signed, part.seed) == (7, True, 3)
-    assert blend_parts.build(part, models.build("blend", (5, 4), seed=10)).seed == 13
-    assert not blend_parts.read("ease --no-signed", signed=True).config.signed
+    name, config, seed = blend_parts.read("ease --l2 7 --seed=3", signed=True)
+    assert (name, config.l2, config.signed, seed) == ("ease", 7, True, 3)
+    assert blend_parts.build("ease --l2 7 --seed=3", models.build("blend", (5, 4), seed=10)).seed == 13
+    assert not blend_parts.read("ease --no-signed", signed=True)[1].signed
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_star_weights_are_those_of_ridge_regression():
         key=lambda r: np.abs(r.coef_ - ours.coefficients).max(),
     )
     np.testing.assert_allclose(ours.coefficients, fitted.coef_, atol=1e-3)
-    np.testing.assert_allclose(ours.of(said, counts), fitted.predict(said - stars.mean()) + stars.mean(), atol=0.01)
+    np.testing.assert_allclose(ours.blend(said, counts), fitted.predict(said - stars.mean()) + stars.mean(), atol=0.01)
     better = ours.coefficients
     assert better[0] > 3 * better[1] > 0  # as the inverse of the variances, 4 to 1
 
@@ -110,7 +110,7 @@ def test_weights_by_count_find_out_which_part_knows_the_rare():
     for by_count in (False, True):
         ours = stacking.Stars("ridge", by_count)
         ours.fit(said[::2], stars[::2], counts[::2])
-        errors.append(np.sqrt(np.mean((ours.of(said[1::2], counts[1::2]) - stars[1::2]) ** 2)))
+        errors.append(np.sqrt(np.mean((ours.blend(said[1::2], counts[1::2]) - stars[1::2]) ** 2)))
     assert errors[1] < 0.9 * errors[0]
 
 
@@ -119,14 +119,14 @@ def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
     ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
     outside, edge = np.array([[0, 1000]]), np.array([[1, 99]])
-    np.testing.assert_array_equal(ours.of(said[:1], outside), ours.of(said[:1], edge))
+    np.testing.assert_array_equal(ours.blend(said[:1], outside), ours.blend(said[:1], edge))
 
 
 def test_with_hardly_any_ratings_all_parts_count_alike():
     said, stars, counts = predictions(20)
     ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
-    np.testing.assert_allclose(ours.of(said, counts), said.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(ours.blend(said, counts), said.mean(axis=1), atol=1e-5)
 
 
 def test_like_weights_make_the_hidden_likes_most_probable():
@@ -191,7 +191,7 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
 
 def test_strangers_are_served_by_the_parts_that_can():
     blend, split = trained("blend")
-    assert [part.name for part in blend.said] == ["autorec", "bayesfm", "joint", "itemknn"]
+    assert [part.name for part in blend.parts] == ["autorec", "bayesfm", "joint", "itemknn"]
     rows = split.train[[4, 9]]
     open_ = [blend.parts[i] for i in (0, 2, 3)]
     literal = sum(
@@ -205,13 +205,13 @@ def test_strangers_are_served_by_the_parts_that_can():
 def test_no_part_sees_the_fold_it_predicts():
     model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias", folds=3, rounds=3))
     split = splits.split(TABLE, "random", splits.Options())
-    rounds, whole = list(model._rounds(split.train, split.validation)), split.train.toarray()
+    rounds, whole = model._rounds(split.train, split.validation), split.train.toarray()
     assert len(rounds) == 3
-    for matrix, holdout in rounds:
-        hidden = holdout.hidden.toarray()
-        assert not (matrix.toarray() * hidden).any()
-        np.testing.assert_array_equal(matrix.toarray() + hidden, whole)
-    np.testing.assert_array_equal(sum(holdout.hidden.toarray() for _, holdout in rounds), whole)
+    for one in rounds:
+        hidden = one.holdout.hidden.toarray()
+        assert not (one.matrix.toarray() * hidden).any()
+        np.testing.assert_array_equal(one.matrix.toarray() + hidden, whole)
+    np.testing.assert_array_equal(sum(one.holdout.hidden.toarray() for one in rounds), whole)
 
 
 LEAKS = [
@@ -379,17 +379,16 @@ def test_what_is_not_ours_beside_a_run_stays(planted, tmp_path):
 
 
 def test_kept_parts_of_other_data_or_options_are_not_taken(tmp_path):
-    kept = blend_parts.Kept(tmp_path)
+    cache = blend_parts.PartCache(tmp_path)
     split = splits.split(TABLE, "random", splits.Options())
     places = set()
     for words, stage, matrix in (
         ("ease", "a", split.train), ("ease --l2 5", "a", split.train), ("ease --seed 1", "a", split.train),
         ("ease", "b", split.train), ("ease", "a", split.refit),
     ):  # fmt: skip
-        part = blend_parts.read(words)
-        places.add(kept.place(part, blend_parts.build(part, models.build("blend", TABLE.shape)), stage, matrix))
-    part, other = blend_parts.read("ease"), models.build("blend", TABLE.shape, like=4)
-    places.add(kept.place(part, blend_parts.build(part, other), "a", split.train))
+        places.add(cache.folder_of(blend_parts.build(words, models.build("blend", TABLE.shape)), stage, matrix))
+    other = models.build("blend", TABLE.shape, like=4)
+    places.add(cache.folder_of(blend_parts.build("ease", other), "a", split.train))
     assert len(places) == 6
 
 
@@ -399,11 +398,11 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
         (tmp_path / name).write_text("x = 1\n")
     monkeypatch.setattr(blend_parts, "ROOT", tmp_path)
     monkeypatch.setattr(run_folder, "commit", lambda: "0" * 40 + "+")  # which all changed trees share
-    kept, part, matrix = blend_parts.Kept(tmp_path / "kept"), blend_parts.read("itemknn"), TABLE.matrix()
+    cache, part, matrix = blend_parts.PartCache(tmp_path / "kept"), "itemknn", TABLE.matrix()
 
     def place():
         blend_parts.sources.cache_clear()
-        return kept.place(part, blend_parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
+        return cache.folder_of(blend_parts.build(part, models.build("blend", TABLE.shape)), "whole", matrix)
 
     found = [place()]
     (tmp_path / "tests/c.py").write_text("x = 2\n")
@@ -421,25 +420,25 @@ def test_kept_parts_of_other_code_are_not_taken(tmp_path, monkeypatch):
 
 
 def test_kept_parts_of_other_versions_of_libraries_are_not_taken(tmp_path, monkeypatch):
-    kept, part, found = blend_parts.Kept(tmp_path), blend_parts.read("itemknn"), []
+    cache, part, found = blend_parts.PartCache(tmp_path), "itemknn", []
     for version in ("2.20", "2.21", "2.21"):
         monkeypatch.setattr(blend_parts, "versions", lambda version=version: {"tensorflow": version})
         model = blend_parts.build(part, models.build("blend", TABLE.shape))
-        found.append(kept.place(part, model, "whole", TABLE.matrix()))
+        found.append(cache.folder_of(model, "whole", TABLE.matrix()))
     assert found[0] != found[1] == found[2]
 
 
 def test_a_damaged_kept_part_is_trained_again(tmp_path):
-    part, split = blend_parts.read("ease"), splits.split(TABLE, "random", splits.Options())
+    part, split = "ease", splits.split(TABLE, "random", splits.Options())
     model = blend_parts.build(part, models.build("blend", TABLE.shape))
     model.refit(split.train)
-    kept, place = blend_parts.Kept(tmp_path), tmp_path / "one"
-    kept.save(place, part, model, scores=np.arange(3))
+    cache, place = blend_parts.PartCache(tmp_path), tmp_path / "one"
+    cache.save(place, model, scores=np.arange(3))
     again = blend_parts.build(part, models.build("blend", TABLE.shape))
-    assert kept.load(place, again)["scores"].tolist() == [0, 1, 2]
+    assert cache.load(place, again)["scores"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
     (place / "kept.npz").write_bytes((place / "kept.npz").read_bytes()[:-5])
-    assert kept.load(place, again) is None
+    assert cache.load(place, again) is None
     assert json.loads((place / "config.json").read_text())["model"] == "ease"
 
 

@@ -64,7 +64,7 @@ def blended(monkeypatch, protocol="random", options=None, **config):
             fit(self, *arguments)
 
         monkeypatch.setattr(stacking.Weights, name, noted)
-    monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part.said) - len("bias")])
+    monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
     model = models.build("blend", table.shape, blend.Config(folds=4, **config))
     history = model.fit(split.train, split.validation, Training())
@@ -181,18 +181,20 @@ def test_where_users_are_held_out_weights_of_likes_are_learned_on_them_and_none_
     assert [row["stage"] for row in history] == ["training"] * 3
 
 
-def test_a_blend_can_what_any_of_its_parts_can():
-    model = models.build("blend", TABLE.shape)
-    for can in ("predicts_ratings", "takes_new_users", "predicts_strangers"):
-        for own in ((True, False), (False, True), (False, False)):
-            model.parts = [SimpleNamespace(**{can: one}) for one in own]
-            assert getattr(model, can) == any(own)
+def test_a_blend_can_what_any_of_its_parts_can(monkeypatch):
+    abilities = ("predicts_ratings", "takes_new_users", "predicts_strangers")
+    for ability in abilities:
+        for able in ((True, False), (False, True), (False, False)):
+            parts = [SimpleNamespace(**(dict.fromkeys(abilities, False) | {ability: part})) for part in able]
+            monkeypatch.setattr(blend_parts, "build", lambda text, _, parts=parts: parts[text == "ease"])
+            model = models.build("blend", TABLE.shape, blend.Config(parts="bias,ease"))
+            assert getattr(model, ability) == any(able)
 
 
 def test_without_a_part_for_strangers_rows_of_all_users_are_theirs(monkeypatch):
     model, split, _, _ = blended(monkeypatch)
-    for part in model.parts:
-        part.takes_new_users = False
+    for recommender in (model, *model.parts):
+        recommender.takes_new_users = False
     weights = model.learned.likes["all"].coefficients
     expected = sum(
         weight * stacking.standardised(part.score(split.train))
@@ -204,12 +206,10 @@ def test_without_a_part_for_strangers_rows_of_all_users_are_theirs(monkeypatch):
 def test_options_of_the_blend_reach_the_parts_that_have_them():
     said = "ease,multdae --no-signed,bias,joint --seed 4"
     model = models.build("blend", TABLE.shape, blend.Config(parts=said, signed=True), 2**32 - 2, (1.0, 10.0), 6.5)
-    model._build()
     assert [getattr(part.config, "signed", None) for part in model.parts] == [True, False, None, True]
     assert [part.seed for part in model.parts] == [2**32 - 2] * 3 + [2]
     assert [(part.shape, part.scale, part.like) for part in model.parts] == [(TABLE.shape, (1.0, 10.0), 6.5)] * 4
     bare = models.build("blend", TABLE.shape, blend.Config(parts=said))
-    bare._build()
     assert [getattr(part.config, "signed", None) for part in bare.parts] == [False, False, None, False]
 
 
@@ -236,7 +236,7 @@ def test_star_weights_are_scikit_learns_of_features_written_out(kind, by_count):
         least = RidgeCV(np.logspace(-2, 5, 15), fit_intercept=False)
     expected = least.fit(rows, stars - stars.mean())
     np.testing.assert_allclose(ours.coefficients, expected.coef_, atol=1e-6)
-    np.testing.assert_allclose(ours.of(said, counts), expected.predict(rows) + stars.mean(), atol=1e-5)
+    np.testing.assert_allclose(ours.blend(said, counts), expected.predict(rows) + stars.mean(), atol=1e-5)
     assert ours.coefficients[2] == 0 if kind == "nnls" else ours.coefficients[2] < 0
 
 
@@ -295,14 +295,16 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
     weights.fit_stars({0: stars + rng.normal(0, 0.3, 80), 2: stars + rng.normal(0, 0.6, 80)}, stars, counts)
     weights.fit_likes(*uneven())
     stored = {name: value.copy() for name, value in weights.arrays().items()}
-    again = stacking.Weights.read("ridge", True, 3, stored)
+    run = SimpleNamespace(config={"options": {"weigh": "ridge", "by_count": True}}, json=lambda _: [0, 1, 2])
+    run.arrays = lambda _: stored
+    again = stacking.Weights.load(run)
     movies, given = rng.integers(0, N_MOVIES, 30), rng.integers(1, 50, 30)
     said = rng.normal(3, 1, (3, 30))
     of_scores = rng.normal(size=(3, 4, N_MOVIES))
     for known, starred, parts in ((True, [0, 2], [0, 1, 2]), (False, [0], [0, 1])):
         group = "all" if known else "open"
         own = weights.stars[group]
-        expected = own.of(said[starred].T, np.stack([given, weights.rated[movies]], axis=1))
+        expected = own.blend(said[starred].T, np.stack([given, weights.rated[movies]], axis=1))
         ranked = sum(
             weight * stacking.standardised(of_scores[i])
             for i, weight in zip(parts, weights.likes[group].coefficients, strict=True)
@@ -319,7 +321,7 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
 def test_only_ridge_weighs_by_count_and_a_group_without_parts_serves_nobody():
     assert not stacking.Weights("nnls", True, 1, [0], [0]).stars["all"].by_count
     bare = stacking.Weights("ridge", False, 2, [1], [])
-    assert (bare.group(True), bare.group(False)) == ("all", None)
+    assert (bare.groups["all"], bare.groups["open"]) == ([0, 1], [])
     assert bare.blended_stars(False, None, None, None) is None
 
 
@@ -330,38 +332,36 @@ BLEND = models.build("blend", TABLE.shape)
 
 
 def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
-    kept, part, places = blend_parts.Kept(tmp_path), blend_parts.read("autorec --side age"), set()
+    cache, places = blend_parts.PartCache(tmp_path), set()
     for side in (np.zeros((30, 2)), np.ones((30, 2))):
-        model = blend_parts.build(part, BLEND)
+        model = blend_parts.build("autorec --side age", BLEND)
         model.side = Side(side.astype(np.float32), np.zeros((25, 0), np.float32))
-        places.add(kept.place(part, model, "a", TABLE.matrix()))
-    content = blend_parts.read("content")
+        places.add(cache.folder_of(model, "a", TABLE.matrix()))
     for scale in (1, 2):
-        model = blend_parts.build(content, BLEND)
+        model = blend_parts.build("content", BLEND)
         model.terms = TABLE.matrix().T.tocsr() * scale
-        places.add(kept.place(content, model, "a", TABLE.matrix()))
+        places.add(cache.folder_of(model, "a", TABLE.matrix()))
     changed = TABLE.matrix()
     changed.indices[:] = (changed.indices + 1) % 25
-    model = blend_parts.build(content, BLEND)
-    places |= {kept.place(content, model, "a", TABLE.matrix()), kept.place(content, model, "a", changed)}
+    model = blend_parts.build("content", BLEND)
+    places |= {cache.folder_of(model, "a", TABLE.matrix()), cache.folder_of(model, "a", changed)}
     assert len(places) == 6
-    assert blend_parts.Kept(None).place(content, model, "a") is None
+    assert blend_parts.PartCache(None).folder_of(model, "a") is None
 
 
 def test_a_kept_part_comes_back_with_what_it_chose(tmp_path):
-    part = blend_parts.read("autorec --hidden 8 --epochs 2")
     model, split = trained("autorec")
-    kept = blend_parts.Kept(tmp_path)
-    kept.save(tmp_path / "one", part, model)
-    again = blend_parts.build(part, BLEND)
-    assert kept.load(tmp_path / "one", again) == {}
+    cache = blend_parts.PartCache(tmp_path)
+    cache.save(tmp_path / "one", model)
+    again = blend_parts.build("autorec --hidden 8 --epochs 2", BLEND)
+    assert cache.load(tmp_path / "one", again) == {}
     assert again.chosen == model.chosen != {}
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
 
 
 def test_each_part_has_checkpoints_and_logs_of_its_own():
     training = replace(Training(checkpoints=Path("a"), tensorboard=Path("b")), signature="s")
-    own = blend_parts.without(training, "1-on-all")
+    own = blend_parts.training_in(training, "1-on-all")
     assert (own.checkpoints, own.tensorboard) == (Path("a/1-on-all"), Path("b/1-on-all"))
-    bare = blend_parts.without(Training(), "1")
+    bare = blend_parts.training_in(Training(), "1")
     assert (bare.checkpoints, bare.tensorboard) == (None, None)

@@ -14,7 +14,6 @@ import models
 import recommend
 import train
 from models import ease, joint
-from models.ensemble import linear_path
 from models.networks import rating_autoencoder
 from utils.errors import UserError
 from utils.evaluation.holdout_metrics import ranking_metrics
@@ -159,7 +158,7 @@ def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
     chosen = model.linear.share
     try:
         found = {}
-        for share in linear_path.SHARES:
+        for share in joint.SHARES:
             model.linear.share = np.float32(share)
             found[share] = ranking_metrics(model.score, split.validation)["ndcg@100"].value
     finally:

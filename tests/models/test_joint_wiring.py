@@ -12,7 +12,6 @@ from trained import TABLE, trained
 
 import models
 from models import ease, joint
-from models.ensemble import linear_path
 from utils.data import splits
 from utils.data.splits import Holdout
 from utils.training.training import Training
@@ -150,7 +149,7 @@ def test_decoders_mirror_the_hidden_layers():
 # -- the share ---------------------------------------------------------------------------------------------------------
 
 
-class Given(linear_path.Linear):
+class Given(joint.Linear):
     """A linear path whose own part is said."""
 
     def __init__(self, own):
@@ -183,7 +182,7 @@ def test_the_share_is_the_one_of_those_tried_that_ranks_validation_best(best):
     linear = Given(own)
     linear.choose(validation, lambda given, users: logits[users])
     dense = validation.given.toarray(), validation.hidden.toarray()
-    found = {share: ndcg(own + np.float32(share) * logits, *dense) for share in linear_path.SHARES}
+    found = {share: ndcg(own + np.float32(share) * logits, *dense) for share in joint.SHARES}
     first, second = sorted(found, key=found.get)[:-3:-1]
     assert found[first] > found[second] + 1e-5  # none of them tie
     assert linear.share == np.float32(first)

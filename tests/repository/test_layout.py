@@ -54,7 +54,7 @@ def test_imports_point_one_way(path):
             own = place[1].removesuffix(".py")
             if top == "utils" and second not in {own, "errors", "runs", "command_line"}:
                 assert second in MAY_IMPORT[own], f"{path.name} imports {name}"
-        if place[0] == "models" and place[-1] != "linear_path.py":  # which is EASE as a part of another model
+        if place[0] == "models" and place[-1] != "joint.py":  # which has EASE as a part
             assert not (top == "models" and second in models.MODELS), f"{path.name} imports the model {name}"
         assert top != "streamlit" or path.name == "app.py" or place[:2] == ("utils", "app"), (
             f"{path.name} imports {name}"

@@ -327,17 +327,17 @@ def test_a_training_says_which_of_its_folders_it_may_not_look_into(tmp_path, mon
 
 
 def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing_ones(tmp_path, monkeypatch, run_of):
-    kept = blend_parts.Kept(tmp_path / "parts")
+    cache = blend_parts.PartCache(tmp_path / "parts")
     place = tmp_path / "parts" / "one"
     shutil.copytree(run_of("bias"), place)
     with monkeypatch.context() as patch:
         deny(patch, place)
         with pytest.raises(UserError, match=r"one can't be read \(Permission denied\)"):
-            kept.load(place, None)
+            cache.load(place, None)
     with monkeypatch.context() as patch:
         deny(patch, place / "metrics.json")
         with pytest.raises(UserError, match=r"metrics\.json can't be read \(Permission denied\)"):
-            kept.load(place, None)  # which would be hours of training
+            cache.load(place, None)  # which would be hours of training
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         deny(patch, out / "part-00000.parquet")

@@ -134,8 +134,8 @@ def check(model: Any, name: str, split: splits.Split, protocol: str) -> None:
         raise UserError(f"protocol {protocol} holds users out, and this {name} knows only those it is trained on")
     if (split.train.data > model.like).any():
         return
-    names = [part.said for part in model.said] if model.blends else [name]
-    for words, part in zip(names, model.parts if model.blends else [model], strict=True):
+    parts = model.named_parts() if model.blends else [(name, model)]
+    for words, part in parts:
         if part.learns_likes and not part.predicts_ratings:
             hint = datasets.about_likes(split.ratings) or [f"no training rating is above {model.like:g}; see --like"]
             raise UserError(f"{words} learns from likes alone: {hint[0]}")
