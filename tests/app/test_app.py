@@ -26,7 +26,7 @@ from utils.app.text import brief, shown
 from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
 from utils.errors import UserError
 from utils.recommend import elicitation, explanations, recommendations
-from utils.report import starmap
+from utils.report import map_figures
 from utils.runs import evaluation_results, run_folder
 
 EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
@@ -221,7 +221,7 @@ def test_titles_are_text_on_the_page(house, tmp_path):
     assert "&lt;script&gt;alert" in said(page)
     assert not [tag for tag in ("<script", "<img", "<i>") if tag in said(page)]
     point = {"movie": 0, "title": EVIL, "x": 0, "y": 0, "genre": None, "decade": 1990, "ratings": 9}
-    found = str(starmap.figure([point], {"you rated": [0]}, (0, 0)))
+    found = str(map_figures.page_map([point], {"you rated": [0]}, (0, 0)))
     assert found.count("&lt;script&gt;") > 1
     assert "<script" not in found
     assert "<img" not in found

@@ -20,8 +20,7 @@ from utils.data import splits
 from utils.errors import UserError
 from utils.evaluation import bootstrap, reconstruction
 from utils.evaluation.bootstrap import Metric
-from utils.report import latent_maps, pictures
-from utils.report.pictures import curves
+from utils.report import figures, latent_maps, pictures
 from utils.runs import run_folder
 from utils.scoring.latent import LatentSpace
 
@@ -210,12 +209,12 @@ def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_pat
 
 def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tmp_path):
     run = run_folder.Run(folder)
-    lines = curves(run.history)
+    lines = figures.curves(run.history)
     assert [line["of"] for line in lines] == ["train", "refit"]
     assert lines[0]["epoch"] == [1, 2, 3]
     assert lines[0]["judged"]["val_rmse"] == [float(row["val_rmse"]) for row in run.history if row["phase"] == "train"]
     assert lines[1]["judged"] == {}
-    pictures.learning_curve(tmp_path / "painted.png", run.history)
+    pictures.write(tmp_path / "painted.png", figures.learning(lines), 2)
     assert (tmp_path / "painted.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "learning_curve.png").exists()
     assert not (run_of("bias") / "learning_curve.png").exists()

@@ -12,7 +12,6 @@ from utils.app.text import say
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.report import figures, summary
-from utils.report.pictures import curves
 from utils.runs import evaluation_results
 
 
@@ -35,7 +34,7 @@ def page(shared: Shared, _visitor: Visitor) -> None:
         _metrics(facts)
     else:
         say(missing)
-    for plot in figures.learning(curves(run.history)):
+    for plot in figures.learning(figures.curves(run.history)):
         st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
     st.header("The data", anchor=False)
     say(

@@ -14,7 +14,7 @@ from utils.app.text import brief, say, write
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.recommend import recommendations
-from utils.report import latent_maps, starmap
+from utils.report import latent_maps, map_figures
 
 NEAR = 10  # movies listed as nearest to one
 LIT = 30  # favourites of the nearest users on the map
@@ -86,7 +86,7 @@ def page(shared: Shared, visitor: Visitor) -> None:
             except UserError as error:
                 say(str(error))
     with plot:
-        drawn = starmap.figure(points, lit, you, st.context.theme.type == "dark")
+        drawn = map_figures.page_map(points, lit, you, st.context.theme.type == "dark")
         alt = f"Map of {len(points):,} movies by {method}"
         config = {"scrollZoom": True, "displaylogo": False}
         st.plotly_chart(drawn, key=key, on_select=clicked, selection_mode="points", config=config, alt=alt)

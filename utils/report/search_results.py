@@ -7,17 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from utils.report import pictures
+from utils.report import figures, pictures
 from utils.runs import files
 
 
-def write(folder: Path, found: list[dict[str, Any]], best: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Write trials.csv of the trials `found` (from `utils.training.study.lines`), best.json of the options `best` with
-    the facts about the search, and search.png."""
+def write(folder: Path, trials: list[dict[str, Any]], best: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write trials.csv of the trials (from `utils.training.study.lines`), best.json of the best options with the facts
+    about the search, and search.png."""
     with files.whole(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, found[0].keys(), lineterminator="\n")
+        out = csv.DictWriter(file, trials[0].keys(), lineterminator="\n")
         out.writeheader()
-        out.writerows(found)
-    with files.whole(folder / "search.png") as path:
-        pictures.search(path, found, facts)
-    files.write_text(str(folder / "best.json"), json.dumps(best | {"found": facts}, indent=1) + "\n")
+        out.writerows(trials)
+    pictures.write(folder / "search.png", figures.search(trials, facts), 2)
+    files.write_text(folder / "best.json", json.dumps(best | {"found": facts}, indent=1) + "\n")
