@@ -281,7 +281,7 @@ def main(argv: list[str] | None = None) -> None:
         files.write_text(arguments.report, page.html(facts))
     if arguments.json == "-":
         return
-    summary.print_judged(facts, tables.console())
+    summary.print_results(facts, tables.console())
     where = f"report to look at: {arguments.report}" if arguments.report else "more, with plots: --report FILE.html"
     tables.console().print(where, soft_wrap=True)
 

@@ -18,7 +18,7 @@ from utils.recommend.explanations import sentence
 from utils.report import figures
 from utils.report.figures import Plot
 from utils.report.map_figures import report_map
-from utils.report.summary import APART, RATING, defined, label, unjudged
+from utils.report.summary import APART, RATING, defined, label, why_no_lists
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -49,7 +49,7 @@ def html(facts: dict[str, Any]) -> str:
         num=partial(_number, facts),
         defined=defined,
         label=label,
-        unjudged=unjudged,
+        why_no_lists=why_no_lists,
         apart=APART,
         sliced=lambda rows: list(dict.fromkeys(name for row in rows for name in row["metrics"])),
         spoken=spoken,
