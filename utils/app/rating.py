@@ -20,7 +20,7 @@ NOTES = 10  # notes about it that are shown
 
 
 def rate(visitor: Visitor, movie: int, top: float, low: float) -> None:
-    """Note the stars that were clicked; top, low: the scale."""
+    """Store the stars that were clicked. top, low: ends of the scale."""
     star, before = st.session_state[f"stars {movie}"], visitor.stars.get(movie)
     if star is None and before is not None and before * 5 / top % 1:  # between two stars: keep the one shown
         star = filled(before, top)
@@ -35,13 +35,13 @@ def filled(stars: float, top: float) -> int:
 def search(shared: Shared, visitor: Visitor) -> None:
     """Put the movie that was chosen or typed into the search in front, to be rated."""
     text, st.session_state.search = st.session_state.search, None
-    visitor.sought = ""
+    visitor.not_found = ""
     if text:
         try:
             known = shared.labels
             visitor.ask(known[text] if text in known else profile.find_movie(shared.titles, text))
         except UserError as error:
-            visitor.sought = str(error)
+            visitor.not_found = str(error)
 
 
 def upload(shared: Shared, visitor: Visitor, key: str) -> None:
@@ -84,8 +84,8 @@ def column(shared: Shared, visitor: Visitor) -> None:
         on_change=search,
         args=(shared, visitor),
     )
-    if visitor.sought:
-        say(visitor.sought, "alert")
+    if visitor.not_found:
+        say(visitor.not_found, "alert")
     visitor.fill(order)
     for place, movie in enumerate(visitor.asked):
         with boxed(f"card-{place}"):
@@ -109,8 +109,8 @@ def column(shared: Shared, visitor: Visitor) -> None:
 def why(_shared: Shared, _visitor: Visitor) -> None:
     """Explain how the movies to rate are chosen."""
     say(
-        "They are well known, and what people say about them tells the most about all other movies: each next one is "
-        "the movie whose likes, beside those of the ones before it, explain most of all the others'."
+        "They are well known, and your ratings of them tell the most about all other movies: each next one is the "
+        "movie whose likes, together with those of the ones before it, explain most of the likes of all others."
     )
 
 

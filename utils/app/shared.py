@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from utils.app.text import shown
 from utils.data.ratings import index_of
 from utils.data.titles import Titles
@@ -20,6 +17,7 @@ from utils.report import latent_maps
 if TYPE_CHECKING:
     from utils.data.movies import Movies
     from utils.recommend.saved import Saved
+    from utils.scoring.protocols import Indices, Scale
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ class Shared:
 
     def warm(self) -> None:
         """Compute whatever the first page needs, so that no visitor waits for it."""
-        best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
-        with contextlib.suppress(UserError):  # of a model that takes no new users, as its list will say
-            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, best), "best", 1)
+        ratings = {int(self.order[0]): self.scale[1]}
+        with contextlib.suppress(UserError):  # from a model that takes no new users, as its list will say
+            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, ratings), "best", 1)
         _ = self.titles, self.labels
 
     @property
@@ -41,20 +39,15 @@ class Shared:
         return self.saved.run.movies
 
     @property
-    def scale(self) -> tuple[float, float]:
+    def scale(self) -> Scale:
         """Return (lowest, highest) stars."""
         return self.saved.split.ratings.scale
 
     @cached_property
-    def genres(self) -> list[str]:
-        """Return the names of all genres."""
-        return self.movies.genre_names
-
-    @cached_property
     def years(self) -> tuple[int, int] | None:
         """Return (first, last) year of a movie; None where fewer than two different years are known."""
-        known = [year for year in self.movies.years if year]
-        return (min(known), max(known)) if len(set(known)) > 1 else None
+        known = {year for year in self.movies.years if year}
+        return (min(known), max(known)) if len(known) > 1 else None
 
     @cached_property
     def titles(self) -> Titles:
@@ -63,7 +56,7 @@ class Shared:
 
     @cached_property
     def labels(self) -> dict[str, int]:
-        """Return {title as one says it: index of the movie}; equal titles get their ids."""
+        """Return {title as one says it: index of the movie}, where equal titles are told apart by ids."""
         labels: dict[str, int] = {}
         for movie, title in enumerate(self.movies.titles):
             label = shown(title)
@@ -71,7 +64,7 @@ class Shared:
         return labels
 
     @cached_property
-    def order(self) -> NDArray[np.integer]:
+    def order(self) -> Indices:
         """Return the movies to ask a new visitor about, in this order."""
         return elicitation.order(self.saved.split)
 
