@@ -27,6 +27,7 @@ SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot")
 STARS = [(0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1, "#fde725")]  # viridis
 ERRORS = [(0, "#2166ac"), (0.5, "#d5d5d5"), (1, "#b2182b")]  # grey in the middle: blank is white or black
+REFERENCE = {"color": GREY, "dash": "dot", "width": 1.4}  # lines to compare with
 BARE = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": False, "ticks": ""}
 ROW = 24  # height of a row in a plot of slices, pixels
 MOST_NAMED = 8  # lines that fit into a legend
@@ -47,10 +48,11 @@ def _error_bars(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": BLUE, "thickness": 1.4}
 
 
-def _line(x: list[float], y: list[float], name: str, dash: str = "dot") -> Trace:
-    """Make a grey line to compare with."""
-    line = {"color": GREY, "dash": dash, "width": 1.4}
-    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "name": name}
+def _series(x: Any, y: Any, name: str, line: Any = None, marker: Any = None, **more: Any) -> Trace:
+    """Make a series of points that are joined by a line, or shown by markers, or both."""
+    mode = "+".join(["lines"] * bool(line) + ["markers"] * bool(marker))
+    styles = {key: style for key, style in (("line", line), ("marker", marker)) if style}
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, "name": name} | styles | more
 
 
 def curves(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -79,9 +81,8 @@ def learning(lines: list[dict[str, Any]]) -> list[Plot]:
             if values:
                 colour = COLOURS[i % len(COLOURS)]
                 style = {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]}
-                marker = {"symbol": SHAPES[i % len(SHAPES)], "size": 4, "color": colour}
-                trace = {"type": "scatter", "mode": "lines+markers", "name": escape(line["of"]), "x": line["epoch"]}
-                data.append(trace | {"y": values, "line": style, "marker": marker})
+                marker = {"color": colour, "size": 4, "symbol": SHAPES[i % len(SHAPES)]}
+                data.append(_series(line["epoch"], values, escape(line["of"]), style, marker))
         title = name.replace("val_", "validation: ")
         ends = ", ".join(f"{trace['name']} from {trace['y'][0]:.4f} to {trace['y'][-1]:.4f}" for trace in data)
         legend = {"orientation": "h", "y": -0.28, "yanchor": "top"}
@@ -97,58 +98,51 @@ def search(lines: list[dict[str, Any]], facts: dict[str, Any]) -> list[Plot]:
     trials, values = [line["trial"] for line in complete], [line["figure"] for line in complete]
     best = (np.minimum if facts["figure"] == "rmse" else np.maximum).accumulate(values).tolist()
     pruned = [line["trial"] for line in lines if line["state"] == "pruned"]
-    data: list[Trace] = [
-        {"mode": "lines", "x": trials, "y": best, "name": "best so far"}
-        | {"line": {"color": COLOURS[1], "width": 1.6, "shape": "hv"}},
-        {"mode": "markers", "x": trials, "y": values, "name": "trained to its end"}
-        | {"marker": {"color": BLUE, "size": 6}},
-        {"mode": "markers", "x": pruned, "y": [min(values)] * len(pruned), "name": "given up early"}
-        | {"marker": {"color": GREY, "size": 10, "symbol": "line-ns"}},
+    data = [
+        _series(trials, best, "best so far", {"color": COLOURS[1], "width": 1.6, "shape": "hv"}),
+        _series(trials, values, "trained to its end", marker={"color": BLUE, "size": 6}),
     ]
-    data = [{"type": "scatter"} | trace for trace in data if trace["x"]]
+    if pruned:
+        marker = {"color": GREY, "size": 10, "symbol": "line-ns"}
+        data.append(_series(pruned, [min(values)] * len(pruned), "given up early", marker=marker))
     if facts.get("defaults"):
         ends = [min(trials + pruned), max(trials + pruned)]
-        data.append(_line(ends, [facts["defaults"]] * 2, "defaults", "dash"))
-    title = f"validation: {facts['figure']}"
+        data.append(_series(ends, [facts["defaults"]] * 2, "defaults", {**REFERENCE, "dash": "dash"}))
     importance = dict(reversed(facts["importance"].items()))
     names, shares = [name.replace("_", "-") for name in importance], list(importance.values())
     bars = {"type": "bar", "orientation": "h", "x": shares, "y": names, "marker": {"color": BLUE}}
-    mattered = "importance: share of the variance" if importance else "importance: too few trials to tell"
+    title, share = f"validation: {facts['figure']}", "importance: share of the variance"
     return [
         _plot(title, f"{title} of {len(trials)} trials", data, _axis("trial"), {}, showlegend=True),
-        _plot(mattered, mattered, [bars] if importance else [], {"range": [0, 1]}, {}),
+        _plot(share if importance else "importance: too few trials to tell", share, [bars], {"range": [0, 1]}, {}),
     ]
 
 
 def slices(rows: list[dict[str, Any]]) -> list[Plot]:
-    """Plot each metric of the slices by each property, with confidence intervals. rows: from `subgroups.judge`."""
+    """Plot each metric of the subgroups by each property, with confidence intervals. rows: from `subgroups.judge`."""
     plots = []
     for by, metric in dict.fromkeys((row["by"], name) for row in rows for name in row["metrics"]):
-        measured = [row for row in rows if row["by"] == by and metric in row["metrics"]][::-1]
-        if by == "all" or sum(row["by"] == by for row in rows) == 1:
-            continue
-        values = [row["metrics"][metric] for row in measured]
-        differs = [metric in row["differs"] for row in measured]
-        shown = "%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f}), n %{customdata[2]:,}<extra></extra>"
-        symbols = ["circle" if filled else "circle-open" for filled in differs]
-        data = {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [value["value"] for value in values],
-            "y": [escape(row["slice"]) for row in measured],
-            "customdata": [[value["low"], value["high"], value["n"]] for value in values],
-            "hovertemplate": shown,
-            "marker": {"size": 10, "color": BLUE, "symbol": symbols},
-            "error_x": _error_bars(values),
-        }
-        overall = 0 if metric == "bias" else rows[0]["metrics"][metric]["value"]
-        line = {"type": "line", "x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1}
-        line["line"] = {"color": GREY, "dash": "dot", "width": 1.4}
-        title = f"{label(metric)} by {by}"
-        alt = f"{title}, {len(measured)} slices, {sum(differs)} of which differ from the others"
-        axes = _axis(label(metric)), {"type": "category"}
-        plots.append(_plot(title, alt, [data], *axes, 110 + ROW * len(measured), shapes=[line]))
+        if sum(row["by"] == by for row in rows) > 1:
+            measured = [row for row in rows if row["by"] == by and metric in row["metrics"]][::-1]
+            overall = 0 if metric == "bias" else rows[0]["metrics"][metric]["value"]
+            plots.append(_slices(measured, by, metric, overall))
     return plots
+
+
+def _slices(rows: list[dict[str, Any]], by: str, metric: str, overall: float) -> Plot:
+    """Plot one metric of the subgroups by one property. overall: where the dotted line is."""
+    values, differs = [row["metrics"][metric] for row in rows], [metric in row["differs"] for row in rows]
+    marker = {"size": 10, "color": BLUE, "symbol": ["circle" if filled else "circle-open" for filled in differs]}
+    data = _series([value["value"] for value in values], [escape(row["slice"]) for row in rows], metric, None, marker)
+    data["error_x"] = _error_bars(values)
+    data["customdata"] = [[value["low"], value["high"], value["n"]] for value in values]
+    interval = "(%{customdata[0]:.4f} to %{customdata[1]:.4f})"
+    data["hovertemplate"] = f"%{{y}}: %{{x:.4f}} {interval}, n %{{customdata[2]:,}}<extra></extra>"
+    line = {"type": "line", "x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1, "line": REFERENCE}
+    title = f"{label(metric)} by {by}"
+    alt = f"{title}, {len(rows)} slices, {sum(differs)} of which differ from the others"
+    axes = _axis(label(metric)), {"type": "category"}
+    return _plot(title, alt, [data], *axes, 110 + ROW * len(rows), shapes=[line])
 
 
 def reconstruction(block: dict[str, Any], violins: list[dict[str, Any]], stars: dict[str, Any]) -> list[Plot]:
@@ -205,29 +199,23 @@ def _violins(violins: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Plot:
         shape | {"x0": group["actual"], "y": group["predicted"], "name": f"{group['actual']:g}"} for group in violins
     ]
     ends = [rows[0]["actual"], rows[-1]["actual"]]
+    data.append(_series(ends, ends, "perfect", REFERENCE))
     medians = ", ".join(f"{row['actual']:g}: {row['median']:.2f}" for row in rows)
     alt = f"Violins of predicted by actual stars; medians {medians}"
-    data.append(_line(ends, ends, "perfect"))
     return _plot("predicted beside actual", alt, data, _axis("actual stars"), _axis("predicted stars"))
 
 
 def _calibration(rows: list[dict[str, Any]]) -> Plot:
     """Plot mean actual against mean predicted stars."""
-    data = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": [row["predicted"] for row in rows],
-        "y": [row["value"] for row in rows],
-        "marker": {"size": 8, "color": BLUE},
-        "line": {"color": BLUE, "width": 1},
-        "error_y": _error_bars(rows),
-        "name": "test ratings",
-    }
-    ends = [rows[0]["predicted"], rows[-1]["predicted"]]
+    predicted, actual = [row["predicted"] for row in rows], [row["value"] for row in rows]
+    line, marker = {"color": BLUE, "width": 1}, {"color": BLUE, "size": 8}
+    data = _series(predicted, actual, "test ratings", line, marker, error_y=_error_bars(rows))
+    ends = [predicted[0], predicted[-1]]
+    perfect = _series(ends, ends, "perfect", REFERENCE)
     off = max(abs(row["predicted"] - row["value"]) for row in rows)
     alt = f"Mean actual by mean predicted stars in {len(rows)} groups, at most {off:.3f} stars off"
     axes = _axis("predicted stars"), _axis("mean actual stars")
-    return _plot("calibration of predicted stars", alt, [data, _line(ends, ends, "perfect")], *axes)
+    return _plot("calibration of predicted stars", alt, [data, perfect], *axes)
 
 
 def _residuals(histogram: dict[str, Any]) -> Plot:
