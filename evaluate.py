@@ -106,10 +106,10 @@ class Evaluator:
     def parts(self, model: Model, metrics: Metrics) -> list[Facts]:
         """Return --json's `parts`: the metrics of each part of a blend alone, trained as it is in the blend, and the
         difference of the blend's `metrics` from them; [] for any other model."""
+        if not is_ensemble(model):
+            return []
         parts = []
-        for (words, weights), part in (
-            zip(model.weights().items(), model.parts, strict=True) if is_ensemble(model) else ()
-        ):
+        for (words, weights), part in zip(model.weights().items(), model.parts, strict=True):
             of_part = self.model(part)
             facts = {"part": words, "weights": weights, "metrics": bootstrap.estimates(of_part)}
             parts.append(facts | {"blend_less_part": bootstrap.differences(metrics, of_part)})

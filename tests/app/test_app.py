@@ -531,7 +531,7 @@ def test_ten_visitors_at_once(served, browser):
                 said = parse_qs(urlparse(page.url).query)["rated"][0].partition("~")[2]
                 them = Visitor.of_address(said, saved.run.movies, saved.split.ratings.scale)
                 if them.stars:
-                    found = recommendations.recommend(saved, them.person(saved.split), "best", 10)["items"]
+                    found = recommendations.recommend(saved, them.profile(saved.split), "best", 10)["items"]
                     expected = [f"{one['rank']}. {brief(one['title'], one['year'])}" for one in found]
                     assert items(page) == expected
     assert len({page.url for page in pages}) == 10

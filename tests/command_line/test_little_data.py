@@ -69,9 +69,9 @@ def test_a_test_without_likes_is_said_and_no_table_is_empty(unliked, tmp_path, c
         assert page.count("known ratings</h3>") == 3  # users of the test are shown all the same
 
 
-def test_runs_without_a_common_figure_are_not_put_into_a_table(unliked, tmp_path, capsys):
+def test_runs_without_a_common_metric_are_not_put_into_a_table(unliked, tmp_path, capsys):
     evaluate.main(["--run", *map(str, unliked), "--report", str(tmp_path / "r.html")])
-    said = f"{unliked[0]} and {unliked[1]}: there is no figure that both have"
+    said = f"{unliked[0]} and {unliked[1]}: there is no metric that both have"
     assert said in capsys.readouterr().out
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert said in page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,15 @@ from utils.recommend import elicitation, profile, recommendations
 from utils.report import latent_maps
 
 if TYPE_CHECKING:
-    from utils.data.movies import Movies
     from utils.recommend.saved import Saved
-    from utils.scoring.protocols import Indices, Scale
+    from utils.scoring.protocols import Indices
 
 
-@dataclass(frozen=True)
 class Shared:
-    """A saved run, and what is computed from it once."""
+    """A saved run, and what is computed from it once. scale: (lowest, highest) stars."""
 
-    saved: Saved
+    def __init__(self, saved: Saved) -> None:
+        self.saved, self.movies, self.scale = saved, saved.run.movies, saved.split.ratings.scale
 
     def warm(self) -> None:
         """Compute whatever the first page needs, so that no visitor waits for it."""
@@ -32,16 +30,6 @@ class Shared:
         with contextlib.suppress(UserError):  # from a model that takes no new users, as its list will say
             recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, ratings), "best", 1)
         _ = self.titles, self.labels
-
-    @property
-    def movies(self) -> Movies:
-        """Return the movies of the run."""
-        return self.saved.run.movies
-
-    @property
-    def scale(self) -> Scale:
-        """Return (lowest, highest) stars."""
-        return self.saved.split.ratings.scale
 
     @cached_property
     def years(self) -> tuple[int, int] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import numpy as np
+import pandas as pd
 
 from utils.data.movies import cell
 from utils.data.ratings import given
@@ -124,12 +123,9 @@ class Visitor:
 
     def csv(self, movies: Movies, scale: Scale) -> str:
         """Return the ratings as the text of a CSV file that `upload` and `recommend.py --ratings` read."""
-        out = io.StringIO(newline="")
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["movieId", "title", "rating"])
-        for movie, stars in self.stars.items():
-            writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{given(stars, scale):g}"])
-        return out.getvalue()
+        ids, titles = [movies.ids[movie] for movie in self.stars], [movies.titles[movie] for movie in self.stars]
+        table = pd.DataFrame({"movieId": ids, "title": titles, "rating": given(list(self.stars.values()), scale)})
+        return table.map(cell).to_csv(index=False, lineterminator="\n", float_format="%g")
 
     def address(self, movies: Movies) -> str:
         """Return ratings and hidden movies in one line, `1:4.5,50:0`, 0 for a hidden movie; "" where they are too many.
