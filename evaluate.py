@@ -1,4 +1,4 @@
-"""Judge trained runs on the ratings they never saw, beside simple baselines: python evaluate.py."""
+"""Evaluate trained runs on ratings that training never saw, beside simple baselines: python evaluate.py."""
 
 import contextlib
 import json
@@ -65,21 +65,20 @@ class Options:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Computes the metrics of the judged model, its parts and the baselines in the same way. shares: genres, (n_movies,
-    n_genres). vectors: of the movies in the judged model's latent space, (n_movies, latent), or None."""
+    """Computes the metrics of a run's model, its parts and the baselines in the same way. shares: genres, (n_movies,
+    n_genres). vectors: of the movies in the model's latent space, (n_movies, latent), or None."""
 
     split: Split
     shares: NDArray[np.float64]
     vectors: Floats | None
 
-    def predicted(self, predict: PredictFunction) -> Predicted | None:
-        """Predict the test ratings; None where only likes are hidden."""
+    def ratings(self, predict: PredictFunction) -> tuple[Predicted | None, Metrics]:
+        """Return the predicted test ratings, and their metrics; (None, {}) where only likes are hidden."""
         split = self.split
-        return None if split.holds_users_out else holdout_metrics.predicted(predict, split.test, split.ratings.scale)
-
-    def ratings(self, predicted: Predicted | None) -> Metrics:
-        """Return the metrics of predicted test ratings."""
-        return {**holdout_metrics.of_predicted(predicted, self.split.ratings.shape[0])} if predicted else {}
+        if split.holds_users_out:
+            return None, {}
+        predicted = holdout_metrics.predicted(predict, split.test, split.ratings.scale)
+        return predicted, {**holdout_metrics.of_predicted(predicted, split.ratings.shape[0])}
 
     def lists(self, score: ScoreFunction) -> tuple[RankedLists, Metrics]:
         """Return the lists of the test users, and their metrics."""
@@ -90,13 +89,13 @@ class Evaluator:
 
     def model(self, model: Model) -> Metrics:
         """Return the metrics of a model's predicted ratings, if it predicts any, and of its lists."""
-        ratings = self.ratings(self.predicted(model.predict)) if model.predicts_ratings else {}
+        ratings = self.ratings(model.predict)[1] if model.predicts_ratings else {}
         return ratings | self.lists(model.score)[1]
 
     def baselines(self, matrix: "csr_array") -> dict[str, Metrics]:
         """Return the metrics of each baseline, fitted on this matrix."""
         mean, ratings = matrix.data.mean(), self.split.ratings
-        metrics = {"mean": self.ratings(self.predicted(lambda given, users, movies: np.full(len(users), mean)))}
+        metrics = {"mean": self.ratings(lambda given, users, movies: np.full(len(users), mean))[1]}
         for name in BASELINES:
             model = models.build(name, matrix.shape, scale=ratings.scale, like=ratings.like)
             model.refit(matrix, Training())
@@ -121,11 +120,11 @@ def check_testable(run: Run) -> None:
     protocol = run.config["protocol"]
     if not run.split.test.hidden.nnz:
         why = "it was trained on every rating" if protocol == "all" else "the data is too small for a test"
-        raise UserError(f"{run.folder} can't be judged: {why} (protocol {protocol})")
+        raise UserError(f"{run.folder} can't be evaluated: {why} (protocol {protocol})")
 
 
-def about(run: Run, n_judged: int) -> Facts:
-    """Describe the run's model, data and protocol. n_judged: number of test users with likes."""
+def about(run: Run, n_with_likes: int) -> Facts:
+    """Describe the run's model, data and protocol. n_with_likes: number of test users with likes."""
     config, ratings, test = run.config, run.split.ratings, run.split.test
     n_users, n_movies = ratings.shape
     data = {"ratings": len(ratings), "users": n_users, "movies": n_movies}
@@ -140,14 +139,14 @@ def about(run: Run, n_judged: int) -> Facts:
             "test_sha256": run.split.test_fingerprint(),
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
-            "test_users_with_likes": n_judged,
+            "test_users_with_likes": n_with_likes,
             "like": test.like,
         },
         "selected_on": "validation",
     }
 
 
-def judge(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
+def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     """Evaluate a run on its test ratings, which are read here: (entry of --json's `runs`, metrics of the run's best
     strategy). with_plots: with what only the report's plots need."""
     start, split = time.perf_counter(), run.split
@@ -159,8 +158,8 @@ def judge(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     scorers = strategies.scorers(model, split.test, split.trained_users, saved.neighbourhoods)
     by_strategy = {name: evaluator.lists(score) for name, score in scorers.items()}
     lists, ranking = by_strategy[saved.best]
-    predicted = evaluator.predicted(model.predict) if model.predicts_ratings else None
-    metrics = evaluator.ratings(predicted) | ranking
+    predicted, of_ratings = evaluator.ratings(model.predict) if model.predicts_ratings else (None, {})
+    metrics = of_ratings | ranking
     baselines = evaluator.baselines(split.refit if run.config["refit"] else split.train)
     facts = about(run, len(lists.users)) | {
         "method": saved.best,
@@ -213,14 +212,14 @@ def warn_if_unwritable() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"evaluate.py: {error}; the run is judged all the same", file=sys.stderr)
+        print(f"evaluate.py: {error}; the run is evaluated all the same", file=sys.stderr)
 
 
-def compare(judged: list[tuple[Facts, Metrics]]) -> list[Facts]:
+def compare(results: list[tuple[Facts, Metrics]]) -> list[Facts]:
     """Return the paired differences of every two runs, evaluated on the same test ratings; p_holm adjusts each metric's
     p for the number of pairs."""
     pairs: list[Facts] = []
-    for (a, metrics_of_a), (b, metrics_of_b) in combinations(judged, 2):
+    for (a, metrics_of_a), (b, metrics_of_b) in combinations(results, 2):
         pairs.append({"run": a["run"], "less": b["run"], "metrics": bootstrap.differences(metrics_of_a, metrics_of_b)})
     for name in {name for pair in pairs for name in pair["metrics"]}:
         rows = [pair["metrics"][name] for pair in pairs if name in pair["metrics"]]
@@ -238,19 +237,20 @@ def check_comparable(a: Run, b: Run) -> None:
 
 def _difference(a: Run, b: Run) -> str | None:
     """Say why two runs can't be compared; None where they can."""
-    one, other = a.config, b.config
+    first, second = a.config, b.config
     if a.split.test_fingerprint() != b.split.test_fingerprint():
-        if one["sha256"] != other["sha256"]:
-            return f"their ratings differ ({one['data']} and {other['data']})"
+        if first["sha256"] != second["sha256"]:
+            return f"their ratings differ ({first['data']} and {second['data']})"
         for name in ("protocol", "seed"):
-            if one[name] != other[name]:
-                return f"their {name} is {one[name]} and {other[name]}, so different ratings were held out"
+            if first[name] != second[name]:
+                return f"their {name} is {first[name]} and {second[name]}, so different ratings were held out"
         return "the options of their protocol held out different ratings"
-    if one["scale"] != other["scale"]:
-        scales = [" to ".join(f"{end:g}" for end in config["scale"]) for config in (one, other)]
+    if first["scale"] != second["scale"]:
+        scales = [" to ".join(f"{end:g}" for end in config["scale"]) for config in (first, second)]
         return f"predictions are cut to {scales[0]} stars in one, to {scales[1]} in the other (--scale)"
-    if one["like"] != other["like"]:
-        return f"a like is a rating above {one['like']:g} stars in one, above {other['like']:g} in the other (--like)"
+    if first["like"] != second["like"]:
+        likes = first["like"], second["like"]
+        return f"a like is a rating above {likes[0]:g} stars in one, above {likes[1]:g} in the other (--like)"
     return None
 
 
@@ -263,18 +263,18 @@ def main(argv: list[str] | None = None) -> None:
     runs = [run_folder.find(folder, arguments.verify) for folder in arguments.run or (None,)]
     for a, b in combinations(runs, 2):
         check_comparable(a, b)
-    judged = [judge(run, bool(arguments.report)) for run in runs]
-    for run, (run_facts, _) in zip(runs, judged, strict=True):
+    results = [evaluate_run(run, bool(arguments.report)) for run in runs]
+    for run, (run_facts, _) in zip(runs, results, strict=True):
         with warn_if_unwritable():
             evaluation_results.write(run, run_facts)
     facts: Facts = {
-        "runs": [run_facts for run_facts, _ in judged],
+        "runs": [run_facts for run_facts, _ in results],
         "command": shlex.join(["evaluate.py", *(argv or [])]),
         "versions": run_folder.versions(),
         "git_commit": run_folder.commit(),
     }
-    if len(judged) > 1:
-        facts["comparisons"] = compare(judged)
+    if len(results) > 1:
+        facts["comparisons"] = compare(results)
     if arguments.json:
         files.write_text(arguments.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
     if arguments.report:

@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.recommend import profile
 from utils.runs import run_folder
 
-NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be judged; train.py --like"
+NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be evaluated; train.py --like"
 
 
 def trained(folder, name, stars, *options, more=()):

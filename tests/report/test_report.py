@@ -142,7 +142,7 @@ def test_what_is_judged_is_what_makes_runs_comparable():
 
 
 def test_a_report_that_could_not_be_written_is_refused_before_anything_is_judged(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "judge", lambda *_: pytest.fail("judged"))
+    monkeypatch.setattr(evaluate, "evaluate_run", lambda *_: pytest.fail("evaluated"))
     for arguments, said in (
         (["--report", str(tmp_path / "no" / "r.html")], "can't be written"),
         (["--report", str(tmp_path)], "is a folder"),

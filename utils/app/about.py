@@ -30,7 +30,7 @@ def page(shared: Shared, _visitor: Visitor) -> None:
         if facts := evaluation_results.read(run):
             _metrics(facts)
         else:
-            say(f"Not judged yet: python evaluate.py --run {run.folder}")
+            say(f"Not evaluated yet: python evaluate.py --run {run.folder}")
     except UserError as error:
         say(str(error))
     for plot in figures.learning(figures.curves(run.history)):

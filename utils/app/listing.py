@@ -48,7 +48,7 @@ def column(shared: Shared, visitor: Visitor) -> None:
             title = f"{item['rank']}. {brief(item['title'], item['year'])}"
             why = explanations.sentence(item) if explained else ""
             write(ABOUT, title, " · ".join([*stars, *item["genres"]]), why)
-            st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=visitor.saw, args=(movie,))
+            st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=visitor.mark_seen, args=(movie,))
             st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))
     if len(items) < n:
         say(f"{reranking.no_more(len(items))}.".capitalize())

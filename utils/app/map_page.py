@@ -17,7 +17,7 @@ from utils.recommend import recommendations
 from utils.report import latent_maps, map_figures
 
 NEAR = 10  # movies listed as nearest to one
-LIT = 30  # favourites of the nearest users on the map
+FAVOURITES = 30  # favourites of the nearest users on the map
 
 
 def page(shared: Shared, visitor: Visitor) -> None:
@@ -29,18 +29,18 @@ def page(shared: Shared, visitor: Visitor) -> None:
         return
     with st.spinner("Drawing the map"):
         points, method = shared.map["points"], shared.map["method"]
-    lit, you = highlights(shared, visitor)
+    highlighted, you = on_map(shared, visitor)
     key = f"map {saved.run.config['sha256'][:8]}"
     left, right = st.columns([3, 1])
     with right:
         movie = chosen_movie(shared, st.session_state.get(key, {}).get("selection", {}).get("points", []))
         if movie is not None:
             try:
-                lit["near the movie you chose"] = _nearest(shared, movie)
+                highlighted["near the movie you chose"] = _nearest(shared, movie)
             except UserError as error:
                 say(str(error))
     with left:
-        figure = map_figures.page_map(points, lit, you, st.context.theme.type == "dark")
+        figure = map_figures.page_map(points, highlighted, you, st.context.theme.type == "dark")
         alt = f"Map of {len(points):,} movies by {method}"
         config = {"scrollZoom": True, "displaylogo": False}
         st.plotly_chart(figure, key=key, on_select=clicked, selection_mode="points", config=config, alt=alt)
@@ -51,19 +51,19 @@ def page(shared: Shared, visitor: Visitor) -> None:
         )
 
 
-def highlights(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], Sequence[float] | None]:
+def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], Sequence[float] | None]:
     """Return ({role: movies to highlight}, position (x, y) of the visitor or None)."""
     if not visitor.stars:
         return {}, None
     saved, user_profile = shared.saved, visitor.profile(shared.saved.split)
-    lit: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
+    highlighted: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
     try:
-        near = recommendations.recommend(saved, user_profile, "neighbours", LIT)["items"]
-        lit["favourites of those nearest to you"] = shared.indices(near)
-        return lit, latent_maps.place(saved, user_profile, shared.map["points"])
+        near = recommendations.recommend(saved, user_profile, "neighbours", FAVOURITES)["items"]
+        highlighted["favourites of those nearest to you"] = shared.indices(near)
+        return highlighted, latent_maps.place(saved, user_profile, shared.map["points"])
     except UserError as error:  # a model that encodes only its own users
         say(str(error))
-        return lit, None
+        return highlighted, None
 
 
 def chosen_movie(shared: Shared, event: Sequence[dict[str, Any]]) -> int | None:

@@ -87,7 +87,7 @@ def column(shared: Shared, visitor: Visitor) -> None:
     if visitor.not_found:
         say(visitor.not_found, "alert")
     visitor.fill(order)
-    for place, movie in enumerate(visitor.asked):
+    for place, movie in enumerate(visitor.cards):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
             key, stars = f"stars {movie}", visitor.stars.get(movie)

@@ -1,4 +1,4 @@
-"""A visitor of the page: their ratings, the movies that they hide, and those that they are asked about."""
+"""A visitor of the page: their ratings, the movies that they hide, and those on the screen to be rated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from utils.recommend.profile import Profile
     from utils.scoring.protocols import Indices, Scale
 
-ASKED = 6  # movies on the screen to be rated
+CARDS = 6  # movies on the screen to be rated
 LINES = 20_000  # most lines of an uploaded file
 IN_ADDRESS = 300  # most movies in the page's address, which keeps them over a reload or in a bookmark
 
@@ -33,13 +33,13 @@ class Visitor:
     """What the page knows of a visitor. Movies are indices.
 
     stars: {movie: stars}. hidden: movies that were seen or are not wanted. skipped: movies that the visitor has not
-    seen. asked: movies on the screen to be rated. notes: about the file uploaded last. not_found: why the last search
+    seen. cards: movies on the screen to be rated. notes: about the file uploaded last. not_found: why the last search
     found nothing."""
 
     stars: dict[int, float] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
     skipped: set[int] = field(default_factory=set)
-    asked: list[int] = field(default_factory=list)
+    cards: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     not_found: str = ""
 
@@ -55,7 +55,7 @@ class Visitor:
             self.stars[movie] = stars
             self.hidden.discard(movie)
 
-    def saw(self, movie: int) -> None:
+    def mark_seen(self, movie: int) -> None:
         """Move a movie from the list of recommendations to those to be rated."""
         self.hidden.add(movie)
         self.ask(movie)
@@ -64,11 +64,11 @@ class Visitor:
 
     def fill(self, order: Indices) -> None:
         """Fill the screen with the next movies of this order."""
-        self.asked += self._next(order, ASKED - len(self.asked))
+        self.cards += self._next(order, CARDS - len(self.cards))
 
     def _next(self, order: Indices, n: int) -> list[int]:
         """Return the next `n` movies that were not asked about; once all were, the skipped ones again."""
-        done = {*self.stars, *self.hidden, *self.asked}
+        done = {*self.stars, *self.hidden, *self.cards}
         movies = [movie for movie in order.tolist() if movie not in done]
         new = [movie for movie in movies if movie not in self.skipped]
         if n and not new:
@@ -77,15 +77,15 @@ class Visitor:
 
     def skip(self, place: int, order: Indices) -> None:
         """Replace a movie that the visitor has not seen by another one."""
-        movie = self.asked[place]
+        movie = self.cards[place]
         self.skipped.add(movie)
         self.hidden.discard(movie)
-        self.asked[place : place + 1] = self._next(order, 1)
+        self.cards[place : place + 1] = self._next(order, 1)
 
     def others(self, order: Indices) -> None:
         """Put other movies on the screen."""
-        self.skipped |= set(self.asked) - self.stars.keys()
-        self.asked = []
+        self.skipped |= set(self.cards) - self.stars.keys()
+        self.cards = []
         self.fill(order)
 
     def forget(self) -> None:
@@ -99,7 +99,7 @@ class Visitor:
     def ask(self, movie: int) -> None:
         """Put a movie in front, to be rated."""
         self.skipped.discard(movie)
-        self.asked = [movie, *(other for other in self.asked if other != movie)][:ASKED]
+        self.cards = [movie, *(other for other in self.cards if other != movie)][:CARDS]
 
     # -- from and to files and addresses ---------------------------------------------------------------------------
 

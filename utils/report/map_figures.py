@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.data.movies import article_first, spoken
+from utils.data.movies import spoken
 from utils.report.figures import BARE, BLUE, COLOURS, GREY, SHAPES, Plot, Trace, escape
 
 Point = dict[str, Any]
@@ -77,10 +77,14 @@ def report_map(latent_map: dict[str, Any], of: str) -> Plot:
 
 
 def page_map(
-    points: Sequence[Point], lit: dict[str, Sequence[int]], you: Sequence[float] | None = None, dark: bool = False
+    points: Sequence[Point],
+    highlighted: dict[str, Sequence[int]],
+    you: Sequence[float] | None = None,
+    dark: bool = False,
 ) -> dict[str, Any]:
-    """Draw the points of a `latent_maps.movie_map` for the page: {"data", "layout"}. lit: {one of ROLES: indices of the
-    movies to highlight}. you: (x, y) of the visitor. dark: whether the page is dark. The customdata of a point is the
+    """Draw the points of a `latent_maps.movie_map` for the page: {"data", "layout"}.
+
+    highlighted: {one of ROLES: indices of movies}. you: (x, y) of the visitor. dark: whether the page is dark. The customdata of a point is the
     index of its movie, so that a click tells which it is."""
     ink, paper = ("white", "black") if dark else ("black", "white")
     faint = min(0.6, 30 / len(points) ** 0.5)  # the more points, the less each covers
@@ -92,9 +96,9 @@ def page_map(
         trace["marker"]["size"] = np.array(trace["marker"]["size"], np.float32)
         trace["unselected"] = {"marker": {"opacity": opacity}}  # a click does not fade the others
     at = {point["movie"]: point for point in points}
-    for role, movies in lit.items():
+    for role, movies in highlighted.items():
         if on_map := [at[movie] for movie in movies if movie in at]:
-            texts = [escape(article_first(point["title"])) for point in on_map]
+            texts = [escape(spoken(point["title"])) for point in on_map]
             codes = {"text": texts, "hoverinfo": "text", "customdata": [point["movie"] for point in on_map]}
             traces.append(_highlighted(on_map, role, ink) | codes)
     notes = [_note(point, escape(_short(point["title"])), 12, ink) for point in apart(points)]

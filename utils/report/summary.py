@@ -131,7 +131,7 @@ def why_no_lists(facts: dict[str, Any]) -> list[str]:
     """Return a sentence on why the lists of a run could not be evaluated; [] where they were."""
     if facts["protocol"]["test_users_with_likes"]:
         return []
-    why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be judged"
+    why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be evaluated"
     return [f"{why}; train.py --like with fewer stars may do, or the --scale that they are really on, or a larger test"]
 
 
