@@ -84,8 +84,8 @@ def page_map(
 ) -> dict[str, Any]:
     """Draw the points of a `latent_maps.movie_map` for the page: {"data", "layout"}.
 
-    highlighted: {one of ROLES: indices of movies}. you: (x, y) of the visitor. dark: whether the page is dark. The customdata of a point is the
-    index of its movie, so that a click tells which it is."""
+    highlighted: {one of ROLES: indices of movies}. you: (x, y) of the visitor. dark: whether the page is dark. The
+    customdata of a point is the index of its movie, so that a click tells which it is."""
     ink, paper = ("white", "black") if dark else ("black", "white")
     faint = min(0.6, 30 / len(points) ** 0.5)  # the more points, the less each covers
     traces = coloured(points, "genre")
