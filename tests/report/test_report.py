@@ -324,18 +324,10 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
 
 
 @pytest.mark.slow
-def test_the_report_of_the_bundled_data_takes_less_than_8_mb(tmp_path):
-    folder = tmp_path / "run"
-    train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(folder)])
-    evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
-    assert Path(tmp_path / "r.html").stat().st_size < 8e6
-
-
-@pytest.mark.slow
-@pytest.mark.realdata
-def test_the_report_of_ml_1m_takes_less_than_8_mb(tmp_path):
-    folder = tmp_path / "run"
-    train.main(["autorec", *QUICK, "--data", str(real("ml-1m")), "--run", str(folder)])
+@pytest.mark.parametrize("name", ["bundled", pytest.param("ml-1m", marks=pytest.mark.realdata)])
+def test_a_report_takes_less_than_8_mb(name, tmp_path):
+    source, folder = BUNDLED if name == "bundled" else real(name), tmp_path / "run"
+    train.main(["autorec", *QUICK, "--data", str(source), "--run", str(folder)])
     evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
     assert Path(tmp_path / "r.html").stat().st_size < 8e6
 

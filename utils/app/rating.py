@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 import streamlit as st
 
@@ -95,34 +93,25 @@ def column(shared: Shared, visitor: Visitor) -> None:
             st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
             st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
-    sections: dict[str, Callable[[Shared, Visitor], None]] = {
-        "Why these movies?": why,
-        "Your ratings": own_ratings,
-        "Bring your ratings along": bring,
-    }
-    for title, show in sections.items():
-        with st.expander(title, key=title, on_change="rerun") as opened:
-            if opened.open:  # a rating should not wait for what nobody sees
+    with st.expander("Why these movies?"):
+        say(
+            "They are well known, and your ratings of them tell the most about all other movies: each next one is the "
+            "movie whose likes, together with those of the ones before it, explain most of the likes of all others."
+        )
+    for title, show in (("Your ratings", ratings_table), ("Bring your ratings along", file_upload)):
+        with st.expander(title, key=title, on_change="rerun") as expander:
+            if expander.open:  # a rating should not wait for what nobody sees
                 show(shared, visitor)
 
 
-def why(_shared: Shared, _visitor: Visitor) -> None:
-    """Explain how the movies to rate are chosen."""
-    say(
-        "They are well known, and your ratings of them tell the most about all other movies: each next one is the "
-        "movie whose likes, together with those of the ones before it, explain most of the likes of all others."
-    )
-
-
-def own_ratings(shared: Shared, visitor: Visitor) -> None:
+def ratings_table(shared: Shared, visitor: Visitor) -> None:
     """Show the table of the visitor's ratings."""
-    movies, (low, top) = shared.movies, shared.scale
-    rated = list(visitor.stars)
+    (low, top), rated = shared.scale, list(visitor.stars)
     if rated:
         stars = given(list(visitor.stars.values()), shared.scale)
         key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
         st.data_editor(
-            pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": stars}),
+            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": stars}),
             column_config={
                 "movie": st.column_config.TextColumn(width=180),
                 "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
@@ -135,14 +124,14 @@ def own_ratings(shared: Shared, visitor: Visitor) -> None:
             args=(shared, visitor, rated, key),
         )
     with st.container(horizontal=True):
-        csv = visitor.csv(movies, shared.scale)
+        csv = visitor.csv(shared.movies, shared.scale)
         st.download_button("Download", csv, "ratings.csv", "text/csv", disabled=not rated, on_click="ignore")
         if len(rated) > IN_ADDRESS:
             say(f"More than {IN_ADDRESS} ratings are not kept in the page's address: download them to keep them.")
         st.button("Forget all", on_click=visitor.forget)
 
 
-def bring(shared: Shared, visitor: Visitor) -> None:
+def file_upload(shared: Shared, visitor: Visitor) -> None:
     """Show the upload of a file, and notes on what was read in it."""
     key = f"upload {st.session_state.get('uploads', 0)}"
     st.file_uploader(
