@@ -54,6 +54,6 @@ def test_only_what_the_run_itself_has_is_a_column():
     facts = {"model": "x", "method": "model", "parts": [], "metrics": {"rmse": {}}, "methods": {"model": {}}}
     facts["protocol"] = {"test_users_with_likes": 3}
     facts["baselines"] = {"mean": {"mae": {}}, "bias": {"rmse": {}, "ndcg@100": {}}}
-    names, rows = summary.defined(facts, ["mae", "rmse", "ndcg@100"])
+    names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]

@@ -46,7 +46,7 @@ def page(shared: Shared, _visitor: Visitor) -> None:
 
 def _metrics(facts: dict[str, Any]) -> None:
     """Show the table of metrics, and what it means in sentences."""
-    names, rows = summary.defined(facts, [name for name in METRICS if name in facts["metrics"]])
+    names, rows = summary.table_rows(facts, [name for name in METRICS if name in facts["metrics"]])
     cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
     table = {"model": [row.name for row in rows]}
     for name in names:

@@ -65,7 +65,9 @@ def _options(shared: Shared) -> tuple[str, int, reranking.Options]:
     with st.expander("What may be on the list", key="switches"):
         strategy = st.selectbox("Strategy", strategies, format_func=STRATEGIES.__getitem__, key="by", **bound)
         genre = st.multiselect("Genres", shared.movies.genre_names, key="genre", placeholder="any", **bound)
-        if span := shared.years:
+        known = {year for year in shared.movies.years if year}
+        if len(known) > 1:
+            span = min(known), max(known)
             first, last = st.slider("Years", *span, span, key="years", **bound)
             years = f"{first}-{last}" if (first, last) != span else None
         n = st.slider("How many", 5, 50, 10, 5, key="n", **bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def page(shared: Shared, visitor: Visitor) -> None:
             except UserError as error:
                 say(str(error))
     with left:
+        clicked = partial(st.session_state.update, picked=None)  # a click replaces the movie chosen by name
         figure = map_figures.page_map(points, highlighted, you, st.context.theme.type == "dark")
         alt = f"Map of {len(points):,} movies by {method}"
         config = {"scrollZoom": True, "displaylogo": False}
@@ -83,11 +85,6 @@ def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]
     """Return the index of the movie of the first selected point; None where that is no movie of these points."""
     movies = np.ravel(event[0].get("customdata", ())).tolist() if event else []
     return int(movies[0]) if movies and movies[0] in {point["movie"] for point in points} else None
-
-
-def clicked() -> None:
-    """Forget the movie chosen by name when one is clicked on the map."""
-    st.session_state.picked = None
 
 
 def _nearest(shared: Shared, movie: int) -> list[int]:

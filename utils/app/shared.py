@@ -32,12 +32,6 @@ class Shared:
         _ = self.titles, self.labels
 
     @cached_property
-    def years(self) -> tuple[int, int] | None:
-        """Return (first, last) year of a movie; None where fewer than two different years are known."""
-        known = {year for year in self.movies.years if year}
-        return (min(known), max(known)) if len(known) > 1 else None
-
-    @cached_property
     def titles(self) -> Titles:
         """Return the index that finds a movie by what somebody types."""
         return Titles(self.movies)

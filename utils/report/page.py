@@ -18,7 +18,7 @@ from utils.recommend.explanations import sentence
 from utils.report import figures
 from utils.report.figures import Plot
 from utils.report.map_figures import report_map
-from utils.report.summary import APART, RATING, defined, label, why_no_lists
+from utils.report.summary import APART, RATING, label, table_rows, why_no_lists
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -47,7 +47,7 @@ def html(facts: dict[str, Any]) -> str:
         plots=Markup(data.replace("<", "\\u003c")),  # noqa: S704  no tag can begin within it
         plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704
         num=partial(_number, facts),
-        defined=defined,
+        table_rows=table_rows,
         label=label,
         why_no_lists=why_no_lists,
         apart=APART,

@@ -49,9 +49,10 @@ def label(metric: str) -> str:
     return LABEL.get(metric) or metric.capitalize().replace("Ndcg", "NDCG")
 
 
-def rows_of(facts: dict[str, Any]) -> list[Row]:
-    """List the rows of the tables of one evaluated run (an entry of evaluate.py's `runs`): each strategy, the parts of
-    a blend, the baselines."""
+def table_rows(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], list[Row]]:
+    """Return the columns and rows of a table of these metrics of one evaluated run (an entry of evaluate.py's `runs`):
+    (metrics that the run or a part of it has, rows of each strategy, each part of a blend, and each baseline that has
+    one of the metrics)."""
     best, strategies = facts["method"], facts["methods"]
     if not facts["protocol"]["test_users_with_likes"]:  # strategies differ in nothing but lists
         strategies = {best: strategies[best]}
@@ -62,19 +63,16 @@ def rows_of(facts: dict[str, Any]) -> list[Row]:
         rows.append(Row(name, ("metrics",), facts["metrics"]) if is_best else Row(name, ("methods", strategy), metrics))
     for i, part in enumerate(facts["parts"]):
         rows.append(Row(f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"]))
-    return rows + [Row(name, ("baselines", name), metrics, True) for name, metrics in facts["baselines"].items()]
-
-
-def defined(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], list[Row]]:
-    """Return (those of the metrics that the run or a part of it has, the rows of `rows_of` that have any of these)."""
-    rows = rows_of(facts)
-    names = [name for name in names if any(name in row.metrics for row in rows if not row.is_baseline)]
-    return names, [row for row in rows if not row.is_baseline or set(names) & set(row.metrics)]
+    names = [name for name in names if any(name in row.metrics for row in rows)]
+    for name, metrics in facts["baselines"].items():
+        if set(names) & metrics.keys():
+            rows.append(Row(name, ("baselines", name), metrics, is_baseline=True))
+    return names, rows
 
 
 def metrics_table(facts: dict[str, Any], names: Iterable[str], title: str | None, digits: int) -> Table:
     """Make the table of these metrics of one evaluated run."""
-    names, rows = defined(facts, names)
+    names, rows = table_rows(facts, names)
     n_models = sum(not row.is_baseline for row in rows)
     table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
@@ -96,7 +94,7 @@ def print_results(facts: dict[str, Any], console: Console) -> None:
         console.print(f"{run['run']}\n{size}", style="italic", soft_wrap=True)
         about = "the first 10 of each list, apart from whether they are right"
         for names, title, digits in (((*RATING, *CUTS), None, 4), (tuple(ABOUT), about, 3)):
-            if defined(run, names)[0]:
+            if table_rows(run, names)[0]:
                 console.print(metrics_table(run, names, title, digits))
                 console.print()
         for line in run["said"]["headlines"]:
