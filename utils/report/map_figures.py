@@ -101,11 +101,10 @@ def page_map(
             texts = [escape(spoken(point["title"])) for point in on_map]
             codes = {"text": texts, "hoverinfo": "text", "customdata": [point["movie"] for point in on_map]}
             traces.append(_highlighted(on_map, role, ink) | codes)
-    notes = [_note(point, escape(_short(point["title"])), 12, ink) for point in apart(points)]
-    if you:
-        visitor = {"x": you[0], "y": you[1]}
-        traces.append(_highlighted([visitor], "you", paper) | {"hoverinfo": "name"})
-        notes.append(_note(visitor, "<b>you</b>", 14, ink) | {"bgcolor": paper, "opacity": 0.85})
+    visitor = [{"title": "you", "x": you[0], "y": you[1]}] if you else []
+    if visitor:
+        traces.append(_highlighted(visitor, "you", paper) | {"hoverinfo": "name"})
+    notes = [_note(point, ink, paper) for point in apart([*visitor, *points])]
     layout = {"xaxis": BARE, "yaxis": BARE, "height": 620, "hovermode": "closest", "annotations": notes}
     layout |= {"dragmode": "pan", "clickmode": "event+select", "uirevision": "map"}  # which keeps the zoom
     layout["legend"] = {"orientation": "h", "itemsizing": "constant", "y": 0, "yanchor": "top"}
@@ -120,14 +119,16 @@ def _highlighted(points: Sequence[Point], role: str, edge: str) -> Trace:
     return trace | _positions(points)
 
 
-def _note(point: Point, text: str, size: int, ink: str) -> dict[str, Any]:
-    """Make an annotation above a point, which lies above what WebGL draws."""
-    place = {"x": point["x"], "y": point["y"], "yshift": 12, "showarrow": False}
-    return place | {"text": text, "font": {"size": size, "color": ink}}
+def _note(point: Point, ink: str, paper: str) -> dict[str, Any]:
+    """Name a point by an annotation, which lies above what WebGL draws."""
+    name = spoken(point["title"])
+    text = escape(name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…")
+    place = {"x": point["x"], "y": point["y"], "yshift": 16, "showarrow": False, "borderpad": 0}
+    return place | {"text": text, "font": {"size": 12, "color": ink}, "bgcolor": paper, "opacity": 0.8}
 
 
 def apart(points: Sequence[Point]) -> list[Point]:
-    """Choose well-known movies that lie far enough from each other to be named."""
+    """Choose the first points that lie far enough from each other to be named."""
     x, y = np.array([(point["x"], point["y"]) for point in points[: LABELS * 20]]).T
     width, height = np.ptp([(point["x"], point["y"]) for point in points], axis=0)
     named: list[int] = []
@@ -136,8 +137,3 @@ def apart(points: Sequence[Point]) -> list[Point]:
         if far.all() and len(named) < LABELS:
             named.append(i)
     return [points[i] for i in named]
-
-
-def _short(title: str) -> str:
-    name = spoken(title)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…"
