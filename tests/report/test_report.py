@@ -220,6 +220,33 @@ def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tm
     assert not (run_of("bias") / "learning_curve.png").exists()
 
 
+def test_a_png_shows_the_values_of_the_plots(tmp_path, monkeypatch):
+    drawings = []
+
+    def keep(drawing, file, **_):
+        drawings.append(drawing)
+        Path(file).write_bytes(b"")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    rng = np.random.default_rng(0)
+    actual, users = rng.integers(1, 6, 200).astype(float), rng.integers(0, 20, 200)
+    predicted = np.clip(actual + rng.normal(0, 0.5, 200), 1, 5)
+    block = {"users": [7, 8], "movies": ["A", "B"], "original": [[1.0, None], [4.0, 5.0]]}
+    block["reconstruction"] = [[1.5, 2.0], [3.0, 5.0]]
+    stars = reconstruction.predicted_beside_actual(users, predicted, actual, 20, (1, 5))
+    plots = figures.reconstruction(block, reconstruction.violins(predicted, actual), stars)
+    pictures.write(tmp_path / "r.png", plots, 3)
+    original, rebuilt, error, violins, calibration, errors = drawings[0].axes[:6]
+    assert [axes.get_title() for axes in drawings[0].axes[:6]] == [plot["layout"]["title"]["text"] for plot in plots]
+    assert original.images[0].get_array().tolist() == [[1.0, None], [4.0, 5.0]]
+    assert rebuilt.images[0].get_array().tolist() == block["reconstruction"]
+    assert error.images[0].get_array().tolist() == [[0.5, None], [-1.0, 0.0]]
+    assert error.images[0].get_clim() == (-2, 2)
+    assert len(violins.collections) == 25  # five bodies, each with minimum, maximum, median and a bar
+    assert calibration.lines[0].get_ydata().tolist() == [row["value"] for row in stars["calibration"]]
+    assert [bar.get_height() for bar in errors.patches] == stars["residuals"]["counts"]
+
+
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
     run = run_folder.Run(folder)
     split = run.split
