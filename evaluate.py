@@ -54,9 +54,9 @@ class Options:
     verify: bool = True
     """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
     json: options.Output = None
-    """write the figures as JSON to this file, or - for standard output and nothing else there"""
+    """write the results as JSON to this file, or - for standard output and nothing else there"""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
-    """write a report to look at: one file that needs no network"""
+    """write a report with plots: one HTML file that needs no network"""
 
     def __post_init__(self) -> None:
         if self.report and (str(self.report) == "-" or str(self.report) == self.json):

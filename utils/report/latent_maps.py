@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,18 +87,14 @@ def embedded(vectors: Floats) -> tuple[str, NDArray[Any]]:
     (Poličar et al. 2019) of cosines where umap-learn or openTSNE is installed, else by the two principal components of
     the unit vectors."""
     if len(vectors) > 50:
-        try:
+        with contextlib.suppress(ImportError):
             from umap import UMAP
 
             return "UMAP", UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(vectors)
-        except ImportError:
-            pass
-        try:
+        with contextlib.suppress(ImportError):
             from openTSNE import TSNE
 
             return "t-SNE", np.asarray(TSNE(metric="cosine", random_state=0, n_jobs=1).fit(vectors))
-        except ImportError:
-            pass
     units = unit(vectors - vectors.mean(axis=0))  # cosines depend on directions only
     units -= units.mean(axis=0)
     _, directions = np.linalg.eigh((units.T @ units).astype(np.float64))
