@@ -17,7 +17,7 @@ from utils.runs import run_folder
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the model")
-def opened(folder: Path, written: int) -> Shared:
+def open_shared(folder: Path, written: int) -> Shared:
     """Open the run in a folder, once for all visitors. written: when it was, so that a new run is read again."""
     run = run_folder.find(folder)
     run.verify()
@@ -28,25 +28,25 @@ def opened(folder: Path, written: int) -> Shared:
 
 def choose() -> Path:
     """Let the visitor choose a run under runs/, the latest first, and return its folder."""
-    known = run_folder.every()
-    if not known:
+    names = [path.name for path in run_folder.every()]
+    if not names:
         run_folder.find()  # whose UserError says what to do
-    names = [path.name for path in known]
-    name, model = st.columns([3, 2], vertical_alignment="bottom")
-    name.title("Reelspace", anchor=False)
-    return run_folder.RUNS / model.selectbox("Model", names, key="model", bind="query-params")
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left.title("Reelspace", anchor=False)
+    return run_folder.RUNS / right.selectbox("Model", names, key="model", bind="query-params")
 
 
-def visiting(shared: Shared) -> Visitor:
+def current_visitor(shared: Shared) -> Visitor:
     """Return the visitor of this browser tab for the data of the run. The page's address keeps their ratings over a
     reload, and the data that its ids are of."""
     data = shared.saved.run.config["sha256"][:8]
     if f"visitor {data}" not in st.session_state:
         of, _, address = st.query_params.get("rated", "").partition("~")
-        known = Visitor.of_address(address if of == data else "", shared.movies, shared.scale)
-        st.session_state[f"visitor {data}"] = known
-    visitor: Visitor = st.session_state[f"visitor {data}"]
-    if (rated := f"{data}~{visitor.address(shared.movies)}") != st.query_params.get("rated", f"{data}~"):
+        visitor = Visitor.of_address(address if of == data else "", shared.movies, shared.scale)
+        st.session_state[f"visitor {data}"] = visitor
+    visitor = st.session_state[f"visitor {data}"]
+    rated = f"{data}~{visitor.address(shared.movies)}"
+    if rated != st.query_params.get("rated", f"{data}~"):
         st.query_params["rated"] = rated
     return visitor
 
@@ -67,11 +67,11 @@ def main() -> None:
     pages = {"For you": recommendations, "Map": map_page.page, "About": about.page}
     try:
         folder = choose()
-        shared = opened(folder, (folder / "MANIFEST").stat().st_mtime_ns)
+        shared = open_shared(folder, (folder / "MANIFEST").stat().st_mtime_ns)
     except (UserError, OSError) as error:  # OSError: a run that is being replaced
         say(str(error), "alert")
         return
-    visitor = visiting(shared)
+    visitor = current_visitor(shared)
     tabs = st.tabs(list(pages), key="page", on_change="rerun", bind="query-params")
     for tab, show in zip(tabs, pages.values(), strict=True):
         if tab.open:  # the others are not drawn

@@ -1,11 +1,11 @@
-"""Judge trained runs on the ratings they never saw, beside simple baselines: python evaluate.py."""
+"""Evaluate trained runs on ratings that training never saw, beside simple baselines: python evaluate.py."""
 
 import contextlib
 import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import models
 from utils.command_line import options
-from utils.data.movies import genre_shares
 from utils.data.ratings import given
 from utils.data.splits import Split
 from utils.errors import UserError
@@ -27,13 +26,10 @@ from utils.evaluation.bootstrap import Metric, Overall
 from utils.evaluation.holdout_metrics import Predicted, RankedLists
 from utils.recommend import strategies
 from utils.recommend.recommendations import samples
-from utils.report import latent_maps, page, pictures, summary, tables
-from utils.report.pictures import curves
-from utils.runs import files, run_folder
-from utils.runs.evaluation_results import write
+from utils.report import figures, latent_maps, page, pictures, summary, tables
+from utils.runs import evaluation_results, files, run_folder
 from utils.runs.run_folder import Run
-from utils.scoring.latent import LatentSpace
-from utils.scoring.protocols import Indices, Model, PredictingModel, ScoreFunction, is_ensemble, is_latent
+from utils.scoring.protocols import Floats, Model, PredictFunction, ScoreFunction, is_ensemble, is_latent
 from utils.training.training import Training
 
 if TYPE_CHECKING:
@@ -41,8 +37,10 @@ if TYPE_CHECKING:
 
     from utils.recommend.saved import Saved
 
+Facts = dict[str, Any]
+"""The results for --json, or a part of them."""
 Metrics = dict[str, Metric | Overall]
-ListMetrics = Callable[[ScoreFunction], tuple[RankedLists, Metrics]]
+"""{name: the metric of each user}, from which intervals and differences are computed."""
 
 BASELINES = ("bias", "popularity", "itemknn")
 
@@ -56,9 +54,9 @@ class Options:
     verify: bool = True
     """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
     json: options.Output = None
-    """write the figures as JSON to this file, or - for standard output and nothing else there"""
+    """write the results as JSON to this file, or - for standard output and nothing else there"""
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html", help_behavior_hint="")] = None
-    """write a report to look at: one file that needs no network"""
+    """write a report with plots: one HTML file that needs no network"""
 
     def __post_init__(self) -> None:
         if self.report and (str(self.report) == "-" or str(self.report) == self.json):
@@ -66,69 +64,55 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The simplest baseline: the same stars for every pair."""
+class Evaluator:
+    """Computes the metrics of a run's model, its parts and the baselines in the same way. shares: genres, (n_movies,
+    n_genres). vectors: of the movies in the model's latent space, (n_movies, latent), or None."""
 
-    stars: float
-    predicts_ratings = True
+    split: Split
+    shares: NDArray[np.float64]
+    vectors: Floats | None
 
-    def predict(self, given: "csr_array", users: Indices, movies: Indices) -> NDArray[np.float32]:
-        """Return the mean, (n,), for each pair."""
-        return np.full(len(users), self.stars)
+    def ratings(self, predict: PredictFunction) -> tuple[Predicted | None, Metrics]:
+        """Return the predicted test ratings, and their metrics; (None, {}) where only likes are hidden."""
+        split = self.split
+        if split.holds_users_out:
+            return None, {}
+        predicted = holdout_metrics.predicted(predict, split.test, split.ratings.scale)
+        return predicted, {**holdout_metrics.of_predicted(predicted, split.ratings.shape[0])}
 
-
-def predicted(model: PredictingModel, split: Split) -> Predicted | None:
-    """Predict the test ratings; None for a model that predicts none, or where only likes are hidden."""
-    if not model.predicts_ratings or split.holds_users_out:
-        return None
-    return holdout_metrics.predicted(model.predict, split.test, split.ratings.scale)
-
-
-def of_predicted(ratings: Predicted | None, split: Split) -> Metrics:
-    """Return {name: `Metric`} of the test ratings; {} where none are predicted."""
-    return {**holdout_metrics.of_predicted(ratings, split.ratings.shape[0])} if ratings else {}
-
-
-def rating_metrics(model: PredictingModel, split: Split) -> Metrics:
-    """Return {name: `Metric`} of a model on the test ratings; {} where it predicts none."""
-    return of_predicted(predicted(model, split), split)
-
-
-def list_metrics(run: Run, vectors: NDArray[np.float32] | None) -> ListMetrics:
-    """Make the function from a score function to its lists of the test users and their metrics. vectors: of the movies
-    in latent space, (n_movies, latent)."""
-    test, shares = run.split.test, genre_shares(run.movies)
-
-    def of_lists(score: ScoreFunction) -> tuple[RankedLists, Metrics]:
+    def lists(self, score: ScoreFunction) -> tuple[RankedLists, Metrics]:
+        """Return the lists of the test users, and their metrics."""
+        test = self.split.test
         lists = holdout_metrics.lists(score, test)
-        ranking = holdout_metrics.of_lists(lists, run.split.ratings.shape[0])
-        return lists, ranking | beyond(lists, test.given, test.like, shares, vectors)
+        ranking = holdout_metrics.of_lists(lists, self.split.ratings.shape[0])
+        return lists, ranking | beyond(lists, test.given, test.like, self.shares, self.vectors)
 
-    return of_lists
+    def model(self, model: Model) -> Metrics:
+        """Return the metrics of a model's predicted ratings, if it predicts any, and of its lists."""
+        ratings = self.ratings(model.predict)[1] if model.predicts_ratings else {}
+        return ratings | self.lists(model.score)[1]
 
+    def baselines(self, matrix: "csr_array") -> dict[str, Metrics]:
+        """Return the metrics of each baseline, fitted on this matrix."""
+        mean, ratings = matrix.data.mean(), self.split.ratings
+        metrics = {"mean": self.ratings(lambda given, users, movies: np.full(len(users), mean))[1]}
+        for name in BASELINES:
+            model = models.build(name, matrix.shape, scale=ratings.scale, like=ratings.like)
+            model.refit(matrix, Training())
+            metrics[name] = self.model(model)
+        return metrics
 
-def of_baselines(split: Split, refitted: bool, of_lists: ListMetrics) -> dict[str, Metrics]:
-    """Return {baseline: {name: `Metric`}}, each fitted on what the judged model learned from."""
-    matrix = split.refit if refitted else split.train
-    metrics = {"mean": rating_metrics(Mean(matrix.data.mean()), split)}
-    for name in BASELINES:
-        model = models.build(name, matrix.shape, scale=split.ratings.scale, like=split.ratings.like)
-        model.refit(matrix, Training())
-        metrics[name] = rating_metrics(model, split) | of_lists(model.score)[1]
-    return metrics
-
-
-def of_parts(model: Model, split: Split, metrics: Metrics, of_lists: ListMetrics) -> list[dict[str, Any]]:
-    """Return the metrics of each part of a blend alone, trained as it is in the blend, and how much better the whole
-    is: entries of --json's `parts`, [] for any other model."""
-    if not is_ensemble(model):
-        return []
-    entries = []
-    for (words, weights), part in zip(model.weights().items(), model.parts, strict=True):
-        of_part = rating_metrics(part, split) | of_lists(part.score)[1]
-        entry = {"part": words, "weights": weights, "metrics": bootstrap.estimates(of_part)}
-        entries.append(entry | {"blend_less_part": bootstrap.differences(metrics, of_part)})
-    return entries
+    def parts(self, model: Model, metrics: Metrics) -> list[Facts]:
+        """Return --json's `parts`: the metrics of each part of a blend alone, trained as it is in the blend, and the
+        difference of the blend's `metrics` from them; [] for any other model."""
+        if not is_ensemble(model):
+            return []
+        parts = []
+        for (words, weights), part in zip(model.weights().items(), model.parts, strict=True):
+            of_part = self.model(part)
+            facts = {"part": words, "weights": weights, "metrics": bootstrap.estimates(of_part)}
+            parts.append(facts | {"blend_less_part": bootstrap.differences(metrics, of_part)})
+        return parts
 
 
 def check_testable(run: Run) -> None:
@@ -136,11 +120,11 @@ def check_testable(run: Run) -> None:
     protocol = run.config["protocol"]
     if not run.split.test.hidden.nnz:
         why = "it was trained on every rating" if protocol == "all" else "the data is too small for a test"
-        raise UserError(f"{run.folder} can't be judged: {why} (protocol {protocol})")
+        raise UserError(f"{run.folder} can't be evaluated: {why} (protocol {protocol})")
 
 
-def about(run: Run, lists: RankedLists) -> dict[str, Any]:
-    """Return what --json says of the run's model, data and protocol."""
+def about(run: Run, n_with_likes: int) -> Facts:
+    """Describe the run's model, data and protocol. n_with_likes: number of test users with likes."""
     config, ratings, test = run.config, run.split.ratings, run.split.test
     n_users, n_movies = ratings.shape
     data = {"ratings": len(ratings), "users": n_users, "movies": n_movies}
@@ -155,171 +139,150 @@ def about(run: Run, lists: RankedLists) -> dict[str, Any]:
             "test_sha256": run.split.test_fingerprint(),
             "test_ratings": test.hidden.nnz,
             "test_users": int(np.count_nonzero(np.diff(test.hidden.indptr))),
-            "test_users_with_likes": len(lists.users),
+            "test_users_with_likes": n_with_likes,
             "like": test.like,
         },
         "selected_on": "validation",
     }
 
 
-def judge(run: Run, drawn: bool = False) -> tuple[dict[str, Any], Metrics]:
-    """Evaluate a run on its test ratings, which are read here: (entry of --json's `runs`, {name: `Metric`} of the run's
-    best strategy). drawn: with what only the report's plots need."""
-    start, split, chosen = time.perf_counter(), run.split, run.json("metrics.json")
+def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
+    """Evaluate a run on its test ratings, which are read here: (entry of --json's `runs`, metrics of the run's best
+    strategy). with_plots: with what only the report's plots need."""
+    start, split = time.perf_counter(), run.split
     run.verify()
     check_testable(run)
-    saved, test = models.open_run(run), split.test
+    saved = models.open_run(run)
     model = saved.model
-    space = model.latent if is_latent(model) else None
-    of_lists = list_metrics(run, space.movies if space else None)
-    scorers = strategies.scorers(model, test, split.trained_users, strategies.read_neighbourhoods(chosen))
-    by_strategy = {name: of_lists(score) for name, score in scorers.items()}
-    lists, ranking = by_strategy[chosen["best"]]
-    ratings = predicted(model, split)
-    metrics = of_predicted(ratings, split) | ranking
-
-    facts = about(run, lists) | {
-        "method": chosen["best"],
+    evaluator = Evaluator(split, saved.genre_shares, model.latent.movies if is_latent(model) else None)
+    scorers = strategies.scorers(model, split.test, split.trained_users, saved.neighbourhoods)
+    by_strategy = {name: evaluator.lists(score) for name, score in scorers.items()}
+    lists, ranking = by_strategy[saved.best]
+    predicted, of_ratings = evaluator.ratings(model.predict) if model.predicts_ratings else (None, {})
+    metrics = of_ratings | ranking
+    baselines = evaluator.baselines(split.refit if run.config["refit"] else split.train)
+    facts = about(run, len(lists.users)) | {
+        "method": saved.best,
         "metrics": bootstrap.estimates(metrics),
-        "methods": {name: bootstrap.estimates(own) for name, (_, own) in by_strategy.items()},
-    }
-    facts |= compared_with_baselines(metrics, of_baselines(split, run.config["refit"], of_lists))
-    facts |= {
-        "parts": of_parts(model, split, metrics, of_lists),
-        "slices": of_slices(run, lists, ratings),
-        "learning": curves(run.history),
-        "latent": space and latent_maps.about(saved),
-        "samples": samples(saved, lists.users if len(lists.users) else np.unique(test.hidden.tocoo().row)),
+        "methods": {name: bootstrap.estimates(of_strategy) for name, (_, of_strategy) in by_strategy.items()},
+        "baselines": {name: bootstrap.estimates(baseline) for name, baseline in baselines.items()},
+        "less_baselines": {name: bootstrap.differences(metrics, baseline) for name, baseline in baselines.items()},
+        "parts": evaluator.parts(model, metrics),
+        "slices": of_slices(run, lists, predicted),
+        "learning": figures.curves(run.history),
+        "latent": latent_maps.about(saved) if is_latent(model) else None,
+        "samples": samples(saved, lists.users if len(lists.users) else np.unique(split.test.hidden.tocoo().row)),
         "made": {name: run.config.get(name) for name in ("command", "options", "versions", "git_commit")},
     }
     facts["said"] = summary.summarise(facts)
-    draw(saved, space, ratings, facts, drawn)
+    pictured = draw_reconstruction(saved, predicted, facts) if predicted else {}
+    if with_plots and is_latent(model):
+        pictured |= {"movies": latent_maps.movie_map(saved), "users": latent_maps.user_map(saved)}
+    if with_plots:
+        facts[evaluation_results.DRAWN] = pictured
     facts["seconds"] = {"train": run.config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, metrics
 
 
-def compared_with_baselines(metrics: Metrics, baselines: dict[str, Metrics]) -> dict[str, Any]:
-    """Return --json's `baselines`, and `less_baselines`: the differences of the metrics from theirs."""
-    return {
-        "baselines": {name: bootstrap.estimates(own) for name, own in baselines.items()},
-        "less_baselines": {name: bootstrap.differences(metrics, own) for name, own in baselines.items()},
-    }
-
-
-def of_slices(run: Run, lists: RankedLists, ratings: Predicted | None) -> list[dict[str, Any]]:
+def of_slices(run: Run, lists: RankedLists, predicted: Predicted | None) -> list[Facts]:
     """Return --json's `slices`: metrics for parts of the users and of the movies."""
-    errors = (ratings.users, ratings.movies, ratings.stars - ratings.actual) if ratings else None
+    errors = (predicted.users, predicted.movies, predicted.stars - predicted.actual) if predicted else None
     parts = subgroups.slices(run.split.test.given, run.movies, run.users)
     return subgroups.judge(parts, run.split.ratings.shape[0], lists, errors)
 
 
-def draw(
-    saved: "Saved", space: LatentSpace | None, ratings: Predicted | None, facts: dict[str, Any], drawn: bool
-) -> None:
-    """Draw reconstruction.png, and put into the facts what the plots show; drawn: those of the report, too."""
-    if drawn:
-        facts["pictured"] = {}
-    if ratings:
-        draw_stars(saved, space, ratings, facts, drawn)
-    if drawn and space:
-        facts["pictured"] |= {"movies": latent_maps.movie_map(saved), "users": latent_maps.user_map(saved)}
-
-
-def draw_stars(
-    saved: "Saved", space: LatentSpace | None, ratings: Predicted, facts: dict[str, Any], drawn: bool
-) -> None:
-    """Put predicted and actual stars into reconstruction.png and the facts."""
-    run, stars = saved.run, ratings.stars
+def draw_reconstruction(saved: "Saved", predicted: Predicted, facts: Facts) -> Facts:
+    """Draw reconstruction.png, and put --json's `stars` into the facts. Returns what only the plots need."""
+    run, model = saved.run, saved.model
     n_users, scale = run.split.ratings.shape[0], run.split.ratings.scale
-    actual, vectors = given(ratings.actual, scale), (space.users, space.movies) if space else None
-    block = reconstruction.block(saved.model.predict, run.split, run.movies, vectors)
-    with left_beside(run):
-        pictures.reconstruction(run.folder / "reconstruction.png", block, stars, actual, scale)
-    facts["stars"] = reconstruction.predicted_beside_actual(ratings.users, stars, actual, n_users, scale)
-    if drawn:
-        facts["pictured"] |= {"block": block, "violins": reconstruction.violins(stars, actual)}
+    actual = given(predicted.actual, scale)
+    vectors = (model.latent.users, model.latent.movies) if is_latent(model) else None
+    block = reconstruction.block(model.predict, run.split, run.movies, vectors)
+    violins = reconstruction.violins(predicted.stars, actual)
+    stars = reconstruction.predicted_beside_actual(predicted.users, predicted.stars, actual, n_users, scale)
+    with warn_if_unwritable():
+        pictures.write(run.folder / "reconstruction.png", figures.reconstruction(block, violins, stars), 3)
+    facts["stars"] = stars
+    return {"block": block, "violins": violins}
 
 
 @contextlib.contextmanager
-def left_beside(run: Run) -> Iterator[None]:
+def warn_if_unwritable() -> Iterator[None]:
     """Go on with a warning where a run's folder can't be written to: it is evaluated all the same."""
     try:
         yield
     except UserError as error:
-        print(f"evaluate.py: {error}; the run is judged all the same", file=sys.stderr)
+        print(f"evaluate.py: {error}; the run is evaluated all the same", file=sys.stderr)
 
 
-def compare(judged: list[tuple[dict[str, Any], Metrics]]) -> list[dict[str, Any]]:
+def compare(results: list[tuple[Facts, Metrics]]) -> list[Facts]:
     """Return the paired differences of every two runs, evaluated on the same test ratings; p_holm adjusts each metric's
     p for the number of pairs."""
-    rows: list[dict[str, Any]] = []
-    for (a, metrics_of_a), (b, metrics_of_b) in combinations(judged, 2):
-        rows.append({"run": a["run"], "less": b["run"], "metrics": bootstrap.differences(metrics_of_a, metrics_of_b)})
-    for name in {name for row in rows for name in row["metrics"]}:
-        bootstrap.adjust([row["metrics"][name] for row in rows if name in row["metrics"]])
-    for row in rows:
-        for name, less in row["metrics"].items():
-            less["verdict"] = summary.verdict(name, less)
-    return rows
+    pairs: list[Facts] = []
+    for (a, metrics_of_a), (b, metrics_of_b) in combinations(results, 2):
+        pairs.append({"run": a["run"], "less": b["run"], "metrics": bootstrap.differences(metrics_of_a, metrics_of_b)})
+    for name in {name for pair in pairs for name in pair["metrics"]}:
+        rows = [pair["metrics"][name] for pair in pairs if name in pair["metrics"]]
+        bootstrap.adjust(rows)
+        for row in rows:
+            row["verdict"] = summary.verdict(name, row)
+    return pairs
 
 
 def check_comparable(a: Run, b: Run) -> None:
     """Refuse two runs that are not evaluated on the same ratings, with the reason."""
-    if a.split.test_fingerprint() == b.split.test_fingerprint():
-        if a.config["scale"] != b.config["scale"]:
-            scales = [" to ".join(f"{end:g}" for end in run.config["scale"]) for run in (a, b)]
-            raise UserError(
-                f"{a.folder} and {b.folder} can't be compared: predictions are cut to {scales[0]} stars in one, to "
-                f"{scales[1]} in the other (--scale)"
-            )
-        likes = a.config["like"], b.config["like"]
-        if likes[0] != likes[1]:
-            raise UserError(
-                f"{a.folder} and {b.folder} can't be compared: a like is a rating above {likes[0]:g} stars in one, "
-                f"above {likes[1]:g} in the other (--like)"
-            )
-        return
-    why = "the options of their protocol held out different ratings"
-    if a.config["sha256"] != b.config["sha256"]:
-        why = f"their ratings differ ({a.config['data']} and {b.config['data']})"
-    else:
+    if reason := _difference(a, b):
+        raise UserError(f"{a.folder} and {b.folder} can't be compared: {reason}")
+
+
+def _difference(a: Run, b: Run) -> str | None:
+    """Say why two runs can't be compared; None where they can."""
+    first, second = a.config, b.config
+    if a.split.test_fingerprint() != b.split.test_fingerprint():
+        if first["sha256"] != second["sha256"]:
+            return f"their ratings differ ({first['data']} and {second['data']})"
         for name in ("protocol", "seed"):
-            if a.config[name] != b.config[name]:
-                why = f"their {name} is {a.config[name]} and {b.config[name]}, so different ratings were held out"
-                break
-    raise UserError(f"{a.folder} and {b.folder} can't be compared: {why}")
+            if first[name] != second[name]:
+                return f"their {name} is {first[name]} and {second[name]}, so different ratings were held out"
+        return "the options of their protocol held out different ratings"
+    if first["scale"] != second["scale"]:
+        scales = [" to ".join(f"{end:g}" for end in config["scale"]) for config in (first, second)]
+        return f"predictions are cut to {scales[0]} stars in one, to {scales[1]} in the other (--scale)"
+    if first["like"] != second["like"]:
+        likes = first["like"], second["like"]
+        return f"a like is a rating above {likes[0]:g} stars in one, above {likes[1]:g} in the other (--like)"
+    return None
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Evaluate each run, print a table, write what was asked for."""
-    chosen = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    for target in (chosen.json, chosen.report):
+    """Evaluate each run, print the results, and write the files of --json and --report."""
+    arguments = options.parse(Options, argv or [], "evaluate.py", __doc__)
+    for target in (arguments.json, arguments.report):
         if target:
             files.check_target(target)
-    opened = [run_folder.find(folder, chosen.verify) for folder in chosen.run or (None,)]
-    for a, b in combinations(opened, 2):
+    runs = [run_folder.find(folder, arguments.verify) for folder in arguments.run or (None,)]
+    for a, b in combinations(runs, 2):
         check_comparable(a, b)
-    judged = [judge(run, bool(chosen.report)) for run in opened]
-    for run, (one, _) in zip(opened, judged, strict=True):
-        with left_beside(run):
-            write(run, one)
-    command = shlex.join(["evaluate.py", *(argv or [])])
-    facts = {
-        "runs": [one for one, _ in judged],
-        "command": command,
+    results = [evaluate_run(run, bool(arguments.report)) for run in runs]
+    for run, (run_facts, _) in zip(runs, results, strict=True):
+        with warn_if_unwritable():
+            evaluation_results.write(run, run_facts)
+    facts: Facts = {
+        "runs": [run_facts for run_facts, _ in results],
+        "command": shlex.join(["evaluate.py", *(argv or [])]),
         "versions": run_folder.versions(),
         "git_commit": run_folder.commit(),
     }
-    if len(judged) > 1:
-        facts["comparisons"] = compare(judged)
-    if chosen.json:
-        files.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
-    if chosen.report:
-        files.write_text(chosen.report, page.html(facts))
-    if chosen.json == "-":
+    if len(results) > 1:
+        facts["comparisons"] = compare(results)
+    if arguments.json:
+        files.write_text(arguments.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    if arguments.report:
+        files.write_text(arguments.report, page.html(facts))
+    if arguments.json == "-":
         return
-    summary.print_judged(facts, tables.console())
-    where = f"report to look at: {chosen.report}" if chosen.report else "more, with plots: --report FILE.html"
+    summary.print_results(facts, tables.console())
+    where = f"report to look at: {arguments.report}" if arguments.report else "more, with plots: --report FILE.html"
     tables.console().print(where, soft_wrap=True)
 
 

@@ -23,10 +23,10 @@ import train
 from utils.app import map_page, rating
 from utils.app.listing import STRATEGIES
 from utils.app.text import brief, shown
-from utils.app.visitor import ASKED, IN_ADDRESS, LINES, Visitor
+from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.errors import UserError
 from utils.recommend import elicitation, explanations, recommendations
-from utils.report import starmap
+from utils.report import map_figures
 from utils.runs import evaluation_results, run_folder
 
 EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
@@ -139,14 +139,14 @@ def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
 def test_not_seen_and_other_movies_bring_others(house, run_of):
     house(run_of("autorec", *QUICK))
     page = opened()
-    cards = said(page).split('class="title">')[1 : ASKED + 1]
+    cards = said(page).split('class="title">')[1 : CARDS + 1]
     page.button(key="skip-0").click()
-    after = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    after = said(run(page)).split('class="title">')[1 : CARDS + 1]
     assert after[0] not in cards
     assert after[1:] == cards[1:]
     page = stars(page, 1, 4)
     next(button for button in page.button if button.label == "Other movies").click()
-    others = said(run(page)).split('class="title">')[1 : ASKED + 1]
+    others = said(run(page)).split('class="title">')[1 : CARDS + 1]
     assert not set(others) & {*cards, *after}
 
 
@@ -221,7 +221,7 @@ def test_titles_are_text_on_the_page(house, tmp_path):
     assert "&lt;script&gt;alert" in said(page)
     assert not [tag for tag in ("<script", "<img", "<i>") if tag in said(page)]
     point = {"movie": 0, "title": EVIL, "x": 0, "y": 0, "genre": None, "decade": 1990, "ratings": 9}
-    found = str(starmap.figure([point], {"you rated": [0]}, (0, 0)))
+    found = str(map_figures.page_map([point], {"you rated": [0]}, (0, 0)))
     assert found.count("&lt;script&gt;") > 1
     assert "<script" not in found
     assert "<img" not in found
@@ -280,9 +280,9 @@ def test_cards_begin_anew_when_all_were_seen():
     seen = []
     for _ in range(4):
         visitor.fill(order)
-        seen += visitor.asked
+        seen += visitor.cards
         visitor.others(order)
-        assert visitor.asked
+        assert visitor.cards
     assert set(seen) == set(range(8))
 
 
@@ -465,13 +465,13 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     page.get_by_text("near the movie you chose").wait_for()
     check_accessible(page)
     go_to(page, "About")
-    page.get_by_text("Not judged yet: python evaluate.py --run runs/quick").wait_for()
+    page.get_by_text("Not evaluated yet: python evaluate.py --run runs/quick").wait_for()
     choose(page, "Model", "judged")
     page.get_by_text("NDCG@100").first.wait_for()
     page.locator(".js-plotly-plot").first.wait_for()
     check_accessible(page)
     choose(page, "Model", "quick")
-    page.get_by_text("Not judged yet").wait_for()
+    page.get_by_text("Not evaluated yet").wait_for()
     go_to(page, "For you")
     page.locator('[class*="st-key-item-"]').nth(9).wait_for()
     settle(page)
@@ -518,7 +518,7 @@ def test_ten_visitors_at_once(served, browser):
         for page in pages:
             what = rng.integers(10)
             if what < 7:
-                page.locator(f".st-key-card-{rng.integers(ASKED)} button").nth(rng.integers(5)).click()
+                page.locator(f".st-key-card-{rng.integers(CARDS)} button").nth(rng.integers(5)).click()
             elif what < 8 or not page.locator(".st-key-item-3").count():
                 page.get_by_role("button", name="Other movies").click()
             else:
@@ -531,7 +531,7 @@ def test_ten_visitors_at_once(served, browser):
                 said = parse_qs(urlparse(page.url).query)["rated"][0].partition("~")[2]
                 them = Visitor.of_address(said, saved.run.movies, saved.split.ratings.scale)
                 if them.stars:
-                    found = recommendations.recommend(saved, them.person(saved.split), "best", 10)["items"]
+                    found = recommendations.recommend(saved, them.profile(saved.split), "best", 10)["items"]
                     expected = [f"{one['rank']}. {brief(one['title'], one['year'])}" for one in found]
                     assert items(page) == expected
     assert len({page.url for page in pages}) == 10

@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.recommend import profile
 from utils.runs import run_folder
 
-NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be judged; train.py --like"
+NO_LIKES = "no test rating is a like (above 3.5 stars), so no list can be evaluated; train.py --like"
 
 
 def trained(folder, name, stars, *options, more=()):
@@ -69,9 +69,9 @@ def test_a_test_without_likes_is_said_and_no_table_is_empty(unliked, tmp_path, c
         assert page.count("known ratings</h3>") == 3  # users of the test are shown all the same
 
 
-def test_runs_without_a_common_figure_are_not_put_into_a_table(unliked, tmp_path, capsys):
+def test_runs_without_a_common_metric_are_not_put_into_a_table(unliked, tmp_path, capsys):
     evaluate.main(["--run", *map(str, unliked), "--report", str(tmp_path / "r.html")])
-    said = f"{unliked[0]} and {unliked[1]}: there is no figure that both have"
+    said = f"{unliked[0]} and {unliked[1]}: there is no metric that both have"
     assert said in capsys.readouterr().out
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert said in page

@@ -20,8 +20,7 @@ from utils.data import splits
 from utils.errors import UserError
 from utils.evaluation import bootstrap, reconstruction
 from utils.evaluation.bootstrap import Metric
-from utils.report import latent_maps, pictures
-from utils.report.pictures import curves
+from utils.report import figures, latent_maps, pictures
 from utils.runs import run_folder
 from utils.scoring.latent import LatentSpace
 
@@ -143,7 +142,7 @@ def test_what_is_judged_is_what_makes_runs_comparable():
 
 
 def test_a_report_that_could_not_be_written_is_refused_before_anything_is_judged(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "judge", lambda *_: pytest.fail("judged"))
+    monkeypatch.setattr(evaluate, "evaluate_run", lambda *_: pytest.fail("evaluated"))
     for arguments, said in (
         (["--report", str(tmp_path / "no" / "r.html")], "can't be written"),
         (["--report", str(tmp_path)], "is a folder"),
@@ -210,15 +209,42 @@ def test_the_report_stands_in_a_browser(browser, written, width, scheme, tmp_pat
 
 def test_a_run_keeps_a_learning_curve_of_its_history(folder, run_of, painted, tmp_path):
     run = run_folder.Run(folder)
-    lines = curves(run.history)
+    lines = figures.curves(run.history)
     assert [line["of"] for line in lines] == ["train", "refit"]
     assert lines[0]["epoch"] == [1, 2, 3]
     assert lines[0]["judged"]["val_rmse"] == [float(row["val_rmse"]) for row in run.history if row["phase"] == "train"]
     assert lines[1]["judged"] == {}
-    pictures.learning_curve(tmp_path / "painted.png", run.history)
+    pictures.write(tmp_path / "painted.png", figures.learning(lines), 2)
     assert (tmp_path / "painted.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "learning_curve.png").exists()
     assert not (run_of("bias") / "learning_curve.png").exists()
+
+
+def test_a_png_shows_the_values_of_the_plots(tmp_path, monkeypatch):
+    drawings = []
+
+    def keep(drawing, file, **_):
+        drawings.append(drawing)
+        Path(file).write_bytes(b"")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    rng = np.random.default_rng(0)
+    actual, users = rng.integers(1, 6, 200).astype(float), rng.integers(0, 20, 200)
+    predicted = np.clip(actual + rng.normal(0, 0.5, 200), 1, 5)
+    block = {"users": [7, 8], "movies": ["A", "B"], "original": [[1.0, None], [4.0, 5.0]]}
+    block["reconstruction"] = [[1.5, 2.0], [3.0, 5.0]]
+    stars = reconstruction.predicted_beside_actual(users, predicted, actual, 20, (1, 5))
+    plots = figures.reconstruction(block, reconstruction.violins(predicted, actual), stars)
+    pictures.write(tmp_path / "r.png", plots, 3)
+    original, rebuilt, error, violins, calibration, errors = drawings[0].axes[:6]
+    assert [axes.get_title() for axes in drawings[0].axes[:6]] == [plot["layout"]["title"]["text"] for plot in plots]
+    assert original.images[0].get_array().tolist() == [[1.0, None], [4.0, 5.0]]
+    assert rebuilt.images[0].get_array().tolist() == block["reconstruction"]
+    assert error.images[0].get_array().tolist() == [[0.5, None], [-1.0, 0.0]]
+    assert error.images[0].get_clim() == (-2, 2)
+    assert len(violins.collections) == 25  # five bodies, each with minimum, maximum, median and a bar
+    assert calibration.lines[0].get_ydata().tolist() == [row["value"] for row in stars["calibration"]]
+    assert [bar.get_height() for bar in errors.patches] == stars["residuals"]["counts"]
 
 
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
@@ -325,18 +351,10 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
 
 
 @pytest.mark.slow
-def test_the_report_of_the_bundled_data_takes_less_than_8_mb(tmp_path):
-    folder = tmp_path / "run"
-    train.main(["autorec", *QUICK, "--data", str(BUNDLED), "--run", str(folder)])
-    evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
-    assert Path(tmp_path / "r.html").stat().st_size < 8e6
-
-
-@pytest.mark.slow
-@pytest.mark.realdata
-def test_the_report_of_ml_1m_takes_less_than_8_mb(tmp_path):
-    folder = tmp_path / "run"
-    train.main(["autorec", *QUICK, "--data", str(real("ml-1m")), "--run", str(folder)])
+@pytest.mark.parametrize("name", ["bundled", pytest.param("ml-1m", marks=pytest.mark.realdata)])
+def test_a_report_takes_less_than_8_mb(name, tmp_path):
+    source, folder = BUNDLED if name == "bundled" else real(name), tmp_path / "run"
+    train.main(["autorec", *QUICK, "--data", str(source), "--run", str(folder)])
     evaluate.main(["--run", str(folder), "--report", str(tmp_path / "r.html")])
     assert Path(tmp_path / "r.html").stat().st_size < 8e6
 

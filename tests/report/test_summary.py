@@ -39,21 +39,21 @@ def judged(model="blend", **more):
 
 def test_a_blend_stands_beside_its_best_part_of_each_task():
     said = summary.summarise(judged())["headlines"][-2:]
-    assert said[0].startswith("RMSE less that of part 2, the best on the test: -2.0000")
-    assert said[1].startswith("NDCG@100 less that of part 3, the best on the test: +3.0000")
+    assert said[0].startswith("RMSE vs part 2, the best on the test: -2.0000")
+    assert said[1].startswith("NDCG@100 vs part 3, the best on the test: +3.0000")
 
 
 def test_each_task_stands_beside_its_baselines_and_none_beside_itself():
-    beside = {"RMSE less bias's", "NDCG@100 less popularity's", "NDCG@100 less itemknn's"}
+    beside = {"RMSE vs bias", "NDCG@100 vs popularity", "NDCG@100 vs itemknn"}
     assert {line.split(":")[0] for line in summary.summarise(judged("joint", parts=[]))["headlines"]} == beside
     own = summary.summarise(judged("itemknn", parts=[]))["headlines"]
-    assert {line.split(":")[0] for line in own} == beside - {"NDCG@100 less itemknn's"}
+    assert {line.split(":")[0] for line in own} == beside - {"NDCG@100 vs itemknn"}
 
 
 def test_only_what_the_run_itself_has_is_a_column():
     facts = {"model": "x", "method": "model", "parts": [], "metrics": {"rmse": {}}, "methods": {"model": {}}}
     facts["protocol"] = {"test_users_with_likes": 3}
     facts["baselines"] = {"mean": {"mae": {}}, "bias": {"rmse": {}, "ndcg@100": {}}}
-    names, rows = summary.defined(facts, ["mae", "rmse", "ndcg@100"])
+    names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]

@@ -1,4 +1,4 @@
-"""The page about the run: its metrics beside baselines, its learning curves, its data."""
+"""The tab about the run: its metrics beside baselines, its learning curves, its data."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ from utils.app.text import say
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.report import figures, summary
-from utils.report.pictures import curves
 from utils.runs import evaluation_results
+
+METRICS = ("rmse", "mae", "ndcg@100", "recall@20")
 
 
 def page(shared: Shared, _visitor: Visitor) -> None:
-    """Show the page."""
-    saved = shared.saved
-    run = saved.run
-    config, ratings = run.config, saved.split.ratings
+    """Show the tab."""
+    run, ratings = shared.saved.run, shared.saved.split.ratings
+    config = run.config
     st.header("About this model", anchor=False)
     say(
         f"{config['model']}, trained on {config['data']}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by "
         f"{ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
     )
-    facts, missing = None, f"Not judged yet: python evaluate.py --run {run.folder}"
     try:
-        facts = evaluation_results.read(run)
+        if facts := evaluation_results.read(run):
+            _metrics(facts)
+        else:
+            say(f"Not evaluated yet: python evaluate.py --run {run.folder}")
     except UserError as error:
-        missing = str(error)
-    if facts:
-        _metrics(facts)
-    else:
-        say(missing)
-    for plot in figures.learning(curves(run.history)):
+        say(str(error))
+    for plot in figures.learning(figures.curves(run.history)):
         st.plotly_chart({"data": plot["data"], "layout": plot["layout"]}, alt=plot["alt"], key=plot["alt"])
     st.header("The data", anchor=False)
     say(
@@ -48,16 +46,12 @@ def page(shared: Shared, _visitor: Visitor) -> None:
 
 def _metrics(facts: dict[str, Any]) -> None:
     """Show the table of metrics, and what it means in sentences."""
-    names = [name for name in ("rmse", "mae", "ndcg@100", "recall@20") if name in facts["metrics"]]
-    names, rows = summary.defined(facts, names)
+    names, rows = summary.table_rows(facts, [name for name in METRICS if name in facts["metrics"]])
     cell = "{value:.4f} ({low:.4f} to {high:.4f})".format
-    table = {
-        summary.label(name): [cell(**metrics[name]) if name in metrics else "" for _, _, metrics, _ in rows]
-        for name in names
-    }
+    table = {"model": [row.name for row in rows]}
+    for name in names:
+        table[summary.label(name)] = [cell(**row.metrics[name]) if name in row.metrics else "" for row in rows]
     if names:
-        st.table(pd.DataFrame({"model": [row for row, *_ in rows], **table}), hide_index=True)
-        say(
-            "On test ratings that training never saw; beside each figure its 95% interval. The last rows are baselines."
-        )
+        st.table(pd.DataFrame(table), hide_index=True)
+        say("On test ratings that training never saw, with 95% confidence intervals. The last rows are baselines.")
     say("\n".join(facts["said"]["headlines"]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pandas as pd
 import streamlit as st
 
@@ -20,7 +18,7 @@ NOTES = 10  # notes about it that are shown
 
 
 def rate(visitor: Visitor, movie: int, top: float, low: float) -> None:
-    """Note the stars that were clicked; top, low: the scale."""
+    """Store the stars that were clicked. top, low: ends of the scale."""
     star, before = st.session_state[f"stars {movie}"], visitor.stars.get(movie)
     if star is None and before is not None and before * 5 / top % 1:  # between two stars: keep the one shown
         star = filled(before, top)
@@ -35,13 +33,13 @@ def filled(stars: float, top: float) -> int:
 def search(shared: Shared, visitor: Visitor) -> None:
     """Put the movie that was chosen or typed into the search in front, to be rated."""
     text, st.session_state.search = st.session_state.search, None
-    visitor.sought = ""
+    visitor.not_found = ""
     if text:
         try:
             known = shared.labels
             visitor.ask(known[text] if text in known else profile.find_movie(shared.titles, text))
         except UserError as error:
-            visitor.sought = str(error)
+            visitor.not_found = str(error)
 
 
 def upload(shared: Shared, visitor: Visitor, key: str) -> None:
@@ -84,10 +82,10 @@ def column(shared: Shared, visitor: Visitor) -> None:
         on_change=search,
         args=(shared, visitor),
     )
-    if visitor.sought:
-        say(visitor.sought, "alert")
+    if visitor.not_found:
+        say(visitor.not_found, "alert")
     visitor.fill(order)
-    for place, movie in enumerate(visitor.asked):
+    for place, movie in enumerate(visitor.cards):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
             key, stars = f"stars {movie}", visitor.stars.get(movie)
@@ -95,34 +93,25 @@ def column(shared: Shared, visitor: Visitor) -> None:
             st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
             st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
-    sections: dict[str, Callable[[Shared, Visitor], None]] = {
-        "Why these movies?": why,
-        "Your ratings": own_ratings,
-        "Bring your ratings along": bring,
-    }
-    for title, show in sections.items():
-        with st.expander(title, key=title, on_change="rerun") as opened:
-            if opened.open:  # a rating should not wait for what nobody sees
+    with st.expander("Why these movies?"):
+        say(
+            "They are well known, and your ratings of them tell the most about all other movies: each next one is the "
+            "movie whose likes, together with those of the ones before it, explain most of the likes of all others."
+        )
+    for title, show in (("Your ratings", ratings_table), ("Bring your ratings along", file_upload)):
+        with st.expander(title, key=title, on_change="rerun") as expander:
+            if expander.open:  # a rating should not wait for what nobody sees
                 show(shared, visitor)
 
 
-def why(_shared: Shared, _visitor: Visitor) -> None:
-    """Explain how the movies to rate are chosen."""
-    say(
-        "They are well known, and what people say about them tells the most about all other movies: each next one is "
-        "the movie whose likes, beside those of the ones before it, explain most of all the others'."
-    )
-
-
-def own_ratings(shared: Shared, visitor: Visitor) -> None:
+def ratings_table(shared: Shared, visitor: Visitor) -> None:
     """Show the table of the visitor's ratings."""
-    movies, (low, top) = shared.movies, shared.scale
-    rated = list(visitor.stars)
+    (low, top), rated = shared.scale, list(visitor.stars)
     if rated:
         stars = given(list(visitor.stars.values()), shared.scale)
         key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
         st.data_editor(
-            pd.DataFrame({"movie": [shown(movies.titles[m]) for m in rated], "stars": stars}),
+            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": stars}),
             column_config={
                 "movie": st.column_config.TextColumn(width=180),
                 "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
@@ -135,14 +124,14 @@ def own_ratings(shared: Shared, visitor: Visitor) -> None:
             args=(shared, visitor, rated, key),
         )
     with st.container(horizontal=True):
-        csv = visitor.csv(movies, shared.scale)
+        csv = visitor.csv(shared.movies, shared.scale)
         st.download_button("Download", csv, "ratings.csv", "text/csv", disabled=not rated, on_click="ignore")
         if len(rated) > IN_ADDRESS:
             say(f"More than {IN_ADDRESS} ratings are not kept in the page's address: download them to keep them.")
         st.button("Forget all", on_click=visitor.forget)
 
 
-def bring(shared: Shared, visitor: Visitor) -> None:
+def file_upload(shared: Shared, visitor: Visitor) -> None:
     """Show the upload of a file, and notes on what was read in it."""
     key = f"upload {st.session_state.get('uploads', 0)}"
     st.file_uploader(

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from utils.app.text import shown
 from utils.data.ratings import index_of
@@ -18,43 +14,22 @@ from utils.recommend import elicitation, profile, recommendations
 from utils.report import latent_maps
 
 if TYPE_CHECKING:
-    from utils.data.movies import Movies
     from utils.recommend.saved import Saved
+    from utils.scoring.protocols import Indices
 
 
-@dataclass(frozen=True)
 class Shared:
-    """A saved run, and what is computed from it once."""
+    """A saved run, and what is computed from it once. scale: (lowest, highest) stars."""
 
-    saved: Saved
+    def __init__(self, saved: Saved) -> None:
+        self.saved, self.movies, self.scale = saved, saved.run.movies, saved.split.ratings.scale
 
     def warm(self) -> None:
         """Compute whatever the first page needs, so that no visitor waits for it."""
-        best = {int(self.order[0]): self.saved.split.ratings.scale[1]}
-        with contextlib.suppress(UserError):  # of a model that takes no new users, as its list will say
-            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, best), "best", 1)
+        ratings = {int(self.order[0]): self.scale[1]}
+        with contextlib.suppress(UserError):  # from a model that takes no new users, as its list will say
+            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, ratings), "best", 1)
         _ = self.titles, self.labels
-
-    @property
-    def movies(self) -> Movies:
-        """Return the movies of the run."""
-        return self.saved.run.movies
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Return (lowest, highest) stars."""
-        return self.saved.split.ratings.scale
-
-    @cached_property
-    def genres(self) -> list[str]:
-        """Return the names of all genres."""
-        return self.movies.genre_names
-
-    @cached_property
-    def years(self) -> tuple[int, int] | None:
-        """Return (first, last) year of a movie; None where fewer than two different years are known."""
-        known = [year for year in self.movies.years if year]
-        return (min(known), max(known)) if len(set(known)) > 1 else None
 
     @cached_property
     def titles(self) -> Titles:
@@ -63,7 +38,7 @@ class Shared:
 
     @cached_property
     def labels(self) -> dict[str, int]:
-        """Return {title as one says it: index of the movie}; equal titles get their ids."""
+        """Return {title as one says it: index of the movie}, where equal titles are told apart by ids."""
         labels: dict[str, int] = {}
         for movie, title in enumerate(self.movies.titles):
             label = shown(title)
@@ -71,7 +46,7 @@ class Shared:
         return labels
 
     @cached_property
-    def order(self) -> NDArray[np.integer]:
+    def order(self) -> Indices:
         """Return the movies to ask a new visitor about, in this order."""
         return elicitation.order(self.saved.split)
 

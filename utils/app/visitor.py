@@ -1,9 +1,7 @@
-"""A visitor of the page: their ratings, the movies that they hide, and those that they are asked about."""
+"""A visitor of the page: their ratings, the movies that they hide, and those on the screen to be rated."""
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from utils.data.movies import cell
 from utils.data.ratings import given
@@ -23,8 +21,9 @@ if TYPE_CHECKING:
     from utils.data.movies import Movies
     from utils.data.splits import Split
     from utils.recommend.profile import Profile
+    from utils.scoring.protocols import Indices, Scale
 
-ASKED = 6  # movies on the screen to be rated
+CARDS = 6  # movies on the screen to be rated
 LINES = 20_000  # most lines of an uploaded file
 IN_ADDRESS = 300  # most movies in the page's address, which keeps them over a reload or in a bookmark
 
@@ -34,18 +33,18 @@ class Visitor:
     """What the page knows of a visitor. Movies are indices.
 
     stars: {movie: stars}. hidden: movies that were seen or are not wanted. skipped: movies that the visitor has not
-    seen. asked: movies on the screen to be rated. notes: about the file uploaded last. sought: why the last search
+    seen. cards: movies on the screen to be rated. notes: about the file uploaded last. not_found: why the last search
     found nothing."""
 
     stars: dict[int, float] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
     skipped: set[int] = field(default_factory=set)
-    asked: list[int] = field(default_factory=list)
+    cards: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    sought: str = ""
+    not_found: str = ""
 
     def profile(self, split: Split) -> Profile:
-        """Return the person to recommend to."""
+        """Return the profile to recommend to."""
         user_profile = profile.of_ratings(split, self.stars)
         return replace(user_profile, seen=np.union1d(user_profile.seen, np.array(sorted(self.hidden), np.intp)))
 
@@ -56,33 +55,37 @@ class Visitor:
             self.stars[movie] = stars
             self.hidden.discard(movie)
 
+    def mark_seen(self, movie: int) -> None:
+        """Move a movie from the list of recommendations to those to be rated."""
+        self.hidden.add(movie)
+        self.ask(movie)
+
     # -- what to ask -----------------------------------------------------------------------------------------------
 
-    def fill(self, order: NDArray[np.integer]) -> None:
+    def fill(self, order: Indices) -> None:
         """Fill the screen with the next movies of this order."""
-        self.asked += self._next(order, ASKED - len(self.asked))
+        self.cards += self._next(order, CARDS - len(self.cards))
 
-    def _next(self, order: NDArray[np.integer], n: int) -> list[int]:
+    def _next(self, order: Indices, n: int) -> list[int]:
         """Return the next `n` movies that were not asked about; once all were, the skipped ones again."""
-        choices: tuple[set[int], ...] = (set(), self.skipped)
-        for forgotten in choices:
-            done = {*self.stars, *self.hidden, *self.asked, *(self.skipped - forgotten)}
-            if movies := [movie for movie in order.tolist() if movie not in done][:n]:
-                self.skipped -= forgotten
-                return movies
-        return []
+        done = {*self.stars, *self.hidden, *self.cards}
+        movies = [movie for movie in order.tolist() if movie not in done]
+        new = [movie for movie in movies if movie not in self.skipped]
+        if n and not new:
+            self.skipped.clear()
+        return (new or movies)[:n]
 
-    def skip(self, place: int, order: NDArray[np.integer]) -> None:
+    def skip(self, place: int, order: Indices) -> None:
         """Replace a movie that the visitor has not seen by another one."""
-        movie = self.asked[place]
+        movie = self.cards[place]
         self.skipped.add(movie)
         self.hidden.discard(movie)
-        self.asked[place : place + 1] = self._next(order, 1)
+        self.cards[place : place + 1] = self._next(order, 1)
 
-    def others(self, order: NDArray[np.integer]) -> None:
+    def others(self, order: Indices) -> None:
         """Put other movies on the screen."""
-        self.skipped |= set(self.asked) - self.stars.keys()
-        self.asked = []
+        self.skipped |= set(self.cards) - self.stars.keys()
+        self.cards = []
         self.fill(order)
 
     def forget(self) -> None:
@@ -91,18 +94,18 @@ class Visitor:
         self.hidden.clear()
         self.skipped.clear()
         self.notes.clear()
-        self.sought = ""
+        self.not_found = ""
 
     def ask(self, movie: int) -> None:
         """Put a movie in front, to be rated."""
         self.skipped.discard(movie)
-        self.asked = [movie, *(other for other in self.asked if other != movie)][:ASKED]
+        self.cards = [movie, *(other for other in self.cards if other != movie)][:CARDS]
 
     # -- from and to files and addresses ---------------------------------------------------------------------------
 
-    def upload(self, name: str, content: bytes, movies: Movies, scale: tuple[float, float]) -> list[str]:
-        """Add the ratings of a file with this content, and return notes, as `read_personal` does. A file that can't be
-        used is a `UserError` with its name."""
+    def upload(self, name: str, content: bytes, movies: Movies, scale: Scale) -> list[str]:
+        """Add the ratings of a file with this content, and return notes, as `read_personal` does; a `UserError` names a
+        file that can't be used."""
         if content.startswith(b"\x1f\x8b"):
             raise UserError(f"{name} is packed; unpack it first")
         if len(content.splitlines()) > LINES + 1:  # the page takes no file of more than 5 MB
@@ -118,14 +121,11 @@ class Visitor:
             self.rate(movie, stars)
         return [note.replace(str(path), name) for note in notes]
 
-    def csv(self, movies: Movies, scale: tuple[float, float]) -> str:
+    def csv(self, movies: Movies, scale: Scale) -> str:
         """Return the ratings as the text of a CSV file that `upload` and `recommend.py --ratings` read."""
-        out = io.StringIO(newline="")
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["movieId", "title", "rating"])
-        for movie, stars in self.stars.items():
-            writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{given(stars, scale):g}"])
-        return out.getvalue()
+        ids, titles = [movies.ids[movie] for movie in self.stars], [movies.titles[movie] for movie in self.stars]
+        table = pd.DataFrame({"movieId": ids, "title": titles, "rating": given(list(self.stars.values()), scale)})
+        return table.map(cell).to_csv(index=False, lineterminator="\n", float_format="%g")
 
     def address(self, movies: Movies) -> str:
         """Return ratings and hidden movies in one line, `1:4.5,50:0`, 0 for a hidden movie; "" where they are too many.
@@ -136,7 +136,7 @@ class Visitor:
         return ",".join(f"{quote(str(movies.ids[movie]), safe='')}:{stars:g}" for movie, stars in entries.items())
 
     @classmethod
-    def of_address(cls, text: str, movies: Movies, scale: tuple[float, float]) -> Visitor:
+    def of_address(cls, text: str, movies: Movies, scale: Scale) -> Visitor:
         """Restore a visitor from their `address`, without entries whose movie or stars the data does not have."""
         visitor = cls()
         for entry in text.split(",")[:IN_ADDRESS]:

@@ -1,313 +1,241 @@
-"""Make the plots of the report from the facts that evaluate.py --json writes, as plain dictionaries for Plotly.
+"""Describe the plots of a run as plain dictionaries for Plotly, which the report and the page show.
 
-Text colours and grids are left to the page, which knows whether it is dark. Whatever has its own colour has its own
-shape, too; the colours are those of Okabe and Ito."""
+`pictures.py` draws the same dictionaries into PNG files. Colours of text and grid are left to whoever shows a plot,
+who knows whether it is dark. Each series has a shape of its own beside its colour, one of Okabe and Ito's."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from functools import partial
 from html import escape as escaped
 from itertools import pairwise
 from typing import Any
 
-from utils.data.movies import spoken
-from utils.report.pictures import COLOURS
+import numpy as np
+
 from utils.report.summary import label
 
 escape = partial(escaped, quote=False)  # Plotly takes < > & as markup, but not quotes
 Plot = dict[str, Any]
-"""{"alt": what it shows in words, "height", "data": list of traces, "layout"}."""
+"""{"alt": what it shows in words, "height": pixels, "data": list of traces, "layout"}."""
 Trace = dict[str, Any]
 """One series of a plot, as Plotly takes it."""
 BLUE = "#2f86c6"  # visible on white and on black
 GREY = "#8a8f98"
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a6761d")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
-OLD = 1950  # decades before this one share a colour
-DECADES = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#e6c229", "#e69f00", "#d55e00")
 DASHES = ("solid", "dash", "dot", "dashdot")
+STARS = [(0, "#440154"), (0.25, "#3b528b"), (0.5, "#21918c"), (0.75, "#5ec962"), (1, "#fde725")]  # viridis
+ERRORS = [(0, "#2166ac"), (0.5, "#d5d5d5"), (1, "#b2182b")]  # grey in the middle: blank is white or black
+REFERENCE = {"color": GREY, "dash": "dot", "width": 1.4}  # lines to compare with
 BARE = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": False, "ticks": ""}
 ROW = 24  # height of a row in a plot of slices, pixels
+MOST_NAMED = 8  # lines that fit into a legend
 
 
-def plots(facts: dict[str, Any]) -> dict[str, list[Plot]]:
-    """Make the plots of one evaluated run: {name of a section of the page: [plot, ...]}."""
-    pictured, sections = facts["pictured"], {"learning": learning(facts["learning"])}
-    kinds = Counter(row["by"] for row in facts["slices"])
-    sections["slices"] = [plot for by, several in kinds.items() if several > 1 for plot in _slices(facts, by)]
-    if "stars" in facts:
-        stars = facts["stars"]
-        sections["block"] = _blocks(pictured["block"])
-        sections["stars"] = [_violins(pictured["violins"], stars), _calibration(stars["calibration"])]
-        sections["stars"].append(_residuals(stars["residuals"]))
-    if facts["latent"]:
-        sections["movies"], sections["users"] = [_map(pictured["movies"], "movies")], [_map(pictured["users"], "users")]
-        sections["dimensions"] = [_dimensions(facts["latent"]["dimensions"])]
-    return sections
-
-
-def _plot(alt: str, data: list[Trace], height: int = 340, **layout: Any) -> Plot:
-    return {"alt": alt, "height": height, "data": data, "layout": layout}
+def _plot(title: str, alt: str, data: list[Trace], x: Any, y: Any, height: int = 340, **layout: Any) -> Plot:
+    axes = {"title": {"text": title}, "xaxis": x, "yaxis": y, "showlegend": False}
+    return {"alt": alt, "height": height, "data": data, "layout": axes | layout}
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, **more}
 
 
-def _interval(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def _error_bars(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Make error bars of the confidence intervals of metrics."""
     above, below = [row["high"] - row["value"] for row in rows], [row["value"] - row["low"] for row in rows]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": BLUE, **more}
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": BLUE, "thickness": 1.4}
 
 
-def _perfect(low: float, high: float) -> Trace:
-    """Draw the diagonal, where predicted and actual stars agree."""
-    ends, line = [low, high], {"color": GREY, "dash": "dot"}
-    return {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "name": "perfect"}
+def _series(x: Any, y: Any, name: str, line: Any = None, marker: Any = None, **more: Any) -> Trace:
+    """Make a series of points that are joined by a line, or shown by markers, or both."""
+    mode = "+".join(["lines"] * bool(line) + ["markers"] * bool(marker))
+    styles = {key: style for key, style in (("line", line), ("marker", marker)) if style}
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, "name": name} | styles | more
+
+
+def curves(history: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Group the history of a run by phase of the training and part of a blend: [{"of": phase and part, "epoch": [...],
+    "loss": [...], "judged": {validation metric: [...]}}]."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in history:
+        names = [str(row[key]) for key in ("phase", "part", "stage") if row.get(key) not in (None, "")]
+        groups.setdefault(", ".join(names), []).append(row)
+    lines: list[dict[str, Any]] = []
+    for of, rows in groups.items():
+        metrics = [key for key in rows[0] if key.startswith("val_") and rows[0][key] not in (None, "")]
+        judged = {name: [float(row[name]) for row in rows] for name in metrics}
+        epochs, losses = [int(row["epoch"]) for row in rows], [float(row["loss"]) for row in rows]
+        lines.append({"of": of, "epoch": epochs, "loss": losses, "judged": judged})
+    return lines
 
 
 def learning(lines: list[dict[str, Any]]) -> list[Plot]:
-    """Plot loss and validation metrics over the epochs, one plot each. lines: from `pictures.curves`."""
-    judged = list(dict.fromkeys(name for line in lines for name in line["judged"]))
-    drawn = []
-    for name in ["loss", *judged] if lines else ():
-        title = name.replace("val_", "validation: ")
-        data = []
+    """Plot the loss and each validation metric over the epochs. lines: from `curves`."""
+    plots = []
+    for name in dict.fromkeys(name for line in lines for name in ("loss", *line["judged"])):
+        data: list[Trace] = []
         for i, line in enumerate(lines):
             values = line["loss"] if name == "loss" else line["judged"].get(name)
             if values:
-                colour = COLOURS[i % 6]
-                trace: Trace = {"type": "scatter", "mode": "lines+markers", "name": escape(line["of"])}
-                trace |= {"x": line["epoch"], "y": values}
-                trace["line"] = {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]}
-                trace["marker"] = {"symbol": SHAPES[i % len(SHAPES)], "size": 4, "color": colour}
-                data.append(trace)
-        ends = ", ".join(f"{one['name']} from {one['y'][0]:.4f} to {one['y'][-1]:.4f}" for one in data)
-        few = len(data) <= 8
-        layout: dict[str, Any] = {
-            "xaxis": _axis("epoch"),
-            "yaxis": _axis(title),
-            "showlegend": few,
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        }
-        drawn.append(_plot(f"{title} over the epochs: {ends}", data, **layout))
-    return drawn
+                colour = COLOURS[i % len(COLOURS)]
+                style = {"color": colour, "width": 1.6, "dash": DASHES[i % len(DASHES)]}
+                marker = {"color": colour, "size": 4, "symbol": SHAPES[i % len(SHAPES)]}
+                data.append(_series(line["epoch"], values, escape(line["of"]), style, marker))
+        title = name.replace("val_", "validation: ")
+        ends = ", ".join(f"{trace['name']} from {trace['y'][0]:.4f} to {trace['y'][-1]:.4f}" for trace in data)
+        legend = {"orientation": "h", "y": -0.28, "yanchor": "top"}
+        alt, few = f"{title} over the epochs: {ends}", len(data) <= MOST_NAMED
+        plots.append(_plot(title, alt, data, _axis("epoch"), {}, showlegend=few, legend=legend))
+    return plots
 
 
-def _slices(facts: dict[str, Any], by: str) -> Iterator[Plot]:
-    """Plot each metric of the slices by this property, with confidence intervals."""
-    rows = [row for row in facts["slices"] if row["by"] == by]
-    for metric in dict.fromkeys(name for row in rows for name in row["metrics"]):
-        measured = [row for row in rows if metric in row["metrics"]][::-1]
-        values = [row["metrics"][metric] for row in measured]
-        differs = [metric in row["differs"] for row in measured]
-        data = {
-            "type": "scatter",
-            "mode": "markers",
-            "x": [value["value"] for value in values],
-            "y": [escape(row["slice"]) for row in measured],
-            "customdata": [[value["low"], value["high"], value["n"]] for value in values],
-            "hovertemplate": "%{y}: %{x:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f}), n %{customdata[2]:,}"
-            "<extra></extra>",
-            "marker": {
-                "size": 10,
-                "color": BLUE,
-                "symbol": ["circle" if one else "circle-open" for one in differs],
-            },
-            "error_x": _interval(values, thickness=1.4),
-        }
-        whole = 0 if metric == "bias" else facts["slices"][0]["metrics"][metric]["value"]
-        alt = f"{label(metric)} by {by}, {len(measured)} slices, {sum(differs)} of which differ from the others"
-        line = {"type": "line", "x0": whole, "x1": whole, "yref": "paper", "y0": 0, "y1": 1}
-        lines = [line | {"line": {"color": GREY, "dash": "dot", "width": 1.4}}]
-        layout = {"xaxis": _axis(label(metric)), "yaxis": {"type": "category"}, "shapes": lines, "showlegend": False}
-        yield _plot(alt, [data], 110 + ROW * len(measured), title={"text": f"{label(metric)} by {by}"}, **layout)
-
-
-def _blocks(block: dict[str, Any]) -> list[Plot]:
-    """Draw heat maps of the original ratings, the reconstruction, and the error."""
-    original, rebuilt = block["original"], block["reconstruction"]
-    error = [
-        [None if stars is None else round(predicted - stars, 3) for stars, predicted in zip(*rows, strict=True)]
-        for rows in zip(original, rebuilt, strict=True)
+def search(lines: list[dict[str, Any]], facts: dict[str, Any]) -> list[Plot]:
+    """Plot a search for options: the metric of each trial, and the importance of each option. lines: from
+    `utils.training.study.lines`; facts: `found` of best.json."""
+    complete = sorted((line for line in lines if line["state"] == "complete"), key=lambda line: line["trial"])
+    trials, values = [line["trial"] for line in complete], [line["figure"] for line in complete]
+    best = (np.minimum if facts["figure"] == "rmse" else np.maximum).accumulate(values).tolist()
+    pruned = [line["trial"] for line in lines if line["state"] == "pruned"]
+    data = [
+        _series(trials, best, "best so far", {"color": COLOURS[1], "width": 1.6, "shape": "hv"}),
+        _series(trials, values, "trained to its end", marker={"color": BLUE, "size": 6}),
     ]
-    known = [stars for row in original for stars in row if stars is not None]
-    low, high = min(known, default=0), max(known, default=1)
-    reach = max((abs(value) for row in error for value in row if value is not None), default=1)
+    if pruned:
+        marker = {"color": GREY, "size": 10, "symbol": "line-ns"}
+        data.append(_series(pruned, [min(values)] * len(pruned), "given up early", marker=marker))
+    if facts.get("defaults"):
+        ends = [min(trials + pruned), max(trials + pruned)]
+        data.append(_series(ends, [facts["defaults"]] * 2, "defaults", {**REFERENCE, "dash": "dash"}))
+    importance = dict(reversed(facts["importance"].items()))
+    names, shares = [name.replace("_", "-") for name in importance], list(importance.values())
+    bars = {"type": "bar", "orientation": "h", "x": shares, "y": names, "marker": {"color": BLUE}}
+    title, share = f"validation: {facts['figure']}", "importance: share of the variance"
+    return [
+        _plot(title, f"{title} of {len(trials)} trials", data, _axis("trial"), {}, showlegend=True),
+        _plot(share if importance else "importance: too few trials to tell", share, [bars], {"range": [0, 1]}, {}),
+    ]
+
+
+def slices(rows: list[dict[str, Any]]) -> list[Plot]:
+    """Plot each metric of the subgroups by each property, with confidence intervals. rows: from `subgroups.judge`."""
+    plots = []
+    for by, metric in dict.fromkeys((row["by"], name) for row in rows for name in row["metrics"]):
+        if sum(row["by"] == by for row in rows) > 1:
+            measured = [row for row in rows if row["by"] == by and metric in row["metrics"]][::-1]
+            overall = 0 if metric == "bias" else rows[0]["metrics"][metric]["value"]
+            plots.append(_slices(measured, by, metric, overall))
+    return plots
+
+
+def _slices(rows: list[dict[str, Any]], by: str, metric: str, overall: float) -> Plot:
+    """Plot one metric of the subgroups by one property. overall: where the dotted line is."""
+    values, differs = [row["metrics"][metric] for row in rows], [metric in row["differs"] for row in rows]
+    marker = {"size": 10, "color": BLUE, "symbol": ["circle" if filled else "circle-open" for filled in differs]}
+    data = _series([value["value"] for value in values], [escape(row["slice"]) for row in rows], metric, None, marker)
+    data["error_x"] = _error_bars(values)
+    data["customdata"] = [[value["low"], value["high"], value["n"]] for value in values]
+    interval = "(%{customdata[0]:.4f} to %{customdata[1]:.4f})"
+    data["hovertemplate"] = f"%{{y}}: %{{x:.4f}} {interval}, n %{{customdata[2]:,}}<extra></extra>"
+    line = {"type": "line", "x0": overall, "x1": overall, "yref": "paper", "y0": 0, "y1": 1, "line": REFERENCE}
+    title = f"{label(metric)} by {by}"
+    alt = f"{title}, {len(rows)} slices, {sum(differs)} of which differ from the others"
+    axes = _axis(label(metric)), {"type": "category"}
+    return _plot(title, alt, [data], *axes, 110 + ROW * len(rows), shapes=[line])
+
+
+def reconstruction(block: dict[str, Any], violins: list[dict[str, Any]], stars: dict[str, Any]) -> list[Plot]:
+    """Plot how good the reconstruction is: three heat maps, and predicted beside actual stars of the test ratings.
+
+    block, violins, stars: from the functions `block`, `violins` and `predicted_beside_actual` of
+    `utils.evaluation.reconstruction`."""
+    low, high = stars["stars"][0]["actual"], stars["stars"][-1]["actual"]
+    return [
+        *_heat_maps(block, low, high),
+        _violins(violins, stars["stars"]),
+        _calibration(stars["calibration"]),
+        _residuals(stars["residuals"]),
+    ]
+
+
+def _heat_maps(block: dict[str, Any], low: float, high: float) -> list[Plot]:
+    """Plot the original ratings, their reconstruction, and the error. low, high: stars at the ends of the colours."""
+    original, rebuilt = np.array(block["original"], float), np.array(block["reconstruction"])  # nan: not rated
+    error, reach = rebuilt - original, max((high - low) / 2, 0.5)  # larger errors share a colour
     users, movies = [escape(f"user {user}") for user in block["users"]], [escape(title) for title in block["movies"]]
-    panels: tuple[tuple[str, Any, str, float, float], ...] = (
-        ("original ratings (blank: not rated)", original, "Viridis", low, high),
-        ("reconstruction", rebuilt, "Viridis", low, high),
-        ("reconstruction less original", error, "RdBu", -reach, reach),
-    )
-    drawn = []
-    for title, values, colours, least, most in panels:
-        data: Trace = {"type": "heatmap", "z": values, "colorscale": colours, "zmin": least, "zmax": most}
-        data["customdata"] = [[f"{user}: {movie}" for movie in movies] for user in users]
-        data |= {"hovertemplate": "%{customdata}<br>%{z:.2f}<extra></extra>", "hoverongaps": False}
-        data["colorbar"] = {"title": {"text": "stars"}, "thickness": 10, "len": 0.9}
-        axes = {"xaxis": _axis("movies", **BARE), "yaxis": _axis("users", autorange="reversed", **BARE)}
-        alt = f"Heat map, {len(users)} most active users by {len(movies)} most rated movies: {title}"
-        drawn.append(_plot(alt, [data], 380, title={"text": title}, **axes))
-    return drawn
-
-
-def _violins(violins: list[dict[str, Any]], stars: dict[str, Any]) -> Plot:
-    """Plot the distribution of predicted stars for each number of actual stars."""
-    data: list[Trace] = [
-        {
-            "type": "violin",
-            "x0": one["actual"],
-            "y": one["predicted"],
-            "name": f"{one['actual']:g}",
-            "line": {"color": BLUE, "width": 1},
-            "box": {"visible": True},
-            "meanline": {"visible": True},
-            "points": False,
-            "spanmode": "hard",
-            "hoveron": "violins",
-            "showlegend": False,
-            "scalemode": "width",
+    plots = []
+    for title, values, colours, least, most in (
+        ("original ratings (blank: not rated)", original, STARS, low, high),
+        ("reconstruction", rebuilt, STARS, low, high),
+        ("reconstruction less original", error, ERRORS, -reach, reach),
+    ):
+        data: Trace = {
+            "type": "heatmap",
+            "z": np.where(np.isnan(values), np.array(None), values.round(3)).tolist(),
+            "colorscale": colours,
+            "zmin": least,
+            "zmax": most,
+            "customdata": [[f"{user}: {movie}" for movie in movies] for user in users],
+            "hovertemplate": "%{customdata}<br>%{z:.2f}<extra></extra>",
+            "hoverongaps": False,
+            "colorbar": {"title": {"text": "stars"}, "thickness": 10, "len": 0.9},
         }
-        for one in violins
+        alt = f"Heat map, {len(users)} most active users by {len(movies)} most rated movies: {title}"
+        x, y = (
+            _axis("most rated movies, clustered", **BARE),
+            _axis("most active users, clustered", autorange="reversed", **BARE),
+        )
+        plots.append(_plot(title, alt, [data], x, y, 380))
+    return plots
+
+
+def _violins(violins: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Plot:
+    """Plot the distribution of predicted stars for each number of actual stars."""
+    shape = {"type": "violin", "line": {"color": BLUE, "width": 1}, "box": {"visible": True}, "points": False}
+    shape |= {"meanline": {"visible": True}, "spanmode": "hard", "hoveron": "violins", "scalemode": "width"}
+    shape["width"] = 0.9 * min((b["actual"] - a["actual"] for a, b in pairwise(violins)), default=1)
+    data = [
+        shape | {"x0": group["actual"], "y": group["predicted"], "name": f"{group['actual']:g}"} for group in violins
     ]
-    step = min((b["actual"] - a["actual"] for a, b in pairwise(violins)), default=1)
-    data = [one | {"width": 0.9 * step} for one in data]
-    actual = [one["actual"] for one in stars["stars"]]
-    if actual:
-        data.append(_perfect(min(actual), max(actual)))
-    medians = ", ".join(f"{one['actual']:g}: {one['median']:.2f}" for one in stars["stars"])
-    layout: dict[str, Any] = {"xaxis": _axis("actual stars"), "yaxis": _axis("predicted stars"), "showlegend": False}
-    title = {"text": "predicted beside actual"}
-    return _plot(f"Violins of predicted by actual stars; medians {medians}", data, title=title, **layout)
+    ends = [rows[0]["actual"], rows[-1]["actual"]]
+    data.append(_series(ends, ends, "perfect", REFERENCE))
+    medians = ", ".join(f"{row['actual']:g}: {row['median']:.2f}" for row in rows)
+    alt = f"Violins of predicted by actual stars; medians {medians}"
+    return _plot("predicted beside actual", alt, data, _axis("actual stars"), _axis("predicted stars"))
 
 
 def _calibration(rows: list[dict[str, Any]]) -> Plot:
     """Plot mean actual against mean predicted stars."""
-    data = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": [row["predicted"] for row in rows],
-        "y": [row["value"] for row in rows],
-        "marker": {"size": 8, "color": BLUE},
-        "line": {"color": BLUE, "width": 1},
-        "error_y": _interval(rows),
-        "name": "test ratings",
-    }
-    perfect = _perfect(rows[0]["predicted"], rows[-1]["predicted"])
+    predicted, actual = [row["predicted"] for row in rows], [row["value"] for row in rows]
+    line, marker = {"color": BLUE, "width": 1}, {"color": BLUE, "size": 8}
+    data = _series(predicted, actual, "test ratings", line, marker, error_y=_error_bars(rows))
+    ends = [predicted[0], predicted[-1]]
+    perfect = _series(ends, ends, "perfect", REFERENCE)
     off = max(abs(row["predicted"] - row["value"]) for row in rows)
     alt = f"Mean actual by mean predicted stars in {len(rows)} groups, at most {off:.3f} stars off"
-    layout: dict[str, Any] = {
-        "xaxis": _axis("predicted stars"),
-        "yaxis": _axis("mean actual stars"),
-        "showlegend": False,
-    }
-    return _plot(alt, [data, perfect], title={"text": "calibration of predicted stars"}, **layout)
+    axes = _axis("predicted stars"), _axis("mean actual stars")
+    return _plot("calibration of predicted stars", alt, [data, perfect], *axes)
 
 
 def _residuals(histogram: dict[str, Any]) -> Plot:
     """Plot the histogram of the errors."""
     edges, counts = histogram["edges"], histogram["counts"]
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
-    data = {
-        "type": "bar",
-        "x": middles,
-        "y": counts,
-        "marker": {"color": BLUE},
-        "hovertemplate": "%{x:.2f}: %{y:,}<extra></extra>",
-    }
+    data = {"type": "bar", "x": middles, "y": counts, "width": edges[1] - edges[0], "marker": {"color": BLUE}}
+    data["hovertemplate"] = "%{x:.2f}: %{y:,}<extra></extra>"
+    title = f"errors of {sum(counts):,} test ratings"
     alt = f"Histogram of {sum(counts):,} errors, most near {middles[counts.index(max(counts))]:.2f} stars"
-    layout: dict[str, Any] = {
-        "xaxis": _axis("predicted less actual, stars"),
-        "yaxis": _axis("test ratings"),
-        "bargap": 0.03,
-    }
-    return _plot(alt, [data], title={"text": "errors"}, **layout)
+    return _plot(title, alt, [data], _axis("predicted less actual, stars"), _axis("test ratings"))
 
 
-def _map(latent_map: dict[str, Any], of: str) -> Plot:
-    """Draw a map of `of`, "movies" or "users"."""
-    points = latent_map["points"]
-    data = coloured(points, "genre", of)
-    if of == "movies":
-        data += coloured(points, "decade", of)
-        names = [escape(spoken(point["title"])) for point in points]
-        places = {"x": [point["x"] for point in points], "y": [point["y"] for point in points]}
-        labels: Trace = {
-            "type": "scatter",
-            "mode": "text",
-            "meta": "labels",
-            "text": [" "] * len(points),
-            "textposition": "top center",
-            "textfont": {"size": 11},
-        }
-        data.append(labels | places | {"customdata": names, "hoverinfo": "skip", "showlegend": False})
-    genres = sorted({point["genre"] for point in points if point["genre"]})
-    alt = f"Map of {len(points):,} {of} by {latent_map['method']}; told apart: {', '.join(genres) or 'nothing'}"
-    layout: dict[str, Any] = {"xaxis": BARE, "yaxis": BARE}
-    legend = {"orientation": "h", "itemsizing": "constant"}
-    return _plot(alt, data, 620 if of == "movies" else 480, legend=legend, hovermode="closest", **layout)
-
-
-def coloured(points: Sequence[dict[str, Any]], by: str, of: str) -> list[Trace]:
-    """Make a trace of each genre or decade (`by`) of the points of a map, each with its own colour and shape."""
-    groups: dict[str | None, list[dict[str, Any]]] = {}
-    for point in points:
-        groups.setdefault(_group(point, by), []).append(point)
-    order = sorted(groups, key=lambda name: (name is None, not str(name).startswith("before"), str(name)))
-    order = [*order[-1:], *order[:-1]] if None in groups else order  # points without a group lie below
-    traces = []
-    for at, name in enumerate(order, -(None in groups)):
-        members = groups[name]
-        colours = (*COLOURS[:6], "#a6761d") if by == "genre" else DECADES
-        plain = name is None
-        marker = {
-            "size": [4 + min(point["ratings"], 400) ** 0.5 / 3 for point in members],
-            "color": GREY if plain else colours[at % len(colours)],
-            "symbol": "circle" if plain else SHAPES[at % len(SHAPES)],
-            "opacity": 0.35 if plain else 0.8,
-            "line": {"width": 0.5, "color": "rgba(128,128,128,.7)"},
-        }
-        who = [point["title"] if of == "movies" else f"user {point['user']}" for point in members]
-        texts = [f"{escape(one)}, {point['ratings']:,} ratings" for one, point in zip(who, members, strict=True)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "other" if plain else escape(str(name)),
-                "x": [point["x"] for point in members],
-                "y": [point["y"] for point in members],
-                "text": texts,
-                "hoverinfo": "text",
-                "customdata": [point.get("movie") for point in members],
-                "marker": marker,
-                "meta": by,
-                "visible": by == "genre",
-            }
-        )
-    return traces
-
-
-def _group(point: dict[str, Any], by: str) -> str | None:
-    """Return the genre, or the decade in words, of a point; None where it has none."""
-    if by == "genre" or point[by] is None:
-        return point[by]
-    return f"before {OLD}" if point[by] < OLD else f"{point[by]}s"
-
-
-def _dimensions(rows: list[dict[str, Any]]) -> Plot:
-    """Plot the share of variance of each latent dimension."""
+def dimensions(rows: list[dict[str, Any]]) -> Plot:
+    """Plot the share of variance of each latent dimension. rows: from `latent_maps.dimensions`."""
     shares = [row["variance"] for row in rows]
     data: Trace = {"type": "bar", "x": list(range(1, len(rows) + 1)), "y": shares, "marker": {"color": BLUE}}
-    data |= {
-        "customdata": [row["unit"] for row in rows],
-        "hovertemplate": "unit %{customdata}: %{y:.2%}<extra></extra>",
-    }
+    data["customdata"] = [row["unit"] for row in rows]
+    data["hovertemplate"] = "unit %{customdata}: %{y:.2%}<extra></extra>"
     half = next((i for i in range(1, len(rows) + 1) if sum(shares[:i]) >= 0.5), len(rows))
     alt = f"Share of variance of {len(rows)} latent dimensions, the widest first; the first {half} carry half"
-    layout: dict[str, Any] = {
-        "xaxis": _axis("latent dimensions, the widest first"),
-        "yaxis": _axis("share of variance", tickformat=".1%"),
-    }
-    return _plot(alt, [data], 280, **layout)
+    x, y = _axis("latent dimensions, the widest first"), _axis("share of variance", tickformat=".1%")
+    return _plot("variance of the latent dimensions", alt, [data], x, y, 280)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -17,8 +16,6 @@ from utils.evaluation.subgroups import sentences
 from utils.report.tables import STYLE
 
 RATING = ("mse", "rmse", "mae")
-Row = tuple[str, tuple[str | int, ...], dict[str, Any], bool]
-"""Of a table: name, path of its metrics in the facts, the metrics, whether it is a baseline."""
 LOWER_IS_BETTER = {*RATING, "calibration@10"}
 NEITHER = ABOUT.keys() - {"calibration@10"}  # metrics of which neither more nor less is better
 LABEL = {
@@ -34,8 +31,17 @@ LABEL = {
     "popularity_lift@10": "Popul. lift",
     "calibration@10": "Genre KL",
 }
-APART = "there is no figure that both have"
-HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # baseline and metric to compare
+APART = "there is no metric that both have"
+HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # baselines to compare with
+
+
+class Row(NamedTuple):
+    """A row of a table of metrics. path: where the metrics are in the facts."""
+
+    name: str
+    path: tuple[str | int, ...]
+    metrics: dict[str, Any]
+    is_baseline: bool = False
 
 
 def label(metric: str) -> str:
@@ -43,59 +49,58 @@ def label(metric: str) -> str:
     return LABEL.get(metric) or metric.capitalize().replace("Ndcg", "NDCG")
 
 
-def rows_of(facts: dict[str, Any]) -> list[Row]:
-    """List the rows of the tables of one evaluated run (an entry of evaluate.py's `runs`): each strategy, the parts of
-    a blend, the baselines."""
-    methods = facts["methods"]
+def table_rows(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], list[Row]]:
+    """Return the columns and rows of a table of these metrics of one evaluated run (an entry of evaluate.py's `runs`):
+    (metrics that the run or a part of it has, rows of each strategy, each part of a blend, and each baseline that has
+    one of the metrics)."""
+    best, strategies = facts["method"], facts["methods"]
     if not facts["protocol"]["test_users_with_likes"]:  # strategies differ in nothing but lists
-        methods = {facts["method"]: methods[facts["method"]]}
-    model, several = facts["model"], len(methods) > 1
-    rows: list[Row] = []
-    for method, metrics in methods.items():
-        is_best = method == facts["method"]
-        path, metrics = (("metrics",), facts["metrics"]) if is_best else (("methods", method), metrics)
-        rows.append((f"{model} {method}" if several else model, path, metrics, False))
+        strategies = {best: strategies[best]}
+    rows = []
+    for strategy, metrics in strategies.items():
+        name = f"{facts['model']} {strategy}" if len(strategies) > 1 else facts["model"]
+        is_best = strategy == best
+        rows.append(Row(name, ("metrics",), facts["metrics"]) if is_best else Row(name, ("methods", strategy), metrics))
     for i, part in enumerate(facts["parts"]):
-        rows.append((f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"], False))
-    return rows + [(name, ("baselines", name), metrics, True) for name, metrics in facts["baselines"].items()]
+        rows.append(Row(f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"]))
+    names = [name for name in names if any(name in row.metrics for row in rows)]
+    for name, metrics in facts["baselines"].items():
+        if set(names) & metrics.keys():
+            rows.append(Row(name, ("baselines", name), metrics, is_baseline=True))
+    return names, rows
 
 
-def defined(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], list[Row]]:
-    """Return (those of the metrics that the run or a part of it has, the rows of `rows_of` that have any of these)."""
-    rows = rows_of(facts)
-    names = [name for name in names if any(name in metrics for _, _, metrics, baseline in rows if not baseline)]
-    return names, [row for row in rows if not row[3] or set(names) & set(row[2])]
-
-
-def figures(facts: dict[str, Any], names: Iterable[str], title: str | None, digits: int) -> Table:
+def metrics_table(facts: dict[str, Any], names: Iterable[str], title: str | None, digits: int) -> Table:
     """Make the table of these metrics of one evaluated run."""
-    names, rows = defined(facts, names)
+    names, rows = table_rows(facts, names)
+    n_models = sum(not row.is_baseline for row in rows)
     table = Table(title=title, **STYLE)
     table.add_column("", no_wrap=True)
     for name in names:
         heading = label(name).replace("diversity", "div.").replace("Coverage", "Cover.")  # to fit 80 columns
         table.add_column(heading, justify="right")
-    for i, (row, _, metrics, baseline) in enumerate(rows):
-        cells = [f"{metrics[name]['value']:.{digits}f}" if name in metrics else "" for name in names]
-        last = not baseline and (i + 1 == len(rows) or rows[i + 1][3])
-        table.add_row(row, *cells, style="bold" if metrics is facts["metrics"] else None, end_section=last)
+    for number, row in enumerate(rows, 1):
+        cells = [f"{row.metrics[name]['value']:.{digits}f}" if name in row.metrics else "" for name in names]
+        style = "bold" if row.path == ("metrics",) else None
+        table.add_row(row.name, *cells, style=style, end_section=number == n_models)
     return table
 
 
-def print_judged(facts: dict[str, Any], console: Console) -> None:
+def print_results(facts: dict[str, Any], console: Console) -> None:
     """Print the results of evaluate.py: the tables and comparisons of each run, then the comparisons between runs."""
-    for one in facts["runs"]:
-        protocol = one["protocol"]
-        judged = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
-        console.print(f"{one['run']}\n{judged}", style="italic", soft_wrap=True)
+    for run in facts["runs"]:
+        protocol = run["protocol"]
+        size = f"{protocol['test_ratings']:,} test ratings of {protocol['test_users']:,} users"
+        console.print(f"{run['run']}\n{size}", style="italic", soft_wrap=True)
         about = "the first 10 of each list, apart from whether they are right"
         for names, title, digits in (((*RATING, *CUTS), None, 4), (tuple(ABOUT), about, 3)):
-            if defined(one, names)[0]:
-                console.print(figures(one, names, title, digits))
+            if table_rows(run, names)[0]:
+                console.print(metrics_table(run, names, title, digits))
                 console.print()
-        for line in one["said"]["headlines"]:
+        for line in run["said"]["headlines"]:
             console.print(line, soft_wrap=True)
-        if os.path.exists(picture := Path(one["run"]) / "reconstruction.png"):
+        picture = Path(run["run"]) / "reconstruction.png"
+        if picture.exists():
             console.print(f"original, reconstruction and error to look at: {picture}", soft_wrap=True)
     for pair in facts.get("comparisons", []):
         if not pair["metrics"]:
@@ -114,37 +119,31 @@ def verdict(metric: str, row: dict[str, Any]) -> str:
     return "better" if (row["value"] > 0) != (metric in LOWER_IS_BETTER) else "worse"
 
 
-def sentence(metric: str, row: dict[str, Any], of: str) -> str:
-    """Word one paired difference. of: the name of what the metric is compared with."""
-    interval = f"95% interval {row['low']:+.4f} to {row['high']:+.4f}"
-    whose = of if of.startswith("that of") else f"{of}'s"
-    return f"{label(metric)} less {whose}: {row['value']:+.4f} ({interval}): {verdict(metric, row)}"
+def sentence(metric: str, row: dict[str, Any], other: str) -> str:
+    """Word one paired difference. other: the name of what the metric is compared with."""
+    interval = f"95% CI {row['low']:+.4f} to {row['high']:+.4f}"
+    return f"{label(metric)} vs {other}: {row['value']:+.4f} ({interval}), {verdict(metric, row)}"
 
 
-def unjudged(facts: dict[str, Any]) -> list[str]:
+def why_no_lists(facts: dict[str, Any]) -> list[str]:
     """Return a sentence on why the lists of a run could not be evaluated; [] where they were."""
     if facts["protocol"]["test_users_with_likes"]:
         return []
-    why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be judged"
+    why = f"no test rating is a like (above {facts['protocol']['like']:g} stars), so no list can be evaluated"
     return [f"{why}; train.py --like with fewer stars may do, or the --scale that they are really on, or a larger test"]
 
 
 def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
     """Summarise one evaluated run in sentences: "headlines" compare it with the baseline of each task and, for a blend,
     with its best part; "slices" name those where it does better or worse."""
-    return {"headlines": unjudged(facts) + _headlines(facts), "slices": sentences(facts["slices"], label)}
-
-
-def _headlines(facts: dict[str, Any]) -> list[str]:
-    less = facts["less_baselines"]
-    headlines = [
-        sentence(name, less[of][name], of) for of, name in HEADLINES if name in less[of] and of != facts["model"]
-    ]
-    choices: tuple[tuple[str, Callable[..., int]], ...] = (("rmse", min), ("ndcg@100", max))
-    for metric, best in choices:
-        of_parts = [part["metrics"].get(metric) for part in facts["parts"]]
-        if values := {i: row["value"] for i, row in enumerate(of_parts) if row is not None}:
-            i = best(values, key=values.__getitem__)
-            difference = facts["parts"][i]["blend_less_part"][metric]
-            headlines.append(sentence(metric, difference, f"that of part {i + 1}, the best on the test"))
-    return headlines
+    headlines, differences = why_no_lists(facts), facts["less_baselines"]
+    for baseline, metric in HEADLINES:
+        if metric in differences[baseline] and baseline != facts["model"]:
+            headlines.append(sentence(metric, differences[baseline][metric], baseline))
+    for metric, sign in (("rmse", 1), ("ndcg@100", -1)):
+        numbers = [i for i, part in enumerate(facts["parts"]) if metric in part["metrics"]]
+        if numbers:
+            best = min(numbers, key=lambda i: sign * facts["parts"][i]["metrics"][metric]["value"])
+            difference = facts["parts"][best]["blend_less_part"][metric]
+            headlines.append(sentence(metric, difference, f"part {best + 1}, the best on the test"))
+    return {"headlines": headlines, "slices": sentences(facts["slices"], label)}

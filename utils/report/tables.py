@@ -10,7 +10,7 @@ from rich.table import Table
 
 from utils.data.describe import describe
 from utils.data.movies import shortened, spoken
-from utils.recommend.explanations import sentence as sentence_of
+from utils.recommend import explanations
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -44,36 +44,41 @@ def print_facts(data: Dataset, console: Console) -> None:
     console.print(table)
 
 
-def recommendations(found: dict[str, Any]) -> Table:
+def recommendations(answer: dict[str, Any]) -> Table:
     """Make the table of the movies that recommend.py found."""
-    if "movie" in found:
-        title = f"Like {found['movie']['title']}"
+    items = answer["items"]
+    if "movie" in answer:
+        title = f"Like {answer['movie']['title']}"
     else:
-        whom = "you" if found["user"] is None else f"user {found['user']}"
-        title = f"For {whom}, by {found['method']}"
-    table = Table(title=plain(title), **STYLE)
-    starred = any("predicted_rating" in item for item in found["items"])
-    explained = any("because" in item for item in found["items"])
-    names = ["", "title", "year", "why" if explained else "genres", *(["stars"] if starred else []), "score"]
-    for name in names:
-        table.add_column(name, justify="left" if name in ("title", "genres", "why") else "right", overflow="fold")
-    for item in found["items"]:
+        whom = "you" if answer["user"] is None else f"user {answer['user']}"
+        title = f"For {whom}, by {answer['method']}"
+    starred = any("predicted_rating" in item for item in items)
+    explained = any("because" in item for item in items)
+    about = "why" if explained else "genres"
+    table = _table(title, ["", "title", "year", about, *(["stars"] if starred else []), "score"], ("title", about))
+    for item in items:
         stars = [f"{item['predicted_rating']:.1f}"] if starred else []
-        title, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
-        about = sentence_of(item) if explained else ", ".join(item["genres"])
-        cells = str(item["rank"]), title, year, about, *stars, f"{item['score']:.3g}"
+        name, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
+        why = explanations.sentence(item) if explained else ", ".join(item["genres"])
+        cells = str(item["rank"]), name, year, why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
     return table
 
 
-def similar_users(found: dict[str, Any]) -> Table:
+def similar_users(answer: dict[str, Any]) -> Table:
     """Make the table of the users nearest to one in latent space."""
-    table = Table(title=plain(f"Near user {found['user']} in latent space"), **STYLE)
-    for name in ("", "user", "cosine", "both rated", "both like"):
-        table.add_column(name, justify="left" if name == "both like" else "right", overflow="fold")
-    for item in found["items"]:
-        liked = [spoken(movie["title"]) for movie in item["both_like"]]
-        shown = shortened(liked, 3, ", ")
-        cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), shown
+    title = f"Near user {answer['user']} in latent space"
+    table = _table(title, ["", "user", "cosine", "both rated", "both like"], ("both like",))
+    for item in answer["items"]:
+        liked = shortened([spoken(movie["title"]) for movie in item["both_like"]], 3, ", ")
+        cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), liked
         table.add_row(*map(plain, cells))
+    return table
+
+
+def _table(title: str, columns: list[str], left: tuple[str, ...]) -> Table:
+    """Make a table without rows. left: the columns that are aligned to the left."""
+    table = Table(title=plain(title), **STYLE)
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
     return table

@@ -276,9 +276,10 @@ def save(
             out.writeheader()
             out.writerows(history)
         if history:
-            from utils.report import pictures  # which what only reads runs does without
+            from utils.report import figures, pictures  # which what only reads runs does without
 
-            pictures.learning_curve(new / "learning_curve.png", history)
+            plots = figures.learning(figures.curves(history))
+            pictures.write(new / "learning_curve.png", plots, len(plots))
         facts = {"format": FORMAT, **config, "trained": now(), "scale": list(table.scale), "like": table.like}
         facts |= {"shape": list(table.shape), "sha256": table.fingerprint(), "split_sha256": split.fingerprint()}
         facts |= {"versions": versions(), "git_commit": commit()}

@@ -2,19 +2,12 @@
 const plots = JSON.parse(document.getElementById("plots").textContent);
 const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-// what the style sheet says at this moment: of a light page, a dark one, or paper
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["ink", "soft", "line"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
-}
-
-function themed(layout) {
-  const { ink, soft, line } = colours();
-  const axis = (own) => ({ automargin: true, gridcolor: line, zerolinecolor: line, linecolor: line, ...own, tickfont: { color: soft } });
-  const title = layout.title && { ...layout.title, font: { size: 14, color: ink }, x: 0, xanchor: "left", xref: "paper" };
+// the style sheet colours texts and lines, since it knows whether the page is light, dark or paper
+function styled(layout) {
+  const title = layout.title && { ...layout.title, font: { size: 14 }, x: 0, xanchor: "left", xref: "paper" };
   return {
-    ...layout, ...(title && { title }), xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
-    font: { family: "inherit", size: 12, color: ink }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    ...layout, ...(title && { title }), xaxis: { automargin: true, ...layout.xaxis }, yaxis: { automargin: true, ...layout.yaxis },
+    font: { family: "inherit", size: 12 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 48, r: 16, t: title ? 40 : 16, b: 44 }, autosize: true,
   };
 }
@@ -30,7 +23,7 @@ function label(place) {
   for (let i = 0; i < x.length && taken.length < most; i++) {
     const left = xaxis.l2p(x[i]), top = yaxis.l2p(y[i]) - 12, half = customdata[i].length * 3.1 + 4;
     const inside = left > half && left < xaxis._length - half && top > 9 && top < yaxis._length - 9;
-    if (!inside || taken.some((one) => Math.abs(one.left - left) < one.half + half && Math.abs(one.top - top) < 17)) continue;
+    if (!inside || taken.some((other) => Math.abs(other.left - left) < other.half + half && Math.abs(other.top - top) < 17)) continue;
     taken.push({ left, top, half });
     text[i] = customdata[i];
   }
@@ -39,17 +32,9 @@ function label(place) {
 
 async function draw(place) {
   const plot = plots[place.id];
-  await Plotly.newPlot(place, plot.data, themed(plot.layout), config);
+  await Plotly.newPlot(place, plot.data, styled(plot.layout), config);
   await label(place);
   place.on("plotly_relayout", () => label(place));
-}
-
-async function retheme() {
-  for (const place of document.querySelectorAll(".plot")) {
-    const range = (axis) => place.layout[axis].range && { range: place.layout[axis].range, autorange: place.layout[axis].autorange };
-    const layout = themed(plots[place.id].layout);
-    await Plotly.react(place, place.data, { ...layout, xaxis: { ...layout.xaxis, ...range("xaxis") }, yaxis: { ...layout.yaxis, ...range("yaxis") } }, config);
-  }
 }
 
 for (const button of document.querySelectorAll(".switch button")) {
@@ -60,10 +45,8 @@ for (const button of document.querySelectorAll(".switch button")) {
     Plotly.restyle(place, { visible: shown });
   });
 }
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
-matchMedia("print").addEventListener("change", retheme);
 addEventListener("beforeprint", () => {
-  for (const one of document.querySelectorAll("details")) one.open = true;
+  for (const details of document.querySelectorAll("details")) details.open = true;
   // paper has another width than the window, and the plots keep the size they were drawn in
   for (const grid of document.querySelectorAll(".plots")) grid.style.gridTemplateColumns = getComputedStyle(grid).gridTemplateColumns;
 });
