@@ -1,10 +1,7 @@
-"""Metrics in plain numpy: one value for each user or rating, never a mean, from which intervals and
-slices are computed.
+"""Ranking metrics in plain numpy: one value for each user, never a mean, from which intervals and slices are computed.
 
-Ranking follows Liang et al. 2018 (Mult-VAE): binary relevance, gain 1/log2(rank + 1), ideal cut at min(k, hidden);
-recall divides by min(k, hidden) so that 1 can be reached. A user with nothing hidden has no value (nan): callers leave
-those out and count them.
-"""
+They follow Liang et al. 2018 (Mult-VAE): binary relevance, gain 1/log2(rank + 1), ideal cut at min(k, hidden); recall
+divides by min(k, hidden) so that 1 can be reached. A user with nothing hidden has no value (nan)."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.scoring.protocols import Indices
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-    from utils.scoring.protocols import Indices
 
 
 def hits(top: Indices, hidden: csr_array) -> NDArray[np.bool_]:
@@ -41,14 +38,4 @@ def recall(hit: NDArray[np.bool_], n_hidden: Indices, k: int) -> NDArray[np.floa
     return np.divide(hit[:, :k].sum(axis=1), most, out=np.full(len(hit), np.nan), where=n_hidden > 0)
 
 
-def squared_error(actual: NDArray, predicted: NDArray) -> NDArray[np.float64]:
-    """Return the squared errors, (n,) in stars**2; their mean is the MSE, the root of that the RMSE."""
-    return (np.asarray(actual, np.float64) - predicted) ** 2
-
-
-def absolute_error(actual: NDArray, predicted: NDArray) -> NDArray[np.float64]:
-    """Return the absolute errors, (n,) in stars; their mean is the MAE."""
-    return np.abs(np.asarray(actual, np.float64) - predicted)
-
-
-CUTS = {"ndcg@100": (ndcg, 100), "recall@20": (recall, 20), "recall@50": (recall, 50)}  # what ranking is judged by
+CUTS = {"ndcg@100": (ndcg, 100), "recall@20": (recall, 20), "recall@50": (recall, 50)}  # the metrics of every ranking
