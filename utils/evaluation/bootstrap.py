@@ -25,7 +25,7 @@ Row: TypeAlias = dict[str, Any]  # a figure or a difference as plain values for 
 RESAMPLES = 1000
 BLOCK = 50  # resamples multiplied at a time
 NORMAL = 1.959964  # standard errors to either side that hold 95%
-TINY = np.finfo(np.float64).tiny  # in the place of an error of 0, which has no logarithm
+TINY = float(np.finfo(np.float64).tiny)  # in the place of an error of 0, which has no logarithm
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,9 @@ def _metric_difference(a: Metric, b: Metric, samples_a: NDArray, samples_b: NDAr
     value, samples, users = a.value - b.value, samples_a - samples_b, min(a.users, b.users)
     row = _bootstrap_row(value, a.counted, samples, users)
     if a.root:
-        value = float(np.log(max(a.value, TINY) / max(b.value, TINY)))
+        value = math.log(max(a.value, TINY) / max(b.value, TINY))
         samples = np.log(np.maximum(samples_a, TINY) / np.maximum(samples_b, TINY))
-    return row | {"p": _p(value, np.nanstd(samples), users)}
+    return row | {"p": _p(value, float(np.nanstd(samples)), users)}
 
 
 def _bootstrap_row(value: float, n: int, samples: NDArray[np.float64], users: float) -> Row:

@@ -17,11 +17,11 @@ from utils.recommend import recommendations, reranking
 from utils.runs import files, run_folder, table_writer
 from utils.runs.paths import is_there, names_in, unreadable
 from utils.scoring import ranking
+from utils.scoring.protocols import Indices
 
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
     from utils.runs.run_folder import Run
-    from utils.scoring.protocols import Indices
 
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part

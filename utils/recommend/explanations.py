@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from utils.data.movies import spoken
 from utils.data.ratings import given
+from utils.scoring.protocols import Floats, Scale
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
     from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Scale
 
 MOST = 2  # ratings named in a sentence
 

@@ -14,10 +14,10 @@ from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend.profile import by_id
+from utils.scoring.protocols import Scale
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
-    from utils.scoring.protocols import Scale
 
 COLUMNS = {
     "userId": ("userid", "user"),

@@ -15,11 +15,11 @@ from utils.data.ratings import given, index_of, zero_sentinel
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.scoring.profile_rows import ProfileRows
+from utils.scoring.protocols import Scale
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
     from utils.data.splits import Split
-    from utils.scoring.protocols import Scale
 
 
 @dataclass(frozen=True)

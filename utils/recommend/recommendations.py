@@ -16,6 +16,7 @@ from utils.errors import UserError
 from utils.recommend import explanations, profile, reranking
 from utils.scoring import latent, ranking
 from utils.scoring.profile_rows import ProfileRows
+from utils.scoring.protocols import Floats, Indices
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from utils.data.splits import Split
     from utils.recommend.profile import Profile
     from utils.recommend.saved import Saved
-    from utils.scoring.protocols import Floats, Indices
 
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
 SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the judged ones

@@ -19,6 +19,7 @@ from utils.recommend import strategies
 from utils.scoring import biases, encoders
 from utils.scoring.latent import LatentSpace, weighted_neighbours
 from utils.scoring.linear_scorer import LinearPath
+from utils.scoring.protocols import Floats, Indices, LatentModel, Model, ScoreFunction
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from utils.runs.run_folder import Run
     from utils.scoring.encoders import Encoder
     from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Indices, LatentModel, Model, ScoreFunction
 
 
 class Saved:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.scoring.protocols import Floats, Indices
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-    from utils.scoring.protocols import Floats, Indices
 
 SWEEPS = 30  # alternating exact solutions; on MovieLens 10 leave less than 1e-3 stars to go, 30 less than 1e-5
 EPSILON = 1e-9  # keeps an undamped mean of nothing at 0

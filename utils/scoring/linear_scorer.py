@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from utils.data.ratings import index_of, like_blocks, likes
 from utils.scoring.parallel import parallel_rows
+from utils.scoring.protocols import Floats, Indices
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.runs.run_folder import Run
     from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Indices
 
 ROWS = 128  # scored at a time
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative

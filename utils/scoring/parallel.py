@@ -1,4 +1,4 @@
-"""ProfileRows of arrays shared among the processor's cores: NumPy's and SciPy's own loops let other threads run."""
+"""Share the rows of arrays among the processor's cores: NumPy's and SciPy's own loops let other threads run."""
 
 import os
 from collections.abc import Callable

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.scoring.protocols import Floats, Indices
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-    from utils.scoring.protocols import Floats, Indices
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.integer]  # of users or movies
 Pick: TypeAlias = Indices | slice  # indices, or a slice of all
+Neighbours: TypeAlias = tuple[Indices, Floats]  # (indices, their cosines or weights), both (n_queries, k)
 Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
 Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
 ScoreFunction: TypeAlias = Callable[["csr_array", Indices], Floats]  # (given, users) -> (n, n_movies)
