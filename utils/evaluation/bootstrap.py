@@ -157,7 +157,7 @@ def _bootstrap_row(value: float, n: int, samples: NDArray[np.float64], users: fl
 
     level = 0.0
     if users > 1:
-        level = special.ndtr(-math.sqrt(users / (users - 1)) * special.stdtrit(users - 1, 0.975))
+        level = float(special.ndtr(-math.sqrt(users / (users - 1)) * special.stdtrit(users - 1, 0.975)))
     low, high = np.nanpercentile(samples, [100 * level, 100 - 100 * level])
     return {"value": value, "low": float(low), "high": float(high), "n": n}
 
