@@ -6,20 +6,14 @@ ratings. Every figure but the first two is a mean over users. `top`, (n, k), hol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import likes
 from utils.evaluation.bootstrap import Metric, Overall
+from utils.evaluation.holdout_metrics import RankedLists
 from utils.scoring.latent import unit
-from utils.scoring.protocols import Floats, Indices
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.evaluation.holdout_metrics import RankedLists
+from utils.scoring.protocols import CSR, Floats, Indices
 
 SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
 
@@ -36,7 +30,7 @@ ABOUT = {
 
 
 def beyond(
-    lists: RankedLists, given: csr_array, like: float, shares: NDArray[np.float64], vectors: Floats | None = None
+    lists: RankedLists, given: CSR, like: float, shares: NDArray[np.float64], vectors: Floats | None = None
 ) -> dict[str, Metric | Overall]:
     """Return {name of ABOUT: `Metric` or `Overall`} of the lists, without those that need genres or vectors where there
     are none. given: CSR (n_users, n_movies), known stars. like: above this a rating is a like. shares: (n_movies,
@@ -115,7 +109,7 @@ def diversity(top: Indices, vectors: NDArray) -> NDArray[np.float64]:
     return np.where(k > 1, 1 - cosines, np.nan)
 
 
-def popularity_lift(top: Indices, given: csr_array, popularity: Indices, users: Indices) -> Metric:
+def popularity_lift(top: Indices, given: CSR, popularity: Indices, users: Indices) -> Metric:
     """Return the popularity lift (Abdollahpouri et al., RMSE workshop at RecSys 2019): the mean popularity of what is
     recommended to a user less that of what the user rated, both averaged over users, as a share of the latter."""
     rated = given[users].astype(bool)
@@ -128,7 +122,7 @@ def popularity_lift(top: Indices, given: csr_array, popularity: Indices, users: 
     return Metric(lift.total, count, n=lift.counted)
 
 
-def calibration(top: Indices, given: csr_array, like: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+def calibration(top: Indices, given: CSR, like: float, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return KL(genres of the user's likes || genres of the list), (n,), the latter smoothed (Steck, RecSys 2018, with
     alpha = .01, all ratings and places weighing the same); nan where no genre is known of either."""
     wanted, listed = likes(given, like) @ shares, np.zeros((len(top), shares.shape[1]))

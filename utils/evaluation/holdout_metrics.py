@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import likes
+from utils.data.splits import Holdout
 from utils.evaluation import metrics
 from utils.evaluation.bootstrap import Metric
 from utils.scoring import ranking
-from utils.scoring.protocols import Floats, Indices, PredictFunction, Scale, ScoreFunction
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.splits import Holdout
+from utils.scoring.protocols import CSR, Floats, Indices, PredictFunction, Scale, ScoreFunction
 
 BLOCK = 512  # users scored at a time
 DEPTH = max(k for _, k in metrics.CUTS.values())
@@ -31,7 +26,7 @@ class RankedLists:
     users: Indices
     top: Indices
     hit: NDArray[np.bool_]
-    hidden: csr_array
+    hidden: CSR
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,13 @@ divides by min(k, hidden) so that 1 can be reached. A user with nothing hidden h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.scoring.protocols import Indices
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from utils.scoring.protocols import CSR, Indices
 
 
-def hits(top: Indices, hidden: csr_array) -> NDArray[np.bool_]:
+def hits(top: Indices, hidden: CSR) -> NDArray[np.bool_]:
     """Return, (n, k), whether the movie at each place of `top` (n, k), -1 where there is none, is a stored cell of that
     row of the CSR matrix `hidden`."""
     is_hidden = np.zeros((hidden.shape[0], hidden.shape[1] + 1), bool)  # the last column is that of -1

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import spoken
+from utils.data.movies import Movies, spoken
 from utils.data.ratings import given
+from utils.data.splits import Split
 from utils.evaluation.bootstrap import Metric, estimates
 from utils.scoring.latent import unit
 from utils.scoring.protocols import Floats, Indices, PredictFunction, Scale
-
-if TYPE_CHECKING:
-    from utils.data.movies import Movies
-    from utils.data.splits import Split
 
 BLOCK = 40  # users and movies shown
 BINS = 10  # groups of test ratings, by their prediction

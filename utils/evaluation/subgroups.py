@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.movies import Movies
 from utils.data.side_features import AGES
 from utils.evaluation import bootstrap, holdout_metrics
 from utils.evaluation.bootstrap import Metric
-from utils.scoring.protocols import Indices
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.movies import Movies
-    from utils.evaluation.holdout_metrics import RankedLists
+from utils.evaluation.holdout_metrics import RankedLists
+from utils.scoring.protocols import CSR, Indices
 
 RANGES = ((0, 0), (1, 4), (5, 19), (20, 99), (100, None))  # numbers of known ratings
 FEWEST = 10  # users that a slice needs: an interval of fewer says nothing
@@ -39,7 +35,7 @@ class Slice:
     inside: NDArray[np.bool_]
 
 
-def slices(given: csr_array, movies: Movies, users: dict[str, NDArray] | None = None) -> list[Slice]:
+def slices(given: CSR, movies: Movies, users: dict[str, NDArray] | None = None) -> list[Slice]:
     """List every `Slice` of the data: users by activity and, where known, age and gender; movies by popularity, genre
     and decade. given: CSR of the known ratings. users: {column: values}, or None."""
     popularity = np.bincount(given.indices, minlength=given.shape[1])

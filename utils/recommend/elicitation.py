@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from utils.data.ratings import likes
+from utils.data.splits import Split
 from utils.recommend.recommendations import known_count
 from utils.scoring.protocols import Indices
-
-if TYPE_CHECKING:
-    from utils.data.splits import Split
 
 CANDIDATES = 300  # best-known movies, among which there is a choice
 TARGETS = 2000  # best-known movies, whose likes the answers are to predict

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from utils.data.movies import shortened
+from utils.data.movies import Movies, shortened
 from utils.data.ratings import zero_sentinel
 from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.data.reading.values import to_number, to_whole
@@ -15,9 +15,6 @@ from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend.profile import by_id
 from utils.scoring.protocols import Scale
-
-if TYPE_CHECKING:
-    from utils.data.movies import Movies
 
 COLUMNS = {
     "userId": ("userid", "user"),

@@ -6,20 +6,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.movies import Movies
 from utils.data.ratings import given, index_of, zero_sentinel
+from utils.data.splits import Split
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import Scale
-
-if TYPE_CHECKING:
-    from utils.data.movies import Movies
-    from utils.data.splits import Split
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.evaluation.beyond_accuracy import divergence
 from utils.scoring.latent import cosine
+from utils.scoring.protocols import Floats, Indices
 from utils.scoring.ranking import top_k
 
 NO_GENRES = "this data names no genres"
-POOL = 10  # times the length of the list: the best movies among which a diverse or calibrated one is looked for
-Reorder: TypeAlias = Callable[[NDArray[np.intp], NDArray[np.float64], int], list[int]]
+POOL = 10  # times the length of the list: the best movies, among which --diverse and --calibrated choose
 STEP = 0.5  # --calibrated: weight of the genres beside the scores
+# from the positions of the best, their scores from 0 to 1, and n, to the places of the n to show
+Reorder: TypeAlias = Callable[[Indices, NDArray[np.float64], int], list[int]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Options:
 
 
 def no_more(count: int) -> str:
-    """Say that a list is shorter than was asked for."""
+    """Say that a list is shorter than requested."""
     if count < 2:
         return "there is no more than this one" if count else "no movie fits"
     return f"there are no more than these {count}"
@@ -70,18 +72,18 @@ def span(years: str | None) -> tuple[int, int] | None:
     return first, last
 
 
-def allowed(movies: Movies, options: Options, count: NDArray[np.integer]) -> NDArray[np.bool_]:
+def allowed(movies: Movies, options: Options, count: Indices) -> NDArray[np.bool_]:
     """Tell which movies the options let through, (n_movies,). count: known ratings of each."""
     fits = count >= options.min_ratings
     if options.genre:
         known = {name.casefold(): name for name in movies.genre_names}
-        for name in options.genre:
-            if name.casefold() not in known:
-                near = get_close_matches(name.casefold(), known, 1)
-                hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(sorted(known.values()))}"
+        wanted = {name.casefold(): name for name in options.genre}
+        for key, name in wanted.items():
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(movies.genre_names)}"
                 raise UserError(f"no movie has the genre {name!r}; {hint}" if known else NO_GENRES)
-        wanted = {name.casefold() for name in options.genre}
-        fits &= np.array([not wanted.isdisjoint(map(str.casefold, names)) for names in movies.genres])
+        fits &= np.array([any(genre.casefold() in wanted for genre in genres) for genres in movies.genres])
     if options.calibrated and not any(movies.genres):
         raise UserError(NO_GENRES)
     if limits := span(options.years):
@@ -93,8 +95,7 @@ def allowed(movies: Movies, options: Options, count: NDArray[np.integer]) -> NDA
 
 
 def best(scores: NDArray, n: int, reorder: Reorder | None = None) -> NDArray[np.intp]:
-    """Return the positions of the `n` best of `scores` (m,), best first, without those of -inf. reorder: a function
-    from the positions and scores of more of them, and n, to the places of the n to show."""
+    """Return the positions of the `n` best of `scores` (m,), best first, without those of -inf."""
     top = top_k(scores[None], n if reorder is None else n * POOL)[0]
     top = top[np.isfinite(scores[top])]
     return top if reorder is None else top[reorder(top, scaled(scores[top]), min(n, len(top)))]
@@ -106,41 +107,45 @@ def scaled(scores: NDArray) -> NDArray[np.float64]:
     return np.ones(len(scores)) if not high > low else (scores.astype(np.float64) - low) / (high - low)
 
 
-def mmr_rerank(vectors: NDArray[np.float32], candidates: NDArray[np.integer], weight: float) -> Reorder:
+def mmr_rerank(vectors: Floats, candidates: Indices, weight: float) -> Reorder:
     """Make a `reorder` for `best`: maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). Each next movie is
-    the one with the largest (1 - weight) * score - weight * (largest cosine with a movie taken before).
+    the one with the largest (1 - weight) * score - weight * (largest cosine with a movie above it).
     vectors: of all movies, (n_movies, latent). candidates: (m,), the movies that have scores."""
 
-    def reorder(top: NDArray[np.intp], score: NDArray[np.float64], n: int) -> list[int]:
-        listed = vectors[candidates[top]]
-        near, worst = cosine(listed, listed), np.zeros(len(top))
-        taken: list[int] = []
-        for _ in range(n):
-            gain = (1 - weight) * score - weight * worst
-            gain[taken] = -np.inf
-            taken.append(int(gain.argmax()))
-            worst = near[taken[-1]] if len(taken) == 1 else np.maximum(worst, near[taken[-1]])
-        return taken
+    def reorder(top: Indices, score: NDArray[np.float64], n: int) -> list[int]:
+        cosines = cosine(vectors[candidates[top]], vectors[candidates[top]])
+
+        def gain(taken: list[int]) -> NDArray[np.float64]:
+            relevance = (1 - weight) * score
+            return relevance - weight * cosines[taken].max(axis=0) if taken else relevance
+
+        return _greedily(n, gain)
 
     return reorder
 
 
-def calibrated_rerank(
-    shares: NDArray[np.float64], candidates: NDArray[np.integer], wanted: NDArray[np.float64]
-) -> Reorder:
+def calibrated_rerank(shares: NDArray[np.float64], candidates: Indices, wanted: NDArray[np.float64]) -> Reorder:
     """Make a `reorder` for `best`: genres in the wanted proportions (Steck, RecSys 2018). Each next movie is the one
-    that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest.
-    shares: (n_movies, n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted:
-    (n_genres,)."""
+    that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest. shares: (n_movies,
+    n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted: (n_genres,)."""
 
-    def reorder(top: NDArray[np.intp], score: NDArray[np.float64], n: int) -> list[int]:
-        share, total = shares[candidates[top]], np.zeros(shares.shape[1])
-        taken: list[int] = []
-        for place in range(1, n + 1):
-            gain = (1 - STEP) * score - STEP * divergence(wanted, (total + share) / place)
-            gain[taken] = -np.inf
-            taken.append(int(gain.argmax()))
-            total += share[taken[-1]]
-        return taken
+    def reorder(top: Indices, score: NDArray[np.float64], n: int) -> list[int]:
+        share = shares[candidates[top]]
+
+        def gain(taken: list[int]) -> NDArray[np.float64]:
+            listed = (share[taken].sum(axis=0) + share) / (len(taken) + 1)
+            return (1 - STEP) * score - STEP * divergence(wanted, listed)
+
+        return _greedily(n, gain)
 
     return reorder
+
+
+def _greedily(n: int, gain: Callable[[list[int]], NDArray[np.float64]]) -> list[int]:
+    """Take n places one after the other, each with the largest gain beside those taken before."""
+    taken: list[int] = []
+    for _ in range(n):
+        gains = gain(taken)
+        gains[taken] = -np.inf
+        taken.append(int(gains.argmax()))
+    return taken

@@ -16,17 +16,15 @@ from utils.data.movies import genre_shares
 from utils.data.ratings import index_of, likes
 from utils.errors import UserError
 from utils.recommend import strategies
+from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
 from utils.scoring.latent import LatentSpace, weighted_neighbours
 from utils.scoring.linear_scorer import LinearPath
 from utils.scoring.profile_rows import ProfileRows
-from utils.scoring.protocols import Floats, Indices, LatentModel, Model, Neighbours, ScoreFunction
+from utils.scoring.protocols import CSR, Floats, Indices, LatentModel, Model, Neighbours, ScoreFunction
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.recommend.profile import Profile
     from utils.runs.run_folder import Run
 
 
@@ -218,12 +216,12 @@ class Saved:
             return strategies.by_movies(self.space, self.neighbourhoods["movies"], liked)
         return strategies.by_neighbours(self.space, self.neighbourhoods["neighbours"], liked, self.split.trained_users)
 
-    def stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
+    def stars_of(self, given: CSR, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
         """Predict the stars of the pairs (rows[i], movies[i]), clipped to the data's scale; None where there are
         none. given: CSR rows of these users."""
         return self._clipped(self.raw_stars_of(given, users, rows, movies))
 
-    def raw_stars_of(self, given: csr_array, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
+    def raw_stars_of(self, given: CSR, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
         """Predict the stars of the pairs, not clipped."""
         if not self.neighbourhoods:
             if not self.model.predicts_ratings:
@@ -235,7 +233,7 @@ class Saved:
         stars = self.space.stars(self.space.users[users], slice(None), self.space.biases.user[users], users)
         return stars[rows, movies]
 
-    def _decoded(self, given: csr_array, users: Indices) -> Floats:
+    def _decoded(self, given: CSR, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]
         scores = self.space.scores(self.space.users[users], slice(None), deviation, users)
         return self._linear.mix_with_decoder(given, scores) if self._linear else scores

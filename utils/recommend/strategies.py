@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from utils.data.ratings import likes
+from utils.data.splits import Holdout, Split
 from utils.evaluation.holdout_metrics import ranking_metrics
-from utils.scoring.latent import Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
+from utils.scoring.latent import LatentSpace, Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import Floats, Indices, Model, Neighbours, ScoreFunction, is_latent
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.splits import Holdout, Split
-    from utils.scoring.latent import LatentSpace
+from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction, is_latent
 
 FindNeighbours: TypeAlias = Callable[..., Neighbours]  # called as `weighted_neighbours` is
 Neighbourhoods: TypeAlias = dict[str, Neighbourhood]  # by strategy: "neighbours", "movies"
@@ -66,7 +61,7 @@ def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourh
 def by_neighbours(
     space: LatentSpace,
     neighbourhood: Neighbourhood,
-    liked: csr_array,
+    liked: CSR,
     pool: Indices,
     find_neighbours: FindNeighbours = weighted_neighbours,
 ) -> ScoreFunction:
@@ -76,14 +71,14 @@ def by_neighbours(
     count = np.diff(liked.indptr)
     whitening = space.whitenings.get("neighbours") or Whitening.of(space.users, pool, neighbourhood.whiten)
 
-    def score(_: csr_array, users: Indices) -> Floats:
+    def score(_: CSR, users: Indices) -> Floats:
         index, weight = find_neighbours(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
         return _product(vote_matrix(index, weight, len(count)), liked)
 
     return score
 
 
-def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: csr_array) -> ScoreFunction:
+def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR) -> ScoreFunction:
     """Make the score function of (given, users) that scores what is near the movies that they like."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
     pool, vectors, whitening = np.flatnonzero(count), space.movies, space.whitenings.get("movies")
@@ -92,7 +87,7 @@ def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: csr_array
     return lambda _, users: _product(liked[users], votes)
 
 
-def _product(left: csr_array, right: csr_array) -> Floats:
+def _product(left: CSR, right: CSR) -> Floats:
     """Multiply two CSR matrices into a dense one."""
     product = np.empty((left.shape[0], right.shape[1]), np.float32)
 

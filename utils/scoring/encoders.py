@@ -6,6 +6,7 @@ of Keras's encoder, to rounding: the tests compare both for every model that has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,13 +16,9 @@ from utils.scoring import biases
 from utils.scoring.latent import ACTIVATIONS, flat_layers, forward, read_layers
 from utils.scoring.parallel import parallel_rows
 from utils.scoring.profile_rows import ProfileRows
-from utils.scoring.protocols import Floats, Indices, Layer
+from utils.scoring.protocols import CSR, Floats, Indices, Layer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
 
 ROWS = 128  # encoded at a time
@@ -48,7 +45,7 @@ class _Encoder:
         inputs = np.concatenate([rows.movies + i * (len(kernel) // len(blocks)) for i in range(len(blocks))])
         return forward([(kernel[inputs], bias, activation), *others], dense.reshape(len(dense), -1))
 
-    def of_matrix(self, given: csr_array) -> Floats:
+    def of_matrix(self, given: CSR) -> Floats:
         """Return the latent vectors, (n, latent), of CSR rows of stars; at MovieLens' densities that takes a fiftieth
         of the products of the dense rows."""
         import scipy.sparse as sp  # a quarter of a second that a recommendation does without
@@ -60,7 +57,7 @@ class _Encoder:
             block = sp.csr_array((values.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
             weights = kernel[i * given.shape[1] : (i + 1) * given.shape[1]]
 
-            def add(rows: slice, block: csr_array = block, weights: Floats = weights) -> None:
+            def add(rows: slice, block: CSR = block, weights: Floats = weights) -> None:
                 total[rows] += block[rows] @ weights
 
             parallel_rows(add, len(total), ROWS)

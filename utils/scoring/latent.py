@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,14 +17,10 @@ from numpy.typing import NDArray
 
 from utils.scoring.biases import Biases
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import Floats, Indices, Layer, Neighbours, Pick, Weigh
+from utils.scoring.protocols import CSR, Floats, Indices, Layer, Neighbours, Pick, Weigh
 from utils.scoring.ranking import top_k
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
 
 MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
@@ -193,7 +190,7 @@ def weighted_neighbours(
     return index, neighbourhood.weigh(cosines, likes)
 
 
-def vote_matrix(index: Indices, weight: Floats, n: int) -> csr_array:
+def vote_matrix(index: Indices, weight: Floats, n: int) -> CSR:
     """Return what `weighted_neighbours` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is
     the scores of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
     import scipy.sparse as sp  # a quarter of a second that a recommendation does without

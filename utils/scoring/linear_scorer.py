@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from utils.data.ratings import index_of, like_blocks, likes
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import Floats, Indices
+from utils.scoring.protocols import CSR, Floats, Indices
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
     from utils.scoring.profile_rows import ProfileRows
 
@@ -42,7 +40,7 @@ class LinearScorer:
     right_factor: NDArray
     diagonal_correction: NDArray
 
-    def score(self, given: csr_array) -> Floats:
+    def score(self, given: CSR) -> Floats:
         """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
         scores = np.zeros((given.shape[0], self.n_movies), np.float32)
         given = likes(given, self.like, self.signed)[:, self.inputs]
@@ -85,11 +83,11 @@ class LinearPath:
     scorer: LinearScorer
     share: np.float32
 
-    def log_scores(self, given: csr_array) -> Floats:
+    def log_scores(self, given: CSR) -> Floats:
         """Return EASE's own part, (n, n_movies), for CSR rows of stars."""
         return np.log(np.maximum(self.scorer.score(given), np.float32(LEAST)))
 
-    def mix_with_decoder(self, given: csr_array, logits: Floats) -> Floats:
+    def mix_with_decoder(self, given: CSR, logits: Floats) -> Floats:
         """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
         return self.log_scores(given) + self.share * logits
 

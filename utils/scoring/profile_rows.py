@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.scoring.protocols import Floats, Indices
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from utils.scoring.protocols import CSR, Floats, Indices
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class ProfileRows:
         stars[np.arange(1, len(stars)), np.arange(len(self.movies))] = 0
         return ProfileRows(self.movies, stars)
 
-    def matrix(self, n_movies: int) -> csr_array:
+    def matrix(self, n_movies: int) -> CSR:
         """Return the rows as a CSR matrix, (n, n_movies)."""
         import scipy.sparse as sp  # a quarter of a second that a recommendation does without
 

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from utils.scoring.latent import LatentSpace
     from utils.training.loop import Training
 
+CSR: TypeAlias = "csr_array"  # that of scipy.sparse, whose import takes a quarter of a second
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.integer]  # of users or movies
 Pick: TypeAlias = Indices | slice  # indices, or a slice of all
 Neighbours: TypeAlias = tuple[Indices, Floats]  # (indices, their cosines or weights), both (n_queries, k)
 Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
 Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
-ScoreFunction: TypeAlias = Callable[["csr_array", Indices], Floats]  # (given, users) -> (n, n_movies)
-PredictFunction: TypeAlias = Callable[["csr_array", Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)
+ScoreFunction: TypeAlias = Callable[[CSR, Indices], Floats]  # (given, users) -> (n, n_movies)
+PredictFunction: TypeAlias = Callable[[CSR, Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)
 Weigh: TypeAlias = Callable[[NDArray, Any], NDArray]  # (cosines, indices they are with) -> weights of the same shape
 
 
@@ -37,7 +38,7 @@ class PredictingModel(Protocol):
     def predicts_ratings(self) -> bool:
         """Whether `predict` gives stars."""
 
-    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
+    def predict(self, given: CSR, users: Indices, movies: Indices) -> Floats:
         """Return the predicted stars, (n,), of the pairs (row of `given`, movie)."""
 
 
@@ -64,7 +65,7 @@ class Model(PredictingModel, Protocol):
     def blends(self) -> bool:
         """Whether it is an `Ensemble`."""
 
-    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
+    def score(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the scores, (n, n_movies), of the rows; users: their indices if they were trained on."""
 
 
@@ -75,7 +76,7 @@ class LatentModel(Model, Protocol):
     def latent(self) -> LatentSpace:
         """The vectors of all users and movies, with the decoders."""
 
-    def encode(self, given: csr_array, users: Indices | None = None) -> Floats:
+    def encode(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the latent vectors, (n, latent), of the rows."""
 
 
@@ -108,10 +109,10 @@ class TrainableModel(Model, Protocol):
     def star(self) -> float:
         """One star of five on the scale of the data."""
 
-    def fit(self, train: csr_array, validation: Holdout, training: Training) -> list[dict[str, Any]]:
+    def fit(self, train: CSR, validation: Holdout, training: Training) -> list[dict[str, Any]]:
         """Train and choose on validation; returns one row an epoch."""
 
-    def refit(self, matrix: csr_array, training: Training) -> list[dict[str, Any]] | None:
+    def refit(self, matrix: CSR, training: Training) -> list[dict[str, Any]] | None:
         """Train again on all of the matrix; returns one row an epoch."""
 
     def save(self, folder: Path) -> None:

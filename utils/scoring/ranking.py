@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import Indices
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from utils.scoring.protocols import CSR, Indices
 
 ROWS = 128  # ranked at a time
 GROUP = 8  # scores, of which only the best is looked at first
 
 
-def hide_seen(scores: NDArray, seen: csr_array | tuple[Indices, Indices]) -> NDArray:
+def hide_seen(scores: NDArray, seen: CSR | tuple[Indices, Indices]) -> NDArray:
     """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, of which
     the stored cells count, or (rows, movies). -inf, not 0: a score may be negative, and 0 would then still win."""
     if not isinstance(seen, tuple):
