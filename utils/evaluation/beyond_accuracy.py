@@ -1,8 +1,7 @@
 """Properties of lists of recommendations beyond accuracy: catalogue coverage, novelty, diversity, calibration.
 
-They are computed on the first N = 10 movies of each test user. `popularity` of a movie is the number of its known
-ratings. Every figure but the first two is a mean over users. `top`, (n, k), holds the indices of the movies of n lists,
--1 where there are no more."""
+Every figure but the first two is a mean over test users. `popularity` of a movie is the number of its known ratings;
+`top`, (n, k), holds the movie indices of n lists, -1 where there are no more."""
 
 from __future__ import annotations
 
@@ -95,8 +94,7 @@ def novelty(top: Indices, popularity: Indices, n_users: int) -> NDArray[np.float
 
 def diversity(top: Indices, vectors: NDArray) -> NDArray[np.float64]:
     """Return the intra-list diversity, (n,) in [0, 2]: the mean of 1 - cosine over all pairs of a list (Ziegler et al.,
-    WWW 2005, sum up similarities instead). Movies with a zero vector (no genres, no ratings) are left out; nan where no
-    pair is left."""
+    WWW 2005). Movies with a zero vector (no genres, no ratings) are left out; nan where no pair is left."""
     directions = unit(vectors)
     counts = (top >= 0) & np.any(directions != 0, axis=1)[top]
     k = counts.sum(axis=1)
@@ -135,8 +133,7 @@ def calibration(top: Indices, given: CSR, like: float, shares: NDArray[np.float6
 
 
 def divergence(wanted: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return KL(wanted || shares), (m,), 0 where they agree. wanted: (n_genres,); shares: (m, n_genres), smoothed with
-    SMOOTH of what is wanted."""
+    """Return KL(wanted || shares), (m,). wanted: (n_genres,); shares: (m, n_genres), which are smoothed."""
     shares = (1 - SMOOTH) * shares + SMOOTH * wanted
     positive = wanted > 0
     return (wanted[positive] * np.log(wanted[positive] / shares[:, positive])).sum(axis=1)

@@ -1,11 +1,9 @@
 """95% intervals of figures over users, and paired differences of two models.
 
-The bootstrap (Efron 1979) draws users with replacement, each with all their ratings; two models are compared on the
-same samples. Its percentiles are widened as a t distribution is wider than the normal (Hesterberg 2015), which matters
-for few users. `scipy.stats.bootstrap` evaluates one statistic at a time; here all metrics of all samples are one matrix
-product. A figure of all lists together (`Overall`) takes the jackknife, which leaves out one user at a time: samples
-drawn with replacement have fewer different users, whose lists cover fewer movies. Its intervals are rather too wide.
-"""
+The bootstrap (Efron 1979) draws users with replacement, each with all their ratings. Its percentiles are widened as a
+t distribution is wider than the normal (Hesterberg 2015), which matters for few users. `scipy.stats.bootstrap` takes
+one statistic at a time; here all metrics of all samples are one matrix product. A figure of all lists together
+(`Overall`) takes the jackknife instead: a sample has fewer different users, whose lists cover fewer movies."""
 
 from __future__ import annotations
 
@@ -30,9 +28,8 @@ TINY = float(np.finfo(np.float64).tiny)  # in the place of an error of 0, which 
 
 @dataclass(frozen=True)
 class Metric:
-    """The sum of `total` over that of `count`, both (n_users,): sums over each user's test ratings, or the one value of
-    a ranking metric and 1. root: the square root of it (RMSE). n: how many were averaged over; None: the sum of
-    count."""
+    """The sum of `total` over that of `count`, (n_users,): of each user's test ratings, or a ranking metric and 1.
+    root: the value is the root of that (RMSE). n: how many were averaged over; the sum of count if None."""
 
     total: NDArray
     count: NDArray
@@ -88,8 +85,7 @@ Metrics: TypeAlias = Mapping[Any, Metric | Overall]  # by name
 
 @lru_cache(maxsize=1)
 def resampled(n_users: int) -> NDArray[np.uint8]:
-    """Draw the bootstrap samples, (RESAMPLES, n_users): how often each user is drawn; the same at every call, so that
-    two models are always compared on the same samples."""
+    """Draw how often each user is in each sample, (RESAMPLES, n_users): always the same, so that models compare."""
     rng = np.random.default_rng(0)
     counts = np.empty((RESAMPLES, n_users), np.uint8)  # more than 255 draws of one user do not happen
     for row in counts:
@@ -121,9 +117,9 @@ def estimates(metrics: Metrics) -> dict[Any, Row]:
 
 
 def difference(a: Metric | Overall, b: Metric | Overall) -> Row:
-    """Return `a` minus `b` (the same metric of two models on the same hold-out): {"value", "low", "high", "n", "p"},
-    with the paired 95% interval and the two-sided p of no difference. p is that of a t test with the resampled values'
-    standard deviation, of an RMSE on the logarithms, whose distribution is less skewed."""
+    """Return `a` minus `b` (the same metric of two models on the same hold-out) with the paired 95% interval and the
+    two-sided p of a t test with the standard deviation of the samples, of an RMSE on their logarithms, which are less
+    skewed: {"value", "low", "high", "n", "p"}."""
     return differences({"": a}, {"": b})[""]
 
 
@@ -178,8 +174,7 @@ def _p(value: float, error: float, users: float) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the chance of even one false difference among all is at most what each says (Holm
-    1979). Same order."""
+    """Adjust p-values for the number of them (Holm 1979), in the same order."""
     # statsmodels' multipletests gives the same, but these lines cost less than its import and installation
     values, n = np.asarray(p, np.float64), len(p)
     order, adjusted = np.argsort(values, kind="stable"), np.empty(n)
@@ -195,6 +190,5 @@ def adjust(rows: list[Row]) -> list[Row]:
 
 
 def differs(row: Row) -> bool:
-    """Tell whether a difference is significant: its interval excludes 0, and its p (`p_holm` if it has one) is below
-    .05."""
+    """Tell whether a difference is significant: its interval excludes 0, and p (p_holm if there is one) is below .05."""
     return not row["low"] <= 0 <= row["high"] and (row["p_holm"] if "p_holm" in row else row["p"]) < 0.05

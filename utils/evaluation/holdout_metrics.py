@@ -89,8 +89,7 @@ def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> Ra
 
 
 def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:
-    """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`. Users
-    without a hidden like have weight 0."""
+    """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`."""
     return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
 
 

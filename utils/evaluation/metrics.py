@@ -12,8 +12,7 @@ from utils.scoring.protocols import CSR, Indices
 
 
 def hits(top: Indices, hidden: CSR) -> NDArray[np.bool_]:
-    """Return, (n, k), whether the movie at each place of `top` (n, k), -1 where there is none, is a stored cell of that
-    row of the CSR matrix `hidden`."""
+    """Tell for each movie of `top`, (n, k), -1 where there is none, whether it is stored in that row of `hidden`."""
     is_hidden = np.zeros((hidden.shape[0], hidden.shape[1] + 1), bool)  # the last column is that of -1
     is_hidden[np.repeat(np.arange(hidden.shape[0]), np.diff(hidden.indptr)), hidden.indices] = True
     return np.take_along_axis(is_hidden, top, axis=1)

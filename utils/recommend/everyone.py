@@ -1,5 +1,4 @@
-"""Recommend to every user of a run, blocks of users at a time: into one file, or into parts that several workers
-write."""
+"""Recommend to every user of a run: into one file, or into parts that several workers write."""
 
 from __future__ import annotations
 

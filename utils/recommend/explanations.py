@@ -15,8 +15,8 @@ MOST = 2  # ratings named in a sentence
 
 
 def effects(scores: Floats) -> Floats:
-    """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), those for the row
-    itself and then for the row without each one rating (`ProfileRows.without_each`)."""
+    """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), of the rows of
+    `ProfileRows.without_each`."""
     return scores[:1] - scores[1:]
 
 

@@ -1,5 +1,4 @@
-"""Recommendations of a saved run with their explanations, similar movies, similar users: the plain values that --json
-writes."""
+"""Recommend with a saved run, or find similar movies and users, as the plain values that --json writes."""
 
 from __future__ import annotations
 
@@ -48,8 +47,8 @@ def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows:
 
 
 def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
-    """Return the scores that the lists are ordered by, (n, m): `scores`, except in rows where all movies have the same;
-    those get the number of known ratings of each movie. -inf, which is on no list, stays."""
+    """Return the scores, (n, m), to order lists by: in rows where all movies have the same, the number of known ratings
+    of each. -inf, which is on no list, stays."""
     lowest = scores.min(axis=1, initial=np.inf, where=scores > -np.inf)
     tied = lowest >= scores.max(axis=1, initial=-np.inf)
     if tied.any():
@@ -61,8 +60,7 @@ def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
 def recommend(
     saved: Saved, user_profile: Profile, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
 ) -> dict[str, Any]:
-    """Recommend the best `n` movies to a `Profile` by a strategy of --by. explained: each with what every rating adds
-    to its score."""
+    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score."""
     run, strategy = saved.run, saved.strategy(by)
     count = known_count(run.split)
     fits = reranking.allowed(run.movies, filters, count)

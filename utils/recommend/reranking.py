@@ -108,8 +108,8 @@ def scaled(scores: NDArray) -> NDArray[np.float64]:
 
 
 def mmr_rerank(vectors: Floats, candidates: Indices, weight: float) -> Reorder:
-    """Make a `reorder` for `best`: maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). Each next movie is
-    the one with the largest (1 - weight) * score - weight * (largest cosine with a movie above it).
+    """Make the `Reorder` of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998). Each next movie has the
+    largest (1 - weight) * score - weight * (largest cosine with a movie above it).
     vectors: of all movies, (n_movies, latent). candidates: (m,), the movies that have scores."""
 
     def reorder(top: Indices, score: NDArray[np.float64], n: int) -> list[int]:
@@ -125,9 +125,9 @@ def mmr_rerank(vectors: Floats, candidates: Indices, weight: float) -> Reorder:
 
 
 def calibrated_rerank(shares: NDArray[np.float64], candidates: Indices, wanted: NDArray[np.float64]) -> Reorder:
-    """Make a `reorder` for `best`: genres in the wanted proportions (Steck, RecSys 2018). Each next movie is the one
-    that makes (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest. shares: (n_movies,
-    n_genres), from `genre_shares`. candidates: (m,), the movies that have scores. wanted: (n_genres,)."""
+    """Make the `Reorder` to the wanted proportions of genres, (n_genres,) (Steck, RecSys 2018). Each next movie makes
+    (1 - STEP) * (sum of scores) - STEP * KL(wanted || genres of the list) largest. shares: (n_movies, n_genres), from
+    `genre_shares`. candidates: (m,), the movies that have scores."""
 
     def reorder(top: Indices, score: NDArray[np.float64], n: int) -> list[int]:
         share = shares[candidates[top]]

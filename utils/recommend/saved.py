@@ -89,8 +89,7 @@ class Saved:
     # -- one person ------------------------------------------------------------------------------------------------
 
     def scores(self, user_profile: Profile, strategy: str, movies: Indices, rows: ProfileRows | None = None) -> Floats:
-        """Return the scores, (n, len(movies)), of these movies by this strategy for the rows: those of the person where
-        None, or variants of them."""
+        """Return the scores, (n, len(movies)), by this strategy. rows: variants of those of the profile, or None."""
         rows = user_profile.rows if rows is None else rows
         users = None if user_profile.user is None else np.full(len(rows.stars), user_profile.user)
         if strategy == "model":
@@ -217,8 +216,7 @@ class Saved:
         return strategies.by_neighbours(self.space, self.neighbourhoods["neighbours"], liked, self.split.trained_users)
 
     def stars_of(self, given: CSR, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
-        """Predict the stars of the pairs (rows[i], movies[i]), clipped to the data's scale; None where there are
-        none. given: CSR rows of these users."""
+        """Predict the stars of the pairs (rows[i] of these users, movies[i]) as `stars` does. given: their CSR rows."""
         return self._clipped(self.raw_stars_of(given, users, rows, movies))
 
     def raw_stars_of(self, given: CSR, users: Indices, rows: Indices, movies: Indices) -> Floats | None:

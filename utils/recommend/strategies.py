@@ -65,9 +65,8 @@ def by_neighbours(
     pool: Indices,
     find_neighbours: FindNeighbours = weighted_neighbours,
 ) -> ScoreFunction:
-    """Make the score function of (given, users) that scores what the users nearest to them like. liked: CSR, the known
-    likes. pool: indices of the possible neighbours. find_neighbours: `weighted_neighbours`, or something faster with
-    the same result."""
+    """Make the score function of what the users nearest to each like. liked: CSR, the known likes. pool: indices of
+    the possible neighbours. find_neighbours: `weighted_neighbours`, or something faster with the same result."""
     count = np.diff(liked.indptr)
     whitening = space.whitenings.get("neighbours") or Whitening.of(space.users, pool, neighbourhood.whiten)
 
@@ -79,7 +78,7 @@ def by_neighbours(
 
 
 def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR) -> ScoreFunction:
-    """Make the score function of (given, users) that scores what is near the movies that they like."""
+    """Make the score function of what is near the movies that each user likes."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
     pool, vectors, whitening = np.flatnonzero(count), space.movies, space.whitenings.get("movies")
     index, weight = weighted_neighbours(vectors, vectors[pool], neighbourhood, count, pool, pool, whitening)
@@ -99,8 +98,8 @@ def _product(left: CSR, right: CSR) -> Floats:
 
 
 def scorers(model: Model, holdout: Holdout, pool: Indices, neighbourhoods: Neighbourhoods) -> dict[str, ScoreFunction]:
-    """Return {strategy: score function of (given, users)}: "neighbours", "movies" and "decoder" of an autoencoder,
-    "model" of any other. The likes are those that the `Holdout` gives; pool: indices of the possible neighbours."""
+    """Return {strategy: score function}: "neighbours", "movies" and "decoder" of an autoencoder, "model" of any other.
+    The likes are those that the `Holdout` gives; pool: indices of the possible neighbours."""
     if not is_latent(model):
         return {"model": model.score}
     liked = likes(holdout.given, holdout.like)
@@ -133,8 +132,7 @@ def choose(model: Model, split: Split) -> dict[str, Any]:
 def search(
     best: Neighbourhood, tried: Mapping[str, Sequence[Any]], judge: Callable[[Neighbourhood], float]
 ) -> Neighbourhood:
-    """Search from `best` by trying the values of one field after the other: return the `Neighbourhood` with the
-    highest value of `judge`, the first one of several."""
+    """Find the `Neighbourhood` that `judge` values highest, the first of several, one field after the other."""
     for field_name, values in tried.items():
         best = max([best, *(replace(best, **{field_name: value}) for value in values)], key=judge)
     return best
@@ -143,8 +141,8 @@ def search(
 def scorer_of(
     strategy: str, space: LatentSpace, holdout: Holdout, pool: Indices
 ) -> Callable[[Neighbourhood], ScoreFunction]:
-    """Return the function from a `Neighbourhood` to the score function of one of the two strategies with it. What
-    neighbourhoods of the same `whiten` have in common is computed once."""
+    """Return the function from a `Neighbourhood` to the score function of a strategy with it, which computes once what
+    neighbourhoods of the same `whiten` have in common."""
     liked = likes(holdout.given, holdout.like)
     by_users, find_neighbours = strategy == "neighbours", _cached_neighbours()
     vectors, fitted_to = (space.users, pool) if by_users else (space.movies, np.unique(liked.indices))

@@ -1,8 +1,7 @@
 """Baseline estimate mu + b_u + b_i: global mean plus the deviations of user and movie, in stars.
 
-Each deviation is damped: shrunk towards 0 by `damping` imaginary ratings that deviate by 0 (Koren, Bell &
-Volinsky 2009, eq. 3, solved to convergence as one ridge regression).
-"""
+Each deviation is damped: shrunk towards 0 by `damping` imaginary ratings that deviate by 0 (Koren, Bell & Volinsky
+2009, eq. 3, solved to convergence as one ridge regression)."""
 
 from __future__ import annotations
 

@@ -25,8 +25,7 @@ ROWS = 128  # encoded at a time
 
 
 class _Encoder:
-    """Dense layers behind features that are made of each rating: blocks of inputs side by side, each as wide as the
-    rating matrix, in which only the columns of rated movies are filled."""
+    """Dense layers behind features of each rating: blocks of inputs side by side, each as wide as the rating matrix."""
 
     layers: list[Layer]
 
@@ -46,8 +45,7 @@ class _Encoder:
         return forward([(kernel[inputs], bias, activation), *others], dense.reshape(len(dense), -1))
 
     def of_matrix(self, given: CSR) -> Floats:
-        """Return the latent vectors, (n, latent), of CSR rows of stars; at MovieLens' densities that takes a fiftieth
-        of the products of the dense rows."""
+        """Return the latent vectors, (n, latent), of CSR rows of stars."""
         import scipy.sparse as sp  # a quarter of a second that a recommendation does without
 
         row = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr))
@@ -95,8 +93,7 @@ class Centred(_Encoder):
 
 @dataclass(frozen=True)
 class OfLikes(_Encoder):
-    """What was liked and, with `signed`, what was rated without being liked: rows divided by their length, followed by
-    dense layers."""
+    """Likes and, with `signed`, ratings that are no likes, in rows of length 1, followed by dense layers."""
 
     layers: list[Layer]
     n_movies: int

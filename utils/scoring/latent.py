@@ -105,16 +105,13 @@ def near(
     whitening: Whitening | float,
     weigh: Weigh | None = None,
 ) -> Neighbours:
-    """Find the `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest
-    first, ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
+    """Find the `k` of `pool` nearest to each query by cosine, nearest first, ties by index; -inf where there are fewer.
 
-    pool: indices of the possible neighbours. excluded: for each query the index that is left out, because it is the
-    query itself, or -1. Places at the end are filled with -inf where there are not `k` others. whitening: the
-    `Whitening`, or a power to whiten by. With `weigh`, a function from a block of cosines and the indices they are with
-    to weights of 0 or more, the largest weights count and are returned, with 0 where there are no others.
-
-    For more than MANY queries among more than MANY faiss, where it is installed, finds the nearest several times
-    sooner; where weights order them anew, CANDIDATES times `k` are found and ordered."""
+    vectors: (n, latent) and queries: (m, latent), of users or of movies. pool: indices of the possible neighbours.
+    excluded: for each query the index of itself, which is left out, or -1. whitening: the `Whitening`, or a power to
+    whiten by. weigh: where given, the largest weights count instead, 0 where there are fewer. For more than MANY
+    queries among more than MANY, faiss, where it is installed, is several times as fast; where weights order them
+    anew, it finds CANDIDATES times `k`."""
     if not isinstance(whitening, Whitening):
         whitening = Whitening.of(vectors, pool, whitening)
     excluded = np.asarray(excluded)
@@ -176,9 +173,8 @@ def weighted_neighbours(
     excluded: Indices,
     whitening: Whitening | None = None,
 ) -> Neighbours:
-    """Find the neighbours of `pool` with the largest weights for each query, as the `Neighbourhood` weighs them:
-    (indices, weights), both (len(queries), size); weights are 0 where there are fewer. likes: (n,) number of likes of
-    the user, or of the movie, of each vector. The others: as in `near`."""
+    """Find the neighbours with the largest weights of the `Neighbourhood` for each query, 0 where there are fewer.
+    likes: (n,) number of likes of the user, or of the movie, of each vector. The others: as in `near`."""
 
     def weigh(cosines: NDArray, index: Any) -> NDArray:
         return neighbourhood.weigh(cosines, likes[index])
@@ -294,15 +290,13 @@ def forward(layers: list[Layer], inputs: Floats) -> Floats:
 
 
 def decode(layers: list[Layer], codes: Floats, columns: Pick = slice(None)) -> Floats:
-    """Return the output, (n, outputs), of a decoder of dense layers for latent vectors (n, latent). columns: the
-    outputs that are wanted."""
+    """Return the output, (n, outputs), of a decoder for latent vectors (n, latent). columns: the wanted outputs."""
     *inner, (kernel, bias, activation) = layers
     return forward([*inner, (kernel[:, columns], bias[columns], activation)], codes)
 
 
 def decode_cells(layers: list[Layer], codes: Floats, rows: Indices, columns: Indices) -> Floats:
-    """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
-    work, only these cells are computed."""
+    """Return only the cells (rows[i], columns[i]) of `decode`, (n,)."""
     *inner, (kernel, bias, activation) = layers
     codes, kernel, cells = forward(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
     for start in range(0, len(rows), CELLS):

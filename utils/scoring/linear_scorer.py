@@ -76,9 +76,8 @@ class LinearScorer:
 
 @dataclass(frozen=True)
 class LinearPath:
-    """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. Both are, up to a constant of the user's,
-    logarithms of what is likely. In small data most of EASE's scores lie below LEAST, and the decoder alone ranks these
-    movies."""
+    """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. In small data most of EASE's scores lie
+    below LEAST, and the decoder alone ranks these movies."""
 
     scorer: LinearScorer
     share: np.float32

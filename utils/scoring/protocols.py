@@ -1,6 +1,4 @@
-"""The types of what is scored with: what utils calls of a model (`models.base.Recommender` keeps it), and the arrays.
-
-Everything here is for the type checker and the reader; numpy is all that it imports."""
+"""Types of arrays and functions, and what utils calls of a model (`models.base.Recommender` keeps it)."""
 
 from __future__ import annotations
 

@@ -35,8 +35,7 @@ def top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
 
 
 def _top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
-    """Sort only the scores that reach the k-th best of the best of groups, which at least k scores do: several times as
-    fast as a sort of all where k of many are wanted."""
+    """Sort only the scores that reach the k-th best of the best of groups, as at least k do: several times as fast."""
     n = scores.shape[1]
     groups = n // GROUP
     best = scores
