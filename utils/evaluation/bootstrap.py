@@ -190,5 +190,5 @@ def adjust(rows: list[Row]) -> list[Row]:
 
 
 def differs(row: Row) -> bool:
-    """Tell whether a difference is significant: its interval excludes 0, and p (p_holm if there is one) is below .05."""
+    """Tell whether a difference is significant: its interval excludes 0, and p (p_holm, if any) is below .05."""
     return not row["low"] <= 0 <= row["high"] and (row["p_holm"] if "p_holm" in row else row["p"]) < 0.05

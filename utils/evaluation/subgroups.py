@@ -103,7 +103,7 @@ def judge(
 def _metrics(
     part: Slice, inside: NDArray, n_users: int, lists: RankedLists | None, ndcg: Metric | None, errors: Errors | None
 ) -> dict[str, Metric]:
-    """Return {name: `Metric`} of the users or movies `inside`: those of the slice, or all others. ndcg: of all users."""
+    """Return {name: `Metric`} of the users or movies `inside`: of the slice, or all others. ndcg: of all users."""
     metrics: dict[str, Metric] = {}
     if errors is not None:
         users, movies, error = errors
