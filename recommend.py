@@ -28,7 +28,7 @@ class Options:
     user: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """recommend to this user; the id is the data's"""
     rate: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE=STARS ...", help_behavior_hint="")] = ()
-    """recommend to somebody who rates so; the year and the exact spelling may be left out"""
+    """recommend to somebody with these ratings; the year and the exact spelling may be left out"""
     ratings: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; the exports of Letterboxd
     and IMDb are read as they are"""
@@ -51,17 +51,17 @@ class Options:
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
     json: options.Output = None
-    """write the answer as JSON to this file, or - for standard output and nothing else there"""
+    """write the recommendations as JSON to this file, or - for standard output and nothing else there"""
     csv: options.Output = None
     """the same as CSV"""
     parquet: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """the same as Parquet, with --all-users"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """the same as Parquet files of some thousand users each, with --all-users; begun anew, it writes what is missing"""
+    """the same as Parquet files of some thousand users each, with --all-users; run again, it writes what is missing"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """write --out with so many workers; takes requirements-scale.txt"""
+    """write --out with this number of workers; needs requirements-scale.txt"""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """the Ray cluster whose workers those are (default: one on this machine)"""
+    """the Ray cluster of the workers (default: one on this machine)"""
 
     def __post_init__(self) -> None:
         if self.n < 1:

@@ -82,8 +82,8 @@ def gini(top: Indices, n_movies: int) -> Overall:
     first_of_equal = np.maximum.accumulate(np.where(np.diff(counts, axis=1, prepend=-1) > 0, column, 0), axis=1)
     place = np.searchsorted(ascending, counts) + column - first_of_equal
     lost = np.where(counts > 0, weight[np.minimum(place, n_movies - 1)], 0).sum(axis=1)
-    left = np.maximum(total - (top >= 0).sum(axis=1), 1)
-    return Overall(area / (n_movies * max(total, 1)), (area - lost) / (n_movies * left))
+    total_without = np.maximum(total - (top >= 0).sum(axis=1), 1)
+    return Overall(area / (n_movies * max(total, 1)), (area - lost) / (n_movies * total_without))
 
 
 def novelty(top: Indices, popularity: Indices, n_users: int) -> NDArray[np.float64]:

@@ -82,12 +82,12 @@ def write_parts(
         raise UserError(f"{folder} can't be written: {error.strerror}") from None
     with run_folder.locked(folder, "written", "--out"):
         _claim(folder, {"run": run.sha256, "part": PART, **asdict(request)})
-        left = [part for part in parts if not is_there(part[0])]
-        if workers and left:
-            _write_by_workers(run, request, left, open_run, min(workers, len(left)), ray)
-        elif left:
-            _write_several(saved, request, left)
-    return n_users, len(parts), len(parts) - len(left)
+        missing = [part for part in parts if not is_there(part[0])]
+        if workers and missing:
+            _write_by_workers(run, request, missing, open_run, min(workers, len(missing)), ray)
+        elif missing:
+            _write_several(saved, request, missing)
+    return n_users, len(parts), len(parts) - len(missing)
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:

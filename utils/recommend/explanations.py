@@ -14,15 +14,9 @@ if TYPE_CHECKING:
 MOST = 2  # ratings named in a sentence
 
 
-def effects(scores: Floats) -> Floats:
-    """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), of the rows of
-    `ProfileRows.without_each`."""
-    return scores[:1] - scores[1:]
-
-
 def explain(movies: Movies, rows: ProfileRows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
     """List what each rating of the one row of `ProfileRows` adds to one movie's score, most first, as plain values for
-    --json. effect: (k,), a column of `effects`."""
+    --json. effect: (k,), in the order of the row."""
     order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
     return [
         {

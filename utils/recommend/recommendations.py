@@ -90,9 +90,9 @@ def recommend(
 def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
     """Put into each item what every rating of the person adds to its score."""
     rows, scale = user_profile.rows, saved.split.ratings.scale
-    effect = explanations.effects(saved.scores(user_profile, strategy, movies, rows.without_each()))
-    for item, column in zip(items, effect.T, strict=True):
-        item["because"] = explanations.explain(saved.run.movies, rows, column, scale)
+    scores = saved.scores(user_profile, strategy, movies, rows.without_each())
+    for item, effect in zip(items, (scores[:1] - scores[1:]).T, strict=True):
+        item["because"] = explanations.explain(saved.run.movies, rows, effect, scale)
     if strategy == "neighbours":
         liked, n_nearest = saved.liked_by_nearest(user_profile, movies)
         for item, count in zip(items, liked.tolist(), strict=True):

@@ -26,20 +26,20 @@ Reorder: TypeAlias = Callable[[Indices, NDArray[np.float64], int], list[int]]
 
 @dataclass(frozen=True)
 class Options:
-    """What lists are made of."""
+    """Filters and re-ranking of lists."""
 
     genre: Annotated[tuple[str, ...], tyro.conf.arg(metavar="G ...", help_behavior_hint="")] = ()
     """only movies of one of these genres"""
     years: Annotated[str | None, tyro.conf.arg(metavar="A-B", help_behavior_hint="")] = None
     """only movies of these years: 1980-1989, 1980-, -1989 or 1985"""
     min_ratings: int = 0
-    """only movies that so many people are known to have rated"""
+    """only movies with at least this many known ratings"""
     include_seen: bool = False
-    """movies that were rated already, too"""
+    """include movies that were rated already"""
     diverse: float = 0.0
     """0 to 1: how much a movie must differ in latent space from those above it (0.3 is a good start)"""
     calibrated: bool = False
-    """genres in the proportions of what was liked"""
+    """genres in the proportions of the likes"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.diverse <= 1:
@@ -62,11 +62,10 @@ def span(years: str | None) -> tuple[int, int] | None:
     """Read (first, last) from a text such as 1980-1989, 1980-, -1989 or 1985; None from None."""
     if years is None:
         return None
-    match = re.fullmatch(r"(\d{4})?\s*(-)?\s*(\d{4})?", years.strip())
-    if not match or not (match[1] or match[3]) or (match[1] and match[3] and not match[2]):
+    ends = [end.strip() for end in years.split("-")]
+    if len(ends) > 2 or not any(ends) or not all(re.fullmatch(r"(\d{4})?", end) for end in ends):
         raise ValueError(f"--years takes 1980-1989, 1980-, -1989 or 1985; got {years!r}")
-    first = int(match[1]) if match[1] else 0
-    last = int(match[3]) if match[3] else 9999 if match[2] else first
+    first, last = int(ends[0] or 0), int(ends[-1] or 9999)
     if first > last:
         raise ValueError(f"--years {years}: {first} is after {last}")
     return first, last

@@ -32,9 +32,7 @@ Weigh: TypeAlias = Callable[[NDArray, Any], NDArray]  # (cosines, indices they a
 class PredictingModel(Protocol):
     """A model that may predict stars."""
 
-    @property
-    def predicts_ratings(self) -> bool:
-        """Whether `predict` gives stars."""
+    predicts_ratings: bool  # `predict` gives stars
 
     def predict(self, given: CSR, users: Indices, movies: Indices) -> Floats:
         """Return the predicted stars, (n,), of the pairs (row of `given`, movie)."""
@@ -43,25 +41,14 @@ class PredictingModel(Protocol):
 class Model(PredictingModel, Protocol):
     """A trained model as utils calls it. `given` is a CSR matrix of stars, one row a user."""
 
+    takes_new_users: bool  # `score` and `predict` work for rows that were not trained on
+    wants_users: bool  # `predict` serves trained users only from the matrix of all of them
+    has_latent_space: bool  # it is a `LatentModel`
+    blends: bool  # it is an `Ensemble`
+
     @property
     def predicts_strangers(self) -> bool:
         """Whether `predict` gives stars for rows that were not trained on."""
-
-    @property
-    def takes_new_users(self) -> bool:
-        """Whether `score` and `predict` work for rows that were not trained on."""
-
-    @property
-    def wants_users(self) -> bool:
-        """Whether `predict` serves trained users only from the matrix of all of them."""
-
-    @property
-    def has_latent_space(self) -> bool:
-        """Whether it is a `LatentModel`."""
-
-    @property
-    def blends(self) -> bool:
-        """Whether it is an `Ensemble`."""
 
     def score(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the scores, (n, n_movies), of the rows; users: their indices if they were trained on."""
@@ -70,9 +57,7 @@ class Model(PredictingModel, Protocol):
 class LatentModel(Model, Protocol):
     """A model with a latent space."""
 
-    @property
-    def latent(self) -> LatentSpace:
-        """The vectors of all users and movies, with the decoders."""
+    latent: LatentSpace
 
     def encode(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the latent vectors, (n, latent), of the rows."""
@@ -94,14 +79,8 @@ class TrainableModel(Model, Protocol):
 
     config: Any  # the model's `Config`
     seed: int
-
-    @property
-    def learns_likes(self) -> bool:
-        """Whether what it ranks by is learned from likes."""
-
-    @property
-    def like(self) -> float:
-        """Stars above which a rating is a like."""
+    like: float  # stars above which a rating is a like
+    learns_likes: bool  # what it ranks by is learned from likes
 
     @property
     def star(self) -> float:
