@@ -5,14 +5,18 @@ Every figure but the first two is a mean over test users. `popularity` of a movi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import likes
 from utils.evaluation.bootstrap import Metric, Overall
-from utils.evaluation.holdout_metrics import RankedLists
 from utils.scoring.latent import unit
 from utils.scoring.protocols import CSR, Floats, Indices
+
+if TYPE_CHECKING:
+    from utils.evaluation.holdout_metrics import RankedLists
 
 SMOOTH = 0.01  # share of the wanted genres mixed into those of a list, so that a missing one is no infinite loss
 

@@ -6,24 +6,26 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.recommend import recommendations, reranking
-from utils.recommend.saved import Saved
 from utils.runs import files, run_folder, table_writer
 from utils.runs.paths import is_there, names_in, unreadable
 from utils.runs.run_folder import Run
 from utils.scoring import ranking
 from utils.scoring.protocols import Indices
 
+if TYPE_CHECKING:
+    from utils.recommend.saved import Saved
+
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part
 ABOUT = "recommendations.json"
 Part: TypeAlias = tuple[Path, int, int]  # file, first user, end
-OpenRun: TypeAlias = Callable[[Run], Saved]  # `models.open_run`
+OpenRun: TypeAlias = Callable[[Run], "Saved"]  # `models.open_run`
 
 
 @dataclass(frozen=True)
