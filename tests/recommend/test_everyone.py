@@ -63,15 +63,15 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "itemknn",
-        "bias",
-        "autorec --rows movies --hidden 8 --epochs 2",
-        "blend --parts itemknn,bias,content --folds 3",
-    ],
+OTHERS = (
+    "itemknn",
+    "bias",
+    "autorec --rows movies --hidden 8 --epochs 2",
+    "blend --parts itemknn,bias,content --folds 3",
 )
+
+
+@pytest.mark.parametrize("command", OTHERS)
 def test_so_do_users_of_other_models(command, varied_run_of, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)
     run = run_folder.Run(varied_run_of(*command.split()))
