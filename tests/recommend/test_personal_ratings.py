@@ -157,7 +157,7 @@ def test_titles_as_one_says_them():
 def test_an_option_with_several_values_may_be_given_often():
     several = ["--rate", "--genre"]
     given = ["--rate", "a=1", "--n", "3", "--rate=b=2", "--genre", "x", "y", "-n", "4", "--rate", "c=3"]
-    expected = "--rate a=1 b=2 c=3 --n 3 --genre x y -n 4".split()
+    expected = ["--rate", "a=1", "b=2", "c=3", "--n", "3", "--genre", "x", "y", "-n", "4"]
     assert options._gathered(given, several) == expected
 
 
