@@ -144,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     if config.all_users:
         message = for_everyone(run, config)
         if config.csv != "-":
-            show(run, [message])
+            show(run, [], [message])
         return
     facts = answer(run, config)
     if config.json:
@@ -152,33 +152,33 @@ def main(argv: list[str] | None = None) -> None:
     if config.csv:
         files.write_text(config.csv, recommendations.as_csv(facts))
     if "-" not in (config.json, config.csv):
-        show_answer(run, config, facts)
+        show(run, *notes_and_lines(config, facts))
 
 
-def show(run: Run, lines: list[Any], notes: list[str] | None = None) -> None:
-    """Print notes, the run's folder, and lines or tables."""
-    from utils.report import tables  # rich comes with it, which --json does without
-
-    console = tables.console()
-    for note in [*(notes or []), f"run: {run.folder}"]:
-        console.print(note, style="dim", soft_wrap=True)
-    for line in lines:
-        console.print(line, soft_wrap=isinstance(line, str))
-
-
-def show_answer(run: Run, config: Options, facts: dict[str, Any]) -> None:
-    """Print the answer as a table, with the notes."""
+def notes_and_lines(config: Options, facts: dict[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return the notes of an answer, and its table with what is missing of it."""
     from utils.report import tables
 
     given = [f"{spoken(rating['title'])} {rating['rating']:g}" for rating in facts.get("given", [])]
-    ratings = [f"your ratings: {shortened(given, SHOWN)}"] if given else []
+    notes = [*facts.get("notes", []), *([f"your ratings: {shortened(given, SHOWN)}"] if given else [])]
     of_users, count = config.similar_users is not None, len(facts["items"])
     lines: list[Any] = []
     if count:
         lines.append(tables.similar_users(facts) if of_users else tables.recommendations(facts))
     if count < config.n:
         lines.append(reranking.no_more(count) if count or not of_users else "there is no other user")
-    show(run, lines, [*facts.get("notes", []), *ratings])
+    return notes, lines
+
+
+def show(run: Run, notes: list[str], lines: list[Any]) -> None:
+    """Print notes and the run's folder, then text or tables."""
+    from utils.report import tables  # rich comes with it, which --json does without
+
+    console = tables.console()
+    for note in [*notes, f"run: {run.folder}"]:
+        console.print(note, style="dim", soft_wrap=True)
+    for line in lines:
+        console.print(line, soft_wrap=isinstance(line, str))
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def _metric_difference(a: Metric, b: Metric, samples_a: NDArray, samples_b: NDAr
     value, samples, users = a.value - b.value, samples_a - samples_b, min(a.users, b.users)
     row = _bootstrap_row(value, a.counted, samples, users)
     if a.root:
-        value = math.log(max(a.value, TINY) / max(b.value, TINY))
+        value = float(np.log(max(a.value, TINY) / max(b.value, TINY)))
         samples = np.log(np.maximum(samples_a, TINY) / np.maximum(samples_b, TINY))
     return row | {"p": _p(value, float(np.nanstd(samples)), users)}
 
