@@ -101,7 +101,7 @@ def read_profile(run: Run, config: Options) -> profile.Profile:
         return profile.of_user(run.split, config.user)
     stars, notes, scale = dict[int, float](), list[str](), run.split.ratings.scale
     if config.ratings:
-        from utils.recommend import personal_file  # pandas comes with it: half a second that others do without
+        from utils.recommend import personal_file  # imports pandas, half a second
 
         stars, notes = personal_file.read_personal(config.ratings, run.movies, scale)
     return profile.of_ratings(run.split, stars | profile.read_typed(run.movies, scale, config.rate), notes)
@@ -172,7 +172,7 @@ def notes_and_lines(config: Options, facts: dict[str, Any]) -> tuple[list[str], 
 
 def show(run: Run, notes: list[str], lines: list[Any]) -> None:
     """Print notes and the run's folder, then text or tables."""
-    from utils.report import tables  # rich comes with it, which --json does without
+    from utils.report import tables  # imports rich, which --json does not need
 
     console = tables.console()
     for note in [*notes, f"run: {run.folder}"]:

@@ -165,7 +165,7 @@ def _jackknife_row(value: float, without: NDArray[np.float64]) -> Row:
 
 
 def _p(value: float, error: float, users: float) -> float:
-    """Return the two-sided p of a value with this standard error, estimated from so many users; 1 for one user."""
+    """Return the two-sided p of a value with this standard error of an estimate from `users`; 1 for one user."""
     from scipy import special
 
     if users <= 1 or value == 0:

@@ -53,7 +53,7 @@ def rating_metrics(predict: PredictFunction, holdout: Holdout, scale: Scale) -> 
 
 
 def of_predicted(ratings: Predicted, n_users: int) -> dict[str, Metric]:
-    """Return {"mse", "rmse", "mae"} of `Predicted` ratings in data with so many users."""
+    """Return {"mse", "rmse", "mae"} of `Predicted` ratings in data of n_users."""
     error = ratings.actual.astype(np.float64) - ratings.stars
     count = np.bincount(ratings.users, minlength=n_users)
     squared = np.bincount(ratings.users, error**2, n_users)
@@ -94,7 +94,7 @@ def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = N
 
 
 def of_lists(lists: RankedLists, n_users: int) -> dict[str, Metric]:
-    """Return the ranking metrics of `RankedLists` in data with so many users."""
+    """Return the ranking metrics of `RankedLists` in data of n_users."""
     n_hidden = np.diff(lists.hidden.indptr)
     values = {name: metric(lists.hit, n_hidden, k) for name, (metric, k) in metrics.CUTS.items()}
     return {name: Metric.of_users(of_user, lists.users, n_users) for name, of_user in values.items()}

@@ -48,7 +48,7 @@ def block(
 
 def _alike(vectors: NDArray) -> Indices:
     """Return an order of the vectors, (n,) indices, in which neighbours are alike."""
-    from scipy.cluster.hierarchy import leaves_list, linkage  # a third of a second that others do without
+    from scipy.cluster.hierarchy import leaves_list, linkage  # its import takes a third of a second
 
     if len(vectors) < 3:
         return np.arange(len(vectors))

@@ -15,7 +15,7 @@ SELECTED = 60  # movies that are selected; the other candidates follow, the best
 
 
 def order(split: Split) -> Indices:
-    """Order the best-known movies by how much asking about them tells: their indices, the first to ask first.
+    """Order the best-known movies by what there is to learn from asking about them; returns their indices.
 
     Each next movie is the one whose likes, with those of the movies before it, explain most of the variance of the
     likes of TARGETS movies by least squares: greedy column subset selection (Farahat et al., ICDM 2011; for asking new

@@ -102,7 +102,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
     if not is_ours:
         raise UserError(f"{folder} holds something else than these recommendations; give another --out")
     for name in names:
-        if name.startswith(".") and name.endswith(".part"):  # what a kill left
+        if name.startswith(".") and name.endswith(".part"):  # left behind by a killed process
             (folder / name).unlink()
     files.write_text(folder / ABOUT, text)
 
@@ -116,7 +116,7 @@ def _write_several(saved: Saved, request: Request, parts: list[Part]) -> None:
 def _write_by_workers(
     run: Run, request: Request, parts: list[Part], open_run: OpenRun, workers: int, address: str | None
 ) -> None:
-    from utils.distributed import cluster  # sockets and logging come with it, which one process does without
+    from utils.distributed import cluster  # imports sockets and logging, which one process does not need
 
     with cluster.connected(address, workers):
         import ray

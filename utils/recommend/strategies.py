@@ -63,15 +63,15 @@ def by_neighbours(
     neighbourhood: Neighbourhood,
     liked: CSR,
     pool: Indices,
-    find_neighbours: FindNeighbours = weighted_neighbours,
+    find: FindNeighbours = weighted_neighbours,
 ) -> ScoreFunction:
     """Make the score function of what the users nearest to each like. liked: CSR, the known likes. pool: indices of
-    the possible neighbours. find_neighbours: `weighted_neighbours`, or something faster with the same result."""
+    the possible neighbours. find: `weighted_neighbours`, or something faster with the same result."""
     count = np.diff(liked.indptr)
     whitening = space.whitenings.get("neighbours") or Whitening.of(space.users, pool, neighbourhood.whiten)
 
     def score(_: CSR, users: Indices) -> Floats:
-        index, weight = find_neighbours(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
+        index, weight = find(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
         return _product(vote_matrix(index, weight, len(count)), liked)
 
     return score

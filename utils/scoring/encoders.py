@@ -46,7 +46,7 @@ class _Encoder:
 
     def of_matrix(self, given: CSR) -> Floats:
         """Return the latent vectors, (n, latent), of CSR rows of stars."""
-        import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+        import scipy.sparse as sp  # its import takes a quarter of a second, which recommend.py avoids
 
         row = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr))
         (kernel, bias, activation), *others = self.layers

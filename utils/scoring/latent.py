@@ -23,12 +23,12 @@ from utils.scoring.ranking import top_k
 if TYPE_CHECKING:
     from utils.runs.run_folder import Run
 
-MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
-CANDIDATES = 4  # times as many as asked for that faiss finds: the weights order them anew
-CELLS = 1 << 16  # of a decoder's output computed at a time
+MANY = 50_000  # queries and vectors beyond which faiss searches
+CANDIDATES = 4  # times k: the neighbours that faiss finds, which the weights put into another order
+CELLS = 1 << 16  # of a decoder's output, computed at a time
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
-ROWS = 128  # of them whose nearest one core looks for at a time
-FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
+ROWS = 128  # of these that one core ranks at a time
+FLATTEST = 1e-6  # least variance of a direction, as a share of the largest
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Neighbourhood:
     power: int = 4
     """a neighbour weighs cosine ** power, so that a higher power trusts the nearest more"""
     shrink: float = 0.0
-    """the weight of a neighbour with n likes is multiplied by n / (n + shrink): a vector that rests on few is chance"""
+    """the weight of a neighbour with n likes is multiplied by n / (n + shrink): vectors of few likes are unreliable"""
     whiten: float = 0.25
-    """each principal direction is divided by its variance ** whiten before cosines are taken, so that the few widest
-    ones do not decide alone; 0 leaves them as they are"""
+    """each principal direction is divided by its variance ** whiten before cosines are taken, so that the few with most
+    variance do not dominate; 0 leaves them as they are"""
 
     def weigh(self, cosines: NDArray, likes: NDArray) -> NDArray:
         """Return the weights of neighbours with these cosines and numbers of likes; a negative cosine gets weight 0."""
@@ -64,7 +64,7 @@ def cosine(a: NDArray, b: NDArray) -> Floats:
 
 @dataclass(frozen=True)
 class Whitening:
-    """Centre and partially whiten vectors before taking cosines: what all share says nothing about who is near.
+    """Centre and partially whiten vectors before taking cosines.
 
     centre: (latent,) mean. turn: (latent, latent), the principal directions scaled by variance ** -whiten. length:
     (n,) of each vector after both. A run stores them, since they take many times longer than the cosines of a query."""
@@ -110,8 +110,8 @@ def near(
     vectors: (n, latent) and queries: (m, latent), of users or of movies. pool: indices of the possible neighbours.
     excluded: for each query the index of itself, which is left out, or -1. whitening: the `Whitening`, or a power to
     whiten by. weigh: where given, the largest weights count instead, 0 where there are fewer. For more than MANY
-    queries among more than MANY, faiss, where it is installed, is several times as fast; where weights order them
-    anew, it finds CANDIDATES times `k`."""
+    queries among more than MANY, faiss, where it is installed, is several times as fast; with `weigh`, the
+    weights choose among CANDIDATES times `k` that it finds."""
     if not isinstance(whitening, Whitening):
         whitening = Whitening.of(vectors, pool, whitening)
     excluded = np.asarray(excluded)
@@ -189,7 +189,7 @@ def weighted_neighbours(
 def vote_matrix(index: Indices, weight: Floats, n: int) -> CSR:
     """Return what `weighted_neighbours` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is
     the scores of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
-    import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+    import scipy.sparse as sp  # its import takes a quarter of a second, which recommend.py avoids
 
     rows = np.repeat(np.arange(len(index)), index.shape[1])
     value = weight.ravel().astype(np.float32, copy=False)
