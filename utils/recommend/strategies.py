@@ -16,7 +16,7 @@ from utils.scoring.latent import LatentSpace, Neighbourhood, Whitening, near, vo
 from utils.scoring.parallel import parallel_rows
 from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction, is_latent
 
-FindNeighbours: TypeAlias = Callable[..., Neighbours]  # called as `weighted_neighbours` is
+Find: TypeAlias = Callable[..., Neighbours]  # called as `weighted_neighbours` is
 Neighbourhoods: TypeAlias = dict[str, Neighbourhood]  # by strategy: "neighbours", "movies"
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
@@ -59,11 +59,7 @@ def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourh
 
 
 def by_neighbours(
-    space: LatentSpace,
-    neighbourhood: Neighbourhood,
-    liked: CSR,
-    pool: Indices,
-    find: FindNeighbours = weighted_neighbours,
+    space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR, pool: Indices, find: Find = weighted_neighbours
 ) -> ScoreFunction:
     """Make the score function of what the users nearest to each like. liked: CSR, the known likes. pool: indices of
     the possible neighbours. find: `weighted_neighbours`, or something faster with the same result."""
@@ -159,7 +155,7 @@ def scorer_of(
     return scorer
 
 
-def _cached_neighbours() -> FindNeighbours:
+def _cached_neighbours() -> Find:
     """Make a `weighted_neighbours` that computes the nearest once where weights depend on cosines alone: those of a
     smaller neighbourhood, or of another power, come first among the LONGEST."""
     nearest: dict[tuple[float, bytes], Neighbours] = {}
