@@ -18,7 +18,7 @@ from utils.runs import files, run_folder
 from utils.runs.run_folder import Run
 
 SHOWN = 8  # ratings of somebody new that are repeated
-ASKS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
+QUESTIONS = ("user", "rate", "ratings", "like_movie", "similar_users", "all_users")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Options:
     user: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """recommend to this user; the id is the data's"""
     rate: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE=STARS ...", help_behavior_hint="")] = ()
-    """recommend to somebody who rates so; the year and the exact spelling may be left out"""
+    """recommend to somebody with these ratings; the year and the exact spelling may be left out"""
     ratings: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; the exports of Letterboxd
     and IMDb are read as they are"""
@@ -51,132 +51,134 @@ class Options:
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
     json: options.Output = None
-    """write the answer as JSON to this file, or - for standard output and nothing else there"""
+    """write the recommendations as JSON to this file, or - for standard output and nothing else there"""
     csv: options.Output = None
     """the same as CSV"""
     parquet: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """the same as Parquet, with --all-users"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """the same as Parquet files of some thousand users each, with --all-users; begun anew, it writes what is missing"""
+    """the same as Parquet files of some thousand users each, with --all-users; run again, it writes what is missing"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """write --out with so many workers; takes requirements-scale.txt"""
+    """write --out with this number of workers; needs requirements-scale.txt"""
     ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None
-    """the Ray cluster whose workers those are (default: one on this machine)"""
+    """the Ray cluster of the workers (default: one on this machine)"""
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise ValueError(f"n must be 1 or more, got {self.n}")
         self._check_question()
-        self._check_targets()
-        self._check_workers()
+        self._check_output()
 
     def _check_question(self) -> None:
-        """Refuse no question or several, and options that the one does not take."""
-        asked = {name for name in ASKS if getattr(self, name) not in (None, (), False)}
-        if len(asked) != 1 and asked != {"rate", "ratings"}:
-            named = ", ".join(f"--{name.replace('_', '-')}" for name in ASKS)
-            raise ValueError(f"one of {named} is needed" + ("; more than one was given" if asked else ""))
-        recommends = not asked & {"like_movie", "similar_users"}
-        if not recommends and (self.by != "best" or self.filters != reranking.Options() or self.explain):
+        """Refuse no question or several, and options that the question does not take."""
+        given = {name for name in QUESTIONS if getattr(self, name) not in (None, (), False)}
+        if len(given) != 1 and given != {"rate", "ratings"}:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in QUESTIONS)
+            raise ValueError(f"one of {names} is needed" + ("; more than one was given" if given else ""))
+        is_default = self.by == "best" and self.filters == reranking.Options() and not self.explain
+        if given & {"like_movie", "similar_users"} and not is_default:
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
 
-    def _check_targets(self) -> None:
-        """Refuse files to write that the question does not have, or that exclude each other."""
-        targets = [target for target in (self.csv, self.parquet, self.out) if target]
-        if self.all_users and (self.explain or self.json or len(targets) != 1):
+    def _check_output(self) -> None:
+        """Refuse files to write that the question does not have, or that exclude each other, and workers without a
+        folder to write."""
+        files_of_all = [target for target in (self.csv, self.parquet, self.out) if target]
+        if self.all_users and (self.explain or self.json or len(files_of_all) != 1):
             raise ValueError("--all-users writes one of --csv FILE, --parquet FILE, --out DIR; no --json, no --explain")
         if (self.parquet or self.out) and not self.all_users:
             raise ValueError("--parquet and --out are for --all-users")
         if self.json == "-" and self.csv == "-":
             raise ValueError("only one of --json and --csv can go to standard output")
-
-    def _check_workers(self) -> None:
-        """Refuse workers without a folder to write, and a cluster without workers."""
         if (self.workers or self.ray) and not self.out:
             raise ValueError("--workers and --ray are for --all-users --out DIR")
         if (self.workers is not None and self.workers < 1) or (self.ray and not self.workers):
             raise ValueError("--workers must be 1 or more, and --ray takes --workers N")
 
 
-def who(run: Run, chosen: Options) -> profile.Profile:
-    """Return the `Profile` that is recommended to."""
-    if chosen.user is not None:
-        return profile.of_user(run.split, chosen.user)
+def read_profile(run: Run, config: Options) -> profile.Profile:
+    """Return the profile to recommend to."""
+    if config.user is not None:
+        return profile.of_user(run.split, config.user)
     stars, notes, scale = dict[int, float](), list[str](), run.split.ratings.scale
-    if chosen.ratings:
-        from utils.recommend.personal_file import (
-            read_personal,  # pandas comes with it: half a second that others do without
-        )
+    if config.ratings:
+        from utils.recommend import personal_file  # imports pandas, half a second
 
-        stars, notes = read_personal(chosen.ratings, run.movies, scale)
-    stars |= profile.read_typed(run.movies, scale, chosen.rate)
-    return profile.of_ratings(run.split, stars, notes)
+        stars, notes = personal_file.read_personal(config.ratings, run.movies, scale)
+    return profile.of_ratings(run.split, stars | profile.read_typed(run.movies, scale, config.rate), notes)
 
 
-def answer(run: Run, chosen: Options) -> dict[str, Any]:
+def answer(run: Run, config: Options) -> dict[str, Any]:
     """Answer the question of the options, as the plain values that --json writes."""
     start, saved = time.perf_counter(), models.open_run(run)
-    if chosen.like_movie is not None:
-        movie = profile.find_movie(Titles(run.movies), chosen.like_movie)
-        facts = recommendations.movies_like(saved, movie, chosen.n)
-    elif chosen.similar_users is not None:
-        user = profile.find_user(run.split.ratings.user_ids, chosen.similar_users)
-        facts = recommendations.users_like(saved, user, chosen.n)
+    if config.like_movie is not None:
+        movie = profile.find_movie(Titles(run.movies), config.like_movie)
+        facts = recommendations.movies_like(saved, movie, config.n)
+    elif config.similar_users is not None:
+        user = profile.find_user(run.split.ratings.user_ids, config.similar_users)
+        facts = recommendations.users_like(saved, user, config.n)
     else:
-        facts = recommendations.recommend(saved, who(run, chosen), chosen.by, chosen.n, chosen.filters, chosen.explain)
+        user_profile = read_profile(run, config)
+        facts = recommendations.recommend(saved, user_profile, config.by, config.n, config.filters, config.explain)
     return facts | {"seconds": round(time.perf_counter() - start, 4)}
 
 
-def for_everyone(run: Run, chosen: Options) -> str:
+def for_everyone(run: Run, config: Options) -> str:
     """Recommend to every user of the data, into a file or a folder; returns the line to print about it."""
     start, saved = time.perf_counter(), models.open_run(run)
-    asked = everyone.Asked(chosen.by, chosen.n, chosen.filters)
-    if chosen.out:
-        out = chosen.out.resolve()
-        users, parts, there = everyone.write_parts(saved, asked, out, models.open_run, chosen.workers, chosen.ray)
-        where = f"{chosen.out}, {parts} parts" + (f", of which {there} were there" if there else "")
+    request = everyone.Request(config.by, config.n, config.filters)
+    if config.out:
+        users, parts, existing = everyone.write_parts(
+            saved, request, config.out.resolve(), models.open_run, config.workers, config.ray
+        )
+        where = f"{config.out}, {parts} parts" + (f", of which {existing} were there" if existing else "")
     else:
-        where = str(chosen.csv or chosen.parquet)
-        users = everyone.write(saved, asked, where, bool(chosen.parquet))
+        where = str(config.csv or config.parquet)
+        users = everyone.write(saved, request, where, bool(config.parquet))
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Find the run, answer, print."""
-    chosen = options.parse(Options, argv or [], "recommend.py", __doc__)
-    run = run_folder.find(chosen.run, chosen.verify)
-    if chosen.all_users:
-        message = for_everyone(run, chosen)
-        if chosen.csv != "-":
-            from utils.report import tables  # rich comes with it, which --json does without
-
-            tables.console().print(f"run: {run.folder}", style="dim", soft_wrap=True)
-            tables.console().print(message, soft_wrap=True)
+    config = options.parse(Options, argv or [], "recommend.py", __doc__)
+    run = run_folder.find(config.run, config.verify)
+    if config.all_users:
+        message = for_everyone(run, config)
+        if config.csv != "-":
+            show(run, [], [message])
         return
-    facts = answer(run, chosen)
-    if chosen.json:
-        files.write_text(chosen.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
-    if chosen.csv:
-        files.write_text(chosen.csv, recommendations.as_csv(facts))
-    if "-" not in (chosen.json, chosen.csv):
-        show(run, chosen, facts)
+    facts = answer(run, config)
+    if config.json:
+        files.write_text(config.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    if config.csv:
+        files.write_text(config.csv, recommendations.as_csv(facts))
+    if "-" not in (config.json, config.csv):
+        show(run, *notes_and_lines(config, facts))
 
 
-def show(run: Run, chosen: Options, facts: dict[str, Any]) -> None:
-    """Print the answer as a table, with the notes."""
+def notes_and_lines(config: Options, facts: dict[str, Any]) -> tuple[list[str], list[Any]]:
+    """Return the notes of an answer, and its table with what is missing of it."""
     from utils.report import tables
 
+    given = [f"{spoken(rating['title'])} {rating['rating']:g}" for rating in facts.get("given", [])]
+    notes = [*facts.get("notes", []), *([f"your ratings: {shortened(given, SHOWN)}"] if given else [])]
+    of_users, count = config.similar_users is not None, len(facts["items"])
+    lines: list[Any] = []
+    if count:
+        lines.append(tables.similar_users(facts) if of_users else tables.recommendations(facts))
+    if count < config.n:
+        lines.append(reranking.no_more(count) if count or not of_users else "there is no other user")
+    return notes, lines
+
+
+def show(run: Run, notes: list[str], lines: list[Any]) -> None:
+    """Print notes and the run's folder, then text or tables."""
+    from utils.report import tables  # imports rich, which --json does not need
+
     console = tables.console()
-    given = [f"{spoken(one['title'])} {one['rating']:g}" for one in facts.get("given", [])]
-    ratings = [f"your ratings: {shortened(given, SHOWN)}"] if given else []
-    for note in [*facts.get("notes", []), *ratings]:
+    for note in [*notes, f"run: {run.folder}"]:
         console.print(note, style="dim", soft_wrap=True)
-    console.print(f"run: {run.folder}", style="dim", soft_wrap=True)
-    users = chosen.similar_users is not None
-    if facts["items"]:
-        console.print(tables.similar_users(facts) if users else tables.recommendations(facts))
-    if (count := len(facts["items"])) < chosen.n:
-        console.print(reranking.no_more(count) if count or not users else "there is no other user")
+    for line in lines:
+        console.print(line, soft_wrap=isinstance(line, str))
 
 
 if __name__ == "__main__":

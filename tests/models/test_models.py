@@ -22,7 +22,7 @@ VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movi
 def test_the_choices_of_an_option_are_those_that_the_code_has():
     from models.networks.layers import Activation
 
-    assert get_args(Activation) == latent.ACTIVATIONS
+    assert get_args(Activation) == tuple(latent.ACTIVATIONS)
     for name, option in (("multdae", "loss"), ("joint", "likes_loss")):
         module = models.module(name)
         assert get_args(get_type_hints(module.Config)[option]) == tuple(module.LOSSES), name

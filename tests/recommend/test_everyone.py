@@ -8,7 +8,7 @@ import models
 from utils.data.splits import Subset
 from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking
-from utils.recommend.everyone import Asked
+from utils.recommend.everyone import Request
 from utils.recommend.saved import Saved
 from utils.runs import run_folder, table_writer
 
@@ -58,31 +58,31 @@ def check(run, asked, written):
 )
 def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filters, run, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
-    asked = Asked(by, 6, filters)
+    asked = Request(by, 6, filters)
     assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "itemknn",
-        "bias",
-        "autorec --rows movies --hidden 8 --epochs 2",
-        "blend --parts itemknn,bias,content --folds 3",
-    ],
+OTHERS = (
+    "itemknn",
+    "bias",
+    "autorec --rows movies --hidden 8 --epochs 2",
+    "blend --parts itemknn,bias,content --folds 3",
 )
+
+
+@pytest.mark.parametrize("command", OTHERS)
 def test_so_do_users_of_other_models(command, varied_run_of, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)
     run = run_folder.Run(varied_run_of(*command.split()))
-    everyone.write(models.open_run(run), Asked(n=4), tmp_path / "all.csv", False)
-    check(run, Asked(n=4), pd.read_csv(tmp_path / "all.csv"))
+    everyone.write(models.open_run(run), Request(n=4), tmp_path / "all.csv", False)
+    check(run, Request(n=4), pd.read_csv(tmp_path / "all.csv"))
 
 
 def test_nobody_is_recommended_what_they_rated_hidden_or_not(run, tmp_path):
     ratings, hidden = run.split.ratings, run.split.part == Subset.TEST
     assert hidden.sum() > 100
-    everyone.write(models.open_run(run), Asked(n=34), tmp_path / "all.csv", False)
+    everyone.write(models.open_run(run), Request(n=34), tmp_path / "all.csv", False)
     told = pd.read_csv(tmp_path / "all.csv").groupby("userId").movieId.agg(set)
     for user, raw in enumerate(ratings.user_ids.tolist()):
         rated = set(ratings.movie_ids[ratings.movie[ratings.user == user]].tolist())
@@ -102,7 +102,7 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "PART", 7)
     writing = table_writer.writing
     monkeypatch.setattr(table_writer, "writing", lambda *args: lines.append(args[0]) or writing(*args))
-    asked = Asked("movies", 4)
+    asked = Request("movies", 4)
     assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 0)
     assert len(lines) == 7
     assert made.count(("scorer", "movies")) == 1
@@ -120,10 +120,10 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "other", [Asked(n=4, filters=reranking.Options(genre=("War",))), Asked(n=5), Asked("movies", 4)]
+    "other", [Request(n=4, filters=reranking.Options(genre=("War",))), Request(n=5), Request("movies", 4)]
 )
 def test_a_folder_of_other_lists_is_refused(other, run, tmp_path):
     saved = models.open_run(run)
-    everyone.write_parts(saved, Asked(n=4), tmp_path / "parts", models.open_run)
+    everyone.write_parts(saved, Request(n=4), tmp_path / "parts", models.open_run)
     with pytest.raises(UserError, match="holds something else than these recommendations"):
         everyone.write_parts(saved, other, tmp_path / "parts", models.open_run)

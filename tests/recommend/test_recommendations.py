@@ -4,6 +4,7 @@ import csv
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ import recommend
 from utils.data import splits
 from utils.data.splits import KNOWN
 from utils.errors import UserError
-from utils.recommend import profile, reranking, strategies
+from utils.recommend import profile, strategies
 from utils.runs import run_folder
 from utils.scoring import encoders
 from utils.scoring.profile_rows import ProfileRows
@@ -24,15 +25,7 @@ from utils.scoring.profile_rows import ProfileRows
 QUICK = ("--hidden", "8", "--epochs", "3")
 ALL = ("--protocol", "all")  # nothing is held out, so that a user's known ratings are all they have
 LATENT = [name for name in models.names() if models.module(name).Model.has_latent_space]
-PLAIN = {
-    "autorec",
-    "deeprec",
-    "elsa",
-    "joint",
-    "multdae",
-    "multvae",
-    "sparsefc",
-}  # dense layers, so that Keras is not needed
+PLAIN = {"autorec", "deeprec", "elsa", "joint", "multdae", "multvae", "sparsefc"}  # whose encoders are dense layers
 
 
 @pytest.fixture
@@ -56,16 +49,6 @@ def typed(run, user):
 # -- the same numbers on every path ------------------------------------------------------------------------------------
 
 
-class Stored:
-    """As much of a run as `encoders.load` needs."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def arrays(self, name):
-        return dict(np.load(self.folder / name))
-
-
 @pytest.mark.parametrize("options", [{}, {"signed": True}, {"baseline": False, "implicit": False, "normalise": False}])
 @pytest.mark.parametrize("name", LATENT)
 def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path):
@@ -80,7 +63,7 @@ def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path)
     assert (tmp_path / "encoder.npz").exists() == (name in PLAIN)
     if name not in PLAIN:
         return
-    encode = encoders.load(Stored(tmp_path))
+    encode = encoders.load(SimpleNamespace(arrays=lambda name: dict(np.load(tmp_path / name))))
     given = split.train.tolil()
     given[5] = 0
     given = given.tocsr()
@@ -272,41 +255,6 @@ def test_movies_with_few_ratings_are_left_out(run, capsys):
 def test_what_can_not_be_used_is_said(arguments, said, run):
     with pytest.raises(UserError, match=said.replace("?", r"\?")):
         recommend.main(["--user", "1", "--run", str(run.folder), *arguments])
-
-
-def test_a_diverse_list_is_the_literal_greedy_one():
-    rng = np.random.default_rng(0)
-    scores, vectors = rng.random(60), rng.normal(size=(60, 4)).astype(np.float32)
-    found = reranking.best(scores, 5, reranking.mmr_rerank(vectors, np.arange(60), 0.4)).tolist()
-    pool = np.argsort(-scores)[:50]
-    score = {m: (scores[m] - scores[pool].min()) / (scores[pool].max() - scores[pool].min()) for m in pool.tolist()}
-    cosine = lambda a, b: vectors[a] @ vectors[b] / np.linalg.norm(vectors[a]) / np.linalg.norm(vectors[b])  # noqa: E731
-    expected = [max(score, key=score.get)]
-    while len(expected) < 5:
-        rest = [m for m in score if m not in expected]
-        expected.append(max(rest, key=lambda m: 0.6 * score[m] - 0.4 * max(cosine(m, t) for t in expected)))
-    assert found == expected
-    assert (
-        reranking.best(scores, 5, reranking.mmr_rerank(vectors, np.arange(60), 0.0)).tolist()
-        == np.argsort(-scores)[:5].tolist()
-    )
-
-
-def test_a_calibrated_list_is_the_literal_greedy_one():
-    rng = np.random.default_rng(1)
-    scores, shares = rng.random(40), rng.dirichlet(np.ones(3), 40)
-    wanted = np.array([0.7, 0.3, 0.0])
-    found = reranking.best(scores, 4, reranking.calibrated_rerank(shares, np.arange(40), wanted)).tolist()
-    score, expected = (scores - scores.min()) / (scores.max() - scores.min()), []
-
-    def worth(chosen):
-        mix = 0.99 * shares[chosen].mean(axis=0) + 0.01 * wanted
-        loss = sum(p * np.log(p / q) for p, q in zip(wanted, mix, strict=True) if p)
-        return 0.5 * score[chosen].sum() - 0.5 * loss
-
-    while len(expected) < 4:
-        expected.append(max((m for m in range(40) if m not in expected), key=lambda m: worth([*expected, m])))
-    assert found == expected
 
 
 # -- everyone ----------------------------------------------------------------------------------------------------------

@@ -144,31 +144,35 @@ def lists_of(shares, candidates, score, wanted):
     return candidates[taken].tolist()
 
 
-@pytest.mark.parametrize("weight", [0.3, 0.7])
-def test_a_diverse_list_is_maximal_marginal_relevance_written_out(weight):
+@pytest.mark.parametrize(("n_movies", "n"), [(30, 8), (60, 5)])  # of 60 only the best 50 are looked at
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.4, 0.7])
+def test_a_diverse_list_is_maximal_marginal_relevance_written_out(weight, n_movies, n):
     rng = np.random.default_rng(2)
     for _ in range(20):
-        vectors, score = rng.normal(size=(30, 3)).astype(np.float32), rng.random(30)
+        vectors, score = rng.normal(size=(n_movies, 3)).astype(np.float32), rng.random(n_movies)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        top = np.argsort(-score)
-        between = (score[top] - score.min()) / np.ptp(score)
+        top = np.argsort(-score)[: 10 * n]
+        between = (score[top] - score[top].min()) / np.ptp(score[top])
         taken = []
-        for _ in range(8):
+        for _ in range(n):
             gain = [
                 -np.inf if i in taken
                 else (1 - weight) * between[i] - weight * max([unit[top[i]] @ unit[top[j]] for j in taken], default=0.0)
-                for i in range(30)
+                for i in range(len(top))
             ]  # fmt: skip
             taken.append(int(np.argmax(gain)))
-        found = reranking.best(score, 8, reranking.mmr_rerank(vectors, np.arange(30), weight))
+        found = reranking.best(score, n, reranking.mmr_rerank(vectors, np.arange(n_movies), weight))
         assert found.tolist() == top[taken].tolist()
+        assert weight or taken == list(range(n))
 
 
-def test_a_calibrated_list_weighs_the_genres_of_the_list_so_far():
+@pytest.mark.parametrize("liked", [[1, 1, 1, 1], [1, 0, 1, 1]])
+def test_a_calibrated_list_weighs_the_genres_of_the_list_so_far(liked):
     """Steck's greedy choice written out: the genres are those of as many movies as are on the list."""
     rng = np.random.default_rng(3)
     for _ in range(30):
-        score, wanted = rng.random(25), rng.dirichlet(np.ones(4))
+        score, wanted = rng.random(25), rng.dirichlet(np.ones(4)) * liked
+        wanted /= wanted.sum()
         shares = np.eye(4)[rng.integers(0, 4, 25)] * 0.7 + 0.3 * np.eye(4)[rng.integers(0, 4, 25)]
         top = np.argsort(-score)
         between, taken = (score[top] - score.min()) / np.ptp(score), []
@@ -176,7 +180,8 @@ def test_a_calibrated_list_weighs_the_genres_of_the_list_so_far():
             gain = np.full(25, -np.inf)
             for i in set(range(25)) - set(taken):
                 mix = 0.99 * shares[top[[*taken, i]]].sum(axis=0) / place + 0.01 * wanted
-                gain[i] = 0.5 * between[i] - 0.5 * np.sum(wanted * np.log(wanted / mix))
+                loss = sum(w * np.log(w / m) for w, m in zip(wanted, mix, strict=True) if w)
+                gain[i] = 0.5 * between[i] - 0.5 * loss
             taken.append(int(np.argmax(gain)))
         found = reranking.best(score, 7, reranking.calibrated_rerank(shares, np.arange(25), wanted))
         assert found.tolist() == top[taken].tolist()

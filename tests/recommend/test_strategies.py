@@ -80,10 +80,9 @@ def test_the_scores_of_both_ways_are_the_literal_sums(shrink, problem, monkeypat
     expected = [weights(model.latent.users, pool, user, liked.sum(axis=1)) @ liked for user in some]
     np.testing.assert_allclose(ways["neighbours"](None, some), expected, atol=1e-4)
     pool = np.flatnonzero(liked.any(axis=0))
-    near = [
-        weights(model.latent.movies, pool, movie, liked.sum(axis=0)) if movie in pool else np.zeros(60)
-        for movie in range(60)
-    ]
+    near = np.zeros((60, 60))
+    for movie in pool:
+        near[movie] = weights(model.latent.movies, pool, movie, liked.sum(axis=0))
     np.testing.assert_allclose(ways["movies"](None, some), liked[some] @ near, atol=1e-4)
     assert ways["decoder"] == model.score
 
@@ -93,9 +92,7 @@ def test_without_a_hidden_like_the_start_stands(problem):
     split = replace(split, part=np.where(split.part == splits.Subset.VALIDATION, splits.Subset.LEFT_OUT, split.part))
     found = strategies.choose(model, split)
     assert found["validation"] == {"neighbours": 0.0, "movies": 0.0, "decoder": 0.0}
-    assert found["neighbourhoods"] == {
-        method: asdict(neighbourhood) for method, neighbourhood in strategies.START.items()
-    }
+    assert found["neighbourhoods"] == {method: asdict(start) for method, start in strategies.START.items()}
 
 
 def test_each_neighbourhood_is_built_once_and_none_but_those_asked_for(problem, monkeypatch):

@@ -343,7 +343,7 @@ def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing
         deny(patch, out / "part-00000.parquet")
         with pytest.raises(UserError, match=r"part-00000\.parquet can't be read \(Permission denied\)"):
             everyone.write_parts(
-                models.open_run(run_folder.Run(run_of("bias"))), everyone.Asked(), out, models.open_run
+                models.open_run(run_folder.Run(run_of("bias"))), everyone.Request(), out, models.open_run
             )
     shard = tmp_path / "s" / "shard=0"
     shard.mkdir(parents=True)

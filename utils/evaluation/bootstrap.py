@@ -1,12 +1,9 @@
-"""95% intervals of figures, over users (whose ratings stay together), and paired differences of two models.
+"""95% intervals of figures over users, and paired differences of two models.
 
-A `Metric` holds a total and a count for each user; its value is the ratio of the sums. The bootstrap (Efron
-1979) draws users with replacement; two models are compared on the same draws, so that what both find hard does not
-count as a difference. Its percentiles are expanded as a t distribution is wider than the normal (Hesterberg 2015),
-which matters for few users. A figure of all lists together (`Overall`) takes the jackknife, which leaves out one user
-at a time: drawing with replacement draws fewer different users, which cover fewer movies. Its intervals are too wide
-rather than too narrow.
-"""
+The bootstrap (Efron 1979) draws users with replacement, each with all their ratings. Its percentiles are widened as a
+t distribution is wider than the normal (Hesterberg 2015), which matters for few users. `scipy.stats.bootstrap` takes
+one statistic at a time; here all metrics of all samples are one matrix product. A figure of all lists together
+(`Overall`) takes the jackknife instead: a sample has fewer different users, whose lists cover fewer movies."""
 
 from __future__ import annotations
 
@@ -14,32 +11,43 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from utils.scoring.protocols import Indices
 
 Row: TypeAlias = dict[str, Any]  # a figure or a difference as plain values for --json
 
 RESAMPLES = 1000
 BLOCK = 50  # resamples multiplied at a time
 NORMAL = 1.959964  # standard errors to either side that hold 95%
+TINY = float(np.finfo(np.float64).tiny)  # in the place of an error of 0, which has no logarithm
 
 
 @dataclass(frozen=True)
 class Metric:
-    """total, count: (n_users,) sums over each user's judged ratings (or the one value of a ranking metric, count 1).
-    root: the value is the square root of the mean (RMSE). n: how many were averaged over; the sum of count if None."""
+    """The sum of `total` over that of `count`, (n_users,): of each user's test ratings, or a ranking metric and 1.
+    root: the value is the root of that (RMSE). n: how many were averaged over; the sum of count if None."""
 
     total: NDArray
     count: NDArray
     root: bool = False
     n: int | None = None
 
+    @classmethod
+    def of_users(cls, values: NDArray[np.float64], users: Indices, n_users: int) -> Self:
+        """Make the metric of one value for each of these users, nan where there is none; all other users count 0."""
+        defined = np.isfinite(values)
+        total = np.zeros(n_users)
+        total[users[defined]] = values[defined]
+        return cls(total, np.bincount(users[defined], minlength=n_users).astype(float))
+
     @property
     def value(self) -> float:
-        """The mean over everything counted (nan where nothing is)."""
-        return float(self._mean(self.total.sum(), self.count.sum()))
+        """The mean over everything counted; nan where nothing is."""
+        return float(self.mean(self.total.sum(), self.count.sum()))
 
     @property
     def counted(self) -> int:
@@ -52,7 +60,8 @@ class Metric:
         squares = np.square(self.count, dtype=np.float64).sum()
         return float(self.count.sum()) ** 2 / squares if squares else 0.0
 
-    def _mean(self, total: NDArray, count: NDArray) -> NDArray[np.float64]:
+    def mean(self, total: NDArray, count: NDArray) -> NDArray[np.float64]:
+        """Divide sums of totals by sums of counts; with `root`, return the roots."""
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.divide(total, count)
         return np.sqrt(mean) if self.root else mean
@@ -71,94 +80,92 @@ class Overall:
         return len(self.without)
 
 
+Metrics: TypeAlias = Mapping[Any, Metric | Overall]  # by name
+
+
 @lru_cache(maxsize=1)
 def resampled(n_users: int) -> NDArray[np.uint8]:
-    """Draw the bootstrap samples, (RESAMPLES, n_users): how often each user is drawn; the same at every call, so that
-    two models are always compared on the same samples."""
+    """Draw how often each user is in each sample, (RESAMPLES, n_users): always the same, so that models compare."""
     rng = np.random.default_rng(0)
-    drawn = np.empty((RESAMPLES, n_users), np.uint8)  # more than 255 draws of one user do not happen
-    for row in drawn:
+    counts = np.empty((RESAMPLES, n_users), np.uint8)  # more than 255 draws of one user do not happen
+    for row in counts:
         row[:] = np.bincount(rng.integers(n_users, size=n_users), minlength=n_users)
-    return drawn
+    return counts
 
 
-def sampled(metrics: Sequence[Metric]) -> NDArray[np.float64]:
-    """Return each `Metric`'s value on each of the bootstrap samples, (RESAMPLES, len(metrics))."""
-    weights = resampled(len(metrics[0].total))
-    sums = np.stack([part for metric in metrics for part in (metric.total, metric.count)], axis=1).astype(np.float64)
-    parts = np.array_split(weights, -(-RESAMPLES // BLOCK))
+def sampled(metrics: Metrics) -> dict[Any, NDArray[np.float64]]:
+    """Return the value of each `Metric` on each bootstrap sample, {name: (RESAMPLES,)}."""
+    ratios = {name: metric for name, metric in metrics.items() if isinstance(metric, Metric)}
+    if not ratios:
+        return {}
+    sums = np.stack([part for m in ratios.values() for part in (m.total, m.count)], axis=1).astype(np.float64)
+    parts = np.array_split(resampled(len(sums)), -(-RESAMPLES // BLOCK))
     sums = np.concatenate([part.astype(np.float64) @ sums for part in parts])
-    return np.stack([m._mean(sums[:, 2 * i], sums[:, 2 * i + 1]) for i, m in enumerate(metrics)], axis=1)
+    return {name: m.mean(sums[:, 2 * i], sums[:, 2 * i + 1]) for i, (name, m) in enumerate(ratios.items())}
 
 
-def estimates(metrics: Mapping[Any, Metric | Overall]) -> dict[Any, Row]:
+def estimates(metrics: Metrics) -> dict[Any, Row]:
     """Return {name: {"value", "low", "high", "n"}} with 95% intervals; a metric over nothing is absent."""
-    kept = {name: metric for name, metric in metrics.items() if metric.counted}
-    several = {name: metric for name, metric in kept.items() if isinstance(metric, Metric)}
-    samples = dict(zip(several, sampled(list(several.values())).T, strict=True)) if several else {}
-    return {
-        name: _row(metric.value, metric.counted, *_range(samples[name], metric.users))
-        if isinstance(metric, Metric)
-        else _jackknifed(metric.value, metric.without)
-        for name, metric in kept.items()
-    }
-
-
-def difference(a: Metric | Overall, b: Metric | Overall) -> Row:
-    """Return `a` minus `b` (the same metric of two models on the same hold-out): {"value", "low", "high", "n", "p"},
-    with the paired 95% interval and the two-sided p of no difference. p is that of a t test with the resampled values'
-    standard deviation, of an RMSE on the logarithms, whose distribution is less skewed."""
-    return differences({"": a}, {"": b})[""]
-
-
-def differences(a: Mapping[Any, Metric | Overall], b: Mapping[Any, Metric | Overall]) -> dict[Any, Row]:
-    """Return {name: `difference`} of the metrics that both define."""
-    names = [name for name in a if name in b and a[name].counted and b[name].counted]
-    several = {name: metric for name in names if isinstance(metric := a[name], Metric)}
-    others = [metric for name in several if isinstance(metric := b[name], Metric)]
-    samples = {}
-    if several:
-        both = np.split(sampled([*several.values(), *others]), 2, axis=1)
-        samples = {name: pair for name, *pair in zip(several, *(half.T for half in both), strict=True)}
-    rows: dict[Any, Row] = {}
-    for name in names:
-        one, other = a[name], b[name]
-        value = one.value - other.value
-        if isinstance(one, Metric) and isinstance(other, Metric):
-            first, second = samples[name]
-            users = min(one.users, other.users)
-            row, error = _row(value, one.counted, *_range(first - second, users)), np.nanstd(first - second)
-            p = _p_of_ratio(one, other, first, second, users) if one.root else _p(value, error, users)
-        elif isinstance(one, Overall) and isinstance(other, Overall):
-            row = _jackknifed(value, one.without - other.without)
-            p = _p(value, (row["high"] - value) / NORMAL, one.counted)
-        rows[name] = row | {"p": p}
+    counted = {name: metric for name, metric in metrics.items() if metric.counted}
+    samples, rows = sampled(counted), dict[Any, Row]()
+    for name, metric in counted.items():
+        if isinstance(metric, Metric):
+            rows[name] = _bootstrap_row(metric.value, metric.counted, samples[name], metric.users)
+        else:
+            rows[name] = _jackknife_row(metric.value, metric.without)
     return rows
 
 
-def _range(samples: NDArray[np.float64], users: float) -> tuple[float, float]:
-    """Return the interval that holds 95% of the resampled values, for few users more."""
+def difference(a: Metric | Overall, b: Metric | Overall) -> Row:
+    """Return `a` minus `b` (the same metric of two models on the same hold-out) with the paired 95% interval and the
+    two-sided p of a t test with the standard deviation of the samples, of an RMSE on their logarithms, which are less
+    skewed: {"value", "low", "high", "n", "p"}."""
+    return differences({"": a}, {"": b})[""]
+
+
+def differences(a: Metrics, b: Metrics) -> dict[Any, Row]:
+    """Return {name: `difference`} of the metrics that both define."""
+    names = [name for name in a if name in b and a[name].counted and b[name].counted]
+    samples = sampled({("a", name): a[name] for name in names} | {("b", name): b[name] for name in names})
+    rows: dict[Any, Row] = {}
+    for name in names:
+        first, second = a[name], b[name]
+        if isinstance(first, Metric) and isinstance(second, Metric):
+            rows[name] = _metric_difference(first, second, samples["a", name], samples["b", name])
+        elif isinstance(first, Overall) and isinstance(second, Overall):
+            row = _jackknife_row(first.value - second.value, first.without - second.without)
+            rows[name] = row | {"p": _p(row["value"], (row["high"] - row["value"]) / NORMAL, row["n"])}
+    return rows
+
+
+def _metric_difference(a: Metric, b: Metric, samples_a: NDArray, samples_b: NDArray) -> Row:
+    value, samples, users = a.value - b.value, samples_a - samples_b, min(a.users, b.users)
+    row = _bootstrap_row(value, a.counted, samples, users)
+    if a.root:
+        value = float(np.log(max(a.value, TINY) / max(b.value, TINY)))
+        samples = np.log(np.maximum(samples_a, TINY) / np.maximum(samples_b, TINY))
+    return row | {"p": _p(value, float(np.nanstd(samples)), users)}
+
+
+def _bootstrap_row(value: float, n: int, samples: NDArray[np.float64], users: float) -> Row:
+    """Return the row of a value with the interval that holds 95% of its samples, for few users more."""
     from scipy import special
 
-    if users <= 1:
-        return float(np.nanmin(samples)), float(np.nanmax(samples))
-    level = special.ndtr(-math.sqrt(users / (users - 1)) * special.stdtrit(users - 1, 0.975))
+    level = 0.0
+    if users > 1:
+        level = float(special.ndtr(-math.sqrt(users / (users - 1)) * special.stdtrit(users - 1, 0.975)))
     low, high = np.nanpercentile(samples, [100 * level, 100 - 100 * level])
-    return float(low), float(high)
+    return {"value": value, "low": float(low), "high": float(high), "n": n}
 
 
-def _row(value: float, n: int, low: float, high: float) -> Row:
-    return {"value": value, "low": float(low), "high": float(high), "n": int(n)}
-
-
-def _jackknifed(value: float, without: NDArray[np.float64]) -> Row:
+def _jackknife_row(value: float, without: NDArray[np.float64]) -> Row:
     n = len(without)
-    error = NORMAL * math.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-    return _row(float(value), n, value - error, value + error)
+    error = float(NORMAL * math.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
+    return {"value": float(value), "low": float(value - error), "high": float(value + error), "n": n}
 
 
 def _p(value: float, error: float, users: float) -> float:
-    """Return the two-sided p of a value with this standard error, estimated from so many users; 1 for one user."""
+    """Return the two-sided p of a value with this standard error of an estimate from `users`; 1 for one user."""
     from scipy import special
 
     if users <= 1 or value == 0:
@@ -166,15 +173,9 @@ def _p(value: float, error: float, users: float) -> float:
     return float(2 * special.stdtr(users - 1, -abs(value) / (error * math.sqrt(users / (users - 1))))) if error else 0.0
 
 
-def _p_of_ratio(one: Metric, other: Metric, first: NDArray, second: NDArray, users: float) -> float:
-    least = np.finfo(np.float64).tiny  # the logarithm of a resample without any error
-    ratio = np.log(np.maximum(first, least) / np.maximum(second, least))
-    return _p(np.log(max(one.value, least) / max(other.value, least)), np.nanstd(ratio), users)
-
-
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the chance of even one false difference among all is at most what each says (Holm
-    1979). Same order."""
+    """Adjust p-values for the number of them (Holm 1979), in the same order."""
+    # statsmodels' multipletests gives the same, but these lines cost less than its import and installation
     values, n = np.asarray(p, np.float64), len(p)
     order, adjusted = np.argsort(values, kind="stable"), np.empty(n)
     adjusted[order] = np.minimum(np.maximum.accumulate((n - np.arange(n)) * values[order]), 1)
@@ -189,6 +190,5 @@ def adjust(rows: list[Row]) -> list[Row]:
 
 
 def differs(row: Row) -> bool:
-    """Tell whether a difference is significant: its interval excludes 0 and its p, of one of several its p_holm, is
-    below .05."""
+    """Tell whether a difference is significant: its interval excludes 0, and p (p_holm, if any) is below .05."""
     return not row["low"] <= 0 <= row["high"] and (row["p_holm"] if "p_holm" in row else row["p"]) < 0.05

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import likes
+from utils.data.splits import Holdout
 from utils.evaluation import metrics
 from utils.evaluation.bootstrap import Metric
 from utils.scoring import ranking
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.splits import Holdout
-    from utils.scoring.protocols import Floats, Indices, PredictFunction, Scale, ScoreFunction
+from utils.scoring.protocols import CSR, Floats, Indices, PredictFunction, Scale, ScoreFunction
 
 BLOCK = 512  # users scored at a time
 DEPTH = max(k for _, k in metrics.CUTS.values())
@@ -25,13 +20,13 @@ DEPTH = max(k for _, k in metrics.CUTS.values())
 
 @dataclass(frozen=True)
 class RankedLists:
-    """Lists of the judged users. users: (n,) their indices, ascending. top: (n, DEPTH) movie indices, best first,
+    """Lists of the test users. users: (n,) their indices, ascending. top: (n, DEPTH) movie indices, best first,
     -1 where there are no more; hit: (n, DEPTH), whether each is a hidden like. hidden: CSR (n, n_movies) of those."""
 
     users: Indices
     top: Indices
     hit: NDArray[np.bool_]
-    hidden: csr_array
+    hidden: CSR
 
 
 @dataclass(frozen=True)
@@ -58,58 +53,51 @@ def rating_metrics(predict: PredictFunction, holdout: Holdout, scale: Scale) -> 
 
 
 def of_predicted(ratings: Predicted, n_users: int) -> dict[str, Metric]:
-    """Return {"mse", "rmse", "mae"} of `Predicted` ratings in data with so many users."""
+    """Return {"mse", "rmse", "mae"} of `Predicted` ratings in data of n_users."""
+    error = ratings.actual.astype(np.float64) - ratings.stars
     count = np.bincount(ratings.users, minlength=n_users)
-    squared = np.bincount(ratings.users, metrics.squared_error(ratings.actual, ratings.stars), n_users)
-    absolute = np.bincount(ratings.users, metrics.absolute_error(ratings.actual, ratings.stars), n_users)
+    squared = np.bincount(ratings.users, error**2, n_users)
+    absolute = np.bincount(ratings.users, np.abs(error), n_users)
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
 
 
 def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:
     """Return the indices, ascending, of the users with a hidden like; a fixed sample of `most` where there are more."""
-    judged = np.flatnonzero(np.diff(likes(holdout.hidden, holdout.like).indptr))
-    if most is None or len(judged) <= most:
-        return judged
-    return np.sort(np.random.default_rng(0).choice(judged, most, replace=False))
+    users = np.flatnonzero(np.diff(likes(holdout.hidden, holdout.like).indptr))
+    if most is None or len(users) <= most:
+        return users
+    return np.sort(np.random.default_rng(0).choice(users, most, replace=False))
 
 
 def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> RankedLists:
     """Return the `RankedLists` of the users with a hidden like, among all movies not given. score: a model's
-    `score(given, users)`. most: judge at most this many users, a fixed sample."""
+    `score(given, users)`. most: of at most this many users, a fixed sample."""
     users = judged_users(holdout, most)
     hidden = likes(holdout.hidden, holdout.like)[users]
     top = np.full((len(users), min(DEPTH, hidden.shape[1])), -1, np.int32)
     hit = np.zeros(top.shape, bool)
     for start in range(0, len(users), BLOCK):
-        block = users[start : start + BLOCK]
-        given = holdout.given[block]
-        scores = ranking.hide_seen(score(given, block), given)
+        rows = slice(start, start + BLOCK)
+        given = holdout.given[users[rows]]
+        scores = ranking.hide_seen(score(given, users[rows]), given)
         if holdout.candidates is not None:
             scores[:, ~holdout.candidates] = -np.inf
-        rows, best = slice(start, start + len(block)), ranking.top_k(scores, DEPTH)
+        best = ranking.top_k(scores, DEPTH)
         top[rows] = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
         hit[rows] = metrics.hits(top[rows], hidden[rows])
     return RankedLists(users, top, hit, hidden)
 
 
 def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:
-    """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`. Users
-    without a hidden like have weight 0."""
+    """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`."""
     return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
 
 
 def of_lists(lists: RankedLists, n_users: int) -> dict[str, Metric]:
-    """Return the ranking metrics of `RankedLists` in data with so many users."""
-    hit, n_hidden = lists.hit, np.diff(lists.hidden.indptr)
-    judged = n_hidden > 0
-    count = np.bincount(lists.users[judged], minlength=n_users).astype(float)
-
-    def placed(values: NDArray[np.float64]) -> Metric:
-        total = np.zeros(n_users)
-        total[lists.users[judged]] = values[judged]
-        return Metric(total, count)
-
-    return {name: placed(metric(hit, n_hidden, k)) for name, (metric, k) in metrics.CUTS.items()}
+    """Return the ranking metrics of `RankedLists` in data of n_users."""
+    n_hidden = np.diff(lists.hidden.indptr)
+    values = {name: metric(lists.hit, n_hidden, k) for name, (metric, k) in metrics.CUTS.items()}
+    return {name: Metric.of_users(of_user, lists.users, n_users) for name, of_user in values.items()}
 
 
 def like_ndcg(lists: RankedLists, n_users: int, movies: NDArray[np.bool_] | slice = slice(None)) -> Metric:

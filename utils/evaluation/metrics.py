@@ -1,27 +1,18 @@
-"""Metrics in plain numpy: one value for each user or rating, never a mean, from which intervals and
-slices are computed.
+"""Ranking metrics in plain numpy: one value for each user, never a mean, from which intervals and slices are computed.
 
-Ranking follows Liang et al. 2018 (Mult-VAE): binary relevance, gain 1/log2(rank + 1), ideal cut at min(k, hidden);
-recall divides by min(k, hidden) so that 1 can be reached. A user with nothing hidden has no value (nan): callers leave
-those out and count them.
-"""
+They follow Liang et al. 2018 (Mult-VAE): binary relevance, gain 1/log2(rank + 1), ideal cut at min(k, hidden); recall
+divides by min(k, hidden) so that 1 can be reached. A user with nothing hidden has no value (nan)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.scoring.protocols import Indices
+from utils.scoring.protocols import CSR, Indices
 
 
-def hits(top: Indices, hidden: csr_array) -> NDArray[np.bool_]:
-    """Return, (n, k), whether the movie at each place of `top` (n, k), -1 where there is none, is a stored cell of that
-    row of the CSR matrix `hidden`."""
+def hits(top: Indices, hidden: CSR) -> NDArray[np.bool_]:
+    """Tell for each movie of `top`, (n, k), -1 where there is none, whether it is stored in that row of `hidden`."""
     is_hidden = np.zeros((hidden.shape[0], hidden.shape[1] + 1), bool)  # the last column is that of -1
     is_hidden[np.repeat(np.arange(hidden.shape[0]), np.diff(hidden.indptr)), hidden.indices] = True
     return np.take_along_axis(is_hidden, top, axis=1)
@@ -41,14 +32,4 @@ def recall(hit: NDArray[np.bool_], n_hidden: Indices, k: int) -> NDArray[np.floa
     return np.divide(hit[:, :k].sum(axis=1), most, out=np.full(len(hit), np.nan), where=n_hidden > 0)
 
 
-def squared_error(actual: NDArray, predicted: NDArray) -> NDArray[np.float64]:
-    """Return the squared errors, (n,) in stars**2; their mean is the MSE, the root of that the RMSE."""
-    return (np.asarray(actual, np.float64) - predicted) ** 2
-
-
-def absolute_error(actual: NDArray, predicted: NDArray) -> NDArray[np.float64]:
-    """Return the absolute errors, (n,) in stars; their mean is the MAE."""
-    return np.abs(np.asarray(actual, np.float64) - predicted)
-
-
-CUTS = {"ndcg@100": (ndcg, 100), "recall@20": (recall, 20), "recall@50": (recall, 50)}  # what ranking is judged by
+CUTS = {"ndcg@100": (ndcg, 100), "recall@20": (recall, 20), "recall@50": (recall, 50)}  # the metrics of every ranking

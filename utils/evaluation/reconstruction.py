@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import spoken
+from utils.data.movies import Movies, spoken
 from utils.data.ratings import given
+from utils.data.splits import Split
 from utils.evaluation.bootstrap import Metric, estimates
 from utils.scoring.latent import unit
-
-if TYPE_CHECKING:
-    from utils.data.movies import Movies
-    from utils.data.splits import Split
-    from utils.scoring.protocols import Floats, Indices, PredictFunction, Scale
+from utils.scoring.protocols import Floats, Indices, PredictFunction, Scale
 
 BLOCK = 40  # users and movies shown
-BINS = 10  # groups of test ratings, by what is predicted
+BINS = 10  # groups of test ratings, by their prediction
 MOST = 1500  # test ratings of one number of stars that a violin is drawn of
 
 
@@ -27,33 +24,31 @@ def block(
 ) -> dict[str, list]:
     """Return the most active users' ratings of the most rated movies, and the reconstruction of all these pairs, as
     plain values: {"users": ids, "movies": titles, "original": rows of stars, None where not rated, "reconstruction":
-    rows}.
+    rows}. Users and movies are clustered by cosine (average linkage), so that neighbours are alike.
 
-    Users and movies are ordered by the tree that clusters them by cosine (average linkage, its branches turned so that
-    neighbours are alike). predict: a model's `predict(given, users, movies)`. vectors: latent vectors (of users, of
-    movies); where None, the ratings themselves are compared."""
+    predict: a model's `predict(given, users, movies)`. vectors: latent vectors (of users, of movies); where None, the
+    ratings themselves are compared."""
     ratings, scale = split.ratings, split.ratings.scale
     everything = ratings.matrix()
     users = np.argsort(-np.diff(everything.indptr), kind="stable")[:BLOCK]
     columns = np.argsort(-np.bincount(ratings.movie, minlength=ratings.shape[1]), kind="stable")[:BLOCK]
     shared = everything[users][:, columns].toarray()
     of_users, of_movies = (shared, shared.T) if vectors is None else (vectors[0][users], vectors[1][columns])
-    users, columns = users[_alike(of_users)], columns[_alike(of_movies)]
-    original = everything[users][:, columns].toarray()
-    stars: NDArray = given(original, scale)
+    by_row, by_column = _alike(of_users), _alike(of_movies)
+    users, columns, original = users[by_row], columns[by_column], shared[np.ix_(by_row, by_column)]
     cells = np.repeat(users, len(columns)), np.tile(columns, len(users))
     predicted = np.clip(predict(split.test.given, *cells), *scale).reshape(original.shape)
     return {
         "users": ratings.user_ids[users].tolist(),
         "movies": [spoken(movies.titles[m]) for m in columns],
-        "original": np.where(original, stars, np.array(None)).tolist(),
+        "original": np.where(original, given(original, scale), np.array(None)).tolist(),
         "reconstruction": predicted.astype(float).round(3).tolist(),
     }
 
 
 def _alike(vectors: NDArray) -> Indices:
     """Return an order of the vectors, (n,) indices, in which neighbours are alike."""
-    from scipy.cluster.hierarchy import leaves_list, linkage  # a third of a second that others do without
+    from scipy.cluster.hierarchy import leaves_list, linkage  # its import takes a third of a second
 
     if len(vectors) < 3:
         return np.arange(len(vectors))
@@ -70,11 +65,10 @@ def predicted_beside_actual(
     calibration: BINS groups of as many ratings, by the prediction: its mean ("predicted") and the mean of the actual
     stars ("value", with its 95% interval over users). residuals: counts of predicted less actual stars, between
     "edges". stars: for each number of actual stars the quartiles of the predictions."""
-    order = np.argsort(predicted, kind="stable")
-    groups = [group for group in np.array_split(order, BINS) if len(group)]
+    groups = [group for group in np.array_split(np.argsort(predicted, kind="stable"), BINS) if len(group)]
     means = {
-        i: Metric(np.bincount(users[g], actual[g], n_users), np.bincount(users[g], minlength=n_users))
-        for i, g in enumerate(groups)
+        i: Metric(np.bincount(users[group], actual[group], n_users), np.bincount(users[group], minlength=n_users))
+        for i, group in enumerate(groups)
     }
     intervals = estimates(means)
     calibration = [{"predicted": float(predicted[g].mean()), **intervals[i]} for i, g in enumerate(groups)]
@@ -82,11 +76,9 @@ def predicted_beside_actual(
     counts, edges = np.histogram(predicted - actual, bins=48, range=(-reach, reach))
     stars = []
     for value in np.unique(actual):
-        of = predicted[actual == value]
-        low, middle, high = np.percentile(of, [25, 50, 75])
-        stars.append(
-            {"actual": float(value), "n": len(of), "low": float(low), "median": float(middle), "high": float(high)}
-        )
+        predictions = predicted[actual == value]
+        low, median, high = np.percentile(predictions, [25, 50, 75]).tolist()
+        stars.append({"actual": float(value), "n": len(predictions), "low": low, "median": median, "high": high})
     residuals = {"edges": edges.tolist(), "counts": counts.tolist()}
     return {"calibration": calibration, "residuals": residuals, "stars": stars}
 
@@ -95,7 +87,8 @@ def violins(predicted: NDArray, actual: NDArray) -> list[dict[str, Any]]:
     """Return [{"actual": stars, "predicted": a fixed sample of at most MOST predictions}] for each number of stars."""
     rng, rows = np.random.default_rng(0), []
     for value in np.unique(actual):
-        of = predicted[actual == value]
-        of = of if len(of) <= MOST else rng.choice(of, MOST, replace=False)
-        rows.append({"actual": float(value), "predicted": of.astype(float).round(2).tolist()})
+        sample = predicted[actual == value]
+        if len(sample) > MOST:
+            sample = rng.choice(sample, MOST, replace=False)
+        rows.append({"actual": float(value), "predicted": sample.astype(float).round(2).tolist()})
     return rows

@@ -1,45 +1,38 @@
-"""Why a movie is recommended: what each rating of the person adds to its score."""
+"""Explain why a movie is recommended: what each rating of the person adds to its score."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from utils.data.movies import spoken
+from utils.data.movies import Movies, spoken
 from utils.data.ratings import given
+from utils.scoring.protocols import Floats, Scale
 
 if TYPE_CHECKING:
-    from utils.data.movies import Movies
     from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Scale
 
 MOST = 2  # ratings named in a sentence
 
 
-def effects(scores: Floats) -> Floats:
-    """Return how much each of k ratings adds to the scores of m movies, (k, m). scores: (k + 1, m), those for the row
-    itself and then for the row without each one rating (`ProfileRows.without_each`)."""
-    return scores[:1] - scores[1:]
-
-
 def explain(movies: Movies, rows: ProfileRows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
     """List what each rating of the one row of `ProfileRows` adds to one movie's score, most first, as plain values for
-    --json. effect: (k,), a column of `effects`."""
+    --json. effect: (k,), in the order of the row."""
     order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
     return [
         {
-            "movieId": movies.ids[movie].item(),
-            "title": movies.titles[movie],
-            "rating": float(rating),
-            "effect": float(value),
+            "movieId": movies.ids[rows.movies[i]].item(),
+            "title": movies.titles[rows.movies[i]],
+            "rating": float(stars[i]),
+            "effect": float(effect[i]),
         }
-        for movie, rating, value in zip(rows.movies[order], stars[order], effect[order], strict=True)
+        for i in order
     ]
 
 
 def sentence(item: dict[str, Any]) -> str:
     """Say in words why an item is recommended."""
-    positive = [one for one in item["because"][:MOST] if one["effect"] > 0]
-    ratings = " and ".join(f"{spoken(one['title'])} {one['rating']:g}" for one in positive)
+    positive = [rating for rating in item["because"][:MOST] if rating["effect"] > 0]
+    ratings = " and ".join(f"{spoken(rating['title'])} {rating['rating']:g}" for rating in positive)
     reason = f"because you gave {ratings}" if ratings else "no single rating of yours speaks for it"
     if item.get("nearest"):
         reason += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"

@@ -1,4 +1,4 @@
-"""Who is recommended to: a user of the data, or anybody who says how they rated some movies."""
+"""Profiles to recommend to: a user of the data, or anybody who says how they rated some movies."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.movies import Movies
 from utils.data.ratings import given, index_of, zero_sentinel
+from utils.data.splits import Split
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.scoring.profile_rows import ProfileRows
-
-if TYPE_CHECKING:
-    from utils.data.movies import Movies
-    from utils.data.splits import Split
-    from utils.scoring.protocols import Scale
+from utils.scoring.protocols import Scale
 
 
 @dataclass(frozen=True)
 class Profile:
-    """rows: their known ratings, one row. seen: indices of the movies that are not recommended to them: all that a user
-    of the data has rated, known or not; of others those that they typed. user: their index in the data, or None. own:
-    the user who can't be their neighbour: themselves, or the one in the data with exactly the same known ratings;
-    -1 where there is none. name: raw id of the user, None for others. notes: what they should know about how their
-    ratings were read."""
+    """rows: their known ratings, one row. seen: indices of the movies not to recommend: all that a user of the data has
+    rated, known or not; of others those that they typed. user: their index in the data, or None. excluded: the user who
+    can't be their neighbour, themselves or the one with exactly the same known ratings; -1 where there is none. name:
+    raw id of the user, or None. notes: about how their ratings were read."""
 
     rows: ProfileRows
     seen: NDArray[np.integer]
@@ -52,17 +48,16 @@ def of_ratings(split: Split, stars: dict[int, float], notes: Iterable[str] = ())
     """Return the `Profile` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known
     ratings is left out of their neighbours, so that both get the same scores."""
     rows = ProfileRows.of(list(stars), list(stars.values()))
-    # Only what they typed is seen: the test ratings of a user who happens to have rated the same stay secret. The twin
-    # as `excluded` reveals nothing of them: it is found by the known ratings, and takes away known likes alone.
+    # only what they typed is seen, so that the test ratings of a user with the same known ratings stay secret
     return Profile(rows, rows.movies, excluded=_twin(split, rows), notes=list(notes))
 
 
 def _twin(split: Split, rows: ProfileRows) -> int:
     """Find the first user whose known ratings are exactly these, or -1."""
     ratings, known = split.ratings, split.is_known
-    stars = np.zeros(ratings.shape[1], np.float32)
+    n_users, n_movies = ratings.shape
+    stars = np.zeros(n_movies, np.float32)
     stars[rows.movies] = rows.stars[0]
-    n_users = ratings.shape[0]
     count = np.bincount(ratings.user[known], minlength=n_users)
     same = np.bincount(ratings.user[known & (stars[ratings.movie] == ratings.rating)], minlength=n_users)
     twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
@@ -81,15 +76,14 @@ def find_user(ids: NDArray, text: str) -> int:
 
 def find_movie(titles: Titles, text: str) -> int:
     """Find the index of the movie that `text` names: a title, or an id of the data that is no title."""
-    ids = titles.movies.ids
-    if text.strip().isdecimal() and not titles.exactly(text):
-        place, begun = by_id(ids, text.strip()), titles.beginning(text.strip())
-        if place >= 0 and begun:
-            title, others = titles.movies.titles[place], "; ".join(titles.movies.titles[i] for i in begun[:3])
-            raise UserError(f"{text!r} is the id of {title} and the beginning of {others}; add more of the title")
-        if place >= 0:
-            return place
-    return titles.find(text)
+    raw, names = text.strip(), titles.movies.titles
+    movie = by_id(titles.movies.ids, raw) if raw.isdecimal() and not titles.exactly(text) else -1
+    if movie < 0:
+        return titles.find(text)
+    if matches := titles.beginning(raw):
+        others = "; ".join(names[i] for i in matches[:3])
+        raise UserError(f"{text!r} is the id of {names[movie]} and the beginning of {others}; add more of the title")
+    return movie
 
 
 def by_id(ids: NDArray, text: str) -> int:
@@ -103,8 +97,7 @@ def by_id(ids: NDArray, text: str) -> int:
 
 
 def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
-    """Read {index of a movie: stars} from texts such as `Toy Story=5`, the title as `Titles.find` takes it, or an
-    id."""
+    """Read {index of a movie: stars} from texts such as `Toy Story=5`, with a title or an id."""
     titles, stars = Titles(movies), dict[int, float]()
     for text in texts:
         title, equals, number = text.rpartition("=")
@@ -115,8 +108,8 @@ def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, 
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
         movie, value = find_movie(titles, title), value or zero_sentinel(scale)
         if stars.setdefault(movie, value) != value:
-            twice = " and ".join(f"{given(one, scale):g}" for one in (stars[movie], value))
-            raise UserError(f"{movies.titles[movie]} is rated twice, with {twice} stars")
+            both = " and ".join(f"{given(rating, scale):g}" for rating in (stars[movie], value))
+            raise UserError(f"{movies.titles[movie]} is rated twice, with {both} stars")
     return stars
 
 

@@ -1,5 +1,4 @@
-"""Recommendations of a saved run with their explanations, movies like one, users like one: the plain values that --json
-writes. A blend is a `Saved`, too."""
+"""Recommend with a saved run, or find similar movies and users, as the plain values that --json writes."""
 
 from __future__ import annotations
 
@@ -10,24 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import cell
+from utils.data.movies import Movies, cell
 from utils.data.ratings import given
+from utils.data.splits import Split
 from utils.errors import UserError
 from utils.recommend import explanations, profile, reranking
+from utils.recommend.profile import Profile
+from utils.recommend.reranking import Reorder
 from utils.scoring import latent, ranking
 from utils.scoring.profile_rows import ProfileRows
+from utils.scoring.protocols import CSR, Floats, Indices
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.movies import Movies
-    from utils.data.splits import Split
-    from utils.recommend.profile import Profile
     from utils.recommend.saved import Saved
-    from utils.scoring.protocols import Floats, Indices
 
 FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
-SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the judged ones
+SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the test users
 LONG = 5  # movies of a sample
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
 
@@ -37,79 +34,69 @@ def known_count(split: Split) -> NDArray[np.intp]:
     return np.bincount(split.ratings.movie[split.is_known], minlength=split.ratings.shape[1])
 
 
-def reorder(
-    saved: Saved, filters: reranking.Options, candidates: Indices, rows: ProfileRows
-) -> reranking.Reorder | None:
-    """Return the function that reranks the best candidates as the filters ask; None where the scores alone decide."""
+def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows: ProfileRows) -> Reorder | None:
+    """Return the function that reranks the best candidates as the filters say; None where the scores alone decide."""
     if filters.diverse:
         return reranking.mmr_rerank(saved.space.movies, candidates, filters.diverse)
     if filters.calibrated:
         liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
         wanted = saved.genre_shares[liked].sum(axis=0)
-        return (
-            reranking.calibrated_rerank(saved.genre_shares, candidates, wanted / wanted.sum()) if wanted.any() else None
-        )
+        if wanted.any():
+            return reranking.calibrated_rerank(saved.genre_shares, candidates, wanted / wanted.sum())
     return None
 
 
 def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
-    """Return the scores that the lists are ordered by, (n, m): `scores`, except in rows where all movies have the same;
-    those get the number of known ratings of each movie. -inf, which is on no list, stays."""
-    highest = scores.max(axis=1, initial=-np.inf)
-    tied = np.flatnonzero(
-        [not ((row < high) & (row > -np.inf)).any() for row, high in zip(scores, highest, strict=True)]
-    )
-    if not len(tied):
-        return scores
-    scores = scores.copy()
-    scores[tied] = np.where(np.isfinite(scores[tied]), count.astype(np.float32), -np.inf)
+    """Return the scores, (n, m), to order lists by: in rows where all movies have the same, the number of known ratings
+    of each. -inf, which is on no list, stays."""
+    lowest = scores.min(axis=1, initial=np.inf, where=scores > -np.inf)
+    tied = lowest >= scores.max(axis=1, initial=-np.inf)
+    if tied.any():
+        scores = scores.copy()
+        scores[tied] = np.where(np.isfinite(scores[tied]), count.astype(np.float32), -np.inf)
     return scores
 
 
 def recommend(
     saved: Saved, user_profile: Profile, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
 ) -> dict[str, Any]:
-    """Recommend the best `n` movies to a `Profile` by a strategy of --by. explained: each with what every rating adds
-    to its score."""
+    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score."""
     run, strategy = saved.run, saved.strategy(by)
     count = known_count(run.split)
     fits = reranking.allowed(run.movies, filters, count)
     if not filters.include_seen:
         fits[user_profile.seen] = False  # whichever part of the split it fell into
-    candidates = np.flatnonzero(fits)
-    score, notes = saved.scores(user_profile, strategy, candidates)[0], list(user_profile.notes)
-    reranker, order_by = (
-        reorder(saved, filters, candidates, user_profile.rows),
-        ranking_scores(score[None], count[candidates])[0],
-    )
+    candidates, notes = np.flatnonzero(fits), list(user_profile.notes)
+    score = saved.scores(user_profile, strategy, candidates)[0]
+    reranker = reorder(saved, filters, candidates, user_profile.rows)
     if filters.calibrated and reranker is None:
         notes.append("no genre is known to be liked, so the list is not calibrated")
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
-    top = reranking.best(order_by, n, reranker)
-    movies, score = candidates[top], score[top]
-    items = _ranked(run.movies, movies, score)
+    top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
+    movies = candidates[top]
+    items = _ranked(run.movies, movies, score[top])
     if (stars := saved.stars(user_profile, movies)) is not None:
         for item, value in zip(items, stars, strict=True):
             item["predicted_rating"] = round(float(value), 3)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
-    about = {"user": user_profile.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
+    facts = {"user": user_profile.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
     if user_profile.user is None:
-        about["given"] = _rated(saved, user_profile.rows.movies, user_profile.rows.stars[0])
-    return about
+        facts["given"] = _rated(saved, user_profile.rows.movies, user_profile.rows.stars[0])
+    return facts
 
 
 def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
     """Put into each item what every rating of the person adds to its score."""
-    each = user_profile.rows.without_each()
-    effect = explanations.effects(saved.scores(user_profile, strategy, movies, each))
-    for item, column in zip(items, effect.T, strict=True):
-        item["because"] = explanations.explain(saved.run.movies, user_profile.rows, column, saved.split.ratings.scale)
+    rows, scale = user_profile.rows, saved.split.ratings.scale
+    scores = saved.scores(user_profile, strategy, movies, rows.without_each())
+    for item, effect in zip(items, (scores[:1] - scores[1:]).T, strict=True):
+        item["because"] = explanations.explain(saved.run.movies, rows, effect, scale)
     if strategy == "neighbours":
-        liked, nearest = saved.liked_by_nearest(user_profile, movies)
+        liked, n_nearest = saved.liked_by_nearest(user_profile, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
-            item |= {"liked_by_nearest": count, "nearest": int(nearest)}
+            item |= {"liked_by_nearest": count, "nearest": n_nearest}
 
 
 def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]:
@@ -134,8 +121,8 @@ def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
     index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whitening)
-    there = np.isfinite(near[0])  # there may be fewer than n
-    items = _ranked(run.movies, index[0, there], near[0, there])
+    exists = np.isfinite(near[0])  # there may be fewer than n
+    items = _ranked(run.movies, index[0, exists], near[0, exists])
     return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
 
 
@@ -145,8 +132,8 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
     vectors, whitening = saved.space.users, saved.space.whitenings["neighbours"]
     known = run.split.is_known
 
-    def rated(who: int) -> dict[int, float]:
-        rows = np.flatnonzero(known & (ratings.user == who))
+    def rated(user: int) -> dict[int, float]:
+        rows = np.flatnonzero(known & (ratings.user == user))
         return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
 
     ratings_of_user, items = rated(user), []
@@ -156,9 +143,8 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
             break
         ratings_of_other = rated(other)
         shared = ratings_of_user.keys() & ratings_of_other.keys()
-        sums = {m: ratings_of_user[m] + ratings_of_other[m] for m in shared}
         both_like = [m for m in shared if min(ratings_of_user[m], ratings_of_other[m]) > ratings.like]
-        both_like.sort(key=lambda m: -sums[m])
+        both_like.sort(key=lambda m: -(ratings_of_user[m] + ratings_of_other[m]))
         items.append(
             {
                 "rank": rank,
@@ -172,7 +158,7 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
 
 
 def top_lists(
-    saved: Saved, n: int, filters: reranking.Options, known: csr_array, scores: NDArray, count: Indices
+    saved: Saved, n: int, filters: reranking.Options, known: CSR, scores: NDArray, count: Indices
 ) -> tuple[Indices, Indices]:
     """Return (rows, movies) of the lists of all rows of `scores`, one list after the other. known: CSR rows of stars of
     the same users. count: known ratings of each movie."""
@@ -192,36 +178,39 @@ def top_lists(
 def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
     """Recommend to three of these users, with few ratings to many: the result of `recommend`, with "ratings", their
     number of known ratings, and "liked", what they rated highest."""
-    known, answers = saved.split.known, []
-    ordered = users[np.argsort(np.diff(known.indptr)[users], kind="stable")]
-    for user in dict.fromkeys(ordered[int(share * len(ordered))].item() for share in SAMPLES if len(ordered)):
+    entries = []
+    by_activity = users[np.argsort(np.diff(saved.split.known.indptr)[users], kind="stable")]
+    for user in dict.fromkeys(by_activity[int(share * len(users))].item() for share in SAMPLES if len(users)):
         user_profile = profile.of_user(saved.split, str(saved.split.ratings.user_ids[user]))
         try:
-            one = recommend(saved, user_profile, "best", LONG, explained=True)
+            facts = recommend(saved, user_profile, "best", LONG, explained=True)
         except UserError:  # a model that can't leave one rating out
-            one = recommend(saved, user_profile, "best", LONG)
-        for item in one["items"]:
+            facts = recommend(saved, user_profile, "best", LONG)
+        for item in facts["items"]:
             if "because" in item:
                 item["because"] = item["because"][: explanations.MOST]
-        best = np.argsort(-user_profile.rows.stars[0], kind="stable")[:LONG]
-        liked = _rated(saved, user_profile.rows.movies[best], user_profile.rows.stars[0, best])
-        answers.append(one | {"ratings": len(user_profile.rows.movies), "liked": liked})
-    return answers
+        rows = user_profile.rows
+        best = np.argsort(-rows.stars[0], kind="stable")[:LONG]
+        liked = _rated(saved, rows.movies[best], rows.stars[0, best])
+        entries.append(facts | {"ratings": len(rows.movies), "liked": liked})
+    return entries
 
 
-def as_csv(answer: dict[str, Any]) -> str:
-    """Return the list of an answer as the text of a CSV file."""
+def as_csv(facts: dict[str, Any]) -> str:
+    """Return the items as the text of a CSV file."""
+    first = facts["items"][0] if facts["items"] else {}
     names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
-    if "both_rated" in (answer["items"] or [{}])[0]:
+    if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
-    if "because" in (answer["items"] or [{}])[0]:
+    if "because" in first:
         names.append("because")
     file = io.StringIO(newline="")
     out = csv.DictWriter(file, names, extrasaction="ignore")
     out.writeheader()
-    for item in answer["items"]:
-        several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
-        row = item | {name: "|".join(values) for name, values in several.items()}
-        row |= {"because": explanations.sentence(item)} if "because" in item else {}
+    for item in facts["items"]:
+        row = item | {"genres": "|".join(item.get("genres", ()))}
+        row["both_like"] = "|".join(movie["title"] for movie in item.get("both_like", ()))
+        if "because" in item:
+            row["because"] = explanations.sentence(item)
         out.writerow({name: cell(value) for name, value in row.items()})
     return file.getvalue()

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from utils.data.ratings import likes
+from utils.data.splits import Holdout, Split
 from utils.evaluation.holdout_metrics import ranking_metrics
-from utils.scoring.latent import Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
+from utils.scoring.latent import LatentSpace, Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import is_latent
+from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction, is_latent
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.data.splits import Holdout, Split
-    from utils.scoring.latent import LatentSpace
-    from utils.scoring.protocols import Floats, Indices, Model, ScoreFunction
-
-# called as `weighted_neighbours` is
-FindNeighbours: TypeAlias = Callable[..., tuple[NDArray[np.integer], NDArray[np.float32]]]
+Find: TypeAlias = Callable[..., Neighbours]  # called as `weighted_neighbours` is
+Neighbourhoods: TypeAlias = dict[str, Neighbourhood]  # by strategy: "neighbours", "movies"
 
 START = {"neighbours": Neighbourhood(80, 2, 0.0, 0.25), "movies": Neighbourhood(200, 2, 100.0, 0.25)}
 # tried on validation, one field after the other; how many movies near each liked one count hardly matters
@@ -34,28 +27,28 @@ TRIED: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 LONGEST = max(TRIED["neighbours"]["size"])
 ROWS = 128  # users whose scores one core adds up at a time
-ROOM = 2**26  # cosines that are kept while neighbourhoods are tried: 256 MB
+ROOM = 2**26  # cosines that are cached while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
 
 
 def default_choice(model: Model) -> dict[str, Any]:
-    """Return what `choose` would, without trying anything: for when there was no time."""
+    """Return what `choose` returns where nothing is tried, for when there was no time."""
     if not model.has_latent_space:
         return {"best": "model", "validation": {}}
-    neighbourhoods = {strategy: asdict(neighbourhood) for strategy, neighbourhood in START.items()}
-    return {"best": "neighbours", "validation": {}, "neighbourhoods": neighbourhoods}
+    return {"best": "neighbours", "validation": {}, "neighbourhoods": _plain(START)}
 
 
-def read_neighbourhoods(chosen: dict[str, Any]) -> dict[str, Neighbourhood]:
-    """Return {strategy: `Neighbourhood`} of the contents of metrics.json; {} for a model without a latent space."""
-    return {
-        strategy: Neighbourhood(**neighbourhood) for strategy, neighbourhood in chosen.get("neighbourhoods", {}).items()
-    }
+def _plain(neighbourhoods: Neighbourhoods) -> dict[str, Any]:
+    return {strategy: asdict(neighbourhood) for strategy, neighbourhood in neighbourhoods.items()}
 
 
-def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: dict[str, Neighbourhood]) -> LatentSpace:
-    """Return the `LatentSpace` with the `Whitening`s that the neighbourhoods need, fitted to everything but the
-    test."""
+def read_neighbourhoods(metrics: dict[str, Any]) -> Neighbourhoods:
+    """Read the neighbourhoods from the contents of metrics.json; {} for a model without a latent space."""
+    return {strategy: Neighbourhood(**fields) for strategy, fields in metrics.get("neighbourhoods", {}).items()}
+
+
+def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourhoods) -> LatentSpace:
+    """Return the space with the `Whitening`s that the neighbourhoods need, fitted to everything but the test."""
     ratings = split.ratings
     liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & split.is_known])
     whitenings = {
@@ -66,41 +59,30 @@ def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: dict[str, 
 
 
 def by_neighbours(
-    space: LatentSpace,
-    neighbourhood: Neighbourhood,
-    liked: csr_array,
-    pool: Indices,
-    find_neighbours: FindNeighbours = weighted_neighbours,
+    space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR, pool: Indices, find: Find = weighted_neighbours
 ) -> ScoreFunction:
-    """Make the score function of (given, users) that scores what the users nearest to them like. liked: CSR likes that
-    are known. pool: indices of the possible neighbours. find_neighbours: `weighted_neighbours`, or something faster
-    with the same result."""
+    """Make the score function of what the users nearest to each like. liked: CSR, the known likes. pool: indices of
+    the possible neighbours. find: `weighted_neighbours`, or something faster with the same result."""
     count = np.diff(liked.indptr)
     whitening = space.whitenings.get("neighbours") or Whitening.of(space.users, pool, neighbourhood.whiten)
 
-    def score(_: csr_array, users: Indices) -> Floats:
-        index, weight = find_neighbours(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
+    def score(_: CSR, users: Indices) -> Floats:
+        index, weight = find(space.users, space.users[users], neighbourhood, count, pool, users, whitening)
         return _product(vote_matrix(index, weight, len(count)), liked)
 
     return score
 
 
-def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: csr_array) -> ScoreFunction:
-    """Make the score function of (given, users) that scores what is near the movies that they like."""
+def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR) -> ScoreFunction:
+    """Make the score function of what is near the movies that each user likes."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
-    pool = np.flatnonzero(count)
-    index, weight = weighted_neighbours(
-        space.movies, space.movies[pool], neighbourhood, count, pool, pool, space.whitenings.get("movies")
-    )
-    voted, liking = vote_matrix(index, weight, len(count)), liked[:, pool]
-
-    def score(_: csr_array, users: Indices) -> Floats:
-        return _product(liking[users], voted)
-
-    return score
+    pool, vectors, whitening = np.flatnonzero(count), space.movies, space.whitenings.get("movies")
+    index, weight = weighted_neighbours(vectors, vectors[pool], neighbourhood, count, pool, pool, whitening)
+    votes, liked = vote_matrix(index, weight, len(count)), liked[:, pool]
+    return lambda _, users: _product(liked[users], votes)
 
 
-def _product(left: csr_array, right: csr_array) -> Floats:
+def _product(left: CSR, right: CSR) -> Floats:
     """Multiply two CSR matrices into a dense one."""
     product = np.empty((left.shape[0], right.shape[1]), np.float32)
 
@@ -111,11 +93,9 @@ def _product(left: csr_array, right: csr_array) -> Floats:
     return product
 
 
-def scorers(
-    model: Model, holdout: Holdout, pool: Indices, neighbourhoods: dict[str, Neighbourhood]
-) -> dict[str, ScoreFunction]:
-    """Return {strategy: score function of (given, users)}: "neighbours", "movies" and "decoder" of an autoencoder,
-    "model" of any other. The likes are those that the `Holdout` gives; pool: indices of the possible neighbours."""
+def scorers(model: Model, holdout: Holdout, pool: Indices, neighbourhoods: Neighbourhoods) -> dict[str, ScoreFunction]:
+    """Return {strategy: score function}: "neighbours", "movies" and "decoder" of an autoencoder, "model" of any other.
+    The likes are those that the `Holdout` gives; pool: indices of the possible neighbours."""
     if not is_latent(model):
         return {"model": model.score}
     liked = likes(holdout.given, holdout.like)
@@ -124,6 +104,9 @@ def scorers(
         "movies": by_movies(model.latent, neighbourhoods["movies"], liked),
         "decoder": model.score,
     }
+
+
+# -- the choice on validation ------------------------------------------------------------------------------------------
 
 
 def choose(model: Model, split: Split) -> dict[str, Any]:
@@ -138,19 +121,14 @@ def choose(model: Model, split: Split) -> dict[str, Any]:
         neighbourhoods[strategy] = search(START[strategy], TRIED[strategy], judge)
         figures[strategy] = judge(neighbourhoods[strategy])
     figures["decoder"] = ndcg(model.score, validation)
-    stored = {strategy: asdict(neighbourhood) for strategy, neighbourhood in neighbourhoods.items()}
-    return {
-        "best": max(figures, key=lambda strategy: figures[strategy]),
-        "validation": figures,
-        "neighbourhoods": stored,
-    }
+    best = max(figures, key=lambda strategy: figures[strategy])
+    return {"best": best, "validation": figures, "neighbourhoods": _plain(neighbourhoods)}
 
 
 def search(
     best: Neighbourhood, tried: Mapping[str, Sequence[Any]], judge: Callable[[Neighbourhood], float]
 ) -> Neighbourhood:
-    """Search from `best` by trying the values of one field after the other: return the `Neighbourhood` with the
-    highest value of `judge`, the first one of several."""
+    """Find the `Neighbourhood` that `judge` values highest, the first of several, one field after the other."""
     for field_name, values in tried.items():
         best = max([best, *(replace(best, **{field_name: value}) for value in values)], key=judge)
     return best
@@ -159,28 +137,28 @@ def search(
 def scorer_of(
     strategy: str, space: LatentSpace, holdout: Holdout, pool: Indices
 ) -> Callable[[Neighbourhood], ScoreFunction]:
-    """Return the function from a `Neighbourhood` to the score function of one of the two strategies with it. What
-    neighbourhoods of the same `whiten` have in common is computed once."""
+    """Return the function from a `Neighbourhood` to the score function of a strategy with it, which computes once what
+    neighbourhoods of the same `whiten` have in common."""
     liked = likes(holdout.given, holdout.like)
-    if strategy == "neighbours":
-        whitened = cache(
-            lambda whiten: replace(space, whitenings={strategy: _CachedWhitening.of(space.users, pool, whiten)})
-        )
-        find_neighbours = _cached_neighbours()
-        return lambda neighbourhood: by_neighbours(
-            whitened(neighbourhood.whiten), neighbourhood, liked, pool, find_neighbours
-        )
-    movies = np.unique(liked.indices)
-    whitened = cache(
-        lambda whiten: replace(space, whitenings={strategy: _CachedWhitening.of(space.movies, movies, whiten)})
-    )
-    return lambda neighbourhood: by_movies(whitened(neighbourhood.whiten), neighbourhood, liked)
+    by_users, find_neighbours = strategy == "neighbours", _cached_neighbours()
+    vectors, fitted_to = (space.users, pool) if by_users else (space.movies, np.unique(liked.indices))
+
+    @cache
+    def whitened(whiten: float) -> LatentSpace:
+        return replace(space, whitenings={strategy: _CachedWhitening.of(vectors, fitted_to, whiten)})
+
+    def scorer(neighbourhood: Neighbourhood) -> ScoreFunction:
+        if by_users:
+            return by_neighbours(whitened(neighbourhood.whiten), neighbourhood, liked, pool, find_neighbours)
+        return by_movies(whitened(neighbourhood.whiten), neighbourhood, liked)
+
+    return scorer
 
 
-def _cached_neighbours() -> FindNeighbours:
+def _cached_neighbours() -> Find:
     """Make a `weighted_neighbours` that computes the nearest once where weights depend on cosines alone: those of a
     smaller neighbourhood, or of another power, come first among the LONGEST."""
-    kept: dict[tuple[float, bytes], tuple[Indices, Floats]] = {}
+    nearest: dict[tuple[float, bytes], Neighbours] = {}
 
     def find_neighbours(
         vectors: Floats,
@@ -188,15 +166,15 @@ def _cached_neighbours() -> FindNeighbours:
         neighbourhood: Neighbourhood,
         likes: Indices,
         pool: Indices,
-        own: Indices,
+        excluded: Indices,
         whitening: Whitening,
-    ) -> tuple[Indices, Floats]:
+    ) -> Neighbours:
         if neighbourhood.shrink or neighbourhood.size > LONGEST:
-            return weighted_neighbours(vectors, queries, neighbourhood, likes, pool, own, whitening)
-        key = neighbourhood.whiten, own.tobytes()
-        if key not in kept:
-            kept[key] = near(vectors, queries, LONGEST, pool, own, whitening)
-        index, cosines = kept[key]
+            return weighted_neighbours(vectors, queries, neighbourhood, likes, pool, excluded, whitening)
+        key = neighbourhood.whiten, excluded.tobytes()
+        if key not in nearest:
+            nearest[key] = near(vectors, queries, LONGEST, pool, excluded, whitening)
+        index, cosines = nearest[key]
         return index[:, : neighbourhood.size], neighbourhood.weigh(cosines[:, : neighbourhood.size], likes)
 
     return find_neighbours
@@ -204,19 +182,19 @@ def _cached_neighbours() -> FindNeighbours:
 
 @dataclass(frozen=True)
 class _CachedWhitening(Whitening):
-    """A `Whitening` of one set of vectors that keeps the cosines it has taken with them, as far as there is ROOM."""
+    """A `Whitening` of one set of vectors that caches the cosines it takes with them, as far as there is ROOM."""
 
-    kept: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
+    cached: dict[bytes, Floats] = field(default_factory=dict)
 
     def cosines(self, vectors: Floats, queries: Floats) -> Floats:
         """See `Whitening.cosines`."""
-        asked = queries.tobytes()
-        if asked not in self.kept:
-            computed = super().cosines(vectors, queries)
-            if sum(cosines.size for cosines in self.kept.values()) + computed.size > ROOM:
-                return computed
-            self.kept[asked] = computed
-        return self.kept[asked].copy()  # the caller writes into it
+        key = queries.tobytes()
+        if key in self.cached:
+            return self.cached[key].copy()  # the caller writes into it
+        cosines = super().cosines(vectors, queries)
+        if sum(block.size for block in self.cached.values()) + cosines.size <= ROOM:
+            self.cached[key] = cosines.copy()
+        return cosines
 
 
 def ndcg(score: ScoreFunction, holdout: Holdout) -> float:

@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 
 from utils.scoring.parallel import parallel_rows
 
-TILE = 512  # rows and columns that are mirrored at a time, which stay in the cache
-LARGE, TRUSTED = 1000, 1e-3  # inputs from which float32 is worth it, and the bound on its error where it is taken
-SINGULAR = 1e-6  # pivots this small, beside the largest, leave nothing but rounding errors
+TILE = 512  # rows and columns mirrored at a time, so that they stay in the cache
+LARGE, TRUSTED = 1000, 1e-3  # from how many inputs on float32 is used, and the bound on its error
+SINGULAR = 1e-6  # ratio of the smallest pivot to the largest below which only rounding errors are left
 
 
 def gram(given: csr_array) -> NDArray[np.float64]:
@@ -30,7 +30,7 @@ def weights(gram: NDArray, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, 
     """Return the (inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), by
     Cholesky: in float32 where that is exact enough, otherwise in float64 in place of gram. Two empty arrays follow,
     since `weights_by_users` returns three. Raises LinAlgError where the matrix is singular."""
-    from scipy.linalg import lapack  # a third of a second that recommending does without
+    from scipy.linalg import lapack  # its import takes a third of a second, which recommend.py avoids
 
     gram[np.diag_indices_from(gram)] += penalty
     potrf, potri = lapack.dpotrf, lapack.dpotri

@@ -1,47 +1,36 @@
 """Encoders as arrays: stars of anybody -> latent vectors, without Keras, whose import takes 5 to 10 seconds.
 
-Only the columns that are filled are computed with, so that a row and its hundreds of variants take milliseconds. The
-output is that of Keras's encoder, to rounding: the tests compare both for every model that has one."""
+Only rated columns are computed with, so that a row and its hundreds of variants take milliseconds. The output is that
+of Keras's encoder, to rounding: the tests compare both for every model that has one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from utils.data.ratings import like_blocks
 from utils.scoring import biases
-from utils.scoring.latent import activate, flat_layers, forward, read_layers
+from utils.scoring.latent import ACTIVATIONS, flat_layers, forward, read_layers
 from utils.scoring.parallel import parallel_rows
+from utils.scoring.profile_rows import ProfileRows
+from utils.scoring.protocols import CSR, Floats, Indices, Layer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
-    from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Indices, Layer
-
 
 ROWS = 128  # encoded at a time
 
 
 class _Encoder:
-    """Dense layers behind features that are made of each rating: blocks of inputs side by side, in
-    which only the columns of rated movies are filled."""
+    """Dense layers behind features of each rating: blocks of inputs side by side, each as wide as the rating matrix."""
 
     layers: list[Layer]
 
-    @property
-    def width(self) -> int:
-        """Number of inputs of a block: of the columns of the rating matrix."""
-        raise NotImplementedError
-
     def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
-        """Return the value of each rating in each block. Ratings are given as three arrays of the same length, by
-        row; n_rows: how many rows there are."""
+        """Return the value of each rating in each block. stars, row, movie: arrays of the same length, by row."""
         raise NotImplementedError
 
     def __call__(self, rows: ProfileRows) -> Floats:
@@ -52,26 +41,25 @@ class _Encoder:
         for i, values in enumerate(blocks):
             dense[row, i, place] = values
         (kernel, bias, activation), *others = self.layers
-        inputs = np.concatenate([rows.movies + i * self.width for i in range(len(blocks))])
+        inputs = np.concatenate([rows.movies + i * (len(kernel) // len(blocks)) for i in range(len(blocks))])
         return forward([(kernel[inputs], bias, activation), *others], dense.reshape(len(dense), -1))
 
-    def of_matrix(self, given: csr_array) -> Floats:
-        """Return the latent vectors, (n, latent), of CSR rows of stars. Only what is rated is computed with, which at
-        MovieLens' densities takes a fiftieth of the products of the dense rows."""
-        import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+    def of_matrix(self, given: CSR) -> Floats:
+        """Return the latent vectors, (n, latent), of CSR rows of stars."""
+        import scipy.sparse as sp  # its import takes a quarter of a second, which recommend.py avoids
 
         row = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr))
         (kernel, bias, activation), *others = self.layers
         total = np.zeros((given.shape[0], kernel.shape[1]), np.float32)
         for i, values in enumerate(self.features(given.data, row, given.indices, given.shape[0])):
             block = sp.csr_array((values.astype(np.float32, copy=False), given.indices, given.indptr), given.shape)
-            weights = kernel[i * self.width : (i + 1) * self.width]
+            weights = kernel[i * given.shape[1] : (i + 1) * given.shape[1]]
 
-            def add(some: slice, block: csr_array = block, weights: Floats = weights) -> None:
-                total[some] += block[some] @ weights
+            def add(rows: slice, block: CSR = block, weights: Floats = weights) -> None:
+                total[rows] += block[rows] @ weights
 
             parallel_rows(add, len(total), ROWS)
-        return forward(others, activate(activation, total + bias))
+        return forward(others, ACTIVATIONS[activation](total + bias))
 
 
 @dataclass(frozen=True)
@@ -88,17 +76,12 @@ class Centred(_Encoder):
     like: float | None
     star: float
 
-    @property
-    def width(self) -> int:
-        """See `_Encoder`."""
-        return len(self.column)
-
     def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
         """See `_Encoder`."""
         count, residual = np.bincount(row, minlength=n_rows), stars
         if self.baseline:
-            left = stars - self.mean - self.column[movie]
-            residual = left - biases.deviation(np.bincount(row, left, n_rows), count, self.damping)[row]
+            residual = stars - self.mean - self.column[movie]
+            residual = residual - biases.deviation(np.bincount(row, residual, n_rows), count, self.damping)[row]
         blocks = [residual / np.float32(self.star)]
         if self.implicit:
             blocks.append(np.ones_like(stars))
@@ -110,18 +93,12 @@ class Centred(_Encoder):
 
 @dataclass(frozen=True)
 class OfLikes(_Encoder):
-    """What was liked and, with `signed`, what was rated without being liked: rows divided by their length, followed by
-    dense layers."""
+    """Likes and, with `signed`, ratings that are no likes, in rows of length 1, followed by dense layers."""
 
     layers: list[Layer]
     n_movies: int
     like: float
     signed: bool
-
-    @property
-    def width(self) -> int:
-        """See `_Encoder`."""
-        return self.n_movies
 
     def features(self, stars: Floats, row: Indices, movie: Indices, n_rows: int) -> list[Floats]:
         """See `_Encoder`."""
@@ -136,19 +113,17 @@ KINDS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (Centred, OfL
 
 def save(path: Path, encoder: Encoder) -> None:
     """Write an encoder as one .npz."""
-    fields: dict[str, Any] = {
-        name: value for name, value in vars(encoder).items() if name != "layers" and value is not None
-    }
-    np.savez(path, kind=type(encoder).__name__, **fields | flat_layers("", encoder.layers))
+    fields: dict[str, Any] = {name: value for name, value in vars(encoder).items() if value is not None}
+    layers = flat_layers("", fields.pop("layers"))
+    np.savez(path, kind=type(encoder).__name__, **fields | layers)
 
 
 def load(run: Run) -> Encoder:
     """Read an encoder from encoder.npz of a run."""
     stored = run.arrays("encoder.npz")
     kind = KINDS[str(stored["kind"])]
-    names = [name for name in kind.__dataclass_fields__ if name != "layers"]
-    values = {name: stored.get(name) for name in names}
-    plain: dict[str, Any] = {
-        name: value.item() if value is not None and value.ndim == 0 else value for name, value in values.items()
-    }
-    return kind(read_layers("", stored), **plain)
+    fields: dict[str, Any] = {name: stored.get(name) for name in kind.__dataclass_fields__ if name != "layers"}
+    for name, value in fields.items():
+        if value is not None and value.ndim == 0:
+            fields[name] = value.item()
+    return kind(read_layers("", stored), **fields)

@@ -1,14 +1,15 @@
-"""Cosine neighbours in latent space, exact: one product of unit vectors.
+"""The latent space of a trained autoencoder: its arrays, cosine neighbours in it, and the decoder. All in numpy, since
+importing Keras takes 5 to 10 seconds.
 
-A zero vector has no direction: its cosine with everything is 0 (scikit-learn's `cosine_similarity`, the oracle in the
-tests, says the same; it is not imported here because that takes seconds).
-"""
+A zero vector has no direction: its cosine with everything is 0, as that of scikit-learn's `cosine_similarity`, which is
+not used because its import takes seconds; the tests compare both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,22 +17,18 @@ from numpy.typing import NDArray
 
 from utils.scoring.biases import Biases
 from utils.scoring.parallel import parallel_rows
+from utils.scoring.protocols import CSR, Floats, Indices, Layer, Neighbours, Pick, Weigh
 from utils.scoring.ranking import top_k
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
-    from utils.scoring.protocols import Floats, Indices, Layer, Pick, Weigh
 
-MANY = 50_000  # vectors, beyond which the nearest of all of them to all of them are searched by faiss
-CANDIDATES = 4  # times as many as asked for that faiss finds: the weights order them anew
-CELLS = 1 << 16  # of a decoder's output computed at a time
+MANY = 50_000  # queries and vectors beyond which faiss searches
+CANDIDATES = 4  # times k: the neighbours that faiss finds, which the weights put into another order
+CELLS = 1 << 16  # of a decoder's output, computed at a time
 BLOCK = 512  # queries whose cosines with everybody are in memory at a time
-ROWS = 128  # of them whose nearest one core looks for at a time
-FLATTEST = 1e-6  # of the widest direction's variance: directions that vary less are taken to vary so much
+ROWS = 128  # of these that one core ranks at a time
+FLATTEST = 1e-6  # least variance of a direction, as a share of the largest
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,10 @@ class Neighbourhood:
     power: int = 4
     """a neighbour weighs cosine ** power, so that a higher power trusts the nearest more"""
     shrink: float = 0.0
-    """the weight of a neighbour with n likes is multiplied by n / (n + shrink): a vector that rests on few is chance"""
+    """the weight of a neighbour with n likes is multiplied by n / (n + shrink): vectors of few likes are unreliable"""
     whiten: float = 0.25
-    """each principal direction is divided by its variance ** whiten before cosines are taken, so that the few widest
-    ones do not decide alone; 0 leaves them as they are"""
+    """each principal direction is divided by its variance ** whiten before cosines are taken, so that the few with most
+    variance do not dominate; 0 leaves them as they are"""
 
     def weigh(self, cosines: NDArray, likes: NDArray) -> NDArray:
         """Return the weights of neighbours with these cosines and numbers of likes; a negative cosine gets weight 0."""
@@ -67,11 +64,10 @@ def cosine(a: NDArray, b: NDArray) -> Floats:
 
 @dataclass(frozen=True)
 class Whitening:
-    """Centre and partially whiten vectors before taking cosines: what all share says nothing about who is near.
+    """Centre and partially whiten vectors before taking cosines.
 
     centre: (latent,) mean. turn: (latent, latent), the principal directions scaled by variance ** -whiten. length:
-    (n,) of each vector after both. With them a query takes one product with the vectors as they are; to compute them
-    takes many times longer, so that a run stores them."""
+    (n,) of each vector after both. A run stores them, since they take many times longer than the cosines of a query."""
 
     centre: Floats
     turn: Floats
@@ -83,17 +79,21 @@ class Whitening:
         centre = vectors[pool].mean(axis=0) if len(pool) else np.zeros(vectors.shape[1], np.float32)
         turn = np.eye(vectors.shape[1], dtype=np.float32)
         if whiten and len(pool) > 1:
-            left = vectors[pool] - centre
-            variance, directions = np.linalg.eigh((left.T @ left / (len(pool) - 1)).astype(np.float64))
+            centred = vectors[pool] - centre
+            variance, directions = np.linalg.eigh((centred.T @ centred / (len(pool) - 1)).astype(np.float64))
             scale = np.maximum(variance, max(FLATTEST * variance[-1], np.finfo(np.float32).tiny)) ** -whiten
             turn = (directions * scale).astype(np.float32)
         return cls(centre, turn, np.linalg.norm((vectors - centre) @ turn, axis=1))
 
+    def directions(self, vectors: Floats) -> Floats:
+        """Return whitened vectors of length 1, (n, latent)."""
+        return unit((vectors - self.centre) @ self.turn)
+
     def cosines(self, vectors: Floats, queries: Floats) -> Floats:
         """Return the cosines, (m, n), of queries (m, latent) with all the vectors (n, latent), both whitened."""
-        seen = unit((queries - self.centre) @ self.turn) @ self.turn.T
-        near = seen @ vectors.T - (seen @ self.centre)[:, None]
-        return np.divide(near, self.length, out=np.zeros_like(near), where=self.length > 0)
+        turned = self.directions(queries) @ self.turn.T  # so that the vectors are used as they are
+        products = turned @ vectors.T - (turned @ self.centre)[:, None]
+        return np.divide(products, self.length, out=np.zeros_like(products), where=self.length > 0)
 
 
 def near(
@@ -101,73 +101,67 @@ def near(
     queries: Floats,
     k: int,
     pool: Indices,
-    own: Indices | Sequence[int],
+    excluded: Indices | Sequence[int],
     whitening: Whitening | float,
     weigh: Weigh | None = None,
-) -> tuple[Indices, Floats]:
-    """Find the `k` of `pool` nearest to each query by cosine: (indices, cosines), both (len(queries), k), nearest
-    first, ties by index. vectors, (n, latent), and queries, (m, latent), are of users or of movies.
+) -> Neighbours:
+    """Find the `k` of `pool` nearest to each query by cosine, nearest first, ties by index; -inf where there are fewer.
 
-    pool: indices of the possible neighbours. own: for each query the index that is left out, because it is the query
-    itself, or -1. Places at the end are filled with -inf where there are not `k` others. whitening: the `Whitening`, or
-    a power to whiten by. With `weigh`, a function from a block of cosines and the indices they are with to weights of 0
-    or more, the largest weights count and are returned, with 0 where there are no others.
-
-    For more than MANY queries among more than MANY faiss, where it is installed, finds the nearest several times
-    sooner; where weights order them anew, CANDIDATES times `k` are found and ordered."""
+    vectors: (n, latent) and queries: (m, latent), of users or of movies. pool: indices of the possible neighbours.
+    excluded: for each query the index of itself, which is left out, or -1. whitening: the `Whitening`, or a power to
+    whiten by. weigh: where given, the largest weights count instead, 0 where there are fewer. For more than MANY
+    queries among more than MANY, faiss, where it is installed, is several times as fast; with `weigh`, the
+    weights choose among CANDIDATES times `k` that it finds."""
     if not isinstance(whitening, Whitening):
         whitening = Whitening.of(vectors, pool, whitening)
+    excluded = np.asarray(excluded)
     if min(len(pool), len(queries)) > MANY and find_spec("faiss"):
-        return _near_by_faiss(vectors, queries, k, pool, np.asarray(own), whitening, weigh)
-    outside, blocks, own = np.ones(len(vectors), bool), [], np.asarray(own)
+        return _near_by_faiss(vectors, queries, k, pool, excluded, whitening, weigh)
+    shape = len(queries), min(k, len(vectors))
+    index, value = np.empty(shape, np.intp), np.empty(shape, np.float32)
+    outside = np.ones(len(vectors), bool)
     outside[pool] = False
-    for start in range(0, max(len(queries), 1), BLOCK):
-        cosines, excluded = whitening.cosines(vectors, queries[start : start + BLOCK]), own[start : start + BLOCK]
+    for start in range(0, len(queries), BLOCK):
+        cosines = whitening.cosines(vectors, queries[start : start + BLOCK])
 
-        def best(rows: slice, cosines: Floats = cosines, excluded: Indices = excluded) -> tuple[Indices, Floats]:
-            return _best(cosines[rows], k, outside, excluded[rows], weigh)
+        def find(rows: slice, start: int = start, cosines: Floats = cosines) -> None:
+            block = cosines[rows] if weigh is None else weigh(cosines[rows], slice(None))
+            rows = slice(start + rows.start, start + rows.stop)
+            block[:, outside] = -np.inf
+            has_excluded = np.flatnonzero(excluded[rows] >= 0)
+            block[has_excluded, excluded[rows][has_excluded]] = -np.inf
+            index[rows] = top_k(block, k)
+            value[rows] = np.take_along_axis(block, index[rows], axis=1)
 
-        blocks += parallel_rows(best, len(cosines), ROWS) or [best(slice(0))]
-    return _joined(blocks)
-
-
-def _joined(blocks: list[tuple[Indices, Floats]]) -> tuple[Indices, Floats]:
-    """Join what `near` found for blocks of queries."""
-    index, value = zip(*blocks, strict=True)
-    return np.concatenate(index), np.concatenate(value)
-
-
-def _best(
-    block: Floats, k: int, outside: NDArray[np.bool_], own: Indices, weigh: Weigh | None
-) -> tuple[Indices, Floats]:
-    """Return what `near` finds by a block of cosines, which is overwritten."""
-    block = block if weigh is None else weigh(block, slice(None))
-    block[:, outside] = -np.inf
-    block[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
-    index = top_k(block, k)
-    value = np.take_along_axis(block, index, axis=1)
+        parallel_rows(find, len(cosines), ROWS)
     return index, value if weigh is None else np.maximum(value, 0)
 
 
 def _near_by_faiss(
-    vectors: Floats, queries: Floats, k: int, pool: Indices, own: Indices, whitening: Whitening, weigh: Weigh | None
-) -> tuple[Indices, Floats]:
-    """Do what `near` does, with faiss."""
+    vectors: Floats,
+    queries: Floats,
+    k: int,
+    pool: Indices,
+    excluded: Indices,
+    whitening: Whitening,
+    weigh: Weigh | None,
+) -> Neighbours:
     import faiss
 
-    whitened, blocks = unit((vectors[pool] - whitening.centre) @ whitening.turn), []
-    index = faiss.IndexFlatIP(whitened.shape[1])
-    index.add(whitened)
+    n_candidates = min(CANDIDATES * k + 1, len(pool))
+    shape = len(queries), min(k, n_candidates)
+    index, value = np.empty(shape, np.intp), np.empty(shape, np.float32)
+    search = faiss.IndexFlatIP(vectors.shape[1])
+    search.add(whitening.directions(vectors[pool]))
     for start in range(0, len(queries), BLOCK):
-        asked = unit((queries[start : start + BLOCK] - whitening.centre) @ whitening.turn)
-        cosines, place = index.search(asked, min(CANDIDATES * k + 1, len(pool)))
-        who = pool[place]
-        value = cosines if weigh is None else weigh(cosines, who)
-        value[who == own[start : start + BLOCK, None]] = -np.inf
-        best = top_k(value, k)
-        value = np.take_along_axis(value, best, axis=1)
-        blocks.append((np.take_along_axis(who, best, axis=1), value if weigh is None else np.maximum(value, 0)))
-    return _joined(blocks)
+        rows = slice(start, start + BLOCK)
+        cosines, place = search.search(whitening.directions(queries[rows]), n_candidates)
+        candidates = pool[place]
+        block = cosines if weigh is None else weigh(cosines, candidates)
+        block[candidates == excluded[rows, None]] = -np.inf
+        best = top_k(block, k)
+        index[rows], value[rows] = np.take_along_axis(candidates, best, 1), np.take_along_axis(block, best, 1)
+    return index, value if weigh is None else np.maximum(value, 0)
 
 
 def weighted_neighbours(
@@ -176,27 +170,26 @@ def weighted_neighbours(
     neighbourhood: Neighbourhood,
     likes: Indices,
     pool: Indices,
-    own: Indices,
+    excluded: Indices,
     whitening: Whitening | None = None,
-) -> tuple[Indices, Floats]:
-    """Find the neighbours of `pool` with the largest weights for each query, as the `Neighbourhood` weighs them:
-    (indices, weights), both (len(queries), size); weights are 0 where there are fewer. likes: (n,) number of likes of
-    the user, or of the movie, of each vector. The others: as in `near`."""
-    seen: Whitening | float = neighbourhood.whiten if whitening is None else whitening
-    if not neighbourhood.shrink:  # then the nearest weigh most
-        index, cosines = near(vectors, queries, neighbourhood.size, pool, own, seen)
-        return index, neighbourhood.weigh(cosines, likes)
+) -> Neighbours:
+    """Find the neighbours with the largest weights of the `Neighbourhood` for each query, 0 where there are fewer.
+    likes: (n,) number of likes of the user, or of the movie, of each vector. The others: as in `near`."""
 
     def weigh(cosines: NDArray, index: Any) -> NDArray:
         return neighbourhood.weigh(cosines, likes[index])
 
-    return near(vectors, queries, neighbourhood.size, pool, own, seen, weigh)
+    size, seen = neighbourhood.size, neighbourhood.whiten if whitening is None else whitening
+    if neighbourhood.shrink:
+        return near(vectors, queries, size, pool, excluded, seen, weigh)
+    index, cosines = near(vectors, queries, size, pool, excluded, seen)  # without shrinkage the nearest weigh most
+    return index, neighbourhood.weigh(cosines, likes)
 
 
-def vote_matrix(index: Indices, weight: Floats, n: int) -> csr_array:
+def vote_matrix(index: Indices, weight: Floats, n: int) -> CSR:
     """Return what `weighted_neighbours` finds as a CSR matrix, (len(index), n). Times the likes, users x movies, it is
     the scores of `neighbours`; the likes times that of all movies, movies x movies, are the scores of `movies`."""
-    import scipy.sparse as sp  # a quarter of a second that a recommendation does without
+    import scipy.sparse as sp  # its import takes a quarter of a second, which recommend.py avoids
 
     rows = np.repeat(np.arange(len(index)), index.shape[1])
     value = weight.ravel().astype(np.float32, copy=False)
@@ -205,8 +198,7 @@ def vote_matrix(index: Indices, weight: Floats, n: int) -> csr_array:
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """The arrays of a trained autoencoder: enough to recommend to its users without Keras, whose import takes 5 to 10
-    seconds where this takes milliseconds.
+    """The arrays of a trained autoencoder: enough to recommend to its users.
 
     users: (n_users, latent), movies: (n_movies, latent), float32, comparable by cosine. decoder: dense layers as
     (kernel, bias, activation name); it takes the vectors of `decodes` ("users" or "movies") and gives stars above
@@ -255,15 +247,14 @@ class LatentSpace:
     def load(cls, run: Run) -> Self:
         """Read the latent space from latent.npz of a run."""
         stored = run.arrays("latent.npz")
-        decoder, ranker = read_layers("", stored), read_layers("ranker_", stored)
-        biases = None
-        if "mean" in stored:
-            biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"])
+        has_biases = "mean" in stored
+        biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"]) if has_biases else None
         whitenings = {
             strategy: Whitening(*(stored[f"{strategy}_{name}"] for name in Whitening.__dataclass_fields__))
             for strategy in ("neighbours", "movies")
             if f"{strategy}_centre" in stored
         }
+        decoder, ranker = read_layers("", stored), read_layers("ranker_", stored)
         return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, whitenings)
 
 
@@ -281,7 +272,7 @@ def read_layers(prefix: str, stored: dict[str, NDArray]) -> list[Layer]:
     return [(stored[f"{prefix}kernel{i}"], stored[f"{prefix}bias{i}"], activation) for i, activation in activations]
 
 
-_ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
+ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -289,34 +280,26 @@ _ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
 }
-ACTIVATIONS = tuple(_ACTIVATIONS)
+
+
+def forward(layers: list[Layer], inputs: Floats) -> Floats:
+    """Return the output, (n, out), of dense layers for inputs (n, in)."""
+    for kernel, bias, activation in layers:
+        inputs = ACTIVATIONS[activation](inputs @ kernel + bias)
+    return inputs
 
 
 def decode(layers: list[Layer], codes: Floats, columns: Pick = slice(None)) -> Floats:
-    """Return the output, (n, outputs), of a decoder of dense layers for latent vectors (n, latent), without Keras:
-    importing it takes 5 to 10 seconds, this takes milliseconds. columns: the outputs that are wanted."""
+    """Return the output, (n, outputs), of a decoder for latent vectors (n, latent). columns: the wanted outputs."""
     *inner, (kernel, bias, activation) = layers
-    return activate(activation, forward(inner, codes) @ kernel[:, columns] + bias[columns])
+    return forward([*inner, (kernel[:, columns], bias[columns], activation)], codes)
 
 
 def decode_cells(layers: list[Layer], codes: Floats, rows: Indices, columns: Indices) -> Floats:
-    """Return what `decode` gives in the cells (rows[i], columns[i]), (n,): of the last layer, which is most of the
-    work, only these cells are computed."""
+    """Return only the cells (rows[i], columns[i]) of `decode`, (n,)."""
     *inner, (kernel, bias, activation) = layers
     codes, kernel, cells = forward(inner, codes), np.ascontiguousarray(kernel.T), np.empty(len(rows), np.float32)
     for start in range(0, len(rows), CELLS):
         row, column = rows[start : start + CELLS], columns[start : start + CELLS]
         cells[start : start + CELLS] = np.einsum("ij,ij->i", codes[row], kernel[column]) + bias[column]
-    return activate(activation, cells)
-
-
-def forward(layers: list[Layer], codes: Floats) -> Floats:
-    """Return the output, (n, out), of dense layers, as in `decode`, for vectors (n, in)."""
-    for kernel, bias, activation in layers:
-        codes = activate(activation, codes @ kernel + bias)
-    return codes
-
-
-def activate(name: str, x: Floats) -> Floats:
-    """Apply the activation of that name."""
-    return _ACTIVATIONS[name](x)
+    return ACTIVATIONS[activation](cells)

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from utils.data.ratings import index_of, like_blocks, likes
 from utils.scoring.parallel import parallel_rows
+from utils.scoring.protocols import CSR, Floats, Indices
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
     from utils.runs.run_folder import Run
     from utils.scoring.profile_rows import ProfileRows
-    from utils.scoring.protocols import Floats, Indices
 
 ROWS = 128  # scored at a time
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
@@ -24,7 +22,7 @@ LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
 
 @dataclass(frozen=True)
 class LinearScorer:
-    """Weights from what was liked (and, with `signed`, what was rated without being liked) to every movie.
+    """Weights from likes (and, with `signed`, ratings that are no likes) to every movie.
 
     inputs: indices of the columns of the input that have weights, those of the second block being n_movies higher.
     outputs: indices of the movies that have scores; all others score 0. weights: (inputs, outputs) float32; or, with
@@ -42,7 +40,7 @@ class LinearScorer:
     right_factor: NDArray
     diagonal_correction: NDArray
 
-    def score(self, given: csr_array) -> Floats:
+    def score(self, given: CSR) -> Floats:
         """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
         scores = np.zeros((given.shape[0], self.n_movies), np.float32)
         given = likes(given, self.like, self.signed)[:, self.inputs]
@@ -61,40 +59,40 @@ class LinearScorer:
         """Return what `score` gives the movies of these indices, (n, len(movies)), without scipy."""
         blocks = like_blocks(rows.stars, self.like, self.signed)
         inputs = np.concatenate([rows.movies + i * self.n_movies for i in range(len(blocks))])
-        source, target = index_of(self.inputs, inputs), index_of(self.outputs, movies)
-        given = np.concatenate(blocks, axis=1)[:, source >= 0].astype(np.float32)
-        source, kept = source[source >= 0], target[target >= 0]
+        row, column = index_of(self.inputs, inputs), index_of(self.outputs, movies)  # of the weights
+        has_weights, has_scores = row >= 0, column >= 0
+        given = np.concatenate(blocks, axis=1)[:, has_weights].astype(np.float32)
+        row, column = row[has_weights], column[has_scores]
         if len(self.right_factor):
-            products, right = given @ self.weights[source], self.right_factor
-            copied = 2 * len(kept) < right.shape[1]  # to take columns is to copy them: not of nearly all
-            products = products @ right[:, kept] if copied else (products @ right)[:, kept]
-            products += given @ np.where(source[:, None] == kept, self.diagonal_correction[kept], 0)
+            products, right = given @ self.weights[row], self.right_factor
+            is_few = 2 * len(column) < right.shape[1]  # to take columns is to copy them
+            products = products @ right[:, column] if is_few else (products @ right)[:, column]
+            products += given @ np.where(row[:, None] == column, self.diagonal_correction[column], 0)
         else:
-            products = given @ self.weights[source[:, None], kept]
+            products = given @ self.weights[row[:, None], column]
         scores = np.zeros((len(given), len(movies)), np.float32)
-        scores[:, target >= 0] = products
+        scores[:, has_scores] = products
         return scores
 
 
 @dataclass(frozen=True)
 class LinearPath:
-    """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. Both are, up to a constant of the user's,
-    logarithms of what is likely. In small data most of EASE's scores lie below LEAST, and the decoder alone ranks these
-    movies."""
+    """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. In small data most of EASE's scores lie
+    below LEAST, and the decoder alone ranks these movies."""
 
     scorer: LinearScorer
     share: np.float32
 
-    def log_scores(self, given: csr_array) -> Floats:
+    def log_scores(self, given: CSR) -> Floats:
         """Return EASE's own part, (n, n_movies), for CSR rows of stars."""
         return np.log(np.maximum(self.scorer.score(given), np.float32(LEAST)))
 
-    def mix_with_decoder(self, given: csr_array, logits: Floats) -> Floats:
+    def mix_with_decoder(self, given: CSR, logits: Floats) -> Floats:
         """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
         return self.log_scores(given) + self.share * logits
 
     def mix_rows(self, rows: ProfileRows, logits: Floats, movies: Indices) -> Floats:
-        """Return the same of the movies of these indices, without scipy; logits: the decoder's of those."""
+        """Return the same for the movies of these indices, without scipy; logits: those of these movies."""
         return np.log(np.maximum(self.scorer.score_rows(rows, movies), np.float32(LEAST))) + self.share * logits
 
     @classmethod
@@ -102,9 +100,7 @@ class LinearPath:
         """Read it from a run of `joint`; None where that has none."""
         if run.config["model"] != "joint" or not run.has_file("weights.npz"):
             return None
-        stored = run.arrays("weights.npz")
+        config, stored = run.config, run.arrays("weights.npz")
         arrays = (stored[name] for name in LinearScorer.ARRAYS)
-        signed = run.config["options"]["signed"]
-        return cls(
-            LinearScorer(run.config["shape"][1], run.config["like"], signed, *arrays), np.float32(stored["share"])
-        )
+        scorer = LinearScorer(config["shape"][1], config["like"], config["options"]["signed"], *arrays)
+        return cls(scorer, np.float32(stored["share"]))

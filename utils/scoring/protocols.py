@@ -1,6 +1,4 @@
-"""The types of what is scored with: what utils calls of a model (`models.base.Recommender` keeps it), and the arrays.
-
-Everything here is for the type checker and the reader; numpy is all that it imports."""
+"""Types of arrays and functions, and what utils calls of a model (`models.base.Recommender` keeps it)."""
 
 from __future__ import annotations
 
@@ -19,62 +17,49 @@ if TYPE_CHECKING:
     from utils.scoring.latent import LatentSpace
     from utils.training.training import Training
 
+CSR: TypeAlias = "csr_array"  # that of scipy.sparse, whose import takes a quarter of a second
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.integer]  # of users or movies
 Pick: TypeAlias = Indices | slice  # indices, or a slice of all
+Neighbours: TypeAlias = tuple[Indices, Floats]  # (indices, their cosines or weights), both (n_queries, k)
 Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
 Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
-ScoreFunction: TypeAlias = Callable[["csr_array", Indices], Floats]  # (given, users) -> (n, n_movies)
-PredictFunction: TypeAlias = Callable[["csr_array", Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)
+ScoreFunction: TypeAlias = Callable[[CSR, Indices], Floats]  # (given, users) -> (n, n_movies)
+PredictFunction: TypeAlias = Callable[[CSR, Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)
 Weigh: TypeAlias = Callable[[NDArray, Any], NDArray]  # (cosines, indices they are with) -> weights of the same shape
 
 
 class PredictingModel(Protocol):
     """A model that may predict stars."""
 
-    @property
-    def predicts_ratings(self) -> bool:
-        """Whether `predict` gives stars."""
+    predicts_ratings: bool  # `predict` gives stars
 
-    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
+    def predict(self, given: CSR, users: Indices, movies: Indices) -> Floats:
         """Return the predicted stars, (n,), of the pairs (row of `given`, movie)."""
 
 
 class Model(PredictingModel, Protocol):
     """A trained model as utils calls it. `given` is a CSR matrix of stars, one row a user."""
 
+    takes_new_users: bool  # `score` and `predict` work for rows that were not trained on
+    wants_users: bool  # `predict` serves trained users only from the matrix of all of them
+    has_latent_space: bool  # it is a `LatentModel`
+    blends: bool  # it is an `Ensemble`
+
     @property
     def predicts_strangers(self) -> bool:
         """Whether `predict` gives stars for rows that were not trained on."""
 
-    @property
-    def takes_new_users(self) -> bool:
-        """Whether `score` and `predict` work for rows that were not trained on."""
-
-    @property
-    def wants_users(self) -> bool:
-        """Whether `predict` serves trained users only from the matrix of all of them."""
-
-    @property
-    def has_latent_space(self) -> bool:
-        """Whether it is a `LatentModel`."""
-
-    @property
-    def blends(self) -> bool:
-        """Whether it is an `Ensemble`."""
-
-    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
+    def score(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the scores, (n, n_movies), of the rows; users: their indices if they were trained on."""
 
 
 class LatentModel(Model, Protocol):
     """A model with a latent space."""
 
-    @property
-    def latent(self) -> LatentSpace:
-        """The vectors of all users and movies, with the decoders."""
+    latent: LatentSpace
 
-    def encode(self, given: csr_array, users: Indices | None = None) -> Floats:
+    def encode(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the latent vectors, (n, latent), of the rows."""
 
 
@@ -94,23 +79,17 @@ class TrainableModel(Model, Protocol):
 
     config: Any  # the model's `Config`
     seed: int
-
-    @property
-    def learns_likes(self) -> bool:
-        """Whether what it ranks by is learned from likes."""
-
-    @property
-    def like(self) -> float:
-        """Stars above which a rating is a like."""
+    like: float  # stars above which a rating is a like
+    learns_likes: bool  # what it ranks by is learned from likes
 
     @property
     def star(self) -> float:
         """One star of five on the scale of the data."""
 
-    def fit(self, train: csr_array, validation: Holdout, training: Training) -> list[dict[str, Any]]:
+    def fit(self, train: CSR, validation: Holdout, training: Training) -> list[dict[str, Any]]:
         """Train and choose on validation; returns one row an epoch."""
 
-    def refit(self, matrix: csr_array, training: Training) -> list[dict[str, Any]] | None:
+    def refit(self, matrix: CSR, training: Training) -> list[dict[str, Any]] | None:
         """Train again on all of the matrix; returns one row an epoch."""
 
     def save(self, folder: Path) -> None:

@@ -1,24 +1,18 @@
-"""The only masking and the only top-k: score descending, then movie index ascending."""
+"""Masking and top-k, in the one order of the project: score descending, then movie index ascending."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.scoring.parallel import parallel_rows
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from utils.scoring.protocols import Indices
+from utils.scoring.protocols import CSR, Indices
 
 ROWS = 128  # ranked at a time
 GROUP = 8  # scores, of which only the best is looked at first
 
 
-def hide_seen(scores: NDArray, seen: csr_array | tuple[Indices, Indices]) -> NDArray:
+def hide_seen(scores: NDArray, seen: CSR | tuple[Indices, Indices]) -> NDArray:
     """Set the score of every seen cell to -inf, in place; returns `scores` (n, n_movies). seen: CSR matrix, of which
     the stored cells count, or (rows, movies). -inf, not 0: a score may be negative, and 0 would then still win."""
     if not isinstance(seen, tuple):
@@ -34,38 +28,26 @@ def top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
     top = np.empty((len(scores), k), np.intp)
 
     def rank(rows: slice) -> None:
-        top[rows] = _top_k_of_groups(scores[rows], k)
+        top[rows] = _top_k(scores[rows], k)
 
     parallel_rows(rank, len(scores) if k else 0, ROWS)
     return top
 
 
-def _top_k_of_groups(scores: NDArray, k: int) -> NDArray[np.intp]:
-    """Do what `_top_k` does, several times as fast for few of many: only scores that reach the k-th best of the best of
-    groups need ranking, which at least k scores do."""
+def _top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
+    """Sort only the scores that reach the k-th best of the best of groups, as at least k do: several times as fast."""
     n = scores.shape[1]
     groups = n // GROUP
-    if groups < k:
-        return _top_k(scores, k)
-    best = scores[:, :groups]
-    for start in range(groups, GROUP * groups, groups):
-        best = np.maximum(best, scores[:, start : start + groups])
-    reaches = scores >= np.partition(best, groups - k, axis=1)[:, [groups - k]]
+    best = scores
+    if groups >= k:
+        best = scores[:, :groups]
+        for start in range(groups, GROUP * groups, groups):
+            best = np.maximum(best, scores[:, start : start + groups])
+    reaches = scores >= np.partition(best, best.shape[1] - k, axis=1)[:, [-k]]
     count = np.count_nonzero(reaches, axis=1)
-    if count.min() < k or count.max() > n // 2:  # some are no numbers, or many tie
-        return _top_k(scores, k)
-    at, filled = np.flatnonzero(reaches), np.arange(count.max()) < count[:, None]
-    worse, place = np.full(filled.shape, np.inf, np.result_type(scores, np.float32)), np.zeros(filled.shape, np.intp)
-    worse[filled], place[filled] = -scores.take(at), at % n  # by index: the sort leaves ties so
-    return np.take_along_axis(place, np.argsort(worse, axis=1, kind="stable")[:, :k], axis=1)
-
-
-def _top_k(scores: NDArray, k: int) -> NDArray[np.intp]:
-    # what reaches the k-th best score; where ties reach it, too, or scores are no numbers, these are not k
-    reaches = scores >= np.partition(scores, scores.shape[1] - k, axis=1)[:, [scores.shape[1] - k]]
-    unlike = np.count_nonzero(reaches, axis=1) != k
-    reaches[unlike] = False
-    top = np.empty((len(scores), k), np.intp)
-    top[~unlike] = (np.flatnonzero(reaches) % scores.shape[1]).reshape(-1, k)  # by index: the sort leaves ties so
-    top[unlike] = np.argsort(-scores[unlike], axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable"), 1)
+    if count.min() < k:  # some are no numbers
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    cells, filled = np.flatnonzero(reaches), np.arange(count.max()) < count[:, None]
+    negative, movie = np.full(filled.shape, np.inf, np.result_type(scores, np.float32)), np.zeros(filled.shape, np.intp)
+    negative[filled], movie[filled] = -scores.take(cells), cells % n  # by index, which a stable sort keeps among ties
+    return np.take_along_axis(movie, np.argsort(negative, axis=1, kind="stable")[:, :k], axis=1)
