@@ -286,11 +286,8 @@ def test_what_is_written_is_for_those_whom_the_umask_lets_in(mask, planted, tmp_
 
 def test_new_folders_have_names_that_a_later_run_tidies_up(tmp_path):
     folder = tmp_path / "run"
-    names = set()
-    for _ in range(3):
-        new = atomic._made(folder)
-        names.add(new.name)
-    assert len(names) == 3
+    contexts = [atomic.atomic_directory(folder) for _ in range(3)]  # never left, as after a kill
+    assert len({context.__enter__().name for context in contexts}) == len(list(tmp_path.iterdir())) == 3
     atomic.recover(folder)
     assert not list(tmp_path.iterdir())
 
