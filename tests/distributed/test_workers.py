@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_a_shard_that_can_not_be_read_is_named(ratings, tmp_path):
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
         shards.own(tmp_path / "s", 0, 1)
     shutil.rmtree(tmp_path / "s" / "shard=1")
-    with pytest.raises(UserError, match="shard 1 is missing"):
+    with pytest.raises(UserError, match="shard=1 is missing"):
         shards.own(tmp_path / "s", 0, 1)
 
 
@@ -287,7 +288,7 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
 def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, monkeypatch):
     train = [{"epoch": 1, "loss": 2.0, "val_ndcg": 0.25, "seconds": 9.0}, {"epoch": 2, "loss": 1.0, "val_ndcg": 0.5}]
     refit = [{"epoch": 1, "loss": 0.5, "seconds": 3.0}, {"epoch": 2, "loss": 0.25, "seconds": 3.0}]
-    done, said, alive = Future(), [], []
+    done, said, alive = threading.Event(), [], []
     meanwhile = [
         lambda: None,  # no epoch is over
         lambda: loop._write_progress(tmp_path / "train.npz", "train", 6, train[:1]),
@@ -296,7 +297,7 @@ def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, mo
             loop._write_progress(tmp_path / "train.npz", "train", 6, train),
             loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit[:1]),
         ),
-        lambda: (loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set_result(None)),
+        lambda: (loop._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set()),
     ]
 
     @contextlib.contextmanager
@@ -308,8 +309,8 @@ def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, mo
         alive.remove(name)
 
     monkeypatch.setattr(training_workers, "bar", bar)
-    monkeypatch.setattr(training_workers, "wait", lambda *_, **__: meanwhile.pop(0)())
-    training_workers._show(done, Training(checkpoints=tmp_path), 6)
+    fitted = SimpleNamespace(ready=done.is_set, wait=lambda _: meanwhile.pop(0)())
+    training_workers._show(fitted, Training(checkpoints=tmp_path), 6)
     assert said == [
         ("train", 6),
         ("train", 1, "epoch 1/6  loss 2.0000  val_ndcg 0.2500"),

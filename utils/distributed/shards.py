@@ -74,7 +74,7 @@ def own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] | Non
     """Read every n-th shard from number `rank` on: (`Split` of their ratings, candidates of the whole split). Users and
     movies keep their indices."""
     about: dict[str, Any] = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
-    columns: dict[str, Any] = _concatenated(folder, range(rank, about["files"], n))
+    columns: dict[str, Any] = read_shards(folder, range(rank, about["files"], n))
     part = columns.pop("part")
     users, movies = (np.arange(n) for n in about["shape"])
     scale, like = tuple(about["scale"]), about["like"]
@@ -83,24 +83,21 @@ def own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] | Non
     return Split(ratings, part), candidates
 
 
-def of_shard(folder: Path, k: int) -> dict[str, NDArray]:
-    """Read {column: array} of the k-th shard; a `UserError` names the file that can't be read."""
-    tables, shard = [], folder / f"shard={k}"
-    for path in [shard / name for name in names_in(shard) if name.endswith(".parquet")] if is_folder(shard) else []:
-        try:
-            tables.append(parquet.ParquetFile(path).read())
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: this shard can't be read: {str(error).splitlines()[0]}") from None
-    if not tables:
-        raise UserError(f"{folder}: shard {k} is missing; make the shards anew")
+def read_shards(folder: Path, numbers: Iterable[int]) -> dict[str, NDArray]:
+    """Read {column: array} of the shards of these numbers, one behind the other; a `UserError` names the file that
+    can't be read."""
+    tables = []
+    for shard in (folder / f"shard={k}" for k in numbers):
+        paths = [shard / name for name in names_in(shard) if name.endswith(".parquet")] if is_folder(shard) else []
+        if not paths:
+            raise UserError(f"{shard} is missing; make the shards anew")
+        for path in paths:
+            try:
+                tables.append(parquet.ParquetFile(path).read())
+            except (pa.ArrowException, OSError) as error:
+                raise UserError(f"{path}: this shard can't be read: {str(error).splitlines()[0]}") from None
     table = pa.concat_tables(tables)
     return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _concatenated(folder: Path, numbers: Iterable[int]) -> dict[str, NDArray]:
-    """Read {column: array} of the shards of these numbers, one behind the other."""
-    shards = [of_shard(folder, k) for k in numbers]
-    return {name: np.concatenate([columns[name] for columns in shards]) for name in shards[0]}
 
 
 # -- a log of any size -------------------------------------------------------------------------------------------------
@@ -206,7 +203,7 @@ def _indexed(block: dict[str, NDArray], keys: list[Any], files: int) -> dict[str
 def table(folder: Path) -> Table:
     """Read the `Table` of the shards of a log, by user and movie."""
     about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
-    columns = _concatenated(folder, [k for k in range(about["files"]) if is_folder(folder / f"shard={k}")])
+    columns = read_shards(folder, [k for k in range(about["files"]) if is_folder(folder / f"shard={k}")])
     n, expected = len(columns["user"]), about["ratings"]
     if n != expected:
         raise UserError(f"{folder}: {n:,} ratings of {expected:,} are there; make the shards anew")

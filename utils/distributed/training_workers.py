@@ -12,11 +12,10 @@ import contextlib
 import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import asdict, replace
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,16 +34,12 @@ if TYPE_CHECKING:
     from utils.data.splits import Split
     from utils.scoring.protocols import TrainableModel
 
+Gram: TypeAlias = "Callable[[csr_array], NDArray[np.float64]]"  # a matrix of ratings to its gram matrix
+
 SHARDS_A_WORKER = 4
 FAULTS = 10  # deaths of workers after which the training ends
-FAILED = "failed"  # file in which a worker leaves the reason why it gave up
-
-
-class GramModel(Protocol):
-    """A model that is computed from a gram matrix."""
-
-    def gram(self, matrix: csr_array) -> NDArray[np.float64]:
-        """Return the gram matrix of the ratings of some users; those of all users are the sum."""
+FAILED = "failed"  # file in which a worker writes why it gave up
+GONE = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")  # TensorFlow's errors of the others then
 
 
 class Workers:
@@ -87,45 +82,32 @@ class Workers:
         scaling = ScalingConfig(num_workers=self.n)
         trainer = TensorflowTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=run_config)
         try:
-            done = _in_thread(trainer.fit)
-            _show(done, training, model.config.epochs)
-            done.result()
+            fitted = ThreadPool(1).apply_async(trainer.fit)  # in a daemon thread, which Ctrl-C does not wait for
+            _show(fitted, training, model.config.epochs)
+            fitted.get()
         except Exception as error:  # Ray's, about the error of the last worker
             raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
         training.show = False  # reading the weights needs no progress bar
-        if reason := _reason(self.folder):
+        if is_file(self.folder / FAILED):
+            reason = (self.folder / FAILED).read_text(encoding="utf-8")
             raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
 
-    def gram(self, model: GramModel) -> NDArray[np.float64]:
-        """Return the sum of `model.gram` over the shards; each worker adds up its own."""
+    def gram(self, gram: Gram) -> NDArray[np.float64]:
+        """Return the sum of the gram matrices of all shards; each worker computes that of its own."""
         import ray
 
-        gram = ray.remote(_gram)
-        jobs = [gram.remote(self.folder, rank, self.n, self.parts, model) for rank in range(self.n)]
+        remote = ray.remote(_gram)
+        jobs = [remote.remote(self.folder, rank, self.n, self.parts, gram) for rank in range(self.n)]
         with cluster.ray_errors():
             return sum(ray.get(job) for job in jobs)
 
 
-def _in_thread(function: Callable[[], Any]) -> Future[Any]:
-    """Call a function in a daemon thread, which Ctrl-C does not wait for, and return its future."""
-    done: Future[Any] = Future()
-
-    def call() -> None:
-        try:
-            done.set_result(function())
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=call, daemon=True).start()
-    return done
-
-
-def _show(done: Future[Any], training: Training, epochs: int) -> None:
-    """Show a progress bar for each phase of the workers' training until `done`; epochs: the most of the first phase."""
+def _show(fitted: AsyncResult[Any], training: Training, epochs: int) -> None:
+    """Show a progress bar for each phase of the training until `fitted` is ready; epochs: the most of the first."""
     with contextlib.ExitStack() as last:
         bars = {"train": last.enter_context(bar(training, "train", epochs))}
-        while not done.done():
-            wait([done], timeout=1)
+        while not fitted.ready():
+            fitted.wait(1)
             phases = progress(training.checkpoints) if training.checkpoints else {}
             for phase, state in phases.items():
                 if phase not in bars:
@@ -136,24 +118,19 @@ def _show(done: Future[Any], training: Training, epochs: int) -> None:
                 bars[phase](n, "  ".join([f"epoch {n}/{state['epochs']}", *figures]))
 
 
-def _reason(folder: Path) -> str:
-    """Read why a worker gave up; "" where none did."""
-    path = folder / FAILED
-    return path.read_text(encoding="utf-8") if is_file(path) else ""
-
-
-def _gram(folder: Path, rank: int, n: int, parts: Sequence[Subset], model: GramModel) -> NDArray[np.float64]:
+def _gram(folder: Path, rank: int, n: int, parts: Sequence[Subset], gram: Gram) -> NDArray[np.float64]:
     """Compute the gram matrix of the ratings in a worker's shards that belong to these parts of the split."""
     split, _ = shards.own(folder, rank, n)
-    return model.gram(split.ratings.matrix(np.isin(split.part, parts)))
+    return gram(split.ratings.matrix(np.isin(split.part, parts)))
 
 
 def work(job: dict[str, Any]) -> None:
     """Train on the ratings of the worker's own users; this is what Ray runs in each worker."""
     import ray.train
+    import tensorflow as tf
 
     folder, context = Path(job["shards"]), ray.train.get_context()
-    if _reason(folder):  # it would fail again
+    if is_file(folder / FAILED):  # it would fail again
         return
     rank, n = context.get_world_rank(), context.get_world_size()
     try:
@@ -166,18 +143,10 @@ def work(job: dict[str, Any]) -> None:
         if job["refit"] and not training.failed:
             model.refit(split.refit, training)
     except Exception as error:
-        if not _is_about_others(error):
+        if not isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in GONE)):
             reason = str(error) if isinstance(error, UserError) else traceback.format_exc()
             (folder / FAILED).write_text(reason, encoding="utf-8")
         raise
-
-
-def _is_about_others(error: BaseException) -> bool:
-    """Tell whether an error says that another worker is gone, after which all start again."""
-    import tensorflow as tf
-
-    gone = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
-    return isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in gone))
 
 
 class Worker:
@@ -203,13 +172,14 @@ class Worker:
 
         weights = network.trainable_variables
         network.optimizer.build(weights)
+        regularized = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
 
         def gradients(inputs: Any, at: Any, rows: Any, targets: Any) -> list[Any]:
             with tf.GradientTape() as tape, batch_share.of(rows, at):
                 loss = loss_of(targets, network(inputs, training=True))
-                penalty = tf.add_n([tf.zeros(()), *_penalties(network)])
-                # every worker's losses include the penalty on the weights, which counts once
-                loss = tf.add_n([loss, *network.losses]) - penalty * (1 - 1 / self.n)
+                penalties = [layer.kernel_regularizer(layer.kernel) for layer in regularized]
+                # the penalties are among the losses of every worker, and count once
+                loss = tf.add_n([loss, *network.losses]) - sum(penalties) * (1 - 1 / self.n)
             return _all_reduce([loss, *tape.gradient(loss, [weight.value for weight in weights])])
 
         inputs_spec, targets_spec = (tf.TensorSpec((None, s[1])) for s in (network.input_shape, network.output_shape))
@@ -229,9 +199,3 @@ def _all_reduce(values: Any) -> Any:
     import tensorflow as tf
 
     return tf.distribute.get_replica_context().all_reduce("sum", tf.nest.map_structure(tf.identity, values))
-
-
-def _penalties(network: Model) -> list[Any]:
-    """Compute what the kernel regularizers of the network's layers add to its losses."""
-    layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
-    return [layer.kernel_regularizer(layer.kernel) for layer in layers]

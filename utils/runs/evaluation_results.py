@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from utils.runs.run_folder import Run
 
 NAME = "findings.json"
-PLOT_DATA = "pictured"  # the key of what only the report's plots need
 
 
 def write(run: Run, facts: dict[str, Any]) -> None:
     """Write a run's entry of `evaluate.py --json` into its folder, with a checksum and the sha256 of the run."""
-    text = json.dumps({name: value for name, value in facts.items() if name != PLOT_DATA}, allow_nan=False)
+    facts = {name: value for name, value in facts.items() if name != "pictured"}  # which only the report's plots need
+    text = json.dumps(facts, allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
     files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": text}) + "\n")
 

@@ -62,8 +62,8 @@ class Run:
             raise self._broken("config.json")
         if self.config["format"] != FORMAT:
             newer = self.config["format"] > FORMAT
-            age = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
-            raise UserError(f"{self.folder} was written by {age} train again")
+            by = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
+            raise UserError(f"{self.folder} was written by {by} train again")
 
     def _broken(self, name: str, error: Exception | None = None) -> UserError:
         """Make the error about a file that is damaged, missing or, by the system's error, unreadable."""
@@ -173,23 +173,17 @@ def check_free(folder: str | Path) -> bool:
     folder = Path(folder)
     if not is_there(folder) or (is_folder(folder) and not names_in(folder)):
         return False
-    if not _holds_only_a_run(folder):
-        raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
-    return True
-
-
-def _holds_only_a_run(folder: Path) -> bool:
-    """Tell whether a folder holds a run, of any version, and nothing else."""
     try:
-        files = {*_manifest(folder)[0], "MANIFEST", *ADDED}
+        names = {*_manifest(folder)[0], "MANIFEST", *ADDED}  # a run of any version
     except PermissionError as error:
         raise unreadable(folder / "MANIFEST", error) from None
     except (ValueError, OSError):
-        return False
-    expected = files | {parent.as_posix() for name in files for parent in Path(name).parents}
+        names = set()
+    names |= {parent.as_posix() for name in names for parent in Path(name).parents}
     paths = list(folder.rglob("*"))
-    names = {path.relative_to(folder).as_posix() for path in paths}
-    return names <= expected and not any(path.is_symlink() for path in paths)
+    if not names or any(path.is_symlink() or path.relative_to(folder).as_posix() not in names for path in paths):
+        raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+    return True
 
 
 @contextlib.contextmanager
