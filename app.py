@@ -28,7 +28,7 @@ def opened(folder: Path, written: int) -> Shared:
 
 def choose() -> Path:
     """Let the visitor choose a run under runs/, the latest first, and return its folder."""
-    known = run_folder.every()
+    known = run_folder.list_runs()
     if not known:
         run_folder.find()  # whose UserError says what to do
     names = [path.name for path in known]

@@ -87,7 +87,7 @@ def weights(folder):
 def test_shards_hold_each_rating_once_and_a_worker_its_own_users(ratings, tmp_path):
     split = splits.split(ratings, "random", splits.Options())
     shards.write(tmp_path / "s", split, 5)
-    workers = [shards.own(tmp_path / "s", rank, 2)[0] for rank in range(2)]
+    workers = [shards.read_own(tmp_path / "s", rank, 2)[0] for rank in range(2)]
     seen = [set(one.ratings.user.tolist()) for one in workers]
     assert not seen[0] & seen[1]
     for name in ("train", "refit"):
@@ -101,17 +101,17 @@ def test_a_shard_that_can_not_be_read_is_named(ratings, tmp_path):
     shards.write(tmp_path / "s", split, 3)
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
-        shards.own(tmp_path / "s", 0, 1)
+        shards.read_own(tmp_path / "s", 0, 1)
     shutil.rmtree(tmp_path / "s" / "shard=1")
     with pytest.raises(UserError, match="shard=1 is missing"):
-        shards.own(tmp_path / "s", 0, 1)
+        shards.read_own(tmp_path / "s", 0, 1)
 
 
 def test_gram_matrices_of_shards_add_up_to_the_whole(ratings, tmp_path):
     split = splits.split(ratings, "random", splits.Options())
     shards.write(tmp_path / "s", split, 3)
     model = ease.Model(ratings.shape, ease.Config())
-    found = sum(model.gram(shards.own(tmp_path / "s", k, 1 << 30)[0].train) for k in range(3))
+    found = sum(model.gram(shards.read_own(tmp_path / "s", k, 1 << 30)[0].train) for k in range(3))
     x = likes(split.train).toarray()
     np.testing.assert_array_equal(found, x.T @ x)
 

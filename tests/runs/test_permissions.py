@@ -346,7 +346,7 @@ def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing
     shard.mkdir(parents=True)
     (tmp_path / "s" / "shards.json").write_text(json.dumps({"files": 1}))
     deny(monkeypatch, shard)
-    for read in (lambda: shards.read_shards(tmp_path / "s", [0]), lambda: shards.table(tmp_path / "s")):
+    for read in (lambda: shards.read_shards(tmp_path / "s", [0]), lambda: shards.read_table(tmp_path / "s")):
         with pytest.raises(UserError, match=r"shard=0 can't be read \(Permission denied\)"):
             read()
 

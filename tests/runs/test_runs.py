@@ -41,7 +41,7 @@ def say(run, **facts):
 
 
 def names():
-    return [path.name for path in run_folder.every()]
+    return [path.name for path in run_folder.list_runs()]
 
 
 def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
@@ -176,7 +176,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path):
     with open(target) as reader:
         files.write_text(target, "second")
         assert (reader.read(), target.read_text()) == ("first", "second")
-    with pytest.raises(ZeroDivisionError), files.whole(target) as path:
+    with pytest.raises(ZeroDivisionError), files.atomic_file(target) as path:
         path.write_text(f"half{path.write_text('half') // 0}")
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert target.read_text() == "second"
@@ -190,7 +190,7 @@ def test_a_newest_run_that_can_not_be_read_is_said_and_no_older_one_answers(hous
         path = newest / "config.json"
         path.unlink()
         path.mkdir() if damage is None else path.write_text(damage)
-        assert run_folder.every()[0].name == "newest"
+        assert run_folder.list_runs()[0].name == "newest"
         with pytest.raises(UserError, match=r"newest/config\.json is damaged"):
             run_folder.find()
         shutil.rmtree(newest)

@@ -20,7 +20,7 @@ _shares: list[Share] = []  # of the batch in progress; none without workers
 
 
 @contextlib.contextmanager
-def of(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
+def sharing(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
     """Tell the layers and losses within that they get the rows at the places `at` of a batch of `rows` rows."""
     _shares.append((rows, at))
     try:

@@ -70,7 +70,7 @@ def write(folder: Path, split: Split, files: int) -> None:
     (folder / SHARDS).write_text(json.dumps(about), encoding="utf-8")
 
 
-def own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] | None]:
+def read_own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] | None]:
     """Read every n-th shard from number `rank` on: (`Split` of their ratings, candidates of the whole split). Users and
     movies keep their indices."""
     about: dict[str, Any] = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ def read_shards(folder: Path, numbers: Iterable[int]) -> dict[str, NDArray]:
 # -- a log of any size -------------------------------------------------------------------------------------------------
 
 
-def of_log(log: Path, folder: Path, files: int) -> tuple[int, int, int]:
+def write_log(log: Path, folder: Path, files: int) -> tuple[int, int, int]:
     """Write the shards of a log of ratings, which is never in memory as a whole; Ray has to be `connected`. Returns
     (ratings, users, movies)."""
     import ray
@@ -200,7 +200,7 @@ def _indexed(block: dict[str, NDArray], keys: list[Any], files: int) -> dict[str
     return indexed | {name: block[name] for name in ("rating", "timestamp") if name in block}
 
 
-def table(folder: Path) -> Table:
+def read_table(folder: Path) -> Table:
     """Read the `Table` of the shards of a log, by user and movie."""
     about = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     columns = read_shards(folder, [k for k in range(about["files"]) if is_folder(folder / f"shard={k}")])
@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> None:
     """Make the shards of a log."""
     config = options.parse(Options, argv or [], "python -m utils.distributed.shards", __doc__.splitlines()[0])
     with cluster.connected(config.ray), cluster.ray_errors():
-        ratings, users, movies = of_log(config.log, config.folder, config.files)
+        ratings, users, movies = write_log(config.log, config.folder, config.files)
     print(f"{ratings:,} ratings of {movies:,} movies by {users:,} users in {config.files} shards: {config.folder}")
 
 

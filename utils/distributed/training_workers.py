@@ -39,7 +39,13 @@ Gram: TypeAlias = "Callable[[csr_array], NDArray[np.float64]]"  # a matrix of ra
 SHARDS_A_WORKER = 4
 FAULTS = 10  # deaths of workers after which the training ends
 FAILED = "failed"  # file in which a worker writes why it gave up
-GONE = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")  # TensorFlow's errors of the others then
+GONE = (
+    "Unavailable",
+    "Aborted",
+    "Cancelled",
+    "DeadlineExceeded",
+    "Internal",
+)  # a name + "Error": another worker is gone
 
 
 class Workers:
@@ -120,7 +126,7 @@ def _show(fitted: AsyncResult[Any], training: Training, epochs: int) -> None:
 
 def _gram(folder: Path, rank: int, n: int, parts: Sequence[Subset], gram: Gram) -> NDArray[np.float64]:
     """Compute the gram matrix of the ratings in a worker's shards that belong to these parts of the split."""
-    split, _ = shards.own(folder, rank, n)
+    split, _ = shards.read_own(folder, rank, n)
     return gram(split.ratings.matrix(np.isin(split.part, parts)))
 
 
@@ -134,7 +140,7 @@ def work(job: dict[str, Any]) -> None:
         return
     rank, n = context.get_world_rank(), context.get_world_size()
     try:
-        split, candidates = shards.own(folder, rank, n)
+        split, candidates = shards.read_own(folder, rank, n)
         ratings = split.ratings
         model = job["restore"](job["about"] | {"shape": ratings.shape, "scale": ratings.scale, "like": ratings.like})
         checkpoints, every = Path(job["checkpoints"]), job["checkpoint_every"]
@@ -175,7 +181,7 @@ class Worker:
         regularized = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
 
         def gradients(inputs: Any, at: Any, rows: Any, targets: Any) -> list[Any]:
-            with tf.GradientTape() as tape, batch_share.of(rows, at):
+            with tf.GradientTape() as tape, batch_share.sharing(rows, at):
                 loss = loss_of(targets, network(inputs, training=True))
                 penalties = [layer.kernel_regularizer(layer.kernel) for layer in regularized]
                 # the penalties are among the losses of every worker, and count once

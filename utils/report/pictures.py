@@ -94,7 +94,7 @@ def reconstruction(
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False)[:, 0]
     _draw_block(top, block, scale)
     _draw_errors(bottom, predicted, actual, scale)
-    with files.whole(path) as beside:
+    with files.atomic_file(path) as beside:
         figure.savefig(beside, dpi=110, format="png")
 
 

@@ -32,7 +32,7 @@ def atomic_directory(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing(folder: Path, added: Collection[str]) -> Iterator[Path]:
+def directory_with_manifest(folder: Path, added: Collection[str]) -> Iterator[Path]:
     """Write a folder as `atomic_directory` does, with a MANIFEST: the sha256 of each file but those named in `added`.
     All is flushed to disk."""
     try:

@@ -35,7 +35,7 @@ def write_text(target: str | Path, text: str) -> None:
         with standard_output() as file:
             file.write(text)
     else:
-        with whole(target) as path:  # the name of a file may hold bytes that are no characters
+        with atomic_file(target) as path:  # the name of a file may hold bytes that are no characters
             path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
 
 
@@ -63,7 +63,7 @@ def flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole(target: str | Path) -> Iterator[Path]:
+def atomic_file(target: str | Path) -> Iterator[Path]:
     """Hand out a path to write to. It becomes the file `target` at the end, and is deleted after an error. A pipe or a
     device is written to directly."""
     path = resolved(target)

@@ -28,7 +28,7 @@ from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.runs.atomic import recover, replacing
+from utils.runs.atomic import directory_with_manifest, recover
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 
@@ -47,10 +47,10 @@ FORMAT = 5  # raised when what is written changes; runs of an older or a newer f
 
 class Run:
     """A run folder opened for reading. Each file is compared with MANIFEST before it is used, unless `verified` is
-    False. whole: the run that this one is a part of, whose ratings it shares."""
+    False. blend: the run that this one is a part of, whose ratings it shares."""
 
-    def __init__(self, folder: str | Path, whole: Run | None = None, verified: bool = True) -> None:
-        self.folder, self.whole, self.verified = Path(folder), whole, verified
+    def __init__(self, folder: str | Path, blend: Run | None = None, verified: bool = True) -> None:
+        self.folder, self.blend, self.verified = Path(folder), blend, verified
         if not is_there(self.folder / "MANIFEST"):
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST")
         try:
@@ -126,8 +126,8 @@ class Run:
     @cached_property
     def split(self) -> Split:
         """Return the `Split` it was trained on."""
-        if self.whole:
-            return self.whole.split
+        if self.blend:
+            return self.blend.split
         stored = self.arrays("ratings.npz")
         part, scale = stored.pop("part"), tuple(self.config["scale"])
         timestamp, like = stored.pop("timestamp", None), self.config["like"]
@@ -230,7 +230,7 @@ def save(
     ratings = split.ratings
     config = config | {"trained": now(), "scale": list(ratings.scale), "like": ratings.like}
     config |= {"shape": list(ratings.shape), "sha256": ratings.fingerprint(), "split_sha256": split.fingerprint()}
-    with replacing(resolved(folder), ADDED) as new:
+    with directory_with_manifest(resolved(folder), ADDED) as new:
         _write_model(new, model, config | {"versions": versions(), "git_commit": commit()}, chosen)
         columns = {name: getattr(ratings, name) for name in COLUMNS if getattr(ratings, name) is not None}
         np.savez_compressed(new / "ratings.npz", **columns, part=split.part)
@@ -249,7 +249,7 @@ def save(
 
 def save_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts, **arrays: Any) -> None:
     """Write a model without its ratings as a run folder, and each of `arrays`, a {name: array}, as an .npz file."""
-    with replacing(resolved(folder), ADDED) as new:
+    with directory_with_manifest(resolved(folder), ADDED) as new:
         _write_model(new, model, config, chosen)
         for name, content in arrays.items():
             np.savez(new / f"{name}.npz", **content)
@@ -265,17 +265,17 @@ def _write_model(folder: Path, model: TrainableModel, config: Facts, chosen: Fac
 def find(folder: str | Path | None = None, verified: bool = True) -> Run:
     """Open the `Run` in `folder`, or the one trained last under runs/ when none is named."""
     if folder is None:
-        runs = every()
+        runs = list_runs()
         if not runs:
             raise UserError("no run trained yet: python train.py")
         folder = runs[0]
     elif not is_folder(folder):
-        near = get_close_matches(str(folder), [str(path) for path in every()], 1)
+        near = get_close_matches(str(folder), [str(path) for path in list_runs()], 1)
         raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
     return Run(folder, verified=verified)
 
 
-def every() -> list[Path]:
+def list_runs() -> list[Path]:
     """List the run folders under runs/, the one trained last first, by config.json: a copy is as old as its original. A
     run that can't be read counts by its date, so that no older run silently takes its place; runs of an older format
     come last. A `UserError` where runs/ can't be read."""

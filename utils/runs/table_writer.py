@@ -30,7 +30,7 @@ def writing(target: str | Path, parquet: bool, run: Run) -> Iterator[Write]:
         if target == "-" and not parquet:
             write_columns = _csv_writer(stack.enter_context(files.standard_output()))
         else:
-            path = stack.enter_context(files.whole(target))
+            path = stack.enter_context(files.atomic_file(target))
             if parquet:
                 write_columns = stack.enter_context(_parquet_writer(path))
             else:
