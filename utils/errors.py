@@ -1,7 +1,5 @@
 """What the user's input can do wrong, said in a sentence."""
 
-from __future__ import annotations
-
 import os
 import sys
 

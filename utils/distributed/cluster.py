@@ -1,7 +1,5 @@
 """Connect to Ray, which runs workers on one machine or on many."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -39,13 +39,7 @@ Gram: TypeAlias = "Callable[[csr_array], NDArray[np.float64]]"  # a matrix of ra
 SHARDS_A_WORKER = 4
 FAULTS = 10  # deaths of workers after which the training ends
 FAILED = "failed"  # file in which a worker writes why it gave up
-GONE = (
-    "Unavailable",
-    "Aborted",
-    "Cancelled",
-    "DeadlineExceeded",
-    "Internal",
-)  # a name + "Error": another worker is gone
+GONE = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")  # errors: another worker is gone
 
 
 class Workers:

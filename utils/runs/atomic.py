@@ -1,7 +1,5 @@
 """Replace a folder by a new one so that at any moment one of them is whole."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import hashlib

@@ -1,7 +1,5 @@
 """Write a file whole or not at all, and standard output as if it were one."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

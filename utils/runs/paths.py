@@ -1,7 +1,5 @@
 """Tell what lies at a path: missing, or there but denied. `Path.exists` and its like mix up the two."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

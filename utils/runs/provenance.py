@@ -1,7 +1,5 @@
 """What produced a run or a figure: versions of the libraries, the commit, the code, the time."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import subprocess

@@ -47,53 +47,46 @@ FORMAT = 5  # raised when what is written changes; runs of an older or a newer f
 
 class Run:
     """A run folder opened for reading. Each file is compared with MANIFEST before it is used, unless `verified` is
-    False. blend: the run that this one is a part of, whose ratings it shares."""
+    False. blend: the run of which this one is a part, and whose ratings it shares."""
 
     def __init__(self, folder: str | Path, blend: Run | None = None, verified: bool = True) -> None:
         self.folder, self.blend, self.verified = Path(folder), blend, verified
         if not is_there(self.folder / "MANIFEST"):
             raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST")
-        try:
+        with self._errors("MANIFEST"):
             self._sha256, self.sha256 = _manifest(self.folder)
-        except (OSError, ValueError) as error:
-            raise self._broken("MANIFEST", error) from None
         self.config: Facts = self.json("config.json")
-        if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
-            raise self._broken("config.json")
+        with self._errors("config.json"):
+            if not isinstance(self.config, dict) or not isinstance(self.config["format"], int):
+                raise ValueError
         if self.config["format"] != FORMAT:
             newer = self.config["format"] > FORMAT
             by = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
             raise UserError(f"{self.folder} was written by {by} train again")
 
-    def _broken(self, name: str, error: Exception | None = None) -> UserError:
-        """Make the error about a file that is damaged, missing or, by the system's error, unreadable."""
-        if error and refuses(error):
-            return unreadable(self.folder / name, error)
-        return UserError(f"{self.folder / name} is damaged or missing (not what MANIFEST says); train again")
+    @contextlib.contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """Turn an error in reading a file into a `UserError` that names it: the file is unreadable, or damaged."""
+        try:
+            yield
+        except UserError:
+            raise
+        except BROKEN as error:
+            path = self.folder / name
+            damaged = UserError(f"{path} is damaged or missing (not what MANIFEST says); train again")
+            raise (unreadable(path, error) if refuses(error) else damaged) from None
 
     def path(self, name: str) -> Path:
         """Return the path of a file of the run; a `UserError` that names it unless it is what MANIFEST says."""
         path = self.folder / name
-        if name not in self._sha256 or not is_file(path):  # a pipe would never end
-            raise self._broken(name)
-        try:
+        with self._errors(name):
+            if not is_file(path):  # a pipe would never end
+                raise FileNotFoundError
             with open(path, "rb") as file:
-                damaged = self.verified and hashlib.file_digest(file, "sha256").hexdigest() != self._sha256[name]
-        except OSError as error:
-            raise self._broken(name, error) from None
-        if damaged:
-            raise self._broken(name)
+                expected = self._sha256[name]
+                if self.verified and hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    raise ValueError
         return path
-
-    @contextlib.contextmanager
-    def _reading(self, name: str) -> Iterator[Path]:
-        """Hand out the path of a file; an error in reading it (without `verified` it may be damaged) becomes a
-        `UserError` that names it."""
-        path = self.path(name)
-        try:
-            yield path
-        except BROKEN as error:
-            raise self._broken(name, error) from None
 
     def verify(self) -> None:
         """Compare every file with MANIFEST; a `UserError` names the first that is damaged: MANIFEST itself where it
@@ -101,8 +94,9 @@ class Run:
         for name in self._sha256:
             self.path(name)
         names = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.suffix in WRITTEN}
-        if names - self._sha256.keys() - set(ADDED):
-            raise self._broken("MANIFEST")
+        with self._errors("MANIFEST"):
+            if names - self._sha256.keys() - set(ADDED):
+                raise ValueError
 
     def has_file(self, name: str) -> bool:
         """Tell whether MANIFEST lists a file of that name."""
@@ -115,12 +109,12 @@ class Run:
 
     def json(self, name: str) -> Any:
         """Read the contents of a JSON file of the run."""
-        with self._reading(name) as path:
-            return json.loads(path.read_text(encoding="utf-8"))
+        with self._errors(name):
+            return json.loads(self.path(name).read_text(encoding="utf-8"))
 
     def arrays(self, name: str) -> dict[str, NDArray]:
         """Read {name: array} of an .npz file of the run; nothing pickled is read."""
-        with self._reading(name) as path, np.load(path, allow_pickle=False) as stored:
+        with self._errors(name), np.load(self.path(name), allow_pickle=False) as stored:
             return dict(stored)
 
     @cached_property
@@ -136,9 +130,8 @@ class Run:
     @cached_property
     def movies(self) -> Movies:
         """Return the `Movies` in column order."""
-        ids = self.split.ratings.movie_ids
-        with self._reading("movies.csv") as path:
-            return Movies.read(path, ids)
+        with self._errors("movies.csv"):
+            return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -154,7 +147,7 @@ class Run:
         return self._table("history.csv")
 
     def _table(self, name: str) -> list[dict[str, str]]:
-        with self._reading(name) as path, open(path, newline="", encoding="utf-8") as file:
+        with self._errors(name), open(self.path(name), newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
 
