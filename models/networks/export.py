@@ -37,7 +37,7 @@ def save(model: Recommender, to: str, folder: Path) -> None:
         try:
             import tf2onnx
         except ImportError:
-            raise UserError("ONNX takes more packages: pip install -r requirements-scale.txt") from None
+            raise UserError("ONNX needs more packages: pip install -r requirements-scale.txt") from None
         tf2onnx.convert.from_function(graph, [spec], opset=OPSET, output_path=str(folder / "model.onnx"))
         return
     module = tf.Module()

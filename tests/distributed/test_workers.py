@@ -203,7 +203,7 @@ def test_where_no_cluster_answers_it_is_said(inline, board, tmp_path):
     for address, said in ((nobody, "no Ray cluster answers at 127"), ("there", "--ray takes HOST:PORT")):
         with pytest.raises(UserError, match=said):
             train.main([*command, "2", "--ray", address])
-    with pytest.raises(UserError, match="9 workers take a processor each, and Ray has 2 here"):
+    with pytest.raises(UserError, match="9 workers need a processor each, and Ray has 2 here"):
         train.main([*command, "9"])
     assert list(tmp_path.iterdir()) == []
 
@@ -219,7 +219,7 @@ def test_shards_of_a_log_are_data(ratings, tmp_path):
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about))
     assert datasets.load(tmp_path / "s").ratings.fingerprint() == ratings.fingerprint()
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about | {"ratings": 1}))
-    with pytest.raises(UserError, match="make the shards anew"):
+    with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "s")
 
 
@@ -412,7 +412,7 @@ def test_a_log_becomes_shards_that_are_read_as_it_is(nodes, tmp_path):
     with pytest.raises(UserError, match="exists"):
         shards.main(command)
     shutil.rmtree(tmp_path / "shards" / "shard=3")
-    with pytest.raises(UserError, match="make the shards anew"):
+    with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "shards")
     shutil.rmtree(tmp_path / "shards")
     for stars, said in (

@@ -31,12 +31,12 @@ def connected(address: str | None, n: int = 1) -> Iterator[None]:
     try:
         ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"Ray could not be had: {str(error).splitlines()[0]}") from None
+        raise UserError(f"Ray can't be used: {str(error).splitlines()[0]}") from None
     logging.disable(logging.ERROR)  # errors become a `UserError`
     try:
         cores = int(ray.cluster_resources().get("CPU", 0))
         if cores < n:
-            raise UserError(f"{n} workers take a processor each, and Ray has {cores} here; ask for {cores} at most")
+            raise UserError(f"{n} workers need a processor each, and Ray has {cores} here; ask for {cores} at most")
         yield
     finally:
         logging.disable(logging.NOTSET)
@@ -47,7 +47,7 @@ def check(address: str | None) -> None:
     """Refuse to go on without Ray, or with an address where nothing listens: Ray would try for minutes."""
     only_tensorflow("several workers train", "leave out --workers, or KERAS_BACKEND")
     if not find_spec("ray"):
-        raise UserError("several workers take Ray: pip install -r requirements-scale.txt")
+        raise UserError("several workers need Ray: pip install -r requirements-scale.txt")
     if not address:
         return
     host, _, port = address.rpartition(":")

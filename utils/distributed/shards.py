@@ -90,7 +90,7 @@ def read_shards(folder: Path, numbers: Iterable[int]) -> dict[str, NDArray]:
     for shard in (folder / f"shard={k}" for k in numbers):
         paths = [shard / name for name in names_in(shard) if name.endswith(".parquet")] if is_folder(shard) else []
         if not paths:
-            raise UserError(f"{shard} is missing; make the shards anew")
+            raise UserError(f"{shard} is missing; make the shards again")
         for path in paths:
             try:
                 tables.append(parquet.ParquetFile(path).read())
@@ -109,7 +109,7 @@ def write_log(log: Path, folder: Path, files: int) -> tuple[int, int, int]:
     import ray
 
     if is_there(folder):
-        raise UserError(f"{folder} exists; give a folder that is to be made")
+        raise UserError(f"{folder} exists; give a new folder")
     checked = _read(log)
     users, movies = (_numbered(sorted(checked.unique(column))) for column in ("userId", "movieId"))
     keys = [ray.put(pair) for _, *pair in (users, movies)]
@@ -206,7 +206,7 @@ def read_table(folder: Path) -> Table:
     columns = read_shards(folder, [k for k in range(about["files"]) if is_folder(folder / f"shard={k}")])
     n, expected = len(columns["user"]), about["ratings"]
     if n != expected:
-        raise UserError(f"{folder}: {n:,} ratings of {expected:,} are there; make the shards anew")
+        raise UserError(f"{folder}: {n:,} ratings of {expected:,} are there; make the shards again")
     order = np.lexsort((columns["movie"], columns["user"]))
     columns = {name: values[order] for name, values in columns.items()}
     with np.load(folder / IDS, allow_pickle=False) as stored:

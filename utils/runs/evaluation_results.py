@@ -40,4 +40,4 @@ def read(run: Run) -> dict[str, Any] | None:
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it anew") from None
+        raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it again") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.errors import UserError
 
 DENIED = (errno.EACCES, errno.EPERM)
-ALLOW = "whoever owns it can allow it (chmod)"
+ALLOW = "its owner can allow it (chmod)"
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 NO_REFUSAL = (None, errno.EINVAL, errno.ENOENT)  # errors of a library, of an impossible position, of a deleted file
 LONGEST = 120  # characters of a path in a message
