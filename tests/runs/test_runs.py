@@ -62,11 +62,11 @@ def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
 def test_a_run_says_when_it_was_trained_to_the_microsecond(two, planted, monkeypatch, tmp_path):
     before = datetime.now(UTC)
     folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "c")])
-    said = run_folder.Run(folder).config["trained"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", said)
-    assert before <= datetime.fromisoformat(said) <= datetime.now(UTC)
+    trained = run_folder.Run(folder).config["trained"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", trained)
+    assert before <= datetime.fromisoformat(trained) <= datetime.now(UTC)
     first, second = (run_folder.Run(two / "runs" / name).config["trained"] for name in "ba")
-    assert first < second < said  # as text, too
+    assert first < second < trained  # as text, too
     monkeypatch.setattr(provenance, "datetime", type("", (), {"now": lambda zone: datetime(2030, 1, 2, tzinfo=zone)}))
     assert provenance.now() == "2030-01-02T00:00:00.000000+00:00"  # zeros are not left out
 
@@ -105,14 +105,14 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     folder, flushed, renamed = tmp_path / "run", [], []
     fsync, take = os.fsync, atomic.take_place
 
-    def noting(place):
+    def noting(descriptor):
         new = next((path for path in tmp_path.glob(".run.*") if path.is_dir()), folder)  # hidden until it is renamed
-        found = os.fstat(place)
+        status = os.fstat(descriptor)
         at = {path.stat().st_ino: path for path in (*new.rglob("*"), new, tmp_path)}
-        name = at[found.st_ino].relative_to(new).as_posix() if at[found.st_ino] != tmp_path else ".."
-        size = found.st_size if at[found.st_ino].is_file() else None
+        name = at[status.st_ino].relative_to(new).as_posix() if at[status.st_ino] != tmp_path else ".."
+        size = status.st_size if at[status.st_ino].is_file() else None
         flushed.append((name, size, (new / "MANIFEST").exists(), bool(renamed)))
-        fsync(place)
+        fsync(descriptor)
 
     def taking(*places):
         take(*places)
