@@ -1,11 +1,11 @@
 """Write a trained run as one graph that other programs serve: python export.py --to savedmodel|onnx."""
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import pandas as pd
 import tyro
 
 import models
@@ -41,11 +41,8 @@ def write(run: Run, to: str, folder: Path) -> None:
     from models.networks import export
 
     export.save(models.load(run), to, folder)
-    with open(folder / "movies.csv", "w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["column", "movieId", "title"])
-        for column, (movie, title) in enumerate(zip(run.movies.ids.tolist(), run.movies.titles, strict=True)):
-            out.writerow([column, cell(movie), cell(title)])
+    movies = pd.DataFrame({"movieId": run.movies.ids, "title": run.movies.titles}).map(cell)
+    movies.to_csv(folder / "movies.csv", index_label="column", lineterminator="\n")
     about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": run.split.ratings.scale}
     about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": run_folder.versions()}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

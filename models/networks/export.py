@@ -19,12 +19,11 @@ MAX_BYTES = 1_900_000_000  # of constants in a graph; Protocol Buffers hold 2 GB
 
 
 def save(model: Recommender, to: str, folder: Path) -> None:
-    """Write the graph of a trained model into a folder: to="onnx" as model.onnx, otherwise as a SavedModel in 1/, the
-    name of a version in TensorFlow Serving.
+    """Write the graph of a trained model into a folder: as model.onnx where `to` is "onnx", otherwise as a SavedModel
+    in 1/, as TensorFlow Serving names a version. A `UserError` where it is too large or packages are missing.
 
     The input `ratings` is (n, n_movies) float32, stars and 0 where not rated. The outputs are `scores`, (n, n_movies),
-    by which the model ranks, and with a latent space `latent`, (n, latent). A `UserError` where it is too large or
-    packages are missing."""
+    by which the model ranks, and with a latent space `latent`, (n, latent)."""
     import tensorflow as tf
 
     if (n_bytes := getattr(model, "held", 0)) > MAX_BYTES:

@@ -33,7 +33,7 @@ from utils.errors import UserError
 from utils.runs import atomic
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 
-IDS, MOVIES = "ids.npz", "movies.csv"
+IDS, MOVIES = "ids.npz", "movies.csv"  # beside the shards of a log
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ def read_own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] 
 
 
 def read_shards(folder: Path, numbers: Iterable[int]) -> dict[str, NDArray]:
-    """Read {column: array} of the shards of these numbers, one behind the other; a `UserError` names the file that
-    can't be read."""
+    """Read {column: array} of the shards of these numbers, joined; a `UserError` names the file that can't be read."""
     tables = []
     for shard in (folder / f"shard={k}" for k in numbers):
         paths = [shard / name for name in names_in(shard) if name.endswith(".parquet")] if is_folder(shard) else []
@@ -151,8 +150,7 @@ def _read(log: Path) -> Any:
 
 
 def _checked(table: pa.Table, columns: dict[str, str]) -> pa.Table:
-    """Return the known columns of a block, under their own names; a `UserError` where a value can't be used. columns:
-    {known name: name in the log}."""
+    """Return the `columns` {name: name in the log} of a block; a `UserError` where a value can't be used."""
     path, checked = table["path"][0].as_py(), {}
     for column, name in columns.items():
         values = table[name].combine_chunks()

@@ -1,10 +1,9 @@
 """Train with several workers, on one machine or on many. Ray starts them, and all of them again after one dies;
 TensorFlow's MultiWorkerMirroredStrategy adds up their gradients.
 
-Every worker runs `utils.training.loop` on the ratings of its own users (`shards`) and on the same batches as a single
-process (`batch_share`). The first worker writes the checkpoints: all resume from them after a fault, and the process
-that asked for the training reads the learned weights from the last one. Checkpoints and shards lie beside the run
-folder, on storage that all machines see."""
+Every worker runs `utils.training.loop` on the ratings of its own users (`shards`) and the same batches as one process
+(`batch_share`). The first writes the checkpoints: all resume from them after a fault, and the process that asked for
+the training reads the weights from the last. They lie beside the run folder, on storage that all machines see."""
 
 from __future__ import annotations
 
@@ -77,10 +76,10 @@ class Workers:
             "checkpoint_every": training.checkpoint_every,
             "signature": training.signature,
         }
-        again = FailureConfig(max_failures=FAULTS)
-        run_config = RunConfig(storage_path=str(self.folder / "ray"), failure_config=again)
+        failures, storage = FailureConfig(max_failures=FAULTS), str(self.folder / "ray")
+        config = RunConfig(storage_path=storage, failure_config=failures)
         scaling = ScalingConfig(num_workers=self.n)
-        trainer = TensorflowTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=run_config)
+        trainer = TensorflowTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=config)
         try:
             fitted = ThreadPool(1).apply_async(trainer.fit)  # in a daemon thread, which Ctrl-C does not wait for
             _show(fitted, training, model.config.epochs)
@@ -157,7 +156,7 @@ class Worker:
 
         self.first, self.n = rank == 0, n
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        self._sum = tf.function(lambda values: self.strategy.run(_all_reduce, args=(values,)))
+        self._sum = tf.function(lambda values: self.strategy.run(_all_reduce, args=(values,)), autograph=False)
 
     def summed(self, values: ArrayLike) -> NDArray:
         """Return the sum of each number over the workers."""

@@ -57,9 +57,9 @@ def take_place(new: Path, folder: Path) -> None:
     """Rename `new` to `folder`; a folder of that name is deleted afterwards."""
     if not os.path.lexists(folder):
         new.rename(folder)
-        return
-    old = new
-    if not _exchange(new, folder):
+    elif _exchange(new, folder):
+        shutil.rmtree(new, ignore_errors=True)  # the old folder, by now
+    else:
         old = new.with_name(new.name + OLD)
         folder.rename(old)  # after a kill right here no folder has the name, until `recover` gives it back
         try:
@@ -67,12 +67,11 @@ def take_place(new: Path, folder: Path) -> None:
         except BaseException:
             old.rename(folder)
             raise
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap the names of two folders in one step, which no kill can interrupt; False where the system has no such
-    step."""
+    """Swap the names of two folders in one step, which no kill interrupts; False where the system has none."""
     try:
         renameat2 = ctypes.CDLL(None).renameat2
     except (AttributeError, OSError, TypeError):
@@ -82,8 +81,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def recover(folder: Path) -> None:
-    """Undo what a process left that was killed while it wrote `folder`: an older folder that it was replacing gets its
-    name back, a new one that is not whole is deleted."""
+    """Clean up after a process that was killed while it wrote `folder`: delete its new folder, which may not be whole,
+    and give the folder that it was replacing its name back."""
     name = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}({re.escape(OLD)})?")
     for path in [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]:
         if path.name.endswith(OLD) and not os.path.lexists(folder):
