@@ -1,4 +1,4 @@
-"""One worker's share of a training batch. Nothing else in `models` knows how many workers there are.
+"""One worker's share of a training batch. Models know nothing else of workers.
 
 All workers walk through the same batches; each has the rows of its own users. The mean over a batch becomes the sum
 over a worker's rows, divided by the rows of all; random numbers are drawn for the whole batch, and each worker takes
