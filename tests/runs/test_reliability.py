@@ -113,9 +113,8 @@ def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock
         "import sys, time; from utils.runs import run_folder; lock = run_folder.locked(sys.argv[1]);"
         "lock.__enter__(); print('held', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", holder, str(folder)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-c", holder, str(folder)]
+    process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     with pytest.raises(UserError, match="is being trained into"):
         train.main(command)
@@ -334,9 +333,8 @@ def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(plant
 
     monkeypatch.setattr(loop, "_finite", exploding)
     command = ["autorec", "--hidden", "8", "--epochs", "9", "--data", str(planted[0]), "--run", str(tmp_path / "run")]
-    with pytest.raises(
-        UserError, match=r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
-    ):
+    message = r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
+    with pytest.raises(UserError, match=message):
         train.main(command)
     run = run_folder.Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == ["1", "2"]

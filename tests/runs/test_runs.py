@@ -82,13 +82,8 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     (house / "file").write_text("")
     assert names() == ["a", "b", "gone", "old"]
     shutil.copytree(house / "b", house / "damaged")
-    for damage in (
-        "{",
-        "{}",
-        "[]",
-        f'{{"format": {run_folder.FORMAT}, "trained": 1}}',
-        f'{{"format": {run_folder.FORMAT}}}',
-    ):
+    this = {"format": run_folder.FORMAT}
+    for damage in ("{", "{}", "[]", json.dumps(this | {"trained": 1}), json.dumps(this)):
         (house / "damaged" / "config.json").write_text(damage)
         with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
             run_folder.find()
@@ -121,7 +116,7 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     monkeypatch.setattr(os, "fsync", noting)
     monkeypatch.setattr(atomic, "take_place", taking)
     train.main(["itemknn", "--data", str(planted[0]), "--run", str(folder)])
-    flushed = [one for one in flushed if one[0] not in run_folder.ADDED and not one[0].startswith(".run.")]
+    flushed = [call for call in flushed if call[0] not in run_folder.ADDED and not call[0].startswith(".run.")]
     size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in run_folder.ADDED}
     assert size.keys() > {"config.json", "ratings.npz", "movies.csv", "history.csv", "metrics.json", "MANIFEST"}
     first = sorted(size.keys() - {"MANIFEST"})

@@ -76,7 +76,7 @@ def read_own(folder: Path, rank: int, n: int) -> tuple[Split, NDArray[np.bool_] 
     about: dict[str, Any] = json.loads((folder / SHARDS).read_text(encoding="utf-8"))
     columns: dict[str, Any] = read_shards(folder, range(rank, about["files"], n))
     part = columns.pop("part")
-    users, movies = (np.arange(n) for n in about["shape"])
+    users, movies = (np.arange(size) for size in about["shape"])
     scale, like = tuple(about["scale"]), about["like"]
     ratings = Ratings(**columns, timestamp=None, user_ids=users, movie_ids=movies, scale=scale, threshold=like)
     candidates = None if about["candidates"] is None else np.isin(movies, about["candidates"])
