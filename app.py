@@ -28,7 +28,7 @@ def open_shared(folder: Path, written: int) -> Shared:
 
 def choose() -> Path:
     """Let the visitor choose a run under runs/, the latest first, and return its folder."""
-    names = [path.name for path in run_folder.every()]
+    names = [path.name for path in run_folder.list_runs()]
     if not names:
         run_folder.find()  # whose UserError says what to do
     left, right = st.columns([3, 2], vertical_alignment="bottom")

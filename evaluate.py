@@ -179,7 +179,7 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     if with_plots and is_latent(model):
         pictured |= {"movies": latent_maps.movie_map(saved), "users": latent_maps.user_map(saved)}
     if with_plots:
-        facts[evaluation_results.DRAWN] = pictured
+        facts["pictured"] = pictured
     facts["seconds"] = {"train": run.config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, metrics
 

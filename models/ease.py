@@ -74,7 +74,7 @@ class Model(ClosedForm):
             if given.shape[0] < given.shape[1]:
                 solution = ease_solver.weights_by_users(given, penalty, n)
             elif training and training.workers:
-                gram = training.workers.gram(self)[np.ix_(self.inputs, self.inputs)]
+                gram = training.workers.gram(self.gram)[np.ix_(self.inputs, self.inputs)]
                 solution = ease_solver.weights(gram, penalty, n)
             else:
                 solution = ease_solver.weights(ease_solver.gram(given), penalty, n)

@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -61,11 +62,11 @@ def nodes():
 
 @pytest.fixture
 def inline(monkeypatch):
-    """A Ray that does at once, in this process, what it is asked to."""
+    """A Ray that runs everything at once in this process."""
     ray = ModuleType("ray")
     ray.__spec__ = ModuleSpec("ray", None)
     ray.remote = lambda function: SimpleNamespace(remote=function)
-    ray.get = ray.put = lambda found: found
+    ray.get = ray.put = lambda value: value
     ray.init = lambda address, **_: None
     ray.shutdown = lambda: None
     ray.cluster_resources = lambda: {"CPU": 2.0}
@@ -77,16 +78,16 @@ def inline(monkeypatch):
 def weights(folder):
     """{name: array} of encoder and decoder of a run, or of a closed form."""
     run = run_folder.Run(folder)
-    found = run.arrays("weights.npz") if run.has_file("weights.npz") else run.arrays("encoder.npz")
+    arrays = run.arrays("weights.npz") if run.has_file("weights.npz") else run.arrays("encoder.npz")
     if run.has_file("latent.npz"):
-        found |= {f"decoder {name}": values for name, values in run.arrays("latent.npz").items() if name[-1].isdigit()}
-    return {name: values for name, values in found.items() if values.dtype.kind == "f"}
+        arrays |= {f"decoder {name}": values for name, values in run.arrays("latent.npz").items() if name[-1].isdigit()}
+    return {name: values for name, values in arrays.items() if values.dtype.kind == "f"}
 
 
 def test_shards_hold_each_rating_once_and_a_worker_its_own_users(ratings, tmp_path):
     split = splits.split(ratings, "random", splits.Options())
     shards.write(tmp_path / "s", split, 5)
-    workers = [shards.own(tmp_path / "s", rank, 2)[0] for rank in range(2)]
+    workers = [shards.read_own(tmp_path / "s", rank, 2)[0] for rank in range(2)]
     seen = [set(one.ratings.user.tolist()) for one in workers]
     assert not seen[0] & seen[1]
     for name in ("train", "refit"):
@@ -100,19 +101,19 @@ def test_a_shard_that_can_not_be_read_is_named(ratings, tmp_path):
     shards.write(tmp_path / "s", split, 3)
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
-        shards.own(tmp_path / "s", 0, 1)
+        shards.read_own(tmp_path / "s", 0, 1)
     shutil.rmtree(tmp_path / "s" / "shard=1")
-    with pytest.raises(UserError, match="shard 1 is missing"):
-        shards.own(tmp_path / "s", 0, 1)
+    with pytest.raises(UserError, match="shard=1 is missing"):
+        shards.read_own(tmp_path / "s", 0, 1)
 
 
 def test_gram_matrices_of_shards_add_up_to_the_whole(ratings, tmp_path):
     split = splits.split(ratings, "random", splits.Options())
     shards.write(tmp_path / "s", split, 3)
     model = ease.Model(ratings.shape, ease.Config())
-    found = sum(model.gram(shards.own(tmp_path / "s", k, 1 << 30)[0].train) for k in range(3))
+    gram = sum(model.gram(shards.read_own(tmp_path / "s", k, 1 << 30)[0].train) for k in range(3))
     x = likes(split.train).toarray()
-    np.testing.assert_array_equal(found, x.T @ x)
+    np.testing.assert_array_equal(gram, x.T @ x)
 
 
 def test_models_that_one_process_trains_refuse_workers(inline, board, tmp_path):
@@ -167,8 +168,8 @@ def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     two = models.build("multvae", split.ratings.shape, config)
     history = two.fit(split.train, split.validation, Training(checkpoints=tmp_path / "c"))
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    for mine, theirs in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
-        np.testing.assert_allclose(theirs, mine, atol=1e-5)
+    for expected, learned in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
+        np.testing.assert_allclose(learned, expected, atol=1e-5)
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["progress.json", "refit.npz", "train.npz"]
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
@@ -199,36 +200,41 @@ def test_where_no_cluster_answers_it_is_said(inline, board, tmp_path):
     command = ["ease", "--data", str(board), "--run", str(tmp_path / "r"), "--workers"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
-    for address, said in ((nobody, "no Ray cluster answers at 127"), ("there", "--ray takes HOST:PORT")):
-        with pytest.raises(UserError, match=said):
+    for address, message in ((nobody, "no Ray cluster answers at 127"), ("there", "--ray takes HOST:PORT")):
+        with pytest.raises(UserError, match=message):
             train.main([*command, "2", "--ray", address])
-    with pytest.raises(UserError, match="9 workers take a processor each, and Ray has 2 here"):
+    with pytest.raises(UserError, match="9 workers need a processor each, and Ray has 2 here"):
         train.main([*command, "9"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_shards_of_a_log_are_data(ratings, tmp_path):
     for k in range(2):
-        own = np.flatnonzero(ratings.user % 2 == k)
-        columns = {"user": ratings.user[own], "movie": ratings.movie[own], "rating": ratings.rating[own]}
+        part = ratings.only(ratings.user % 2 == k)
+        columns = {"user": part.user, "movie": part.movie, "rating": part.rating}
         (tmp_path / "s" / f"shard={k}").mkdir(parents=True)
         pq.write_table(pa.table(columns), tmp_path / "s" / f"shard={k}" / "a.parquet")
     np.savez(tmp_path / "s" / "ids.npz", users=ratings.user_ids, movies=ratings.movie_ids)
     about = {"files": 2, "shape": ratings.shape, "ratings": len(ratings)}
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about))
     assert datasets.load(tmp_path / "s").ratings.fingerprint() == ratings.fingerprint()
+    names = np.array([f"user {i:03d}" for i in range(ratings.shape[0])])
+    np.savez(tmp_path / "s" / "ids.npz", users=names, movies=ratings.movie_ids)
+    named = datasets.load(tmp_path / "s").ratings
+    np.testing.assert_array_equal(named.user_ids, names)
+    np.testing.assert_array_equal(named.movie_ids, ratings.movie_ids)  # numbers all the same
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about | {"ratings": 1}))
-    with pytest.raises(UserError, match="make the shards anew"):
+    with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "s")
 
 
 def test_what_a_block_of_a_log_may_hold():
     columns = {"userId": "user", "movieId": "item", "rating": "stars", "timestamp": "at"}
     good = {"user": [3, 1], "item": ["b", "a"], "stars": ["5", "4.5"], "at": ["9", "8"], "path": ["f.csv"] * 2}
-    found = shards._checked(pa.table(good), columns)
-    assert found.to_pydict() == {"userId": [3, 1], "movieId": ["b", "a"], "rating": [5.0, 4.5], "timestamp": [9, 8]}
-    assert found["rating"].type == pa.float32()
-    for wrong, said in (
+    checked = shards._checked(pa.table(good), columns)
+    assert checked.to_pydict() == {"userId": [3, 1], "movieId": ["b", "a"], "rating": [5.0, 4.5], "timestamp": [9, 8]}
+    assert checked["rating"].type == pa.float32()
+    for wrong, message in (
         ({"stars": [5.0, None]}, "f.csv: the rating is empty"),
         ({"stars": ["5", "x"]}, "f.csv: the rating is no number.*'x'"),
         ({"stars": ["5", ""]}, "f.csv: the rating is no number"),
@@ -237,21 +243,19 @@ def test_what_a_block_of_a_log_may_hold():
         ({"item": ["b", ""]}, "f.csv: the movieId is empty"),
         ({"at": ["9", "soon"]}, "f.csv: the timestamp is no number.*'soon'"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             shards._checked(pa.table(good | wrong), columns)
 
 
 @pytest.mark.parametrize(
-    ("ids", "kept"), [(["10", "9", "-1"], [-1, 9, 10]), (["7", "007"], ["007", "7"]), ([4, 2], [2, 4])]
+    ("ids", "expected"), [(["10", "9", "-1"], [-1, 9, 10]), (["7", "007"], ["007", "7"]), ([4, 2], [2, 4])]
 )
-def test_ids_of_a_log_are_numbers_where_all_are(ids, kept, inline):
-    found, keys, index = shards._numbered(sorted(ids))
-    assert found.tolist() == kept
+def test_ids_of_a_log_are_numbers_where_all_are(ids, expected, inline):
+    numbered, keys, index = shards._numbered(sorted(ids))
+    assert numbered.tolist() == expected
     block = {"userId": np.array(ids, object), "movieId": np.array(ids, object), "rating": np.ones(len(ids))}
     indexed = shards._indexed(block, [(keys, index)] * 2, 2)
-    assert found[indexed["user"]].tolist() == [
-        type(kept[0])(one) if not isinstance(kept[0], str) else one for one in ids
-    ]
+    assert numbered[indexed["user"]].tolist() == [type(expected[0])(id_) for id_ in ids]
     assert indexed["shard"].tolist() == (indexed["user"] % 2).tolist()
 
 
@@ -279,15 +283,15 @@ def test_two_workers_learn_what_one_process_learns(command, protocol, board, nod
     assert one
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, atol=1e-5, err_msg=name)
-    found = [run_folder.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
-    assert found[0]["best"] == found[1]["best"]
+    metrics = [run_folder.Run(tmp_path / name).json("metrics.json") for name in ("one", "two")]
+    assert metrics[0]["best"] == metrics[1]["best"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
 def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, monkeypatch):
     train = [{"epoch": 1, "loss": 2.0, "val_ndcg": 0.25, "seconds": 9.0}, {"epoch": 2, "loss": 1.0, "val_ndcg": 0.5}]
     refit = [{"epoch": 1, "loss": 0.5, "seconds": 3.0}, {"epoch": 2, "loss": 0.25, "seconds": 3.0}]
-    done, said, alive = Future(), [], []
+    done, shown, alive = threading.Event(), [], []
     meanwhile = [
         lambda: None,  # no epoch is over
         lambda: checkpoint._write_progress(tmp_path / "train.npz", "train", 6, train[:1]),
@@ -296,21 +300,21 @@ def test_there_is_a_bar_for_each_phase_of_what_workers_have_written(tmp_path, mo
             checkpoint._write_progress(tmp_path / "train.npz", "train", 6, train),
             checkpoint._write_progress(tmp_path / "refit.npz", "refit", 2, refit[:1]),
         ),
-        lambda: (checkpoint._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set_result(None)),
+        lambda: (checkpoint._write_progress(tmp_path / "refit.npz", "refit", 2, refit), done.set()),
     ]
 
     @contextlib.contextmanager
     def bar(training, name, total):
         assert not alive  # Rich draws one at a time
         alive.append(name)
-        said.append((name, total))
-        yield lambda completed, facts: said.append((name, completed, facts)) if name in alive else None
+        shown.append((name, total))
+        yield lambda completed, facts: shown.append((name, completed, facts)) if name in alive else None
         alive.remove(name)
 
     monkeypatch.setattr(training_workers, "bar", bar)
-    monkeypatch.setattr(training_workers, "wait", lambda *_, **__: meanwhile.pop(0)())
-    training_workers._show(done, Training(checkpoints=tmp_path), 6)
-    assert said == [
+    fitted = SimpleNamespace(ready=done.is_set, wait=lambda _: meanwhile.pop(0)())
+    training_workers._show(fitted, Training(checkpoints=tmp_path), 6)
+    assert shown == [
         ("train", 6),
         ("train", 1, "epoch 1/6  loss 2.0000  val_ndcg 0.2500"),
         ("train", 2, "epoch 2/6  loss 1.0000  val_ndcg 0.5000"),
@@ -345,8 +349,8 @@ def kill(rank, checkpoints, epochs):
         with contextlib.suppress(KeyError):
             if len(checkpoint.progress(checkpoints)["train"]["history"]) >= epochs:
                 break
-    found = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
-    os.kill([int(process) for process in found if descends(process)][rank], signal.SIGKILL)
+    workers = subprocess.run(["pgrep", "-f", "ray::RayTrainWorker"], capture_output=True, text=True).stdout.split()
+    os.kill([int(process) for process in workers if descends(process)][rank], signal.SIGKILL)
 
 
 def descends(process):
@@ -389,8 +393,8 @@ def test_two_nodes_train_survive_a_death_and_recommend_to_all(name, nodes, tmp_p
     for kind in ("", "ease "):
         evaluate.main(["--run", *(str(tmp_path / f"{kind}{n}") for n in ("one", "two")), "--json", str(tmp_path / "j")])
         one, other = (run["metrics"] for run in json.loads((tmp_path / "j").read_text())["runs"])
-        for metric, found in one.items():
-            assert other[metric]["value"] == pytest.approx(found["value"], abs=1e-3), metric
+        for metric, expected in one.items():
+            assert other[metric]["value"] == pytest.approx(expected["value"], abs=1e-3), metric
     run = ["--all-users", "--run", str(tmp_path / "two")]
     recommend.main([*run, "--parquet", str(tmp_path / "all.parquet")])
     recommend.main([*run, "--out", str(tmp_path / "all"), *two])
@@ -411,16 +415,16 @@ def test_a_log_becomes_shards_that_are_read_as_it_is(nodes, tmp_path):
     with pytest.raises(UserError, match="exists"):
         shards.main(command)
     shutil.rmtree(tmp_path / "shards" / "shard=3")
-    with pytest.raises(UserError, match="make the shards anew"):
+    with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "shards")
     shutil.rmtree(tmp_path / "shards")
-    for stars, said in (
+    for stars, message in (
         ("", r"b\.csv: the rating is no number.*''"),
         ("five", r"b\.csv: the rating is no number.*'five'"),
     ):
         wrong = f"1,31,{stars},1260759144"
         (tmp_path / "log" / "b.csv").write_text("\n".join([lines[0], *lines[40_000:], wrong]))
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             shards.main(command)
     (tmp_path / "log" / "b.csv").write_text("\n".join([lines[0], *lines[40_000:], "z1,31,3.5,1260759144"]))
     shards.main(command)

@@ -314,7 +314,7 @@ def test_shares_of_a_batch_add_up_to_it():
     assert whole == pytest.approx(values.mean())
     total, drawn, hidden = 0.0, np.zeros((6, 3)), np.zeros((6, 3))
     for at in own:
-        with batch_share.of(6, at):
+        with batch_share.sharing(6, at):
             assert batch_share.shared()
             total += float(batch_share.global_mean(keras.ops.convert_to_tensor(values[at])))
             like = SimpleNamespace(shape=(len(at), 3))

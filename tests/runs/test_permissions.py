@@ -1,8 +1,9 @@
-"""What the system does not let us read or write is said in a sentence, and told from what is missing or damaged."""
+"""What the system refuses to read or write gives a sentence, and is not called missing or damaged."""
 
 import errno
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -34,33 +35,33 @@ import contextlib, importlib, io, json, os, sys
 sys.path.insert(0, sys.argv[1])
 os.chdir(sys.argv[2])
 from utils.command_line import options
-found = []
+results = []
 for command in json.load(sys.stdin):
-    sys.argv, said, status = command, io.StringIO(), 0
-    with contextlib.redirect_stderr(said):
+    sys.argv, errors, status = command, io.StringIO(), 0
+    with contextlib.redirect_stderr(errors):
         try:
             options.run(importlib.import_module(command[0].removesuffix(".py")).main)
         except SystemExit as end:
             status = end.code
         except BaseException as error:
-            status, said = 1, io.StringIO(repr(error))
-    found.append([status, said.getvalue()])
+            status, errors = 1, io.StringIO(repr(error))
+    results.append([status, errors.getvalue()])
 sys.stdout.flush()
-print("\\n" + json.dumps(found))
+print("\\n" + json.dumps(results))
 """
-DENIED = "can't be read (Permission denied); whoever owns it can allow it (chmod)"
+DENIED = "can't be read (Permission denied); its owner can allow it (chmod)"
 
 
 BOUND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # root, whom permissions bind
 
 
 def as_anybody(folder, commands):
-    """[(status, standard error), ...] of scripts that somebody runs in `folder` whom permissions bind."""
+    """[(status, standard error), ...] of command lines, run in `folder` by somebody whom permissions bind."""
     before = BOUND if os.geteuid() == 0 else []
     try:
         done = subprocess.run(
             [*before, sys.executable, "-c", DRIVER, str(REPOSITORY), str(folder)],
-            input=json.dumps([list(map(str, command)) for command in commands]),
+            input=json.dumps([shlex.split(command) for command in commands]),
             capture_output=True, text=True, timeout=100,
         )  # fmt: skip
     except FileNotFoundError:
@@ -101,74 +102,58 @@ def place(planted, tmp_path_factory):
 
 
 def test_what_is_denied_is_a_sentence_in_every_script(place):
-    run, free = ["--run", "runs/good"], "open"
-    asked = {
+    cases = [
+        ("train.py bias --data nofile", f"nofile/ratings.csv: can't be read: Permission denied; {paths.ALLOW}"),
+        ("train.py bias --data nofile/ratings.csv --describe", "nofile/ratings.csv: can't be read: "),
+        ("train.py bias --data nomovies", "nomovies/movies.csv: can't be read: Permission denied"),
+        ("train.py bias --data nodata", f"nodata/ratings.csv {DENIED}"),
+        ("train.py bias --data nodata/ratings.csv", f"nodata/ratings.csv {DENIED}"),
+        ("train.py bias --data data --protocol fixed --test nodata/ratings.csv", DENIED),
+        ("train.py bias --data data --run runs/new", "runs/new can't be written: Permission denied"),
+        ("train.py bias --data data --run runs/good", "runs/good can't be written: Permission denied"),
+        ("train.py bias --data data --run 'other/without .'", f"without . {DENIED}"),
+        ("train.py bias --data data --run 'other/without MANIFEST'", f"MANIFEST {DENIED}"),
+        ("train.py --config best.json --data data", "best.json: can't be read (Permission denied)"),
+        ("recommend.py --user 1 --run 'other/without MANIFEST'", f"without MANIFEST/MANIFEST {DENIED}"),
+        ("recommend.py --user 1 --run 'other/without config.json'", f"config.json/config.json {DENIED}"),
+        ("recommend.py --user 1 --run 'other/without .'", f"other/without ./MANIFEST {DENIED}"),
+        ("recommend.py --ratings nofile/ratings.csv --run runs/good", "nofile/ratings.csv: can't be read: "),
+        ("recommend.py --ratings nodata/ratings.csv --run runs/good", "nodata/ratings.csv: can't be read: "),
         (
-            "train.py",
-            "bias",
-            "--data",
-            "nofile",
-        ): f"nofile/ratings.csv: can't be read: Permission denied; {paths.ALLOW}",
-        ("train.py", "bias", "--data", "nofile/ratings.csv", "--describe"): "nofile/ratings.csv: can't be read: ",
-        ("train.py", "bias", "--data", "nomovies"): "nomovies/movies.csv: can't be read: Permission denied",
-        ("train.py", "bias", "--data", "nodata"): f"nodata/ratings.csv {DENIED}",
-        ("train.py", "bias", "--data", "nodata/ratings.csv"): f"nodata/ratings.csv {DENIED}",
-        ("train.py", "bias", "--data", "data", "--protocol", "fixed", "--test", "nodata/ratings.csv"): DENIED,
-        ("train.py", "bias", "--data", "data", "--run", "runs/new"): "runs/new can't be written: Permission denied",
-        ("train.py", "bias", "--data", "data", "--run", "runs/good"): "runs/good can't be written: Permission denied",
-        ("train.py", "bias", "--data", "data", "--run", "other/without ."): f"without . {DENIED}",
-        ("train.py", "bias", "--data", "data", "--run", "other/without MANIFEST"): f"MANIFEST {DENIED}",
-        ("train.py", "--config", "best.json", "--data", "data"): "best.json: can't be read (Permission denied)",
-        ("recommend.py", "--user", "1", "--run", "other/without MANIFEST"): f"without MANIFEST/MANIFEST {DENIED}",
-        ("recommend.py", "--user", "1", "--run", "other/without config.json"): f"config.json/config.json {DENIED}",
-        ("recommend.py", "--user", "1", "--run", "other/without ."): f"other/without ./MANIFEST {DENIED}",
-        ("recommend.py", "--ratings", "nofile/ratings.csv", *run): "nofile/ratings.csv: can't be read: ",
-        ("recommend.py", "--ratings", "nodata/ratings.csv", *run): "nodata/ratings.csv: can't be read: ",
-        (
-            "recommend.py",
-            "--user",
-            "1",
-            "--json",
-            "data/a.json",
-            *run,
-        ): "data/a.json: can't be written (Permission denied)",
-        ("recommend.py", "--all-users", "--csv", "exports/a.csv", *run): "exports/a.csv: can't be written (Permission",
-        ("recommend.py", "--all-users", "--out", "exports/a", *run): "exports/a can't be written: Permission denied",
-        ("recommend.py", "--all-users", "--out", "exports", *run): "exports",
-        ("recommend.py", "--user", "1", "--csv", f"{free}/{'x' * 300}", *run): "can't be written (File name too long)",
-        ("recommend.py", "--user", "1", "--run", "x" * 300): "there is no run xxx",
-        ("evaluate.py", "--run", "other/without MANIFEST"): f"MANIFEST {DENIED}",
-        ("evaluate.py", "--report", "data/r.html", *run): "can't be written (you may not write to",
-        ("evaluate.py", "--report", "exports/r.html", *run): "can't be written (you may not write to",
-        ("evaluate.py", "--report", "exports/a/r.html", *run): f"exports/a {DENIED}",
-        ("evaluate.py", "--report", "none/r.html", *run): "can't be written (there is no folder",
-        ("export.py", "--to", "savedmodel", *run, "--out", "exports"): f"exports {DENIED}",
-        ("export.py", "--to", "savedmodel", *run, "--out", "exports/a"): f"exports/a {DENIED}",
-        ("tune.py", "itemknn", "--data", "data", "--out", "exports"): f"exports {DENIED}",
-        ("tune.py", "itemknn", "--data", "data", "--out", "exports/a"): f"exports/a {DENIED}",
-        (
-            "tune.py",
-            "itemknn",
-            "--data",
-            "data",
-            "--out",
-            "runs/a",
-        ): "runs/a/study.jsonl can't be used (Permission denied)",
-        ("tune.py", "itemknn", "--data", "nofile"): "nofile/ratings.csv: can't be read: Permission denied",
-    }
-    for (command, said), (status, error) in zip(asked.items(), as_anybody(place, asked), strict=True):
-        assert (status, said in error, error.count("\n")) == (2, True, 1), (command, status, error)
-        assert error.startswith(f"{command[0]}: "), error
+            "recommend.py --user 1 --json data/a.json --run runs/good",
+            "data/a.json: can't be written (Permission denied)",
+        ),
+        ("recommend.py --all-users --csv exports/a.csv --run runs/good", "exports/a.csv: can't be written (Permission"),
+        ("recommend.py --all-users --out exports/a --run runs/good", "exports/a can't be written: Permission denied"),
+        ("recommend.py --all-users --out exports --run runs/good", "exports"),
+        (f"recommend.py --user 1 --csv open/{'x' * 300} --run runs/good", "can't be written (File name too long)"),
+        (f"recommend.py --user 1 --run {'x' * 300}", "there is no run xxx"),
+        ("evaluate.py --run 'other/without MANIFEST'", f"MANIFEST {DENIED}"),
+        ("evaluate.py --report data/r.html --run runs/good", "can't be written (you may not write to"),
+        ("evaluate.py --report exports/r.html --run runs/good", "can't be written (you may not write to"),
+        ("evaluate.py --report exports/a/r.html --run runs/good", f"exports/a {DENIED}"),
+        ("evaluate.py --report none/r.html --run runs/good", "can't be written (there is no folder"),
+        ("export.py --to savedmodel --run runs/good --out exports", f"exports {DENIED}"),
+        ("export.py --to savedmodel --run runs/good --out exports/a", f"exports/a {DENIED}"),
+        ("tune.py itemknn --data data --out exports", f"exports {DENIED}"),
+        ("tune.py itemknn --data data --out exports/a", f"exports/a {DENIED}"),
+        ("tune.py itemknn --data data --out runs/a", "runs/a/study.jsonl can't be used (Permission denied)"),
+        ("tune.py itemknn --data nofile", "nofile/ratings.csv: can't be read: Permission denied"),
+    ]
+    results = as_anybody(place, [command for command, _ in cases])
+    for (command, message), (status, error) in zip(cases, results, strict=True):
+        assert (status, message in error, error.count("\n")) == (2, True, 1), (command, status, error)
+        assert error.startswith(f"{command.split()[0]}: "), error
 
 
 def test_a_folder_of_runs_that_is_denied_is_said_and_not_called_empty(place):
-    asked = [("recommend.py", "--user", "1"), ("evaluate.py",), ("export.py", "--to", "onnx")]
-    for status, error in as_anybody(place / "shut", asked):
+    commands = ["recommend.py --user 1", "evaluate.py", "export.py --to onnx"]
+    for status, error in as_anybody(place / "shut", commands):
         assert (status, f"runs {DENIED}" in error, error.count("\n")) == (2, True, 1), error
-    for folder, several in (("half", asked), ("whole", asked[:1])):
+    for folder, several in (("half", commands), ("whole", commands[:1])):
         for status, error in as_anybody(place / folder, several):
             assert (status, f"runs/only/MANIFEST {DENIED}" in error) == (2, True), error
-    ((status, error),) = as_anybody(place / "open", asked[:1])
+    ((status, error),) = as_anybody(place / "open", commands[:1])
     assert (status, "no run trained yet: python train.py" in error) == (2, True), error
 
 
@@ -180,29 +165,29 @@ def refusing(monkeypatch, path, *names, number=errno.EACCES):
     for name in names:
         real = getattr(os, name)
 
-        def refused(asked, *arguments, real=real, **options):
-            if isinstance(asked, str | Path) and Path(path) in (Path(asked), *Path(asked).parents):
-                raise OSError(number, os.strerror(number), str(asked))
-            return real(asked, *arguments, **options)
+        def refused(target, *arguments, real=real, **options):
+            if isinstance(target, str | Path) and Path(path) in (Path(target), *Path(target).parents):
+                raise OSError(number, os.strerror(number), str(target))
+            return real(target, *arguments, **options)
 
         monkeypatch.setattr(os, name, refused)
 
 
 def test_what_is_missing_is_told_from_what_is_denied(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    asked = (paths.is_file, paths.is_folder, paths.is_there)
-    for path, found in (("file", [1, 0, 1]), ("", [0, 1, 1]), ("none", [0] * 3), ("file/x", [0] * 3)):
-        assert [ask(tmp_path / path) for ask in asked] == found
+    tests = (paths.is_file, paths.is_folder, paths.is_there)
+    for path, expected in (("file", [1, 0, 1]), ("", [0, 1, 1]), ("none", [0] * 3), ("file/x", [0] * 3)):
+        assert [test(tmp_path / path) for test in tests] == expected
     for none in ("x" * 5000, "\0"):
-        assert not any(ask(tmp_path / none) for ask in asked)
+        assert not any(test(tmp_path / none) for test in tests)
     for number, hint in ((errno.EACCES, True), (errno.EPERM, True), (errno.EIO, False)):
         with monkeypatch.context() as patch:
             refusing(patch, tmp_path / "file", "stat", number=number)
-            for ask in asked:
-                with pytest.raises(UserError) as said:
-                    ask(tmp_path / "file")
-                assert f"{tmp_path}/file can't be read ({os.strerror(number)})" in str(said.value)
-                assert (paths.ALLOW in str(said.value)) == hint
+            for test in tests:
+                with pytest.raises(UserError) as error:
+                    test(tmp_path / "file")
+                assert f"{tmp_path}/file can't be read ({os.strerror(number)})" in str(error.value)
+                assert (paths.ALLOW in str(error.value)) == hint
     refusing(monkeypatch, tmp_path, "listdir")
     with pytest.raises(UserError, match="can't be read"):
         paths.names_in(tmp_path)
@@ -221,7 +206,7 @@ def test_a_run_that_is_denied_is_not_called_damaged(place, tmp_path, monkeypatch
     monkeypatch.setattr("builtins.open", refused)
     monkeypatch.setattr("io.open", refused)
     for denied in ("MANIFEST", "config.json", "findings.json"):
-        with pytest.raises(UserError, match=rf"{denied} can't be read \(Permission denied\); whoever"):
+        with pytest.raises(UserError, match=rf"{denied} can't be read \(Permission denied\); its owner"):
             evaluation_results.read(run_folder.Run(folder)) if denied == "findings.json" else run_folder.Run(folder)
     denied = None
     (folder / "config.json").unlink()
@@ -244,7 +229,7 @@ def test_no_read_of_a_text_file_is_left_out(tmp_path, monkeypatch):
         "builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "denied"))
     )
     for read in (textfiles.head, textfiles.is_utf8, lambda path: next(textfiles.rows(path, ","))):
-        with pytest.raises(UserError, match=r"can't be read.*: denied; whoever owns it"):
+        with pytest.raises(UserError, match=r"can't be read.*: denied; its owner can"):
             read(tmp_path / "r")
 
 
@@ -286,32 +271,17 @@ def test_what_is_written_is_for_those_whom_the_umask_lets_in(mask, planted, tmp_
 
 def test_new_folders_have_names_that_a_later_run_tidies_up(tmp_path):
     folder = tmp_path / "run"
-    names = set()
-    for _ in range(3):
-        new = atomic._made(folder)
-        names.add(new.name)
-    assert len(names) == 3
+    contexts = [atomic.atomic_directory(folder) for _ in range(3)]  # never left, as after a kill
+    assert len({context.__enter__().name for context in contexts}) == len(list(tmp_path.iterdir())) == 3
     atomic.recover(folder)
     assert not list(tmp_path.iterdir())
-
-
-def deny(monkeypatch, denied):
-    """Have the system refuse to say what lies at a path."""
-    stat_ = os.stat
-
-    def refusing(path, *more, **options):
-        if str(path) == str(denied):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return stat_(path, *more, **options)
-
-    monkeypatch.setattr(os, "stat", refusing)
 
 
 def test_a_training_says_which_of_its_folders_it_may_not_look_into(tmp_path, monkeypatch):
     training = Training(checkpoints=tmp_path / "run.checkpoint", finished=tmp_path / "run.parts")
     for name in ("run.checkpoint", "run.parts"):
         with monkeypatch.context() as patch:
-            deny(patch, tmp_path / name)
+            refusing(patch, tmp_path / name, "stat")
             with pytest.raises(UserError, match=rf"{name} can't be read \(Permission denied\)"):
                 training.start(resume=True)
     with pytest.raises(UserError, match=r"nothing to resume: there is no .*run\.checkpoint"):
@@ -331,16 +301,16 @@ def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing
     place = tmp_path / "parts" / "one"
     shutil.copytree(run_of("bias"), place)
     with monkeypatch.context() as patch:
-        deny(patch, place)
+        refusing(patch, place, "stat")
         with pytest.raises(UserError, match=r"one can't be read \(Permission denied\)"):
             cache.load(place, None)
     with monkeypatch.context() as patch:
-        deny(patch, place / "metrics.json")
+        refusing(patch, place / "metrics.json", "stat")
         with pytest.raises(UserError, match=r"metrics\.json can't be read \(Permission denied\)"):
             cache.load(place, None)  # which would be hours of training
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        deny(patch, out / "part-00000.parquet")
+        refusing(patch, out / "part-00000.parquet", "stat")
         with pytest.raises(UserError, match=r"part-00000\.parquet can't be read \(Permission denied\)"):
             everyone.write_parts(
                 models.open_run(run_folder.Run(run_of("bias"))), everyone.Request(), out, models.open_run
@@ -348,8 +318,8 @@ def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing
     shard = tmp_path / "s" / "shard=0"
     shard.mkdir(parents=True)
     (tmp_path / "s" / "shards.json").write_text(json.dumps({"files": 1}))
-    deny(monkeypatch, shard)
-    for read in (lambda: shards.of_shard(tmp_path / "s", 0), lambda: shards.table(tmp_path / "s")):
+    refusing(monkeypatch, shard, "stat")
+    for read in (lambda: shards.read_shards(tmp_path / "s", [0]), lambda: shards.read_table(tmp_path / "s")):
         with pytest.raises(UserError, match=r"shard=0 can't be read \(Permission denied\)"):
             read()
 

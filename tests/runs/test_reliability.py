@@ -61,11 +61,11 @@ TRAININGS = {
 
 def epochs_done(checkpoints):
     """{phase: epochs that its checkpoint holds}."""
-    found = {}
+    epochs = {}
     for path in checkpoints.glob("*.npz"):
         with contextlib.suppress(OSError), np.load(path) as stored:  # done and deleted meanwhile
-            found[path.stem] = len(json.loads(str(stored["state"]))["history"])
-    return found
+            epochs[path.stem] = len(json.loads(str(stored["state"]))["history"])
+    return epochs
 
 
 @pytest.mark.slow
@@ -76,23 +76,22 @@ def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_pat
     often = [] if "--checkpoint-every" in TRAININGS[kind] else ["--checkpoint-every", "0"]
     command = [*TRAININGS[kind].split(), *often, "--data", tmp_path / "data", "--run"]
     start = time.perf_counter()
-    whole = script("train.py", *command, tmp_path / "whole", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert whole.wait() == 0
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    assert script("train.py", *command, tmp_path / "whole", **quiet).wait() == 0
     run, rng, killed = run_folder.Run(tmp_path / "whole"), np.random.default_rng(0), []
-    one = run.config["seconds"] / len(run.history)  # seconds of an epoch
+    epoch = run.config["seconds"] / len(run.history)  # seconds
     first = sum(row["phase"] == "train" for row in run.history)
     assert first < run.config["options"]["epochs"]  # early stopping has ended it
     targets = sorted(rng.choice(np.arange(1, len(run.history) - 1), 20, replace=False).tolist())
     checkpoints = tmp_path / "killed.checkpoint"
     while not (tmp_path / "killed" / "MANIFEST").exists():
         resume = ["--resume"] if epochs_done(checkpoints) else []
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = script("train.py", *command, tmp_path / "killed", *resume, **quiet)
         while len(killed) < 20 and process.poll() is None:
-            time.sleep(one / 4)
+            time.sleep(epoch / 4)
             done = epochs_done(checkpoints)
             if sum(done.values()) >= targets[len(killed)]:
-                time.sleep(rng.uniform(0, 2 * one))  # anywhere in an epoch, a checkpoint being written included
+                time.sleep(rng.uniform(0, 2 * epoch))  # anywhere in an epoch, a checkpoint being written included
                 process.send_signal(signal.SIGKILL)
                 if process.wait() == -signal.SIGKILL:
                     killed.append(len(done))
@@ -114,9 +113,8 @@ def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock
         "import sys, time; from utils.runs import run_folder; lock = run_folder.locked(sys.argv[1]);"
         "lock.__enter__(); print('held', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", holder, str(folder)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-c", holder, str(folder)]
+    process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     with pytest.raises(UserError, match="is being trained into"):
         train.main(command)
@@ -129,27 +127,33 @@ def test_a_second_training_into_a_folder_is_refused_and_a_dead_one_holds_no_lock
 # -- disk full ---------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def full_disk(limit):
+    """Files can grow to `limit` bytes, which stands for what is left on the disk."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
 @pytest.mark.parametrize("name", ["bias", "autorec", "blend"])
 def test_a_disk_that_is_full_at_any_write_leaves_what_was_there(name, run_of, planted, tmp_path, capsys):
-    """Files may grow to a limit, which stands for what is left on the disk: another one for each file of the run."""
+    """For each file of the run, once, there is room for three quarters of it."""
     more = {"autorec": QUICK, "blend": ("--parts", "itemknn,bias"), "bias": ()}[name]
     folder = tmp_path / "run"
     shutil.copytree(run_of(name, *more), folder)
-    for judged in ("reconstruction.png", "findings.json"):  # which training does not write
-        (folder / judged).unlink(missing_ok=True)
+    for extra in ("reconstruction.png", "findings.json"):  # which evaluate.py writes
+        (folder / extra).unlink(missing_ok=True)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     capsys.readouterr()
     recommend.main(["--user", "1", "--run", str(folder), "--csv", "-"])
     answer = capsys.readouterr().out
     limits = sorted({len(content) * 3 // 4 for path, content in before.items() if path.suffix != ".png"})
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for limit in [0, *limits]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-        try:
-            with eagerly(), pytest.raises(UserError, match=r"can't be written"):
-                train.main([name, *more, "--data", str(planted[0]), "--run", str(folder)])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        with full_disk(limit), eagerly(), pytest.raises(UserError, match=r"can't be written"):
+            train.main([name, *more, "--data", str(planted[0]), "--run", str(folder)])
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
         capsys.readouterr()
         recommend.main(["--user", "1", "--run", str(folder), "--csv", "-"])
@@ -203,13 +207,8 @@ def test_logs_that_can_not_be_written_end_in_a_sentence(planted, tmp_path, monke
         train.main(command)
     (tmp_path / "run.tensorboard").unlink()
     monkeypatch.setattr(checkpoint, "_save", lambda *_: None)  # checkpoints, which are larger, would fail first
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written"):
-            train.main(command)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    with full_disk(1000), eagerly(), pytest.raises(UserError, match=r"run\.tensorboard can't be written"):
+        train.main(command)
     assert not (tmp_path / "run").exists()
 
 
@@ -221,27 +220,17 @@ def test_a_run_that_nothing_can_be_left_beside_is_judged_all_the_same(run_of, pa
         (folder / name).mkdir()  # what refuses root, too
     capsys.readouterr()
     evaluate.main(["--run", str(folder), "--json", str(tmp_path / "r.json")])
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert json.loads((tmp_path / "r.json").read_text())["runs"][0]["metrics"]["rmse"]["value"] > 0
-    assert "rmse" in said.out.lower()
-    assert said.err.count("can't be written") == 2
+    assert "rmse" in printed.out.lower()
+    assert printed.err.count("can't be written") == 2
 
 
 def test_answers_that_can_not_be_written_leave_nothing(run_of, tmp_path):
     folder = run_of("autorec", *QUICK)
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for arguments in (
-        ["--user", "1", "--json"],
-        ["--user", "1", "--csv"],
-        ["--all-users", "--csv"],
-        ["--all-users", "--parquet"],
-    ):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (40, hard))
-        try:
-            with pytest.raises(UserError, match="can't be written"):
-                recommend.main([*arguments, str(tmp_path / "out"), "--run", str(folder)])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    for options in ("--user 1 --json", "--user 1 --csv", "--all-users --csv", "--all-users --parquet"):
+        with full_disk(40), pytest.raises(UserError, match="can't be written"):
+            recommend.main([*options.split(), str(tmp_path / "out"), "--run", str(folder)])
         assert list(tmp_path.iterdir()) == []
 
 
@@ -250,15 +239,9 @@ def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, painted, tm
     folder = tmp_path / "run"
     shutil.copytree(run_of("autorec", *QUICK), folder)
     (folder / "reconstruction.png").write_bytes(b"earlier")
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        with pytest.raises(UserError, match="can't be written"):
-            evaluate.main(
-                ["--run", str(folder), "--report", str(tmp_path / "r.html"), "--json", str(tmp_path / "r.json")]
-            )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    command = ["--run", str(folder), "--report", str(tmp_path / "r.html"), "--json", str(tmp_path / "r.json")]
+    with full_disk(limit), pytest.raises(UserError, match="can't be written"):
+        evaluate.main(command)
     assert (folder / "reconstruction.png").read_bytes() == b"earlier"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -270,13 +253,13 @@ def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, painted, tm
 def test_flipped_bytes_never_give_a_wrong_answer(flips, run_of, tmp_path, capsys):
     whole, copy = run_of("autorec", *QUICK), tmp_path / "copy"
     shutil.copytree(whole, copy)
-    asked = (["--user", "3"], ["--rate", "planted 3=5"], ["--like-movie", "planted 5"])
+    questions = (["--user", "3"], ["--rate", "planted 3=5"], ["--like-movie", "planted 5"])
     capsys.readouterr()
 
     def answers():
-        """What the three questions are answered; the sentence of a refusal."""
+        """The answers to the three questions, or the message of a refusal."""
         try:
-            for arguments in asked:
+            for arguments in questions:
                 recommend.main([*arguments, "--run", str(copy), "--csv", "-"])
         except UserError as error:
             return str(error)
@@ -290,9 +273,9 @@ def test_flipped_bytes_never_give_a_wrong_answer(flips, run_of, tmp_path, capsys
         path.write_bytes(content[:at] + bytes([content[at] ^ (1 << int(rng.integers(8)))]) + content[at + 1 :])
         with pytest.raises(UserError, match=f"{path.name} is damaged|MANIFEST|is no run folder|damaged or missing"):
             run_folder.Run(copy).verify()
-        said = answers()
-        noticed += said != right  # a damaged file that is not read changes nothing
-        assert said == right or path.name in said or path.name == "MANIFEST"
+        answer = answers()
+        noticed += answer != right  # a damaged file that is not read changes nothing
+        assert answer == right or path.name in answer or path.name == "MANIFEST"
         capsys.readouterr()
         path.write_bytes(content)
     assert noticed > 0.4 * flips
@@ -350,9 +333,8 @@ def test_a_loss_that_explodes_ends_the_training_and_keeps_the_best_weights(plant
 
     monkeypatch.setattr(fit, "_finite", exploding)
     command = ["autorec", "--hidden", "8", "--epochs", "9", "--data", str(planted[0]), "--run", str(tmp_path / "run")]
-    with pytest.raises(
-        UserError, match=r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
-    ):
+    message = r"loss became nan in epoch 3, batch 1 of \d+; .*--learning-rate.* best weights .* saved"
+    with pytest.raises(UserError, match=message):
         train.main(command)
     run = run_folder.Run(tmp_path / "run")
     assert [row["epoch"] for row in run.history] == ["1", "2"]
@@ -373,9 +355,9 @@ def test_a_checkpoint_that_can_not_be_resumed_is_kept(planted, tmp_path):
     checkpoint.parent.mkdir()
     command = ["autorec", *QUICK, "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--resume"]
     np.savez(checkpoint, state=json.dumps({"signature": "another"}))
-    for said in ("other data, options or versions", "is damaged"):
+    for message in ("other data, options or versions", "is damaged"):
         before = checkpoint.read_bytes()
-        with eagerly(), pytest.raises(UserError, match=said):
+        with eagerly(), pytest.raises(UserError, match=message):
             train.main(command)
         assert checkpoint.read_bytes() == before
         checkpoint.write_bytes(before[:-50])
@@ -395,11 +377,11 @@ def test_a_checkpoint_that_can_not_be_read_is_not_called_damaged_and_is_kept(num
 
     monkeypatch.setattr(np, "load", refused)
     command = ["autorec", *QUICK, "--data", str(planted[0]), "--run", str(tmp_path / "run"), "--resume"]
-    with eagerly(), pytest.raises(UserError) as said:
+    with eagerly(), pytest.raises(UserError) as error:
         train.main(command)
-    assert str(said.value).startswith(f"{checkpoint} can't be read ({os.strerror(number)})")
-    assert ("chmod" in str(said.value)) == (number == errno.EACCES)
-    assert "anew" not in str(said.value)
+    assert str(error.value).startswith(f"{checkpoint} can't be read ({os.strerror(number)})")
+    assert ("chmod" in str(error.value)) == (number == errno.EACCES)
+    assert "anew" not in str(error.value)
     assert checkpoint.read_bytes() == b"days of work"
 
 
@@ -438,13 +420,13 @@ def test_a_cut_file_is_named_without_checksums_too(run_of, tmp_path):
             recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, "an older version"), (99, "a newer version"), ("x", "is damaged")])
-def test_a_run_of_another_version_is_refused_with_what_to_do(number, said, run_of, tmp_path):
+@pytest.mark.parametrize(("number", "message"), [(1, "an older version"), (99, "a newer version"), ("x", "is damaged")])
+def test_a_run_of_another_version_is_refused_with_what_to_do(number, message, run_of, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run_of("bias"), folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"format": number}))
-    with pytest.raises(UserError, match=rf"{said}.*train again"):
+    with pytest.raises(UserError, match=rf"{message}.*train again"):
         recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
 
 
@@ -464,10 +446,10 @@ def test_findings_are_those_of_the_run_beside_them(run_of, tmp_path):
 def test_a_full_standard_output_is_a_sentence(more, run_of):
     with open("/dev/full", "w") as full:
         process = script("recommend.py", *more, "--run", run_of("bias"), stdout=full)
-        _, said = process.communicate()
+        _, error = process.communicate()
     assert process.returncode == 2
-    assert "can't be written" in said
-    assert "Traceback" not in said
+    assert "can't be written" in error
+    assert "Traceback" not in error
 
 
 def test_no_name_steers_the_terminal(planted, run_of, tmp_path, capsys):
@@ -477,9 +459,9 @@ def test_no_name_steers_the_terminal(planted, run_of, tmp_path, capsys):
     recommend.main(["--user", "1", "--run", str(folder), "--csv", str(tmp_path / "\x1b.csv")])
     recommend.main(["--all-users", "--run", str(folder), "--csv", str(tmp_path / "\x1b.csv")])
     train.main(["bias", "--data", str(planted[0]), "--run", str(folder)])
-    said = capsys.readouterr()
-    assert "run" in said.out
-    assert "\x1b" not in said.out + said.err
+    printed = capsys.readouterr()
+    assert "run" in printed.out
+    assert "\x1b" not in printed.out + printed.err
 
 
 def test_a_line_without_an_end_is_refused(tmp_path):
@@ -498,8 +480,8 @@ def test_eight_processes_answer_right_while_a_training_writes_another_run(run_of
 
     def ask(user):
         process = script("recommend.py", "--user", user, "--run", folder, "--json", "-")
-        out, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+        out, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
         return [(item["movieId"], item["score"]) for item in json.loads(out)["items"]]
 
     alone = {user: ask(user) for user in range(1, 9)}
@@ -522,21 +504,12 @@ def test_a_gigabyte_of_garbage_is_refused_without_being_read(tmp_path):
         for _ in range(1024):
             file.write(block)
     start = time.perf_counter()
-    command = [
-        sys.executable,
-        str(REPOSITORY / "train.py"),
-        "bias",
-        "--data",
-        tmp_path / "big.csv",
-        "--run",
-        tmp_path / "run",
-    ]
-    limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *map(str, command)]
-    process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 2, said
-    assert len(said.strip().splitlines()) <= 2
-    assert "big.csv" in said
+    command = [sys.executable, str(REPOSITORY / "train.py"), "bias", "--data", "big.csv", "--run", "run"]
+    limited = ["bash", "-c", 'ulimit -v 4000000; exec "$@"', "bash", *command]
+    process = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert process.returncode == 2, process.stderr
+    assert len(process.stderr.strip().splitlines()) <= 2
+    assert "big.csv" in process.stderr
     assert time.perf_counter() - start < 60
     assert not (tmp_path / "run").exists()
 

@@ -41,7 +41,7 @@ def say(run, **facts):
 
 
 def names():
-    return [path.name for path in run_folder.every()]
+    return [path.name for path in run_folder.list_runs()]
 
 
 def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
@@ -62,11 +62,11 @@ def test_the_run_trained_last_is_no_copy_of_an_older_one(house, capsys):
 def test_a_run_says_when_it_was_trained_to_the_microsecond(two, planted, monkeypatch, tmp_path):
     before = datetime.now(UTC)
     folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "c")])
-    said = run_folder.Run(folder).config["trained"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", said)
-    assert before <= datetime.fromisoformat(said) <= datetime.now(UTC)
+    trained = run_folder.Run(folder).config["trained"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", trained)
+    assert before <= datetime.fromisoformat(trained) <= datetime.now(UTC)
     first, second = (run_folder.Run(two / "runs" / name).config["trained"] for name in "ba")
-    assert first < second < said  # as text, too
+    assert first < second < trained  # as text, too
     monkeypatch.setattr(provenance, "datetime", type("", (), {"now": lambda zone: datetime(2030, 1, 2, tzinfo=zone)}))
     assert provenance.now() == "2030-01-02T00:00:00.000000+00:00"  # zeros are not left out
 
@@ -82,13 +82,8 @@ def test_runs_that_do_not_say_come_last_and_a_damaged_one_by_its_date(house):
     (house / "file").write_text("")
     assert names() == ["a", "b", "gone", "old"]
     shutil.copytree(house / "b", house / "damaged")
-    for damage in (
-        "{",
-        "{}",
-        "[]",
-        f'{{"format": {run_folder.FORMAT}, "trained": 1}}',
-        f'{{"format": {run_folder.FORMAT}}}',
-    ):
+    this = {"format": run_folder.FORMAT}
+    for damage in ("{", "{}", "[]", json.dumps(this | {"trained": 1}), json.dumps(this)):
         (house / "damaged" / "config.json").write_text(damage)
         with pytest.raises(UserError, match=r"damaged/config\.json is damaged"):  # nothing older is answered instead
             run_folder.find()
@@ -105,14 +100,14 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     folder, flushed, renamed = tmp_path / "run", [], []
     fsync, take = os.fsync, atomic.take_place
 
-    def noting(place):
+    def noting(descriptor):
         new = next((path for path in tmp_path.glob(".run.*") if path.is_dir()), folder)  # hidden until it is renamed
-        found = os.fstat(place)
+        status = os.fstat(descriptor)
         at = {path.stat().st_ino: path for path in (*new.rglob("*"), new, tmp_path)}
-        name = at[found.st_ino].relative_to(new).as_posix() if at[found.st_ino] != tmp_path else ".."
-        size = found.st_size if at[found.st_ino].is_file() else None
+        name = at[status.st_ino].relative_to(new).as_posix() if at[status.st_ino] != tmp_path else ".."
+        size = status.st_size if at[status.st_ino].is_file() else None
         flushed.append((name, size, (new / "MANIFEST").exists(), bool(renamed)))
-        fsync(place)
+        fsync(descriptor)
 
     def taking(*places):
         take(*places)
@@ -121,7 +116,7 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     monkeypatch.setattr(os, "fsync", noting)
     monkeypatch.setattr(atomic, "take_place", taking)
     train.main(["itemknn", "--data", str(planted[0]), "--run", str(folder)])
-    flushed = [one for one in flushed if one[0] not in run_folder.ADDED and not one[0].startswith(".run.")]
+    flushed = [call for call in flushed if call[0] not in run_folder.ADDED and not call[0].startswith(".run.")]
     size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in run_folder.ADDED}
     assert size.keys() > {"config.json", "ratings.npz", "movies.csv", "history.csv", "metrics.json", "MANIFEST"}
     first = sorted(size.keys() - {"MANIFEST"})
@@ -176,7 +171,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path):
     with open(target) as reader:
         files.write_text(target, "second")
         assert (reader.read(), target.read_text()) == ("first", "second")
-    with pytest.raises(ZeroDivisionError), files.whole(target) as path:
+    with pytest.raises(ZeroDivisionError), files.atomic_file(target) as path:
         path.write_text(f"half{path.write_text('half') // 0}")
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert target.read_text() == "second"
@@ -190,7 +185,7 @@ def test_a_newest_run_that_can_not_be_read_is_said_and_no_older_one_answers(hous
         path = newest / "config.json"
         path.unlink()
         path.mkdir() if damage is None else path.write_text(damage)
-        assert run_folder.every()[0].name == "newest"
+        assert run_folder.list_runs()[0].name == "newest"
         with pytest.raises(UserError, match=r"newest/config\.json is damaged"):
             run_folder.find()
         shutil.rmtree(newest)

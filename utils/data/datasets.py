@@ -128,9 +128,9 @@ def about_likes(ratings: Ratings) -> list[str]:
 def read_ratings(path: Path) -> Table:
     """Read a rating file, text or Parquet, told apart by content; scale and duplicates are not checked."""
     if path.name == SHARDS:
-        from utils.distributed.shards import table  # needs Arrow
+        from utils.distributed.shards import read_table  # needs Arrow
 
-        return table(path.parent)
+        return read_table(path.parent)
     if head(path).startswith(PARQUET):
         from utils.data.reading.parquet import read_parquet  # text files need not pay for importing it
 

@@ -1,38 +1,28 @@
-"""The part of a training batch that one of several workers has. Nothing else in `models` knows how many there are.
+"""One worker's share of a training batch. Models know nothing else of workers.
 
-All workers walk through the same batches; each has the rows of its own users. A mean over a batch is then the own sum
-over the rows of all workers, so that what the workers have adds up to what one alone would have, and random numbers are
-drawn for the whole batch, of which each takes those of its rows. The sum of the workers' gradients is then the gradient
-of one process, to rounding."""
+All workers walk through the same batches; each has the rows of its own users. The mean over a batch becomes the sum
+over a worker's rows, divided by the rows of all; random numbers are drawn for the whole batch, and each worker takes
+those of its rows. So the sum of the workers' gradients is the gradient of one process, to rounding."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from keras import ops
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-
-@dataclass(frozen=True)
-class Share:
-    """rows: number of rows of the whole batch. at: (n,) the places of the own rows in it."""
-
-    rows: KerasTensor
-    at: KerasTensor
-
-
-_shares: list[Share] = []  # innermost last
+Share: TypeAlias = "tuple[KerasTensor, KerasTensor]"  # rows of the whole batch (a number); own places in it, (n,)
+_shares: list[Share] = []  # of the batch in progress; none without workers
 
 
 @contextlib.contextmanager
-def of(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
-    """Let the layers and losses see these rows of a larger batch."""
-    _shares.append(Share(rows, at))
+def sharing(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
+    """Tell the layers and losses within that they get the rows at the places `at` of a batch of `rows` rows."""
+    _shares.append((rows, at))
     try:
         yield
     finally:
@@ -45,13 +35,13 @@ def shared() -> bool:
 
 
 def global_mean(values: KerasTensor) -> KerasTensor:
-    """Return the mean over the rows of the batch, of one value a row; what a share adds to it."""
-    return ops.sum(values) / ops.cast(_shares[-1].rows, values.dtype) if _shares else ops.mean(values)
+    """Return what these rows, one value each, add to the mean over the batch; without workers that is the mean."""
+    return ops.sum(values) / ops.cast(_shares[-1][0], values.dtype) if _shares else ops.mean(values)
 
 
 def sample_shared(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> KerasTensor:
-    """Return draw(shape) of random numbers for the rows of the batch, of the shape of the tensor `like`."""
+    """Return random numbers in the shape of the tensor `like`, where draw(shape) draws for the rows of a batch."""
     if not _shares:
         return draw(ops.shape(like))
-    share = _shares[-1]
-    return ops.take(draw((share.rows, *like.shape[1:])), share.at, axis=0)
+    rows, at = _shares[-1]
+    return ops.take(draw((rows, *like.shape[1:])), at, axis=0)

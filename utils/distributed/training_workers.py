@@ -1,10 +1,9 @@
-"""Training by several workers, on one machine or on many: Ray starts them and, where one dies, all of them again;
+"""Train with several workers, on one machine or on many. Ray starts them, and all of them again after one dies;
 TensorFlow's MultiWorkerMirroredStrategy adds up their gradients.
 
-Every worker goes through the loop of `utils.training.fit` with the ratings of its own users (`shards`) and the same
-batches as one process alone (`batch_share`); the first writes the checkpoints, from which all go on after a fault, and
-from the last of which the process that asked for the training takes what was learned. The checkpoints and shards lie
-beside the run folder, on storage that all machines see."""
+Every worker runs `utils.training.fit` on the ratings of its own users (`shards`) and the same batches as one process
+(`batch_share`). The first writes the checkpoints: all resume from them after a fault, and the process that asked for
+the training reads the weights from the last. They lie beside the run folder, on storage that all machines see."""
 
 from __future__ import annotations
 
@@ -12,11 +11,10 @@ import contextlib
 import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import asdict, replace
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,34 +28,31 @@ from utils.training.display import bar
 from utils.training.training import Training
 
 if TYPE_CHECKING:
-    from keras import KerasTensor, Model
+    from keras import Model
     from scipy.sparse import csr_array
 
     from utils.data.splits import Split
     from utils.scoring.protocols import TrainableModel
 
+Gram: TypeAlias = "Callable[[csr_array], NDArray[np.float64]]"  # a matrix of ratings to its gram matrix
+
 SHARDS_A_WORKER = 4
-FAULTS = 10  # after so many deaths of workers the training ends
-
-
-class GramModel(Protocol):
-    """A model that is computed from a gram matrix."""
-
-    def gram(self, matrix: csr_array) -> NDArray[np.float64]:
-        """Return the gram matrix of the ratings of some users, which add up."""
+FAULTS = 10  # deaths of workers after which the training ends
+FAILED = "failed"  # file in which a worker writes why it gave up
+GONE = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")  # errors: another worker is gone
 
 
 class Workers:
-    """What asks for a training of the model `name` by `n` workers. folder: where shards lie while it lasts. restore:
-    `models.restore`, by which a worker builds the model."""
+    """The training of the model `name` by `n` workers. folder: of the shards, deleted afterwards. restore:
+    `models.restore`, with which a worker builds the model."""
 
     def __init__(self, name: str, n: int, folder: Path, restore: Callable[[dict[str, Any]], TrainableModel]) -> None:
-        self.name, self.n, self.folder, self.restore = name, n, folder, restore
-        self.parts: Sequence[Subset] = (Subset.TRAIN,)  # of the split, whose ratings count
+        self.name, self.n, self.folder, self.restore = name, n, folder.resolve(), restore
+        self.parts: Sequence[Subset] = (Subset.TRAIN,)  # of the split, whose ratings `gram` takes
 
     @contextlib.contextmanager
     def sharded(self, split: Split) -> Iterator[None]:
-        """Keep the `Split` in shards within."""
+        """Write the `Split` into shards, and delete them at the end."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shards.write(self.folder, split, SHARDS_A_WORKER * self.n)
         try:
@@ -66,195 +61,141 @@ class Workers:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def train(self, model: TrainableModel, training: Training, refit: bool) -> None:
-        """Let them train; `model.fit` and `model.refit` then find the checkpoints of a training that is over."""
-        if training.checkpoints is None:
-            raise ValueError("what workers have learned is read from checkpoints")
-        (self.folder / "failed").unlink(missing_ok=True)
-        job = self._job(model, training, refit) | {"checkpoints": str(training.checkpoints.resolve())}
-        trainer = self._trainer(job)
-        try:
-            done = _aside(trainer.fit)
-            _show(done, training, model.config.epochs)
-            done.result()
-        except Exception as error:  # what Ray makes of whatever ended the last worker
-            raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
-        training.show = False  # what is left is to read what they have learned
-        if reason := _reason(self.folder):
-            raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
-
-    def _job(self, model: TrainableModel, training: Training, refit: bool) -> dict[str, Any]:
-        """Return what `work` is told, without the folder of the checkpoints."""
-        about = {"model": self.name, "options": asdict(model.config), "seed": model.seed}
-        job: dict[str, Any] = {"restore": self.restore, "about": about, "refit": refit}
-        job |= {"shards": str(self.folder.resolve()), "checkpoint_every": training.checkpoint_every}
-        return job | {"signature": training.signature}
-
-    def _trainer(self, job: dict[str, Any]) -> Any:
-        """Return Ray's trainer, which starts the workers and starts them again where one dies."""
+        """Let the workers train; `model.fit` and `model.refit` then find the checkpoints of a finished training."""
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.tensorflow import TensorflowTrainer
 
-        return TensorflowTrainer(
-            work,
-            train_loop_config=job,
-            scaling_config=ScalingConfig(num_workers=self.n),
-            run_config=RunConfig(
-                storage_path=str(self.folder.resolve() / "ray"), failure_config=FailureConfig(max_failures=FAULTS)
-            ),
-        )
+        if training.checkpoints is None:
+            raise ValueError("what workers have learned is read from checkpoints")
+        (self.folder / FAILED).unlink(missing_ok=True)
+        job = {
+            "restore": self.restore,
+            "about": {"model": self.name, "options": asdict(model.config), "seed": model.seed},
+            "refit": refit,
+            "shards": str(self.folder),
+            "checkpoints": str(training.checkpoints.resolve()),
+            "checkpoint_every": training.checkpoint_every,
+            "signature": training.signature,
+        }
+        failures, storage = FailureConfig(max_failures=FAULTS), str(self.folder / "ray")
+        config = RunConfig(storage_path=storage, failure_config=failures)
+        scaling = ScalingConfig(num_workers=self.n)
+        trainer = TensorflowTrainer(work, train_loop_config=job, scaling_config=scaling, run_config=config)
+        try:
+            fitted = ThreadPool(1).apply_async(trainer.fit)  # in a daemon thread, which Ctrl-C does not wait for
+            _show(fitted, training, model.config.epochs)
+            fitted.get()
+        except Exception as error:  # Ray's, about the error of the last worker
+            raise UserError(f"the workers failed: {str(error).splitlines()[0]}") from None
+        training.show = False  # reading the weights needs no progress bar
+        if is_file(self.folder / FAILED):
+            reason = (self.folder / FAILED).read_text(encoding="utf-8")
+            raise (RuntimeError if reason.startswith("Traceback") else UserError)(reason)
 
-    def gram(self, model: GramModel) -> NDArray[np.float64]:
-        """Return the sum of `model.gram` over the shards, of which each worker adds up its own."""
+    def gram(self, gram: Gram) -> NDArray[np.float64]:
+        """Return the sum of the gram matrices of all shards; each worker computes that of its own."""
         import ray
 
-        gram, folder = ray.remote(_gram), str(self.folder.resolve())
-        begun = [gram.remote(folder, rank, self.n, self.parts, model) for rank in range(self.n)]
+        remote = ray.remote(_gram)
+        jobs = [remote.remote(self.folder, rank, self.n, self.parts, gram) for rank in range(self.n)]
         with cluster.ray_errors():
-            return sum(ray.get(one) for one in begun)
+            return sum(ray.get(job) for job in jobs)
 
 
-def _aside(function: Callable[[], Any]) -> Future[Any]:
-    """Return the future of a function that is called in a thread of its own, which nothing waits for: Ctrl-C ends
-    both."""
-    done: Future[Any] = Future()
-
-    def call() -> None:
-        try:
-            done.set_result(function())
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=call, daemon=True).start()
-    return done
-
-
-def _show(done: Future[Any], training: Training, epochs: int) -> None:
-    """Show a progress bar a phase of what the workers have written, until their future is done; epochs: at most, of the
-    first."""
+def _show(fitted: AsyncResult[Any], training: Training, epochs: int) -> None:
+    """Show a progress bar for each phase of the training until `fitted` is ready; epochs: the most of the first."""
     with contextlib.ExitStack() as last:
         bars = {"train": last.enter_context(bar(training, "train", epochs))}
-        while not done.done():
-            wait([done], timeout=1)
-            known = progress(training.checkpoints) if training.checkpoints else {}
-            for phase, written in known.items():
+        while not fitted.ready():
+            fitted.wait(1)
+            phases = progress(training.checkpoints) if training.checkpoints else {}
+            for phase, state in phases.items():
                 if phase not in bars:
-                    last.close()  # the phase before is over
-                    bars[phase] = last.enter_context(bar(training, phase, written["epochs"]))
-                _move(bars[phase], **written)
+                    last.close()  # the bar of the phase before
+                    bars[phase] = last.enter_context(bar(training, phase, state["epochs"]))
+                n, row = len(state["history"]), state["history"][-1]
+                figures = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "seconds")]
+                bars[phase](n, "  ".join([f"epoch {n}/{state['epochs']}", *figures]))
 
 
-def _move(move: Callable[[int, str], None], epochs: int, history: list[dict[str, Any]]) -> None:
-    """Move a bar to where a phase is."""
-    figures = {name: value for name, value in history[-1].items() if name not in ("epoch", "seconds")}
-    facts = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-    move(len(history), f"epoch {len(history)}/{epochs}  {facts}")
-
-
-def _reason(folder: Path) -> str:
-    """Read what a worker wrote before it gave up."""
-    path = folder / "failed"
-    return path.read_text(encoding="utf-8") if is_file(path) else ""
-
-
-def _gram(folder: str, rank: int, n: int, parts: Sequence[Subset], model: GramModel) -> NDArray[np.float64]:
-    """Compute the gram matrix of the ratings of these parts in the shards of a worker."""
-    split, _ = shards.own(Path(folder), rank, n)
-    return model.gram(split.ratings.matrix(np.isin(split.part, parts)))
+def _gram(folder: Path, rank: int, n: int, parts: Sequence[Subset], gram: Gram) -> NDArray[np.float64]:
+    """Compute the gram matrix of the ratings in a worker's shards that belong to these parts of the split."""
+    split, _ = shards.read_own(folder, rank, n)
+    return gram(split.ratings.matrix(np.isin(split.part, parts)))
 
 
 def work(job: dict[str, Any]) -> None:
-    """Do what a worker does: train on the ratings of its own users."""
+    """Train on the ratings of the worker's own users; this is what Ray runs in each worker."""
     import ray.train
+    import tensorflow as tf
 
     folder, context = Path(job["shards"]), ray.train.get_context()
-    if _reason(folder):  # it would fail again
+    if is_file(folder / FAILED):  # it would fail again
         return
+    rank, n = context.get_world_rank(), context.get_world_size()
     try:
-        split, candidates = shards.own(folder, context.get_world_rank(), context.get_world_size())
-        worker = Worker(context.get_world_rank(), context.get_world_size())
+        split, candidates = shards.read_own(folder, rank, n)
         ratings = split.ratings
-        about = {"shape": ratings.shape, "scale": ratings.scale, "like": ratings.like}
-        model = job["restore"](job["about"] | about)
-        training = Training(
-            Path(job["checkpoints"]), job["checkpoint_every"], signature=job["signature"], worker=worker
-        )
+        model = job["restore"](job["about"] | {"shape": ratings.shape, "scale": ratings.scale, "like": ratings.like})
+        checkpoints, every = Path(job["checkpoints"]), job["checkpoint_every"]
+        training = Training(checkpoints, every, signature=job["signature"], worker=Worker(rank, n))
         model.fit(split.train, replace(split.validation, candidates=candidates), training)
         if job["refit"] and not training.failed:
             model.refit(split.refit, training)
     except Exception as error:
-        if not _of_another(error):
-            said = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            (folder / "failed").write_text(said, encoding="utf-8")
+        if not isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in GONE)):
+            reason = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            (folder / FAILED).write_text(reason, encoding="utf-8")
         raise
 
 
-def _of_another(error: BaseException) -> bool:
-    """Tell whether an error is that another worker is gone, after which all start again."""
-    import tensorflow as tf
-
-    gone = ("Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal")
-    return isinstance(error, tuple(getattr(tf.errors, f"{name}Error") for name in gone))
-
-
 class Worker:
-    """One of `n` workers, which add up what each has."""
+    """One of `n` workers, which add up their numbers and gradients."""
 
     def __init__(self, rank: int, n: int) -> None:
         import tensorflow as tf
 
         self.first, self.n = rank == 0, n
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        self._sum = tf.function(self._summed)
-
-    def _summed(self, values: KerasTensor) -> KerasTensor:
-        import tensorflow as tf
-
-        def add(values: KerasTensor) -> KerasTensor:
-            return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(values))
-
-        return self.strategy.run(add, args=(values,))
+        self._sum = tf.function(lambda values: self.strategy.run(_all_reduce, args=(values,)), autograph=False)
 
     def summed(self, values: ArrayLike) -> NDArray:
-        """Return numbers, summed over the workers."""
+        """Return the sum of each number over the workers."""
         return self._sum(np.asarray(values)).numpy()
 
     def step(self, network: Model, loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Make the function ((given, places of the own rows, rows of the batch), judged) -> loss that trains a compiled
-        network on a batch of which all workers have a share."""
+        """Make the function that trains a compiled network on a batch of which each worker has a share. It takes
+        ((inputs, places of the worker's rows in the batch, rows of the batch), targets) and returns the loss."""
         import tensorflow as tf
 
         from utils.distributed import batch_share
 
         weights = network.trainable_variables
         network.optimizer.build(weights)
+        regularized = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
 
-        def gradients(given: Any, at: Any, rows: Any, judged: Any) -> list[Any]:
-            with tf.GradientTape() as tape, batch_share.of(rows, at):
-                own = loss_of(judged, network(given, training=True))
-                penalty = tf.add_n([tf.zeros(()), *_penalties(network)])
-                # a penalty on the weights is among the losses of every worker, and counts once
-                own = tf.add_n([own, *network.losses]) - penalty * (1 - 1 / self.n)
-            found = tape.gradient(own, [weight.value for weight in weights])
-            return tf.distribute.get_replica_context().all_reduce("sum", [own, *found])
+        def gradients(inputs: Any, at: Any, rows: Any, targets: Any) -> list[Any]:
+            with tf.GradientTape() as tape, batch_share.sharing(rows, at):
+                loss = loss_of(targets, network(inputs, training=True))
+                penalties = [layer.kernel_regularizer(layer.kernel) for layer in regularized]
+                # the penalties are among the losses of every worker, and count once
+                loss = tf.add_n([loss, *network.losses]) - sum(penalties) * (1 - 1 / self.n)
+            return _all_reduce([loss, *tape.gradient(loss, [weight.value for weight in weights])])
 
-        shapes = [tf.TensorSpec((None, shape[1])) for shape in (network.input_shape, network.output_shape)]
+        inputs_spec, targets_spec = (tf.TensorSpec((None, s[1])) for s in (network.input_shape, network.output_shape))
+        places_spec, rows_spec = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
 
-        @tf.function(
-            input_signature=[shapes[0], tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32), shapes[1]]
-        )
-        def update(given: Any, at: Any, rows: Any, judged: Any) -> Any:
-            loss, *found = self.strategy.run(gradients, args=(given, at, rows, judged))
-            network.optimizer.apply(found, weights)
+        @tf.function(input_signature=[inputs_spec, places_spec, rows_spec, targets_spec])
+        def update(inputs: Any, at: Any, rows: Any, targets: Any) -> Any:
+            loss, *slopes = self.strategy.run(gradients, args=(inputs, at, rows, targets))
+            network.optimizer.apply(slopes, weights)
             return loss
 
-        def step(x: tuple[Any, Any, Any], judged: Any) -> Any:
-            given, at, rows = x
-            return update(given, at, rows, judged)
-
-        return step
+        return lambda x, targets: update(*x, targets)
 
 
-def _penalties(network: Model) -> list[Any]:
-    """Return what the kernel regularizers of a network's layers add to its losses."""
-    layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
-    return [layer.kernel_regularizer(layer.kernel) for layer in layers]
+def _all_reduce(values: Any) -> Any:
+    """Sum tensors over the workers."""
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context().all_reduce("sum", tf.nest.map_structure(tf.identity, values))

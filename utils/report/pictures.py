@@ -36,7 +36,7 @@ def write(path: Path, plots: list[Plot], columns: int) -> None:
             axes.set_xlim(layout["xaxis"]["range"])
         if layout["showlegend"]:
             axes.legend(frameon=False, fontsize=9)
-    with files.whole(path) as beside:
+    with files.atomic_file(path) as beside:
         figure.savefig(beside, dpi=110, format="png")
 
 

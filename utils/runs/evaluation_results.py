@@ -1,4 +1,4 @@
-"""What evaluate.py found out about a run, left beside it for whoever shows it."""
+"""The metrics that evaluate.py leaves beside a run, for the page."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from utils.runs.run_folder import Run
 
 NAME = "findings.json"
-DRAWN = "pictured"  # what only the report's plots take
 
 
 def write(run: Run, facts: dict[str, Any]) -> None:
-    """Write the entry of --json's `runs` into the folder of the `Run`, with a checksum and which run it is of."""
-    said = json.dumps({name: value for name, value in facts.items() if name != DRAWN}, allow_nan=False)
-    digest = hashlib.sha256(said.encode()).hexdigest()
-    files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": said}) + "\n")
+    """Write a run's entry of `evaluate.py --json` into its folder, with a checksum and the sha256 of the run."""
+    facts = {name: value for name, value in facts.items() if name != "pictured"}  # which only the report's plots need
+    text = json.dumps(facts, allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": text}) + "\n")
 
 
 def read(run: Run) -> dict[str, Any] | None:
-    """Read the facts that `keep` wrote; None where the run was not judged since it was trained. A `UserError` where the
-    file is damaged."""
+    """Read what `write` wrote; None where this training of the run was not evaluated. A `UserError` where the file is
+    damaged."""
     path = run.folder / NAME
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored.get("run") != run.sha256:  # another was trained meanwhile
+        if stored.get("run") != run.sha256:  # the run was trained again since
             return None
         if hashlib.sha256(stored["facts"].encode()).hexdigest() != stored["sha256"]:
             raise ValueError
@@ -40,4 +40,4 @@ def read(run: Run) -> dict[str, Any] | None:
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it anew") from None
+        raise UserError(f"{path} is damaged; python evaluate.py --run {run.folder} writes it again") from None

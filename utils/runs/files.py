@@ -1,6 +1,4 @@
-"""Files that are written whole or not at all, and standard output as one of them."""
-
-from __future__ import annotations
+"""Write a file whole or not at all, and standard output as if it were one."""
 
 import contextlib
 import io
@@ -14,31 +12,35 @@ from utils.runs.paths import is_folder, resolved
 
 
 def check_target(target: str | Path) -> None:
-    """Refuse a file that could not be written at the end, before the work for it is done; - is standard output."""
-    place = resolved(target)
-    if str(target) == "-" or (not os.path.isdir(place) and os.access(place.parent, os.W_OK | os.X_OK)):
+    """Refuse a file that can't be written, before the work for it is done; - is standard output."""
+    path = resolved(target)
+    if str(target) == "-":
         return
-    why = "it is a folder"
-    if not os.path.isdir(place):
-        there = is_folder(place.parent)
-        why = f"you may not write to {place.parent}" if there else f"there is no folder {place.parent} to write to"
+    if os.path.isdir(path):
+        why = "it is a folder"
+    elif os.access(path.parent, os.W_OK | os.X_OK):
+        return
+    elif is_folder(path.parent):
+        why = f"you may not write to {path.parent}"
+    else:
+        why = f"there is no folder {path.parent} to write to"
     raise UserError(f"{target}: can't be written ({why}); give another file")
 
 
 def write_text(target: str | Path, text: str) -> None:
-    """Write `text` to a file, as `whole` does, or to standard output where `target` is -."""
+    """Write `text` to a file, whole or not at all, or to standard output where `target` is -."""
     if target == "-":
         with standard_output() as file:
             file.write(text)
     else:
-        with whole(target) as path:  # a name of a file may hold what is no character
+        with atomic_file(target) as path:  # the name of a file may hold bytes that are no characters
             path.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
 
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[io.TextIOWrapper]:
-    """Open standard output as a file of UTF-8 text, whatever the terminal's encoding: what goes there is data."""
-    with _said("standard output"):
+    """Open standard output as UTF-8 text, whatever the terminal's encoding: what is written is data."""
+    with _write_errors("standard output"):
         sys.stdout.flush()
         file = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", newline="")
         try:
@@ -48,39 +50,40 @@ def standard_output() -> Iterator[io.TextIOWrapper]:
             file.detach()
 
 
-def flush_folder(path: Path) -> None:
-    """Have the system write the names in a folder to disk, where it can."""
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, on systems that can."""
     with contextlib.suppress(OSError):
-        place = os.open(path, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(place)
+            os.fsync(descriptor)
         finally:
-            os.close(place)
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
-def whole(target: str | Path) -> Iterator[Path]:
-    """Hand out a path to write to, which becomes the file `target` when all is written; otherwise nothing is left. What
-    is no plain file (a pipe, a device) is written to as it is."""
+def atomic_file(target: str | Path) -> Iterator[Path]:
+    """Hand out a path to write to. It becomes the file `target` at the end, and is deleted after an error. A pipe or a
+    device is written to directly."""
     path = resolved(target)
-    special = os.path.exists(path) and not os.path.isfile(path)  # of what is denied writing says so
-    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write it, too
+    if os.path.exists(path) and not os.path.isfile(path):
+        with _write_errors(target):
+            yield path
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # other processes may write the same file
     try:
-        with _said(target):
-            yield beside
-            if not special:
-                with open(beside, "rb") as file:
-                    os.fsync(file.fileno())
-                beside.replace(path)
+        with _write_errors(target):
+            yield part
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
-        if not special:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _said(target: str | Path) -> Iterator[None]:
-    """Turn a failure to write into a `UserError`; a reader who has left is for `run` to see."""
+def _write_errors(target: str | Path) -> Iterator[None]:
+    """Turn a failure to write into a `UserError`, except a closed pipe, which `options.run` handles."""
     try:
         yield
     except BrokenPipeError:

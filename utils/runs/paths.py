@@ -1,8 +1,4 @@
-"""What lies at a path, where what is missing and what the system won't show are told apart.
-
-`Path.exists` and its like raise for some of the latter and call others missing, differently by version of Python."""
-
-from __future__ import annotations
+"""Tell what lies at a path: missing, or there but denied. `Path.exists` and its like mix up the two."""
 
 import errno
 import os
@@ -12,17 +8,18 @@ from pathlib import Path
 from utils.errors import UserError
 
 DENIED = (errno.EACCES, errno.EPERM)
-ALLOW = "whoever owns it can allow it (chmod)"
-NO_REFUSAL = (None, errno.EINVAL, errno.ENOENT)  # of a library, of a place that no file has, of what has just gone
+ALLOW = "its owner can allow it (chmod)"
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+NO_REFUSAL = (None, errno.EINVAL, errno.ENOENT)  # errors of a library, of an impossible position, of a deleted file
 LONGEST = 120  # characters of a path in a message
 
 
 class UnreadableError(UserError):
-    """A file or folder that is there and that the system won't let us read: nothing says that it is damaged."""
+    """A file or folder exists, but the system refuses to read it; it need not be damaged."""
 
 
 def is_file(path: str | Path) -> bool:
-    """Tell whether a plain file is there; a `UserError` where the system won't say."""
+    """Tell whether a plain file is there; a `UserError` where the system refuses to say."""
     return stat.S_ISREG(_mode(path))
 
 
@@ -37,13 +34,13 @@ def is_there(path: str | Path) -> bool:
 
 
 def _mode(path: str | Path) -> int:
-    """Return the kind of what is there, as `os.stat` tells it; 0 where nothing is or, by its name, could be."""
+    """Return the `st_mode` of what is there, 0 where nothing is."""
     try:
         return os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a null character in the name
+    except ValueError:  # a null character in the name
         return 0
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno in MISSING:
             return 0
         raise unreadable(path, error) from None
 
@@ -57,19 +54,18 @@ def names_in(folder: str | Path) -> list[str]:
 
 
 def resolved(path: str | Path) -> Path:
-    """Return the absolute path without links; one whose links lead nowhere fails when it is used, not here."""
+    """Return the absolute path without links; unlike `Path.resolve`, links in a circle are no error here."""
     return Path(os.path.realpath(path))
 
 
 def refuses(error: BaseException) -> bool:
-    """Tell whether an error is the system's refusal to read a file, and not about what the file holds."""
+    """Tell whether an error is the system's refusal to read a file, and not about the file's content."""
     return isinstance(error, OSError) and error.errno not in NO_REFUSAL
 
 
 def unreadable(path: str | Path, error: BaseException) -> UnreadableError:
-    """Make the `UnreadableError` about what the system would not let us read."""
-    why, denied = getattr(error, "strerror", None) or str(error), getattr(error, "errno", None) in DENIED
-    hint = f"; {ALLOW}" if denied else ""
-    text = str(path)
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-    return UnreadableError(f"{text} can't be read ({why}){hint}")
+    """Make the `UnreadableError` about a path from the system's error."""
+    why = getattr(error, "strerror", None) or str(error)
+    hint = f"; {ALLOW}" if getattr(error, "errno", None) in DENIED else ""
+    name = str(path) if len(str(path)) <= LONGEST else f"{str(path)[:LONGEST]}..."
+    return UnreadableError(f"{name} can't be read ({why}){hint}")

@@ -1,18 +1,8 @@
-"""The run folder: all that a training leaves behind, enough to evaluate and recommend after the data is gone.
+"""The run folder: all that a training leaves, enough to evaluate and recommend without the data. What each file holds:
+docs/run-folder.md. The folder of a blend has a folder for each part, which is a run folder without ratings.
 
-    config.json    model, options, protocol, seed, scale, data fingerprint, library versions, git commit, when it was
-                   trained
-    ratings.npz    the rating table with the part of the split each rating belongs to
-    movies.csv     titles, years, genres       users.csv     age, gender, occupation, where the data tells them
-    history.csv    one row an epoch, drawn in learning_curve.png
-    metrics.json   what validation chose       MANIFEST      sha256 of each file
-    findings.json  what evaluate.py found, with a sha256 of its own; reconstruction.png beside it
-    and what the model saves: encoder.keras and decoder.keras, with latent.npz and encoder.npz, which answer without
-    Keras; or weights.npz; of a blend a folder a part, each a run folder without ratings.
-
-It is written beside its place and renamed when whole. A file is compared with MANIFEST when it is read, so that damage
-is a sentence and never a wrong answer; nothing in it is code.
-"""
+It is written under another name and renamed when complete. A file is compared with MANIFEST when it is read, so that
+damage gives an error and never a wrong answer. Nothing in it is code."""
 
 from __future__ import annotations
 
@@ -22,7 +12,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,7 +19,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +28,7 @@ from utils.data.movies import Movies
 from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.runs.atomic import recover, replacing
+from utils.runs.atomic import directory_with_manifest, recover
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
 
@@ -48,114 +37,105 @@ if TYPE_CHECKING:
     from utils.scoring.protocols import TrainableModel
 
 RUNS = Path("runs")
-ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # beside the files of MANIFEST: to look at
-WRITTEN = (".json", ".csv", ".npz", ".keras")  # what a run is made of
+Facts: TypeAlias = dict[str, Any]  # what becomes JSON
+ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # files that are not in MANIFEST
+WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
+COLUMNS = ("user", "movie", "rating", "timestamp", "user_ids", "movie_ids")  # of `Ratings`, in ratings.npz
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
 FORMAT = 5  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
-    """A run folder opened for reading. Every file it hands out has been compared with MANIFEST, unless `verified` is
-    False. whole: the run that it is a part of, whose ratings are its own."""
+    """A run folder opened for reading. Each file is compared with MANIFEST before it is used, unless `verified` is
+    False. blend: the run of which this one is a part, and whose ratings it shares."""
 
-    def __init__(self, folder: str | Path, whole: Run | None = None, verified: bool = True) -> None:
-        self.folder, self.whole, self.verified = Path(folder), whole, verified
-        try:
+    def __init__(self, folder: str | Path, blend: Run | None = None, verified: bool = True) -> None:
+        self.folder, self.blend, self.verified = Path(folder), blend, verified
+        if not is_there(self.folder / "MANIFEST"):
+            raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST")
+        with self._errors("MANIFEST"):
             self._sha256, self.sha256 = _manifest(self.folder)
-        except UserError:
-            raise
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{self.folder} is no run folder: it holds no MANIFEST") from None
-        except OSError as error:
-            raise unreadable(self.folder / "MANIFEST", error) from None
-        except ValueError:
-            raise self._damaged("MANIFEST") from None
-        self.config: dict[str, Any] = self.json("config.json")
-        if not isinstance(self.config, dict) or not isinstance(self.config.get("format"), int):
-            raise self._damaged("config.json")
+        self.config: Facts = self.json("config.json")
+        with self._errors("config.json"):
+            if not isinstance(self.config, dict) or not isinstance(self.config["format"], int):
+                raise ValueError
         if self.config["format"] != FORMAT:
             newer = self.config["format"] > FORMAT
-            age = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
-            raise UserError(f"{self.folder} was written by {age} train again")
-
-    def _damaged(self, name: str) -> UserError:
-        return UserError(f"{self.folder / name} is damaged or missing (not what MANIFEST says); train again")
-
-    def path(self, name: str) -> Path:
-        """Return the path of a file of the run, which is whole; otherwise a `UserError` that names the file."""
-        try:
-            if not is_file(self.folder / name):  # nor a pipe, which would never end
-                raise FileNotFoundError
-            with open(self.folder / name, "rb") as file:
-                expected = self._sha256.get(name)
-                found = hashlib.file_digest(file, "sha256").hexdigest() if self.verified else expected
-        except FileNotFoundError:
-            found = None
-        except OSError as error:
-            raise unreadable(self.folder / name, error) from None
-        if found is None or found != expected:
-            raise self._damaged(name)
-        return self.folder / name
+            by = "a newer version of Reelspace; update, or" if newer else "an older version of Reelspace;"
+            raise UserError(f"{self.folder} was written by {by} train again")
 
     @contextlib.contextmanager
-    def _reading(self, name: str) -> Iterator[Path]:
-        """Hand out the path of a file, where what can't be read in it, as without `verified`, is a `UserError` that
-        names it."""
-        path = self.path(name)
+    def _errors(self, name: str) -> Iterator[None]:
+        """Turn an error in reading a file into a `UserError` that names it: the file is unreadable, or damaged."""
         try:
-            yield path
+            yield
+        except UserError:
+            raise
         except BROKEN as error:
-            raise (unreadable(path, error) if refuses(error) else self._damaged(name)) from None
+            path = self.folder / name
+            damaged = UserError(f"{path} is damaged or missing (not what MANIFEST says); train again")
+            raise (unreadable(path, error) if refuses(error) else damaged) from None
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file of the run; a `UserError` that names it unless it is what MANIFEST says."""
+        path = self.folder / name
+        with self._errors(name):
+            if not is_file(path):  # a pipe would never end
+                raise FileNotFoundError
+            with open(path, "rb") as file:
+                expected = self._sha256[name]
+                if self.verified and hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    raise ValueError
+        return path
 
     def verify(self) -> None:
-        """Compare every file with MANIFEST; a `UserError` names the first that is not whole, MANIFEST where it has lost
-        the line of a file that is there."""
+        """Compare every file with MANIFEST; a `UserError` names the first that is damaged: MANIFEST itself where it
+        lacks a file that is there."""
         for name in self._sha256:
             self.path(name)
-        found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.suffix in WRITTEN}
-        if found - self._sha256.keys() - set(ADDED):
-            raise self._damaged("MANIFEST")
+        names = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.suffix in WRITTEN}
+        with self._errors("MANIFEST"):
+            if names - self._sha256.keys() - set(ADDED):
+                raise ValueError
 
     def has_file(self, name: str) -> bool:
-        """Tell whether the run has a file of that name."""
+        """Tell whether MANIFEST lists a file of that name."""
         return name in self._sha256
 
     def part(self, name: str) -> Run:
-        """Open the `Run` of a part, a folder within this one."""
+        """Open the `Run` of a part of a blend, a folder within this one."""
         self.path(f"{name}/MANIFEST")
         return Run(self.folder / name, self, self.verified)
 
     def json(self, name: str) -> Any:
         """Read the contents of a JSON file of the run."""
-        with self._reading(name) as path:
-            return json.loads(path.read_text(encoding="utf-8"))
+        with self._errors(name):
+            return json.loads(self.path(name).read_text(encoding="utf-8"))
 
     def arrays(self, name: str) -> dict[str, NDArray]:
         """Read {name: array} of an .npz file of the run; nothing pickled is read."""
-        with self._reading(name) as path, np.load(path, allow_pickle=False) as stored:
+        with self._errors(name), np.load(self.path(name), allow_pickle=False) as stored:
             return dict(stored)
 
     @cached_property
     def split(self) -> Split:
         """Return the `Split` it was trained on."""
-        if self.whole:
-            return self.whole.split
+        if self.blend:
+            return self.blend.split
         stored = self.arrays("ratings.npz")
         part, scale = stored.pop("part"), tuple(self.config["scale"])
-        return Split(
-            Ratings(timestamp=stored.pop("timestamp", None), scale=scale, threshold=self.config["like"], **stored), part
-        )
+        timestamp, like = stored.pop("timestamp", None), self.config["like"]
+        return Split(Ratings(timestamp=timestamp, scale=scale, threshold=like, **stored), part)
 
     @cached_property
     def movies(self) -> Movies:
         """Return the `Movies` in column order."""
-        ids = self.split.ratings.movie_ids
-        with self._reading("movies.csv") as path:
-            return Movies.read(path, ids)
+        with self._errors("movies.csv"):
+            return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
-        """What is known of the users, {column: array of text, "" where unknown} in row order; None where nothing is."""
+        """Return {column: array of text, "" where unknown} of the users in row order; None where nothing is known."""
         if not self.has_file("users.csv"):
             return None
         rows = self._table("users.csv")
@@ -167,174 +147,153 @@ class Run:
         return self._table("history.csv")
 
     def _table(self, name: str) -> list[dict[str, str]]:
-        with self._reading(name) as path, open(path, newline="", encoding="utf-8") as file:
+        with self._errors(name), open(self.path(name), newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
 
 def _manifest(folder: Path) -> tuple[dict[str, str], str]:
     """Read ({name: sha256} of the files of a run folder, sha256 of MANIFEST itself)."""
-    if is_there(folder / "MANIFEST") and not is_file(folder / "MANIFEST"):
-        raise ValueError("a pipe, which would never end, or a folder")
-    content = (folder / "MANIFEST").read_bytes()
-    lines = content.decode("utf-8").splitlines()
-    files = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    return files, hashlib.sha256(content).hexdigest()
+    path = folder / "MANIFEST"
+    if is_there(path) and not is_file(path):
+        raise ValueError("a folder, or a pipe, which would never end")
+    content = path.read_bytes()
+    lines = [line.split("  ", 1) for line in content.decode("utf-8").splitlines()]
+    return {name: digest for digest, name in lines}, hashlib.sha256(content).hexdigest()
 
 
 def check_free(folder: str | Path) -> bool:
-    """Refuse to train into a folder that can't be written, or that holds anything but a run: it would be replaced.
-    Returns whether it holds a run."""
+    """Refuse to train into a folder that holds anything but a run, which is replaced. Returns whether it holds one."""
     folder = Path(folder)
+    if not is_there(folder) or (is_folder(folder) and not names_in(folder)):
+        return False
     try:
-        found = is_there(folder) and (not is_folder(folder) or bool(names_in(folder)))
-        if found and not _holds_only_a_run(folder):
-            raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
-        place = resolved(folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    except OSError as error:
-        raise UserError(f"{folder} can't be written: {error.strerror}; give another --run") from None
-    return found
+        names = {*_manifest(folder)[0], "MANIFEST", *ADDED}  # a run of any version
+    except PermissionError as error:
+        raise unreadable(folder / "MANIFEST", error) from None
+    except (ValueError, OSError):
+        names = set()
+    names |= {parent.as_posix() for name in names for parent in Path(name).parents}
+    paths = list(folder.rglob("*"))
+    if not names or any(path.is_symlink() or path.relative_to(folder).as_posix() not in names for path in paths):
+        raise UserError(f"{folder} exists and is no run folder; give another --run, nothing there is overwritten")
+    return True
 
 
 @contextlib.contextmanager
 def locked(folder: Path, doing: str = "trained into", option: str = "--run") -> Iterator[None]:
-    """Hold the right to write a folder; a `UserError` where another process has it. The lock is the system's own on a
-    file beside the folder, so that it ends with the process, however that ends."""
-    folder = resolved(folder)
-    path = folder.with_name(f".{folder.name}.lock")
+    """Hold the lock on writing a folder; a `UserError` where another process has it. The system locks a file beside the
+    folder, and unlocks it when the process ends, however that ends."""
+    path = resolved(folder).with_name(f".{resolved(folder).name}.lock")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         opened = path.open("w", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{folder} can't be written ({path}: {error.strerror}); give another {option}") from None
+        raise UserError(f"{folder} can't be written: {error.strerror} ({path}); give another {option}") from None
     with opened as file:
         if not _lock(file):
             raise UserError(f"{folder} is being {doing} by another process; wait for it, or give another {option}")
         try:
-            recover(folder)
+            recover(resolved(folder))
             yield
         finally:
-            with contextlib.suppress(OSError):  # some systems keep what is open
+            with contextlib.suppress(OSError):  # some systems do not delete open files
                 path.unlink()
 
 
 def _lock(file: IO[str]) -> bool:
-    """Lock an open file; return whether the lock could be had."""
+    """Lock an open file; return False where another process has locked it."""
     try:
         if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
+            return True
+        import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file.fileno()).st_nlink == 0:  # whoever had it has just finished and removed it
-                return False
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_nlink > 0  # 0: the process that held the lock has deleted the file
     except OSError:
         return False
-    return True
-
-
-def _holds_only_a_run(folder: Path) -> bool:
-    try:  # of this version or another
-        own = {*_manifest(folder)[0], "MANIFEST", *ADDED}
-    except PermissionError as error:
-        raise unreadable(folder / "MANIFEST", error) from None
-    except (ValueError, OSError):
-        return False
-    own |= {parent.as_posix() for name in own for parent in Path(name).parents}
-    found = list(folder.rglob("*"))
-    return {path.relative_to(folder).as_posix() for path in found} <= own and not any(p.is_symlink() for p in found)
 
 
 def save(
-    folder: Path,
-    model: TrainableModel,
-    split: Split,
-    data: Dataset,
-    config: dict[str, Any],
-    history: list[dict[str, Any]],
-    chosen: dict[str, Any],
+    folder: Path, model: TrainableModel, split: Split, data: Dataset, config: Facts, history: list[Facts], chosen: Facts
 ) -> None:
-    """Write a run folder whole: beside its place, flushed to disk, then renamed over the older run of that name. data:
-    the `utils.data.datasets.Dataset` it was trained on."""
-    with replacing(resolved(folder), ADDED) as new:
-        model.save(new)
-        table = split.ratings
-        times: dict[str, Any] = {} if table.timestamp is None else {"timestamp": table.timestamp}
-        np.savez_compressed(
-            new / "ratings.npz", user=table.user, movie=table.movie, rating=table.rating, user_ids=table.user_ids,
-            movie_ids=table.movie_ids, part=split.part, **times,
-        )  # fmt: skip
+    """Write a trained model, its data and how it was trained as a run folder, which replaces an older run."""
+    ratings = split.ratings
+    config = config | {"trained": now(), "scale": list(ratings.scale), "like": ratings.like}
+    config |= {"shape": list(ratings.shape), "sha256": ratings.fingerprint(), "split_sha256": split.fingerprint()}
+    with directory_with_manifest(resolved(folder), ADDED) as new:
+        _write_model(new, model, config | {"versions": versions(), "git_commit": commit()}, chosen)
+        columns = {name: getattr(ratings, name) for name in COLUMNS if getattr(ratings, name) is not None}
+        np.savez_compressed(new / "ratings.npz", **columns, part=split.part)
         data.movies.write(new / "movies.csv")
         if data.users is not None:
-            data.users.set_axis(table.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
-        columns = list(dict.fromkeys(key for row in history for key in row))
+            data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
-            out = csv.DictWriter(file, columns, lineterminator="\n")
+            out = csv.DictWriter(file, dict.fromkeys(key for row in history for key in row), lineterminator="\n")
             out.writeheader()
             out.writerows(history)
         if history:
-            from utils.report import figures, pictures  # which what only reads runs does without
+            from utils.report import figures, pictures  # matplotlib, which reading a run does not need
 
             plots = figures.learning(figures.curves(history))
             pictures.write(new / "learning_curve.png", plots, len(plots))
-        facts = {"format": FORMAT, **config, "trained": now(), "scale": list(table.scale), "like": table.like}
-        facts |= {"shape": list(table.shape), "sha256": table.fingerprint(), "split_sha256": split.fingerprint()}
-        facts |= {"versions": versions(), "git_commit": commit()}
-        (new / "config.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        (new / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
-def save_model(folder: Path, model: TrainableModel, config: dict[str, Any], chosen: Any, **arrays: Any) -> None:
-    """Write a model without its ratings as a run folder, with more arrays, {key: array}, as name.npz each."""
-    with replacing(resolved(folder), ADDED) as new:
-        model.save(new)
-        (new / "metrics.json").write_text(json.dumps(chosen), encoding="utf-8")
-        for name, several in arrays.items():
-            np.savez(new / f"{name}.npz", **several)
-        (new / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
+def save_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts, **arrays: Any) -> None:
+    """Write a model without its ratings as a run folder, and each of `arrays`, a {name: array}, as an .npz file."""
+    with directory_with_manifest(resolved(folder), ADDED) as new:
+        _write_model(new, model, config, chosen)
+        for name, content in arrays.items():
+            np.savez(new / f"{name}.npz", **content)
+
+
+def _write_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts) -> None:
+    """Write what every run folder has: the model, config.json and metrics.json."""
+    model.save(folder)
+    (folder / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
 
 
 def find(folder: str | Path | None = None, verified: bool = True) -> Run:
     """Open the `Run` in `folder`, or the one trained last under runs/ when none is named."""
-    if folder is not None:
-        if not is_folder(folder):
-            near = get_close_matches(str(folder), [str(path) for path in every()], 1)
-            raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
-        return Run(folder, verified=verified)
-    known = every()
-    if not known:
-        raise UserError("no run trained yet: python train.py")
-    return Run(known[0], verified=verified)
+    if folder is None:
+        runs = list_runs()
+        if not runs:
+            raise UserError("no run trained yet: python train.py")
+        folder = runs[0]
+    elif not is_folder(folder):
+        near = get_close_matches(str(folder), [str(path) for path in list_runs()], 1)
+        raise UserError(f"there is no run {folder}" + (f"; did you mean {near[0]}?" if near else ""))
+    return Run(folder, verified=verified)
 
 
-def every() -> list[Path]:
-    """Return the run folders under runs/, the one trained last first, as they say themselves: a copy is as old as what
-    it is a copy of. One that can't be read counts by its date, so that no older one answers in its place without a
-    word; those of an older format come last. A `UserError` where runs/ can't be read."""
+def list_runs() -> list[Path]:
+    """List the run folders under runs/, the one trained last first, by config.json: a copy is as old as its original. A
+    run that can't be read counts by its date, so that no older run silently takes its place; runs of an older format
+    come last. A `UserError` where runs/ can't be read."""
     folders = []
     for name in names_in(RUNS) if is_folder(RUNS) else []:
-        with contextlib.suppress(UserError):  # one that can't be looked into may be a run
-            if not is_there(RUNS / name / "MANIFEST"):
+        with contextlib.suppress(UserError):  # a folder that is denied may be a run
+            if name.startswith(".") or not is_there(RUNS / name / "MANIFEST"):
                 continue
-        if not name.startswith("."):
-            folders.append(RUNS / name)
+        folders.append(RUNS / name)
     return sorted(folders, key=_trained, reverse=True)
 
 
 def _trained(folder: Path) -> str:
     """Return when a run was trained, as text that sorts by time; "" of an older format, which does not say."""
+    path = folder / "config.json"
     try:
-        if is_file(folder / "config.json"):
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if is_file(path):
+            config = json.loads(path.read_text(encoding="utf-8"))
             trained = config["trained"] if config["format"] == FORMAT else config.get("trained", "")
             if isinstance(trained, str):
                 return trained
-    except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError):
-        pass  # damaged or unreadable, which is for whoever opens it to say
-    for path in (folder / "config.json", folder):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass  # `Run` says what is wrong with it
+    for dated in (path, folder):
         with contextlib.suppress(OSError):
-            return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="microseconds")
+            return datetime.fromtimestamp(dated.stat().st_mtime, UTC).isoformat(timespec="microseconds")
     return ""
