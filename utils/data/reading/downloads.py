@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import sys
 import time
@@ -30,9 +28,8 @@ PAUSE = 1.0  # seconds before the second try, doubled for each further one
 
 @dataclass(frozen=True)
 class Known:
-    """A known set. folder: name of the folder in the archive. checksum: "sha256:..." or "md5:..." of the archive; None
-    where it changes with each release (then the publisher's .md5 file is used). counts: published ratings, movies,
-    users."""
+    """A known set. folder: its name in the archive. checksum: sha256 of the archive, or "md5:...", as pooch takes it;
+    None where it changes with each release (the publisher's .md5 file is used). counts: of ratings, movies, users."""
 
     folder: str
     checksum: str | None = None
@@ -41,24 +38,16 @@ class Known:
 
 KNOWN = {
     "ml-100k": Known(
-        "ml-100k",
-        "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-        (100_000, 1_682, 943),
+        "ml-100k", "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", (100_000, 1_682, 943)
     ),
     "ml-1m": Known(
-        "ml-1m",
-        "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-        (1_000_209, 3_706, 6_040),
+        "ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", (1_000_209, 3_706, 6_040)
     ),
     "ml-10m": Known(
-        "ml-10M100K",
-        "sha256:813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
-        (10_000_054, 10_677, 69_878),
+        "ml-10M100K", "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862", (10_000_054, 10_677, 69_878)
     ),
     "ml-20m": Known(
-        "ml-20m",
-        "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        (20_000_263, 26_744, 138_493),
+        "ml-20m", "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3", (20_000_263, 26_744, 138_493)
     ),
     "ml-25m": Known("ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", (25_000_095, 59_047, 162_541)),
     "ml-32m": Known("ml-32m", "md5:d472be332d4daa821edc399621853b57", (32_000_204, 84_432, 200_948)),
@@ -74,10 +63,10 @@ def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
     Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified.
     """
     known, data_dir = KNOWN[name], Path(data_dir)
-    folder, archive = data_dir / known.folder, data_dir / f"{name}.zip"
+    folder, archive, url = data_dir / known.folder, data_dir / f"{name}.zip", f"{base_url}/{name}.zip"
     if is_folder(folder):
         return folder
-    placed, url = is_there(archive), f"{base_url}/{name}.zip"
+    placed = is_there(archive)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         if placed:
@@ -105,15 +94,16 @@ class DownloadError(Exception):
 
 def _verify_placed(archive: Path, checksum: str | None) -> None:
     """Raise a UserError unless the user's archive has the known checksum, or the one in the .md5 file beside it."""
+    import pooch
+
     beside = archive.with_name(archive.name + ".md5")
     if checksum is None and is_file(beside):
         checksum = _md5_in(beside.read_text(encoding="utf-8", errors="replace"), beside)
     if checksum is None:
         print(f"{archive}: no checksum is known for it; place {beside.name} beside it to verify it", file=sys.stderr)
         return
-    kind, _, expected = checksum.partition(":")
-    with open(archive, "rb") as file:
-        actual = hashlib.file_digest(file, kind).hexdigest()
+    kind, expected = pooch.hashes.hash_algorithm(checksum), checksum.split(":")[-1]
+    actual = pooch.file_hash(archive, kind)
     if actual != expected:
         raise UserError(
             f"{archive}: not the published archive, or cut short: {kind} {actual}, published {expected}; fetch it again"
@@ -136,75 +126,69 @@ def _published_md5(url: str) -> str:
         response = requests.get(f"{url}.md5", timeout=30)
         response.raise_for_status()
     except requests.RequestException as error:
-        raise DownloadError(_in_words(error, f"{url}.md5")) from None
+        raise DownloadError(_explain(error, f"{url}.md5")) from None
     return _md5_in(response.text, f"{url}.md5")
 
 
 def _download(url: str, archive: Path, checksum: str) -> None:
-    """Download to `archive`, which appears only when it is whole and has the checksum. A broken download left in
-    `<archive>.part` is resumed; if the checksum is then wrong, it is downloaded once from the start."""
+    """Download to `archive`, which appears only when it is complete and has the checksum. What an earlier download left
+    in `<archive>.part` is continued; if the checksum is then wrong, the file is downloaded once from the start."""
     import pooch
 
     part = archive.with_name(archive.name + ".part")
-    pooch.get_logger().setLevel("WARNING")
-    for resumed in (part.exists(), False):
-        try:
-            pooch.retrieve(
-                url, checksum, archive.name, archive.parent, downloader=lambda url, to, _: _resume(url, to, part)
-            )
-            return
-        except ValueError:  # what pooch raises for a wrong checksum
-            if not resumed:
-                raise DownloadError(f"what {url} gives does not have the published checksum") from None
+    continued = part.exists()
+    _receive(url, part)
+    if continued and not pooch.hashes.hash_matches(part, checksum):
+        part.unlink()
+        _receive(url, part)
+    if not pooch.hashes.hash_matches(part, checksum):
+        part.unlink()
+        raise DownloadError(f"what {url} gives does not have the published checksum")
+    part.replace(archive)
 
 
-def _resume(url: str, target: str, part: Path) -> None:
-    """Download to `part`, continuing where it ends, in at most TRIES connections; then move it to `target`."""
+def _receive(url: str, part: Path) -> None:
+    """Append to `part` what it lacks, in at most TRIES connections; each continues where the last one stopped."""
     import requests
 
     for attempt in range(TRIES):
         try:
-            _receive(url, part)
-            os.replace(part, target)
-            return
+            return _receive_once(url, part)
         except requests.RequestException as error:
             status = error.response.status_code if error.response is not None else 500
             hopeless = isinstance(error, requests.exceptions.SSLError) or status < 500
             if hopeless or attempt == TRIES - 1:
-                raise DownloadError(_in_words(error, url)) from None
+                raise DownloadError(_explain(error, url)) from None
             time.sleep(PAUSE * 2**attempt)
 
 
-def _receive(url: str, part: Path) -> None:
-    """Append what `part` lacks, in one connection; from the start where the server can't continue."""
+def _receive_once(url: str, part: Path) -> None:
+    """Append to `part` what it lacks, in one connection; start anew where the server can't continue."""
     import requests
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
     have = part.stat().st_size if part.exists() else 0
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    wanted = {"Range": f"bytes={have}-"} if have else {}
-    headers = {"Accept-Encoding": "identity", **wanted}  # identity: the checksum is of the archive as it is
+    headers = {"Accept-Encoding": "identity"}  # the checksum is of the archive as it is
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with requests.get(url, headers=headers, stream=True, timeout=30) as response:
-        if response.status_code == 416:  # nothing left: the part is whole, or it is no part of this file
-            if response.headers.get("Content-Range") != f"bytes */{have}":
-                part.unlink()
-                raise requests.ConnectionError("the part downloaded earlier does not fit; starting again")
+        if have and response.status_code == 416:  # nothing is left; the checksum tells whether `part` is of this file
             return
         response.raise_for_status()
         have = have if response.status_code == 206 else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdecimal() else None
-        progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-        with progress, open(part, "ab" if have else "wb") as file:
-            bar = progress.add_task(url.rsplit("/", 1)[-1], total=total, completed=have)
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else None
+        columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress, open(part, "ab" if have else "wb") as file:
+            bar = progress.add_task(part.stem, total=total, completed=have)
             for block in response.iter_content(BLOCK):
                 file.write(block)
                 progress.advance(bar, len(block))
 
 
-def _in_words(error: requests.RequestException, url: str) -> str:
-    """Word briefly why requests failed."""
+def _explain(error: requests.RequestException, url: str) -> str:
+    """Say briefly why a request failed."""
     import requests
 
     if error.response is not None:
