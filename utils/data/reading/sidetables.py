@@ -5,31 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, year_of
-from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
+from utils.data.reading.tables import ENDINGS_100K
+from utils.data.reading.textfiles import Spellings, check_columns, check_width, find_layout, is_utf8, located, rows
 from utils.data.reading.values import to_seconds, to_whole
-from utils.errors import UserError
 from utils.runs.paths import is_file, is_there
 
-MOVIE_COLUMNS = {
+MOVIE_COLUMNS: Spellings = {
     "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
     "title": ("title", "name", "movietitle", "movie", "film"),
     "year": ("year", "releaseyear"),
     "genres": ("genres", "genre", "categories", "category"),
 }
-TAG_COLUMNS: dict[str, tuple[str, ...]] = {
-    "userId": ("userid",),
-    "movieId": ("movieid",),
-    "tag": ("tag",),
-    "timestamp": ("timestamp",),
+TAG_COLUMNS: Spellings = {name: (name.lower(),) for name in ("userId", "movieId", "tag", "timestamp")}
+USER_FILES = {  # name, separator and columns, by the ending of the rating file beside it
+    ".dat": ("users.dat", "::", ("gender", "age", "occupation")),
+    ".data": ("u.user", "|", ("age", "gender", "occupation")),
 }
-MovieRow = tuple[int, str, str, int | None, list[str]]
-"""Of a movie file: line, id, title, year, genres."""
+Id: TypeAlias = int | str
+MovieRow: TypeAlias = tuple[int, str, str, int | None, list[str]]  # line, id, title, year, genres
 GENRES_100K = (  # one 0/1 column of u.item each, unless u.genre says otherwise
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
     "Mystery|Romance|Sci-Fi|Thriller|War|Western"
@@ -46,68 +45,57 @@ def read_movies(path: Path, ids: NDArray[Any]) -> tuple[Movies, list[str]]:
 
     Listed movies without a rating are left out; rated movies that aren't listed are called "movie <id>".
     """
-    files: dict[str, tuple[str, Callable[[Path], Iterator[MovieRow]]]] = {
-        ".dat": ("movies.dat", _movies_dat),
-        ".data": ("u.item", _movies_100k),
-        ".base": ("u.item", _movies_100k),
-        ".test": ("u.item", _movies_100k),
-    }
-    name, reader = files.get(path.suffix, ("movies.csv", _movies_csv))
-    file = path.parent / name
+    read: Callable[[Path], Iterator[MovieRow]]
+    if path.suffix == ".dat":
+        file, read = path.with_name("movies.dat"), _movies_dat
+    elif path.suffix in ENDINGS_100K:
+        file, read = path.with_name("u.item"), _movies_100k
+    else:
+        file, read = path.with_name("movies.csv"), _movies_csv
     movies = Movies.untitled(ids)
     if not is_file(file):
         why = f"{file} is no file" if is_there(file) else f"no {file.name} beside the ratings"
         return movies, [f"{why}: movies are called by their ids"]
-    place = {raw: index for index, raw in enumerate(ids.tolist())}
-    lines: dict[int | str, int] = {}
-    for line, text, title, year, genres in reader(file):
+    index_of = {raw: index for index, raw in enumerate(ids.tolist())}
+    lines: dict[Id, int] = {}
+    for line, text, title, year, genres in read(file):
         with located(file, line):
             raw = _new_id(text, ids, lines, line)
-        if raw in place and title.strip():
-            index = place[raw]
+        if raw in index_of and title.strip():
+            index = index_of[raw]
             movies.titles[index], movies.years[index] = title, year
             movies.genres[index].extend(g for g in genres if g not in ("", "unknown", "(no genres listed)"))
-    unlisted = sum(raw not in lines for raw in place)
-    unrated = len(lines) - len(place) + unlisted
+    unlisted, unrated = len(index_of.keys() - lines.keys()), len(lines.keys() - index_of.keys())
     notes = [f"{unrated:,} movies of {file.name} have no rating: left out"] if unrated else []
     if unlisted:
         notes.append(f"{unlisted:,} rated movies are not in {file.name}: called by their ids")
     return movies, notes
 
 
-def _id(text: str, ids: NDArray[Any]) -> int | str:
+def _to_id(text: str, ids: NDArray[Any]) -> Id:
     """Convert `text` to a raw id of the type of `ids`, those of the ratings."""
-    raw: int | str | None = text if ids.dtype.kind == "U" else to_whole(text)
+    raw = text if ids.dtype.kind == "U" else to_whole(text)
     if raw is None:
         raise ValueError(f"id {text[:40]!r} is not a whole number, as the ids of the ratings are")
     return raw
 
 
-def _new_id(text: str, ids: NDArray[Any], lines: dict[int | str, int], line: int) -> int | str:
+def _new_id(text: str, ids: NDArray[Any], lines: dict[Id, int], line: int) -> Id:
     """Return the raw id on a line of a table that lists each once, and add it to `lines`, {raw id: line}."""
-    raw = _id(text, ids)
+    raw = _to_id(text, ids)
     if lines.setdefault(raw, line) != line:
         raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
     return raw
 
 
-def _headed(
-    file: Path, spellings: dict[str, tuple[str, ...]], needed: Iterable[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
+def _headed(file: Path, spellings: Spellings, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, {column: text}) for the rows of a file with a heading."""
-    heading, line = first_line(file)
-    for separator in (",", "\t", ";", "|"):
-        names = cut(line, separator)
-        columns = find_columns(file, names, spellings)
-        if all(name in columns for name in needed):
-            break
-    else:
-        found = shown(cut(line, ","))
-        raise UserError(f"{file}:{heading}: missing column(s) {' or '.join(needed)}; found: {found}")
-    for number, fields in rows(file, separator, heading):
-        with located(file, number):
-            check_width(fields, len(names))
-        yield number, {name: fields[place] for name, place in columns.items()}
+    layout = find_layout(file, (",", "\t", ";", "|"), spellings, needed)
+    check_columns(f"{file}:{layout.heading}", layout.names, layout.columns, needed)
+    for line, fields in rows(file, layout.separator, layout.heading):
+        with located(file, line):
+            check_width(fields, len(layout.names))
+        yield line, {name: fields[place] for name, place in layout.columns.items()}
 
 
 def _movies_csv(file: Path) -> Iterator[MovieRow]:
@@ -149,23 +137,20 @@ def read_users(path: Path, ids: NDArray[Any]) -> pd.DataFrame | None:
 
     One row for each of `ids`, missing where unknown; None where there is no such file. Ages of ml-1m are the lowest of
     a group: 1 stands for under 18, then 18, 25, 35, 45, 50, 56."""
-    name, separator, columns = {
-        ".dat": ("users.dat", "::", ("gender", "age", "occupation")),
-        ".data": ("u.user", "|", ("age", "gender", "occupation")),
-    }.get(path.suffix, ("", "", ()))
-    if not name or not is_file(file := path.with_name(name)):
+    name, separator, columns = USER_FILES.get(path.suffix, ("", "", ()))
+    file = path.with_name(name) if name else path
+    if not name or not is_file(file):
         return None
-    users: dict[int | str, dict[str, Any]] = {}
-    lines: dict[int | str, int] = {}
-    occupations = dict(enumerate(OCCUPATIONS_1M.split("|")))
+    users: dict[Id, dict[str, Any]] = {}
+    lines: dict[Id, int] = {}
+    occupations: dict[int | None, str] = dict(enumerate(OCCUPATIONS_1M.split("|")))
     for line, fields in rows(file, separator, encoding="latin-1", quoted=False):
         with located(file, line):
             check_width(fields, 5)
             user: dict[str, Any] = dict(zip(columns, fields[1:4], strict=True))
             user["age"] = to_whole(user["age"])
             if separator == "::":
-                code = to_whole(user["occupation"])
-                user["occupation"] = None if code is None else occupations.get(code)
+                user["occupation"] = occupations.get(to_whole(user["occupation"]))
             if user["age"] is None or not 0 < user["age"] < 150 or user["occupation"] is None:
                 raise ValueError(f"no age or occupation in {separator.join(fields)[:60]!r}")
             users[_new_id(fields[0], ids, lines, line)] = user
@@ -189,6 +174,6 @@ def read_tags(folder: Path, user_ids: NDArray[Any], movie_ids: NDArray[Any]) -> 
     tags = []
     for line, (user, movie, tag, seconds) in entries:
         with located(file, line):
-            indices = users.get(_id(user, user_ids), -1), movies.get(_id(movie, movie_ids), -1)
+            indices = users.get(_to_id(user, user_ids), -1), movies.get(_to_id(movie, movie_ids), -1)
             tags.append((*indices, tag, to_seconds(seconds)))
     return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TypeAlias
 
 from utils.errors import UserError
 from utils.runs.paths import ALLOW, DENIED
@@ -19,6 +19,7 @@ from utils.runs.paths import ALLOW, DENIED
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
 LONGEST = 1 << 20  # characters of a line: a longer one is no table, and would fill the memory
+Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -30,9 +31,8 @@ def reason(error: Exception) -> str:
 
 def head(path: str | Path, size: int = 1 << 16) -> bytes:
     """Return the first bytes of a file, unpacked if gzipped. A UserError where it is empty or can't be a table."""
-    place = Path(path)
     try:
-        if place.exists() and not place.is_file():  # a pipe, say, which might never end
+        if Path(path).exists() and not Path(path).is_file():  # a pipe, say, which might never end
             raise UserError(f"{path}: this is no file")
         with open_bytes(path) as file:
             start = file.read(size)
@@ -52,15 +52,10 @@ def head(path: str | Path, size: int = 1 << 16) -> bytes:
 
 
 def first_line(path: str | Path) -> tuple[int, str]:
-    """Return (line number, text) of the first line that is not blank."""
-    start = head(path)
-    for number, line in enumerate(LINE_END.split(start.removeprefix(b"\xef\xbb\xbf")), 1):
-        if line.strip():
-            try:
-                return number, line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise not_utf8(path, number, line[error.start]) from None
-    raise UserError(f"{path}: no text in the first {len(start):,} bytes")
+    """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
+    head(path)  # refuses what is no text, and what is blank
+    line = next((number, text) for number, text in enumerate(_lines(path, "utf-8-sig"), 1) if text.strip())
+    return line[0], line[1].rstrip("\r\n")[: 1 << 16]
 
 
 def is_gzip(path: str | Path) -> bool:
@@ -74,21 +69,23 @@ def open_bytes(path: str | Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
 
 
-def open_text(path: str | Path, encoding: str = "utf-8-sig") -> TextIO:
-    """Open a text file, gzipped or not, for the csv module: line ends are kept, a byte-order mark is skipped."""
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
-
-
-class _LongLineError(Exception):
-    """A line is longer than any line of a table."""
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of an open text file; `_LongLineError` where one is longer than LONGEST."""
-    while text := file.readline(LONGEST):
-        if len(text) == LONGEST:
-            raise _LongLineError(f"a line of {LONGEST:,} characters or more is none of a table")
-        yield text
+def _lines(path: str | Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a text file, gzipped or not, with their ends, as the csv module takes them. Raises UserError,
+    with the line, for one that is too long or not of this encoding, and for broken gzip data."""
+    number = 0
+    try:
+        with io.TextIOWrapper(open_bytes(path), encoding, errors="surrogateescape", newline="") as file:
+            while text := file.readline(LONGEST):
+                number += 1
+                if len(text) == LONGEST:
+                    raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more is none of a table")
+                try:
+                    text.encode("utf-8")
+                except UnicodeEncodeError as error:  # a byte that could not be decoded is a lone surrogate now
+                    raise not_utf8(path, number, ord(text[error.start]) & 0xFF) from None
+                yield text
+    except UNREADABLE as error:
+        raise UserError(f"{path}: can't be read beyond line {number}: {reason(error)}") from None
 
 
 def rows(
@@ -99,28 +96,21 @@ def rows(
 
     Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data.
     """
-    line = 0  # the last one read: a quoted field may hold line breaks, so a row can end below the line it starts on
+    if separator == "::" or not quoted:
+        for number, text in enumerate(_lines(path, encoding), 1):
+            line = text.rstrip("\r\n")
+            if line and number > heading:
+                yield number, line.split(separator)
+        return
+    reader = csv.reader(_lines(path, encoding), delimiter=separator, strict=True)
+    last = 0  # line that was read last: a quoted field may hold line breaks, so that a row ends below its first line
     try:
-        with open_text(path, encoding) as file:
-            if separator == "::" or not quoted:
-                for line, text in enumerate(_lines(file), 1):
-                    text = text.rstrip("\r\n")
-                    if text and line > heading:
-                        yield line, text.split(separator)
-            else:
-                reader = csv.reader(_lines(file), delimiter=separator, strict=True)
-                for fields in reader:
-                    if fields and line >= heading:
-                        yield line + 1, fields
-                    line = reader.line_num
-    except UnicodeDecodeError:
-        raise not_utf8(path, *_undecodable(path)) from None
+        for fields in reader:
+            if fields and last >= heading:
+                yield last + 1, fields
+            last = reader.line_num
     except csv.Error as error:
-        raise UserError(f"{path}:{line + 1}: can't be cut into fields: {error}") from None
-    except UNREADABLE as error:
-        raise UserError(f"{path}: can't be read beyond line {line}: {reason(error)}") from None
-    except _LongLineError as error:
-        raise UserError(f"{path}:{line + 1}: {error}") from None
+        raise UserError(f"{path}:{last + 1}: can't be cut into fields: {error}") from None
 
 
 @contextmanager
@@ -146,25 +136,12 @@ def not_utf8(path: str | Path, line: int, byte: int) -> UserError:
     return UserError(f"{path}:{line}: byte {byte:#04x} is not UTF-8; save the file as UTF-8")
 
 
-def _undecodable(path: str | Path) -> tuple[int, int]:
-    """Find (line number, offending byte) of the first line that is not UTF-8."""
-    with open_text(path, "latin-1") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.encode("latin-1").decode("utf-8")
-            except UnicodeDecodeError as error:
-                return number, line.encode("latin-1")[error.start]
-    raise AssertionError(f"{path} is UTF-8 after all")
-
-
 def is_utf8(path: str | Path) -> bool:
     """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(LONGEST):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
+        with open(path, encoding="utf-8") as file:
+            while file.read(LONGEST):
+                pass
     except UnicodeDecodeError:
         return False
     except OSError as error:
@@ -172,7 +149,31 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
-def find_columns(path: str | Path, names: Sequence[str], spellings: dict[str, tuple[str, ...]]) -> dict[str, int]:
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
+    the line that names the columns, or of the last line before the table where none does."""
+
+    separator: str
+    names: list[str]
+    columns: dict[str, int]
+    heading: int
+
+
+def find_layout(path: str | Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
+    """Find the layout from the first line, split at the first of the separators that gives all `needed` columns, or
+    else at the one that gives the most columns."""
+    number, line = first_line(path)
+    layouts = []
+    for separator in separators:
+        names = cut(line, separator)
+        layouts.append(Layout(separator, names, find_columns(path, names, spellings), number))
+        if all(name in layouts[-1].columns for name in needed):
+            return layouts[-1]
+    return max(layouts, key=lambda layout: len(layout.names))
+
+
+def find_columns(path: str | Path, names: Sequence[str], spellings: Spellings) -> dict[str, int]:
     """Find the columns that a heading names: {known name: position}. spellings: {known name: its spellings}."""
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
     columns: dict[str, int] = {}
@@ -184,6 +185,14 @@ def find_columns(path: str | Path, names: Sequence[str], spellings: dict[str, tu
                 columns[column] = plain.index(spelling)
                 break
     return columns
+
+
+def check_columns(
+    where: str | Path, names: Sequence[str], columns: Iterable[str], needed: Iterable[str], hint: str = ""
+) -> None:
+    """Raise a UserError unless all `needed` columns were found. names: those in the file. hint: what may help."""
+    if missing := [name for name in needed if name not in columns]:
+        raise UserError(f"{where}: missing column(s) {', '.join(missing)}; found: {shown(names)}{hint}")
 
 
 def renamed(names: Sequence[str], columns: dict[str, int]) -> list[str]:
