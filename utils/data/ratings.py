@@ -49,16 +49,14 @@ class Ratings:
     def like(self) -> float:
         """Return the stars above which a rating is a like."""
         like = default_like(self.scale) if self.threshold is None else self.threshold
-        return (
-            max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like
-        )  # or ratings of 0 would be likes under 0
+        return max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like  # a rating of 0 is never a like
 
     def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
         """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""
-        import scipy.sparse as sp  # a quarter of a second that a recommendation to a known user does without
+        from scipy.sparse import csr_array  # a quarter of a second that a recommendation to a known user does without
 
-        cells = (self.user[where], self.movie[where])
-        return sp.csr_array((self.rating[where].astype(np.float32, copy=False), cells), shape=self.shape)
+        stars = self.rating[where].astype(np.float32, copy=False)
+        return csr_array((stars, (self.user[where], self.movie[where])), shape=self.shape)
 
     def only(self, where: NDArray[np.bool_]) -> Ratings:
         """Return the ratings that the mask `where` picks, with the same users and movies."""

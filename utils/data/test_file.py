@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data import datasets
@@ -67,35 +68,30 @@ def join(first: Ratings, second: Ratings, path: Path) -> tuple[Ratings, NDArray[
     """Append the ratings of `second` that `first` lacks: (all ratings, indices in them of the ratings of `second`).
 
     Different stars for the same user and movie are a UserError that names `path`, the file of `second`."""
-    if (
-        first.user_ids.dtype.kind != second.user_ids.dtype.kind
-        or first.movie_ids.dtype.kind != second.movie_ids.dtype.kind
-    ):
-        raise UserError(f"{path}: its ids are not of the kind of the data's: numbers in one, text in the other")
     user_ids, movie_ids = np.union1d(first.user_ids, second.user_ids), np.union1d(first.movie_ids, second.movie_ids)
-    cells, tables = [], (first, second)
-    for table in tables:
-        rows = index_of(user_ids, table.user_ids)[table.user]
-        cells.append(rows.astype(np.int64) * len(movie_ids) + index_of(movie_ids, table.movie_ids)[table.movie])
-    order = np.argsort(cells[0])
-    place = index_of(cells[0][order], cells[1])
-    known = np.flatnonzero(place >= 0)
-    place[known] = order[place[known]]
-    if (differs := first.rating[place[known]] != second.rating[known]).any():
-        i = known[np.argmax(differs)]
-        who, what = second.user_ids[second.user[i]], second.movie_ids[second.movie[i]]
+    pairs = []
+    for table in (first, second):
+        if table.user_ids.dtype.kind != user_ids.dtype.kind or table.movie_ids.dtype.kind != movie_ids.dtype.kind:
+            raise UserError(f"{path}: its ids are not of the kind of the data's: numbers in one, text in the other")
+        rows, columns = index_of(user_ids, table.user_ids), index_of(movie_ids, table.movie_ids)
+        pairs.append(rows[table.user] * len(movie_ids) + columns[table.movie])
+    place = pd.Index(pairs[0]).get_indexer(pairs[1])
+    differs = (place >= 0) & (first.rating[place] != second.rating)
+    if differs.any():
+        i = int(np.argmax(differs))
+        user_id, movie_id = second.user_ids[second.user[i]], second.movie_ids[second.movie[i]]
         here, there = (given(stars, first.scale) for stars in (second.rating[i], first.rating[place[i]]))
         stars = f"{here:g} stars here and {there:g} in the data"
-        raise UserError(f"{path}: user {who}'s rating of movie {what} is {stars}; which is right?")
+        raise UserError(f"{path}: user {user_id}'s rating of movie {movie_id} is {stars}; which is right?")
     new = np.flatnonzero(place < 0)
     place[new] = len(first) + np.arange(len(new))
-    cell = np.concatenate([cells[0], cells[1][new]])
+    user, movie = np.divmod(np.concatenate([pairs[0], pairs[1][new]]), len(movie_ids))
     timestamp = None
     if first.timestamp is not None and second.timestamp is not None:
         timestamp = np.concatenate([first.timestamp, second.timestamp[new]])
-    user, movie = (index.astype(np.int32) for index in np.divmod(cell, len(movie_ids)))
     rating = np.concatenate([first.rating, second.rating[new]])
-    return Ratings(user, movie, rating, timestamp, user_ids, movie_ids, first.scale, first.threshold), place
+    cells = user.astype(np.int32), movie.astype(np.int32)
+    return Ratings(*cells, rating, timestamp, user_ids, movie_ids, first.scale, first.threshold), place
 
 
 def _movies(ids: NDArray[Any], *tables: Movies) -> Movies:

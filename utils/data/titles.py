@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from utils.data.movies import ARTICLE, Movies, article_first, shortened
 from utils.errors import UserError
 
 SHOWN = 8  # movies listed where several fit
 ALIKE = 80  # lowest similarity, of 100, at which a text counts as a misspelt title
-_YEAR = re.compile(r"^(.*\S)\s+\(?(\d{4})\)?$")
 
 
 def key(title: str) -> str:
@@ -25,13 +24,10 @@ def key(title: str) -> str:
     return " ".join(words)
 
 
-def numbers(name: str) -> list[str]:
-    """Return the numbers in a key."""
-    return re.findall(r"\d+", name)
-
-
-def _begins_or_ends(name: str, wanted: str) -> bool:
-    return name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")
+def _split_year(text: str) -> tuple[str, int | None]:
+    """Split `Heat 1995` or `Heat (1995)` into title and year; (text, None) where it does not end in a year."""
+    match = re.match(r"^(.*\S)\s+\(?(\d{4})\)?$", text.strip())
+    return (match[1], int(match[2])) if match else (text, None)
 
 
 def keys(title: str, year: int | None) -> list[str]:
@@ -66,13 +62,9 @@ class Titles:
 
     def exactly(self, text: str) -> list[int]:
         """Return the movies of exactly this title; of that year only, where the text ends in the year of one."""
-        if as_written := self.written.get(text.strip().casefold()):
-            return as_written
-        if parts := _YEAR.match(text.strip()):
-            named = [i for i in self.places.get(key(parts[1]), []) if self.movies.years[i] == int(parts[2])]
-            if named:
-                return named
-        return self.places.get(key(text), [])
+        title, year = _split_year(text)
+        of_year = [i for i in self.places.get(key(title), []) if year and self.movies.years[i] == year]
+        return self.written.get(text.strip().casefold()) or of_year or self.places.get(key(text), [])
 
     def of(self, title: str, year: int | None = None) -> list[int]:
         """Return the movies of this title; with a year, those of that year, or else of the year before or after, since
@@ -83,8 +75,8 @@ class Titles:
         if matches := self._of_year(self.places.get(wanted) or self.exactly(title), year):
             return matches
         # `Star Wars` or `The Empire Strikes Back`, where the data has `Star Wars: Episode ...` with all of it
-        at = {i for name, at in self.places.items() if wanted and _begins_or_ends(name, wanted) for i in at}
-        return self._of_year(sorted(at), year)
+        parts = [name for name in self.places if name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")]
+        return self._of_year(self._movies(parts) if wanted else [], year)
 
     def alike(self, title: str, year: int | None = None) -> list[int]:
         """Return the movies of the most similar title, of that year or nearly so as `of` does."""
@@ -102,22 +94,23 @@ class Titles:
 
     def beginning(self, wanted: str) -> list[int]:
         """Return the movies whose key begins with these words and goes on."""
-        if not wanted:
-            return []
-        return sorted({i for name, at in self.places.items() if name.startswith(wanted + " ") for i in at})
+        return self._movies([name for name in self.places if name.startswith(f"{wanted} ")]) if wanted else []
+
+    def _movies(self, names: Iterable[str]) -> list[int]:
+        """Return the movies that have one of these keys, ascending."""
+        return sorted({i for name in names for i in self.places[name]})
 
     def _alike(self, text: str) -> list[int]:
         """Return the movies of the most similar titles; [] where none is similar enough."""
         from rapidfuzz import fuzz, process
 
-        parts = _YEAR.match(text.strip())
-        wishes: list[tuple[str, int | None]] = [(parts[1], int(parts[2]))] if parts else []
-        for wanted, year in [*wishes, (text, None)]:
-            names = process.extract(key(wanted), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
-            names = [one for one in names if numbers(one[0]) == numbers(key(wanted))]  # Rocky 7 is no misspelt Rocky V
-            at = [i for name, score, _ in names if score == names[0][1] for i in self.places[name]]
-            if fits := sorted({i for i in at if year is None or self.movies.years[i] == year}):
-                return fits
+        for title, year in dict.fromkeys([_split_year(text), (text, None)]):
+            numbers = re.findall(r"\d+", key(title))  # which have to be the same: Rocky 7 is not a misspelt Rocky V
+            names = process.extract(key(title), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
+            names = [match for match in names if re.findall(r"\d+", match[0]) == numbers]
+            similar = self._movies(name for name, score, _ in names if score == names[0][1])
+            if matches := [i for i in similar if year is None or self.movies.years[i] == year]:
+                return matches
         return []
 
     def _near(self, text: str) -> str:
