@@ -15,7 +15,7 @@ import pandas as pd
 
 from utils.data.movies import Movies
 from utils.data.ratings import Ratings, given, zero_sentinel
-from utils.data.reading.downloads import KNOWN, fetch
+from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
 from utils.data.reading.tables import read_text
@@ -132,7 +132,7 @@ def read_ratings(path: Path) -> Table:
 
         return table(path.parent)
     if head(path).startswith(PARQUET):
-        from utils.data.reading.parquet import read_parquet  # text files need not pay for importing it
+        from utils.data.reading.arrow import read_parquet
 
         return read_parquet(path)
     return read_text(path)
@@ -150,6 +150,8 @@ def find(source: str | Path, data_dir: Path) -> Path:
         if text and is_there(place / folder):
             return place / folder
     if text in KNOWN:
+        from utils.data.reading.downloads import fetch
+
         return fetch(text, data_dir)
     there = [name for place in (*places, Path(text).parent) for name in _names_in(place)]
     near = difflib.get_close_matches(Path(text).name, sorted({*KNOWN, *there}), n=3)

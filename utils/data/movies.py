@@ -90,12 +90,11 @@ class Movies:
     def read(cls, path: Path, ids: NDArray[Any]) -> Movies:
         """Read what `write` wrote; a ValueError where its ids are not `ids`, the raw ids in column order."""
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if [row["movieId"] for row in rows] != [str(i) for i in ids.tolist()]:
+            rows = list(csv.reader(file))[1:]
+        if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
             raise ValueError(f"{path}: its movies are not those of the ratings beside it")
-        years = [int(row["year"]) if row["year"] else None for row in rows]
-        genres = [row["genres"].split("|") if row["genres"] else [] for row in rows]
-        return cls(ids, [row["title"] for row in rows], years, genres)
+        years = [int(row[2]) if row[2] else None for row in rows]
+        return cls(ids, [row[1] for row in rows], years, [row[3].split("|") if row[3] else [] for row in rows])
 
 
 def multi_hot(values: Sequence[list[Any]], known: Iterable[Any]) -> NDArray[np.float64]:

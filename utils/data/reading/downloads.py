@@ -1,20 +1,25 @@
 """Get the known MovieLens sets: from data/, from an archive placed there, or by a verified download."""
 
-from __future__ import annotations
-
+import lzma
 import re
+import stat
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import zipfile
+import zlib
+from pathlib import Path, PureWindowsPath
 
-from utils.data.reading.archives import extract
+import pooch
+import requests
+from pooch.hashes import hash_algorithm, hash_matches
+from requests.exceptions import ChunkedEncodingError, SSLError
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from utils.data.reading.known_sets import KNOWN
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
-
-if TYPE_CHECKING:
-    import requests
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
 LICENCE = (
@@ -24,36 +29,9 @@ LICENCE = (
 TRIES = 4  # connections that may break in a row before giving up; each continues where the last one stopped
 BLOCK = 1 << 14  # bytes written at a time: an unfinished block is lost when a connection breaks
 PAUSE = 1.0  # seconds before the second try, doubled for each further one
-
-
-@dataclass(frozen=True)
-class Known:
-    """A known set. folder: its name in the archive. checksum: sha256 of the archive, or "md5:...", as pooch takes it;
-    None where it changes with each release (the publisher's .md5 file is used). counts: of ratings, movies, users."""
-
-    folder: str
-    checksum: str | None = None
-    counts: tuple[int, int, int] | None = None
-
-
-KNOWN = {
-    "ml-100k": Known(
-        "ml-100k", "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", (100_000, 1_682, 943)
-    ),
-    "ml-1m": Known(
-        "ml-1m", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", (1_000_209, 3_706, 6_040)
-    ),
-    "ml-10m": Known(
-        "ml-10M100K", "813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862", (10_000_054, 10_677, 69_878)
-    ),
-    "ml-20m": Known(
-        "ml-20m", "96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3", (20_000_263, 26_744, 138_493)
-    ),
-    "ml-25m": Known("ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", (25_000_095, 59_047, 162_541)),
-    "ml-32m": Known("ml-32m", "md5:d472be332d4daa821edc399621853b57", (32_000_204, 84_432, 200_948)),
-    "ml-latest-small": Known("ml-latest-small"),
-    "ml-latest": Known("ml-latest"),
-}
+LARGEST = 20 << 30  # bytes unpacked; the largest MovieLens set takes 1 GB
+DENSEST = 50  # bytes unpacked per byte of the archive; MovieLens' text takes 3 to 6
+MOST_FILES = 10_000
 
 
 def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
@@ -81,7 +59,7 @@ def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
         ) from None
     except OSError as error:
         raise UserError(f"{name}: can't be stored in {data_dir}: {error.strerror or error}") from None
-    extract(archive, known.folder, data_dir)
+    _extract(archive, known.folder, data_dir)
     if not placed:
         archive.unlink()
     print(LICENCE.format(folder=folder), file=sys.stderr)
@@ -94,15 +72,13 @@ class DownloadError(Exception):
 
 def _verify_placed(archive: Path, checksum: str | None) -> None:
     """Raise a UserError unless the user's archive has the known checksum, or the one in the .md5 file beside it."""
-    import pooch
-
     beside = archive.with_name(archive.name + ".md5")
     if checksum is None and is_file(beside):
         checksum = _md5_in(beside.read_text(encoding="utf-8", errors="replace"), beside)
     if checksum is None:
         print(f"{archive}: no checksum is known for it; place {beside.name} beside it to verify it", file=sys.stderr)
         return
-    kind, expected = pooch.hashes.hash_algorithm(checksum), checksum.split(":")[-1]
+    kind, expected = hash_algorithm(checksum), checksum.split(":")[-1]
     actual = pooch.file_hash(archive, kind)
     if actual != expected:
         raise UserError(
@@ -120,8 +96,6 @@ def _md5_in(text: str, where: str | Path) -> str:
 
 def _published_md5(url: str) -> str:
     """Download the checksum that the publisher gives beside an archive that changes with each release."""
-    import requests
-
     try:
         response = requests.get(f"{url}.md5", timeout=30)
         response.raise_for_status()
@@ -133,15 +107,13 @@ def _published_md5(url: str) -> str:
 def _download(url: str, archive: Path, checksum: str) -> None:
     """Download to `archive`, which appears only when it is complete and has the checksum. What an earlier download left
     in `<archive>.part` is continued; if the checksum is then wrong, the file is downloaded once from the start."""
-    import pooch
-
     part = archive.with_name(archive.name + ".part")
     continued = part.exists()
     _receive(url, part)
-    if continued and not pooch.hashes.hash_matches(part, checksum):
+    if continued and not hash_matches(part, checksum):
         part.unlink()
         _receive(url, part)
-    if not pooch.hashes.hash_matches(part, checksum):
+    if not hash_matches(part, checksum):
         part.unlink()
         raise DownloadError(f"what {url} gives does not have the published checksum")
     part.replace(archive)
@@ -149,14 +121,12 @@ def _download(url: str, archive: Path, checksum: str) -> None:
 
 def _receive(url: str, part: Path) -> None:
     """Append to `part` what it lacks, in at most TRIES connections; each continues where the last one stopped."""
-    import requests
-
     for attempt in range(TRIES):
         try:
             return _receive_once(url, part)
         except requests.RequestException as error:
             status = error.response.status_code if error.response is not None else 500
-            hopeless = isinstance(error, requests.exceptions.SSLError) or status < 500
+            hopeless = isinstance(error, SSLError) or status < 500
             if hopeless or attempt == TRIES - 1:
                 raise DownloadError(_explain(error, url)) from None
             time.sleep(PAUSE * 2**attempt)
@@ -164,10 +134,6 @@ def _receive(url: str, part: Path) -> None:
 
 def _receive_once(url: str, part: Path) -> None:
     """Append to `part` what it lacks, in one connection; start anew where the server can't continue."""
-    import requests
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}  # the checksum is of the archive as it is
     if have:
@@ -189,14 +155,55 @@ def _receive_once(url: str, part: Path) -> None:
 
 def _explain(error: requests.RequestException, url: str) -> str:
     """Say briefly why a request failed."""
-    import requests
-
     if error.response is not None:
         return f"{url} answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, SSLError):
         return "the server's certificate can't be verified"
     if isinstance(error, requests.Timeout):
         return "the server doesn't answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, ChunkedEncodingError):
         return "the connection breaks off each time"
     return f"no connection to {url.split('/')[2]}"
+
+
+# -- unpack an archive that is not trusted: all or nothing, no links, no zip bombs -------------------------------------
+
+
+def _extract(archive: Path, name: str, parent: Path) -> Path:
+    """Unpack the folder `name` of a zip archive as `parent`/`name`, and return that path.
+
+    It is unpacked under a temporary name and renamed at the end, so that the folder is either complete or absent.
+    Raises UserError where the archive is damaged, has no such folder, or holds what `_check` refuses.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file, tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as temporary:
+            members = _check(file, archive)
+            file.extractall(temporary, members)
+            folder = Path(temporary) / name
+            if not folder.is_dir():
+                tops = sorted({member.filename.split("/")[0] for member in members})
+                raise UserError(f"{archive}: no folder {name} in this archive; found: {', '.join(tops[:8])}")
+            return folder.rename(parent / name)
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
+        # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is not text
+        raise UserError(f"{archive}: the archive can't be unpacked: {error}; delete it and fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{archive}: can't be unpacked into {parent}: {error.strerror or error}") from None
+
+
+def _check(file: zipfile.ZipFile, archive: Path) -> list[zipfile.ZipInfo]:
+    """Return the files of an open archive. Raises UserError where one would be written outside the folder
+    or is a link, or where they are too many or too large (as declared: zipfile never reads more than that)."""
+    members = [member for member in file.infolist() if not member.is_dir()]
+    for member in members:
+        path = PureWindowsPath(member.filename)  # which takes / and \ as separators and knows drives
+        if path.anchor or ".." in path.parts or not path.parts:
+            raise UserError(f"{archive}: refused: {member.filename[:80]!r} would be written outside the folder")
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise UserError(f"{archive}: refused: {member.filename[:80]!r} is a link or a device, not a file")
+    packed, unpacked = archive.stat().st_size, sum(member.file_size for member in members)
+    if len(members) > MOST_FILES or unpacked > min(LARGEST, DENSEST * packed + (1 << 20)):
+        raise UserError(f"{archive}: refused: {len(members):,} files of {unpacked:,} bytes packed in {packed:,}")
+    return members

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def _lines(path: str | Path, encoding: str) -> Iterator[str]:
                 try:
                     text.encode("utf-8")
                 except UnicodeEncodeError as error:  # a byte that could not be decoded is a lone surrogate now
-                    raise not_utf8(path, number, ord(text[error.start]) & 0xFF) from None
+                    byte = ord(text[error.start]) & 0xFF
+                    raise UserError(f"{path}:{number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8") from None
                 yield text
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read beyond line {number}: {reason(error)}") from None
@@ -131,11 +133,6 @@ def check_width(fields: Sequence[str], width: int) -> None:
         raise ValueError(f"too {few} fields: {len(fields)}, where {width} belong")
 
 
-def not_utf8(path: str | Path, line: int, byte: int) -> UserError:
-    """Make the UserError about a byte that is not UTF-8."""
-    return UserError(f"{path}:{line}: byte {byte:#04x} is not UTF-8; save the file as UTF-8")
-
-
 def is_utf8(path: str | Path) -> bool:
     """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
     try:
@@ -158,6 +155,20 @@ class Layout:
     names: list[str]
     columns: dict[str, int]
     heading: int
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what to tell the user about the names of the columns."""
+        return renamed(self.names, self.columns)
+
+    def where(self, path: str | Path) -> Callable[[int], str]:
+        """Return the function that names the file and line of a row, counted from 0; it reads the file again."""
+
+        def where(row: int) -> str:
+            line, _ = next(itertools.islice(rows(path, self.separator, self.heading), row, None))
+            return f"{path}:{line}"
+
+        return where
 
 
 def find_layout(path: str | Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
