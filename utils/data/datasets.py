@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, zero_sentinel
+from utils.data.ratings import Ratings, Scale, given, zero_sentinel
 from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
@@ -58,7 +58,7 @@ class Dataset:
 def load(
     source: str | Path,
     data_dir: str | Path = Path("data"),
-    scale: tuple[float, float] | None = None,
+    scale: Scale | None = None,
     like: float | None = None,
 ) -> Dataset:
     """Load a data set from a known set's name, a folder or a file.
@@ -93,7 +93,7 @@ def load(
     return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
 
 
-def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
+def check_options(scale: Scale | None, like: float | None) -> None:
     """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
     if scale is not None and -np.inf < scale[0] < 0:
         raise UserError(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from utils.data.ratings import LIKE, Ratings
+from utils.data.ratings import LIKE, Indices, Mask, Ratings
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,12 +41,11 @@ KNOWN = (Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN)  # everything but the te
 class Holdout:
     """Two CSR matrices, users x movies: the model sees the ratings `given` and is evaluated on those `hidden`.
 
-    candidates: mask (n_movies,) of the movies that are ranked; all where None. like: stars above which a rating is a
-    like."""
+    candidates: movies that are ranked, (n_movies,); all where None. like: stars above which a rating is a like."""
 
     given: csr_array
     hidden: csr_array
-    candidates: NDArray[np.bool_] | None = None
+    candidates: Mask | None = None
     like: float = LIKE
 
 
@@ -65,8 +64,8 @@ class Split:
         return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
 
     def test_fingerprint(self) -> str:
-        """Return the sha256 (hex) of the test ratings and the given ratings of the test users: the same for splits that
-        differ only in what is validation."""
+        """Return the sha256 (hex) of the test ratings and the known ratings of the test users: the same for splits
+        that differ only in what is validation."""
         test = self.part == Subset.TEST
         given = self.is_known & np.isin(self.ratings.user, self.ratings.user[test])
         prints = [self.ratings.only(mask).fingerprint() for mask in (test, given)]
@@ -90,12 +89,12 @@ class Split:
 
     @property
     def refit(self) -> csr_array:
-        """Return the ratings on which the final model is fitted: training and validation together, but training alone
-        where validation users are held out (as Liang et al. 2018 do)."""
+        """Return the ratings on which the final model is fitted: training and validation, but training alone where
+        validation users are held out (as Liang et al. 2018 do)."""
         return self.train if self.holds_users_out else self._matrix(Subset.TRAIN, Subset.VALIDATION)
 
     @property
-    def is_known(self) -> NDArray[np.bool_]:
+    def is_known(self) -> Mask:
         """Return the mask (n_ratings,) of all ratings but the test."""
         return np.isin(self.part, KNOWN)
 
@@ -105,7 +104,7 @@ class Split:
         return self._matrix(*KNOWN)
 
     @property
-    def candidates(self) -> NDArray[np.bool_] | None:
+    def candidates(self) -> Mask | None:
         """Return the mask (n_movies,) of the movies that are ranked: those that training users like, where users are
         held out; None, for all, otherwise."""
         if not self.holds_users_out:
@@ -163,7 +162,7 @@ def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -
     return part
 
 
-def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: NDArray[np.integer]) -> Labels:
+def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: Indices) -> Labels:
     """Take the ratings at the indices `test` as the test: those of the file --test, or of a published fold."""
     part = np.zeros(len(ratings), np.int8)
     part[test] = Subset.TEST
@@ -226,7 +225,7 @@ def _count_later(ratings: Ratings, rng: np.random.Generator) -> NDArray[np.int64
     return _rank_within(ratings.user, rng.random(len(ratings)), *times)
 
 
-def _rank_within(user: NDArray[np.integer], *keys: NDArray[Any]) -> NDArray[np.int64]:
+def _rank_within(user: Indices, *keys: NDArray[Any]) -> NDArray[np.int64]:
     """Return the rank (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by
     the one before."""
     order = np.lexsort((*keys, user))
@@ -272,7 +271,7 @@ def strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Su
     return part, _strong_notes(size, part, outside, role, low_stars)
 
 
-def _strong_notes(size: int, part: Labels, outside: NDArray[np.bool_], role: Labels, low_stars: str) -> list[str]:
+def _strong_notes(size: int, part: Labels, outside: Mask, role: Labels, low_stars: str) -> list[str]:
     """Say what `strong` held out and left out. outside: mask of the likes of movies that no training user likes."""
     notes = [f"{size:,} users held out for validation and {size:,} others for the test"]
     dropped = np.count_nonzero(outside)
@@ -302,7 +301,7 @@ PROTOCOLS: dict[str, Callable[..., Labels | tuple[Labels, list[str]]]] = {
 }
 
 
-def split(ratings: Ratings, protocol: str, options: Options, test: NDArray[np.integer] | None = None) -> Split:
+def split(ratings: Ratings, protocol: str, options: Options, test: Indices | None = None) -> Split:
     """Split the ratings by the protocol of that name. test: indices of the test ratings, for the protocols that take
     them from a file."""
     rng = np.random.default_rng(options.seed)

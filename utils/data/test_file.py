@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from utils.data import datasets
 from utils.data.datasets import Dataset
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, index_of, zero_sentinel
+from utils.data.ratings import Ratings, Scale, given, index_of, zero_sentinel
 from utils.data.reading.scales import find_scale
 from utils.data.splits import FOLDS
 from utils.errors import UserError
@@ -21,7 +21,7 @@ from utils.runs.paths import is_file
 
 
 def with_test_ratings(
-    data: Dataset, protocol: str, path: Path | None, scale: tuple[float, float] | None = None
+    data: Dataset, protocol: str, path: Path | None, scale: Scale | None = None
 ) -> tuple[Dataset, NDArray[np.intp] | None]:
     """Add the ratings of the protocol's test file to the data: (data, indices of the test ratings).
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.ratings import Indices as Indices
+from utils.data.ratings import Scale as Scale
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,9 +23,7 @@ if TYPE_CHECKING:
     from utils.training.loop import Training
 
 Floats: TypeAlias = NDArray[np.float32]
-Indices: TypeAlias = NDArray[np.integer]  # of users or movies
 Pick: TypeAlias = Indices | slice  # indices, or a slice of all
-Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
 Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
 ScoreFunction: TypeAlias = Callable[["csr_array", Indices], Floats]  # (given, users) -> (n, n_movies)
 PredictFunction: TypeAlias = Callable[["csr_array", Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)

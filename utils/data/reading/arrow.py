@@ -33,7 +33,7 @@ def read_parquet(path: Path) -> Table:
     return _to_table(arrays, lambda row: f"{path}: row {row + 1}", textfiles.renamed(names, columns))
 
 
-def read_plain_text(path: Path, layout: textfiles.Layout) -> Table | None:
+def read_plain_text(layout: textfiles.Layout) -> Table | None:
     """Read a text file of plain numbers; None where it holds anything else or is wrong."""
     step = 2 if layout.separator == "::" else 1  # a::b as a, "", b: ten times faster than a separator of two letters
     names = [str(i) for i in range(step * (len(layout.names) - 1) + 1)]
@@ -43,26 +43,26 @@ def read_plain_text(path: Path, layout: textfiles.Layout) -> Table | None:
     if layout.separator == "::":
         types |= dict.fromkeys(names[1::2], pa.null())
     try:
-        if not _is_plain(path, layout):
+        if not _is_plain(layout):
             return None
         table = pyarrow.csv.read_csv(
-            pa.input_stream(str(path), compression="gzip" if textfiles.is_gzip(path) else None),
+            pa.input_stream(str(layout.path), compression="gzip" if textfiles.is_gzip(layout.path) else None),
             pyarrow.csv.ReadOptions(skip_rows=layout.heading, column_names=names),
             pyarrow.csv.ParseOptions(delimiter=layout.separator[0]),
             pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
         )
+        if not len(table):
+            return None
         notes = textfiles.renamed(layout.names, layout.columns)
-        return (
-            _to_table({name: table[name] for name in layout.columns}, layout.where(path), notes) if len(table) else None
-        )
+        return _to_table({name: table[name] for name in layout.columns}, layout.where, notes)
     except (pa.ArrowException, UserError, *textfiles.UNREADABLE):
         return None
 
 
-def _is_plain(path: Path, layout: textfiles.Layout) -> bool:
+def _is_plain(layout: textfiles.Layout) -> bool:
     """Whether nothing below the heading is ambiguous: Arrow reads 0x10 as 16 and "1"2 as 12, and does not check the
     encoding of columns that it does not read."""
-    with textfiles.open_bytes(path) as file:
+    with textfiles.open_bytes(layout.path) as file:
         block = file.read(1 << 20)
         if layout.heading:
             block = textfiles.LINE_END.split(block, layout.heading)[-1]

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.ratings import Scale
 from utils.data.reading.values import Where, refuse_where
 
 USUAL = (5, 10, 100)  # scales often end here: where all ratings but a few do, the few above are mistakes
@@ -14,7 +15,7 @@ ENOUGH = 100  # ratings from which one that is twice as high as all others is a 
 ZERO_COUNTS = 10  # on scales that end higher a rating of 0 is one; on others it mostly says that there is none
 
 
-def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
+def find_scale(rating: NDArray[np.float32]) -> Scale:
     """Return (lowest, highest) stars of the scale that the ratings are on.
 
     It ends at the highest rating, as a whole number, and starts at 1; at 0.5 where ratings of up to five have halves,
@@ -58,7 +59,7 @@ def _decimal(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def check_scale(rating: NDArray[np.float32], scale: tuple[float, float], where: Where, given: bool) -> None:
+def check_scale(rating: NDArray[np.float32], scale: Scale, where: Where, given: bool) -> None:
     """Raise a UserError at the first rating that is outside `scale`, or 0 where it does not begin there.
 
     given: whether the scale is the user's own, or was found from the ratings.

@@ -58,9 +58,8 @@ def read_text(path: str | Path) -> Table:
     """
     from utils.data.reading import arrow
 
-    path = Path(path)
-    layout = find_rating_layout(path)
-    return arrow.read_plain_text(path, layout) or _read_line_by_line(path, layout)
+    layout = find_rating_layout(Path(path))
+    return arrow.read_plain_text(layout) or _read_line_by_line(layout)
 
 
 def find_rating_layout(path: Path) -> Layout:
@@ -73,13 +72,13 @@ def find_rating_layout(path: Path) -> Layout:
             is_numeric = len(fields) in (3, 4) and all(is_number(text) for text in fields)
             if is_numeric or path.suffix in endings:
                 names = list(SPELLINGS)[: len(fields) if is_numeric else 4]
-                return Layout(separator, names, {name: i for i, name in enumerate(names)}, layout.heading - 1)
+                return Layout(path, separator, names, {name: i for i, name in enumerate(names)}, layout.heading - 1)
     hint = "; the first line must name the columns"
     textfiles.check_columns(f"{path}:{layout.heading}", layout.names, layout.columns, NEEDED, hint)
     return layout
 
 
-def _read_line_by_line(path: Path, layout: Layout) -> Table:
+def _read_line_by_line(layout: Layout) -> Table:
     """Read any text file; a UserError names the first line that is not a rating."""
     user_place, movie_place, rating_place = (layout.columns[column] for column in NEEDED)
     time_place = layout.columns.get("timestamp")
@@ -87,20 +86,20 @@ def _read_line_by_line(path: Path, layout: Layout) -> Table:
     movies: dict[str, int] = {}
     to_stars = functools.cache(lambda text: to_number(text, "rating"))
     user, movie, rating, timestamp = array("i"), array("i"), array("d"), array("q")
-    for number, fields in textfiles.rows(path, layout.separator, layout.heading):
+    for number, fields in layout.rows():
         try:
             textfiles.check_width(fields, len(layout.names))
             rating.append(to_stars(fields[rating_place]))
             if time_place is not None:
                 timestamp.append(to_seconds(fields[time_place]))
         except ValueError as error:
-            raise UserError(f"{path}:{number}: {error}") from None
+            raise UserError(f"{layout.path}:{number}: {error}") from None
         user.append(users.setdefault(fields[user_place], len(users)))
         movie.append(movies.setdefault(fields[movie_place], len(movies)))
     if not user:
-        raise UserError(f"{path}: the file names its columns but holds no ratings")
-    where = layout.where(path)
-    user_ids = to_ids(np.asarray(user), list(users), "userId", where)
-    movie_ids = to_ids(np.asarray(movie), list(movies), "movieId", where)
+        raise UserError(f"{layout.path}: the file names its columns but holds no ratings")
+    user_ids = to_ids(np.asarray(user), list(users), "userId", layout.where)
+    movie_ids = to_ids(np.asarray(movie), list(movies), "movieId", layout.where)
     times = np.asarray(timestamp) if time_place is not None else None
-    return Table(*user_ids, *movie_ids, np.asarray(rating, np.float32), times, where, layout.notes)
+    notes = textfiles.renamed(layout.names, layout.columns)
+    return Table(*user_ids, *movie_ids, np.asarray(rating, np.float32), times, layout.where, notes)

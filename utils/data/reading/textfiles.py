@@ -8,7 +8,7 @@ import io
 import itertools
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,34 +151,30 @@ class Layout:
     """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
     the line that names the columns, or of the last line before the table where none does."""
 
+    path: Path
     separator: str
     names: list[str]
     columns: dict[str, int]
     heading: int
 
-    @property
-    def notes(self) -> list[str]:
-        """Return what to tell the user about the names of the columns."""
-        return renamed(self.names, self.columns)
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, fields) of each line of the table, as `rows` does."""
+        return rows(self.path, self.separator, self.heading)
 
-    def where(self, path: str | Path) -> Callable[[int], str]:
-        """Return the function that names the file and line of a row, counted from 0; it reads the file again."""
-
-        def where(row: int) -> str:
-            line, _ = next(itertools.islice(rows(path, self.separator, self.heading), row, None))
-            return f"{path}:{line}"
-
-        return where
+    def where(self, row: int) -> str:
+        """Return "file:line" of a row, counted from 0; the file is read again."""
+        line, _ = next(itertools.islice(self.rows(), row, None))
+        return f"{self.path}:{line}"
 
 
-def find_layout(path: str | Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
+def find_layout(path: Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
     """Find the layout from the first line, split at the first of the separators that gives all `needed` columns, or
     else at the one that gives the most columns."""
     number, line = first_line(path)
     layouts = []
     for separator in separators:
         names = cut(line, separator)
-        layouts.append(Layout(separator, names, find_columns(path, names, spellings), number))
+        layouts.append(Layout(path, separator, names, find_columns(path, names, spellings), number))
         if all(name in layouts[-1].columns for name in needed):
             return layouts[-1]
     return max(layouts, key=lambda layout: len(layout.names))
