@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
 from utils.data.ratings import Ratings, Scale, given, zero_sentinel
+from utils.data.reading import arrow
 from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
-from utils.data.reading.tables import read_text
+from utils.data.reading.tables import Table, find_rating_layout, read_line_by_line
 from utils.data.reading.textfiles import PARQUET, head
+from utils.data.reading.values import refuse_where
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
-
-if TYPE_CHECKING:
-    from utils.data.reading.tables import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARDS = "shards.json"  # of `utils.distributed.shards`
@@ -37,8 +36,7 @@ class Dataset:
     """Ratings with their movies, users and tags.
 
     users: table of age, gender, occupation, one row a matrix row, or None where the source has none.
-    notes: sentences for the user about how the source was read. folder: the folder of the rating file.
-    """
+    notes: sentences for the user about how the source was read. folder: the folder of the rating file."""
 
     name: str
     ratings: Ratings
@@ -71,21 +69,20 @@ def load(
     table = read_ratings(path)
     notes = list(table.notes)
     check_options(scale, like)
-    low, high = scale or find_scale(table.rating)
+    low, high = map(float, scale or find_scale(table.rating))
     if scale is None:
         notes.append(f"scale {low:.9g} to {high:.9g} found from the ratings")
     check_scale(table.rating, (low, high), table.where, given=scale is not None)
     check_duplicates(table)
-    rating, zero, sentinel = table.rating, table.rating == 0, zero_sentinel((low, high))
-    if zero.any():
-        rating = np.where(zero, np.float32(sentinel), rating)
-        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
+    rating, sentinel = table.rating, zero_sentinel((low, high))
+    if n_zeros := np.count_nonzero(rating == 0):
+        rating = np.where(rating == 0, np.float32(sentinel), rating)
+        notes.append(f"ratings of 0, {n_zeros:,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
-    on_scale = float(low), float(high)
-    ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, on_scale, like)
+    ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, (low, high), like)
     notes += about_likes(ratings)
     movies, more = read_movies(path, ratings.movie_ids)
     users = read_users(path, ratings.user_ids)
@@ -126,16 +123,17 @@ def about_likes(ratings: Ratings) -> list[str]:
 
 
 def read_ratings(path: Path) -> Table:
-    """Read a rating file, text or Parquet, told apart by content; scale and duplicates are not checked."""
+    """Read a rating file, told apart by content: Parquet, CSV, TSV, `a::b::c`, gzipped or not.
+
+    Raises UserError, with file and line, for anything but one rating a line; scale and duplicates are not checked."""
     if path.name == SHARDS:
         from utils.distributed.shards import table  # needs Arrow
 
         return table(path.parent)
     if head(path).startswith(PARQUET):
-        from utils.data.reading.arrow import read_parquet
-
-        return read_parquet(path)
-    return read_text(path)
+        return arrow.read_parquet(path)
+    layout = find_rating_layout(path)
+    return arrow.read_plain_text(layout) or read_line_by_line(layout)
 
 
 def find(source: str | Path, data_dir: Path) -> Path:
@@ -153,18 +151,13 @@ def find(source: str | Path, data_dir: Path) -> Path:
         from utils.data.reading.downloads import fetch
 
         return fetch(text, data_dir)
-    there = [name for place in (*places, Path(text).parent) for name in _names_in(place)]
-    near = difflib.get_close_matches(Path(text).name, sorted({*KNOWN, *there}), n=3)
+    names = set(KNOWN)
+    for place in (*places, Path(text).parent):
+        with contextlib.suppress(OSError):  # a hint only
+            names.update(os.listdir(place))
+    near = difflib.get_close_matches(Path(text).name, sorted(names), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
     raise UserError(f"{text}: no such file, folder or known set; {hint}")
-
-
-def _names_in(folder: Path) -> list[str]:
-    """List a folder, sorted; [] where it can't be listed."""
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def rating_file(path: Path) -> Path:
@@ -176,9 +169,10 @@ def rating_file(path: Path) -> Path:
     for name in RATING_FILES:
         if is_file(path / name):
             return path / name
-    # a hint only: what can't be read in other folders is no matter here
-    inside = [one for one in names_in(path) if any(os.path.isfile(path / one / name) for name in RATING_FILES)]
-    hint = f"; {path / inside[0]} has one" if inside else ""
+    # a hint only: it does not matter here what can't be read in other folders
+    folders = [path / name for name in names_in(path)]
+    inside = [folder for folder in folders if any(os.path.isfile(folder / name) for name in RATING_FILES)]
+    hint = f"; {inside[0]} has one" if inside else ""
     raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
 
 
@@ -199,20 +193,19 @@ def check_counts(name: str, ratings: Ratings) -> list[str]:
     counted = (len(ratings), *reversed(ratings.shape))
     if published is None or counted == published:
         return []
-    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (counted, published)]
-    return [f"this copy of {name} is not the published one: it has {words[0]}, published were {words[1]}"]
+    has, had = ("{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (counted, published))
+    return [f"this copy of {name} is not the published one: it has {has}, published were {had}"]
 
 
 def check_duplicates(table: Table) -> None:
     """Raise a UserError, with both lines, where a user has rated a movie twice."""
-    cell = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
-    if (cell[1:] > cell[:-1]).all():  # MovieLens' files are in this order, which saves sorting them
+    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
+    if (pair[1:] > pair[:-1]).all():  # MovieLens' files are in this order
         return
-    ordered = np.sort(cell)
-    if (ordered[1:] == ordered[:-1]).any():
-        second = int(np.argmax(pd.Series(cell).duplicated()))
-        first = int(np.argmax(cell == cell[second]))
-        user, movie = table.user_ids[table.user[second]].item(), table.movie_ids[table.movie[second]].item()
-        raise UserError(
-            f"{table.where(second)}: user {user!r} has already rated movie {movie!r} ({table.where(first)}); keep one"
-        )
+
+    def problem(row: int) -> str:
+        first = table.where(int(np.argmax(pair == pair[row])))
+        user, movie = table.user_ids[table.user[row]].item(), table.movie_ids[table.movie[row]].item()
+        return f"user {user!r} has already rated movie {movie!r} ({first}); keep one"
+
+    refuse_where(pd.Series(pair).duplicated().to_numpy(), table.where, problem)

@@ -74,9 +74,6 @@ class Split:
     def _matrix(self, *parts: Subset) -> csr_array:
         return self.ratings.matrix(np.isin(self.part, parts))
 
-    def _holdout(self, given: csr_array, hidden: Subset) -> Holdout:
-        return Holdout(given, self._matrix(hidden), self.candidates, self.ratings.like)
-
     @property
     def holds_users_out(self) -> bool:
         """Whether the test users are held out of training altogether (strong generalization)."""
@@ -120,12 +117,13 @@ class Split:
     @property
     def validation(self) -> Holdout:
         """Return the holdout on which epochs, options and strategies are chosen."""
-        return self._holdout(self._matrix(Subset.TRAIN, Subset.GIVEN), Subset.VALIDATION)
+        given, hidden = self._matrix(Subset.TRAIN, Subset.GIVEN), self._matrix(Subset.VALIDATION)
+        return Holdout(given, hidden, self.candidates, self.ratings.like)
 
     @cached_property
     def test(self) -> Holdout:
         """Return the holdout of the one final evaluation. Validation ratings are given: by then they are known."""
-        return self._holdout(self.known, Subset.TEST)
+        return Holdout(self.known, self._matrix(Subset.TEST), self.candidates, self.ratings.like)
 
 
 # -- the protocols: (ratings, options, rng) -> labels, or labels and notes ---------------------------------------------
@@ -155,18 +153,14 @@ class Options:
             raise ValueError(f"held-out must be 1 or more, got {self.held_out}")
 
 
-def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -> Labels:
-    """Turn a random share of the TRAIN labels into VALIDATION, in place, and return `part`."""
+def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: Indices | Mask) -> Labels:
+    """Take the ratings `test` (those of the file --test, or of a published fold) as the test, and draw the validation
+    share from the others."""
+    part = np.zeros(len(ratings), np.int8)
+    part[test] = Subset.TEST
     rest = np.flatnonzero(part == Subset.TRAIN)
     part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Subset.VALIDATION
     return part
-
-
-def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: Indices) -> Labels:
-    """Take the ratings at the indices `test` as the test: those of the file --test, or of a published fold."""
-    part = np.zeros(len(ratings), np.int8)
-    part[test] = Subset.TEST
-    return _with_validation(part, options, rng)
 
 
 def random(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
@@ -211,12 +205,12 @@ FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie k
 def cold(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Split as `random` does, and make the same share of users and of movies cold: each keeps a number of ratings drawn
     from one of the ranges of FEW, and its other ratings are test, too."""
-    part = np.where(rng.random(len(ratings)) < options.test_share, Subset.TEST, Subset.TRAIN).astype(np.int8)
+    test = rng.random(len(ratings)) < options.test_share
     for rated, n in ((ratings.user, ratings.shape[0]), (ratings.movie, ratings.shape[1])):
         low, high = np.array(FEW)[rng.integers(len(FEW), size=n)].T
         n_kept = np.where(rng.random(n) < options.test_share, rng.integers(low, high + 1), len(ratings))
-        part[_rank_within(rated, rng.random(len(ratings))) >= n_kept[rated]] = Subset.TEST
-    return _with_validation(part, options, rng)
+        test |= _rank_within(rated, rng.random(len(ratings))) >= n_kept[rated]
+    return fixed(ratings, options, rng, test)
 
 
 def _count_later(ratings: Ratings, rng: np.random.Generator) -> NDArray[np.int64]:

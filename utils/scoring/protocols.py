@@ -1,6 +1,6 @@
 """The types of what is scored with: what utils calls of a model (`models.base.Recommender` keeps it), and the arrays.
 
-Everything here is for the type checker and the reader; numpy is all that it imports."""
+Everything here is for the type checker and the reader; it imports numpy and two aliases."""
 
 from __future__ import annotations
 

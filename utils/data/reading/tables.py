@@ -51,17 +51,6 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def read_text(path: str | Path) -> Table:
-    """Read a text file: CSV, TSV, `a::b::c`, gzipped or not, told apart by content.
-
-    Raises UserError, with file and line, for anything but one rating a line. Scale and duplicates are not checked here.
-    """
-    from utils.data.reading import arrow
-
-    layout = find_rating_layout(Path(path))
-    return arrow.read_plain_text(layout) or _read_line_by_line(layout)
-
-
 def find_rating_layout(path: Path) -> Layout:
     """Find the layout from the heading, or from the fields where there is none, as in MovieLens' u.data and *.dat."""
     layout = textfiles.find_layout(path, ("::", "\t", ",", ";", "|"), SPELLINGS, NEEDED)
@@ -78,7 +67,7 @@ def find_rating_layout(path: Path) -> Layout:
     return layout
 
 
-def _read_line_by_line(layout: Layout) -> Table:
+def read_line_by_line(layout: Layout) -> Table:
     """Read any text file; a UserError names the first line that is not a rating."""
     user_place, movie_place, rating_place = (layout.columns[column] for column in NEEDED)
     time_place = layout.columns.get("timestamp")
