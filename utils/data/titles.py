@@ -34,92 +34,89 @@ def keys(title: str, year: int | None) -> list[str]:
     """Return the keys of a MovieLens title and of the other titles that it gives in brackets."""
     text = re.sub(rf"\s*\({year}[^)]*\)\s*$", "", title) if year else title
     names = [re.sub(r"\s*\([^)]*\)", "", text), *re.findall(r"\(([^)]*)\)", text)]
-    return [plain for name in names if (plain := key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())))]
+    return list(filter(None, (key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())) for name in names)))
 
 
 class Titles:
-    """An index of movies by title. places: {key: indices of movies}; written: the same by the title as it is written,
-    in lower case."""
+    """An index of movies by title.
+
+    by_key: {key: indices of movies}; by_title: the same by the title as it is written, in lower case."""
 
     def __init__(self, movies: Movies) -> None:
         self.movies = movies
-        self.places: dict[str, list[int]] = {}
-        self.written: dict[str, list[int]] = {}
+        self.by_key: dict[str, list[int]] = {}
+        self.by_title: dict[str, list[int]] = {}
         for index, (title, year) in enumerate(zip(movies.titles, movies.years, strict=True)):
             for name in dict.fromkeys(keys(title, year)):
-                self.places.setdefault(name, []).append(index)
-            self.written.setdefault(title.casefold(), []).append(index)
+                self.by_key.setdefault(name, []).append(index)
+            self.by_title.setdefault(title.casefold(), []).append(index)
 
     def find(self, text: str) -> int:
         """Return the index of the one movie that `text` names, by its title with or without the year. A `UserError`
         lists the movies where several fit, and similar titles where none does."""
-        matches = self.exactly(text) or self.beginning(key(text)) or self._alike(text)
+        from rapidfuzz import fuzz, process
+
+        matches = self.exactly(text) or self.beginning(key(text)) or self.alike(text)
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise UserError(f"{text!r} fits several movies: {self._listed(matches)}; add the year or more of the title")
-        raise UserError(f"no movie is called {text!r}" + self._near(text))
+            raise UserError(f"{text!r} fits several movies: {self._join(matches)}; add the year or more of the title")
+        similar = process.extract(key(text), self.by_key.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
+        titles = self._join([self.by_key[name][0] for name, _, _ in similar])
+        raise UserError(f"no movie is called {text!r}" + (f"; did you mean {titles}?" if titles else ""))
 
     def exactly(self, text: str) -> list[int]:
         """Return the movies of exactly this title; of that year only, where the text ends in the year of one."""
         title, year = _split_year(text)
-        of_year = [i for i in self.places.get(key(title), []) if year and self.movies.years[i] == year]
-        return self.written.get(text.strip().casefold()) or of_year or self.places.get(key(text), [])
+        of_year = [i for i in self.by_key.get(key(title), []) if year and self.movies.years[i] == year]
+        return self.by_title.get(text.strip().casefold()) or of_year or self.by_key.get(key(text), [])
 
     def of(self, title: str, year: int | None = None) -> list[int]:
         """Return the movies of this title; with a year, those of that year, or else of the year before or after, since
         sources differ about when a movie came out."""
         if year is None:
             return self.exactly(title)
-        wanted = key(title)
-        if matches := self._of_year(self.places.get(wanted) or self.exactly(title), year):
+        name = key(title)
+        if matches := self._of_year(self.by_key.get(name) or self.exactly(title), year):
             return matches
         # `Star Wars` or `The Empire Strikes Back`, where the data has `Star Wars: Episode ...` with all of it
-        parts = [name for name in self.places if name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")]
-        return self._of_year(self._movies(parts) if wanted else [], year)
+        longer = [known for known in self.by_key if known.startswith(f"{name} ") or known.endswith(f" {name}")]
+        return self._of_year(self._with_keys(longer) if name else [], year)
 
-    def alike(self, title: str, year: int | None = None) -> list[int]:
-        """Return the movies of the most similar title, of that year or nearly so as `of` does."""
-        return self._of_year(self._alike(title), year)
-
-    def _of_year(self, named: list[int], year: int | None) -> list[int]:
-        """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
-        if year is None:
-            return named
-        years = {i: self.movies.years[i] for i in named}
-        for off in (0, 1):
-            if at := [i for i, known in years.items() if known is not None and abs(known - year) <= off]:
-                return at
-        return [i for i, known in years.items() if known is None]
-
-    def beginning(self, wanted: str) -> list[int]:
-        """Return the movies whose key begins with these words and goes on."""
-        return self._movies([name for name in self.places if name.startswith(f"{wanted} ")]) if wanted else []
-
-    def _movies(self, names: Iterable[str]) -> list[int]:
-        """Return the movies that have one of these keys, ascending."""
-        return sorted({i for name in names for i in self.places[name]})
-
-    def _alike(self, text: str) -> list[int]:
-        """Return the movies of the most similar titles; [] where none is similar enough."""
+    def alike(self, text: str, year: int | None = None) -> list[int]:
+        """Return the movies of the most similar title, of that year or nearly so as `of` does; [] where none is similar
+        enough."""
         from rapidfuzz import fuzz, process
 
-        for title, year in dict.fromkeys([_split_year(text), (text, None)]):
-            numbers = re.findall(r"\d+", key(title))  # which have to be the same: Rocky 7 is not a misspelt Rocky V
-            names = process.extract(key(title), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
-            names = [match for match in names if re.findall(r"\d+", match[0]) == numbers]
-            similar = self._movies(name for name, score, _ in names if score == names[0][1])
-            if matches := [i for i in similar if year is None or self.movies.years[i] == year]:
-                return matches
+        for title, year_in_text in dict.fromkeys([_split_year(text), (text, None)]):
+            numbers = re.findall(r"\d+", key(title))  # have to be the same: Rocky 7 is not a misspelt Rocky V
+            similar = process.extract(key(title), self.by_key.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
+            similar = [match for match in similar if re.findall(r"\d+", match[0]) == numbers]
+            movies = self._with_keys(name for name, score, _ in similar if score == similar[0][1])
+            if year_in_text is not None:
+                movies = [i for i in movies if self.movies.years[i] == year_in_text]
+            if movies:
+                return self._of_year(movies, year)
         return []
 
-    def _near(self, text: str) -> str:
-        """Word a hint with similar titles; "" where there are none."""
-        from rapidfuzz import fuzz, process
+    def beginning(self, name: str) -> list[int]:
+        """Return the movies whose key begins with these words and goes on."""
+        return self._with_keys(known for known in self.by_key if known.startswith(f"{name} ")) if name else []
 
-        names = process.extract(key(text), self.places.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
-        return f"; did you mean {self._listed([self.places[name][0] for name, _, _ in names])}?" if names else ""
+    def _of_year(self, movies: list[int], year: int | None) -> list[int]:
+        """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
+        if year is None:
+            return movies
+        years = [(i, self.movies.years[i]) for i in movies]
+        for tolerance in (0, 1):
+            if near := [i for i, known in years if known is not None and abs(known - year) <= tolerance]:
+                return near
+        return [i for i, known in years if known is None]
 
-    def _listed(self, indices: Sequence[int]) -> str:
+    def _with_keys(self, names: Iterable[str]) -> list[int]:
+        """Return the movies that have one of these keys, ascending."""
+        return sorted({i for name in names for i in self.by_key[name]})
+
+    def _join(self, movies: Sequence[int]) -> str:
         """Join the titles of these movies."""
-        return shortened([self.movies.titles[i] for i in indices], SHOWN)
+        return shortened([self.movies.titles[i] for i in movies], SHOWN)

@@ -19,6 +19,7 @@ from utils.runs.paths import ALLOW, DENIED
 
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
+HEAD = 1 << 16  # bytes from which the kind of a file is told
 LONGEST = 1 << 20  # characters of a line: a longer one is no table, and would fill the memory
 Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
 LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -30,13 +31,13 @@ def reason(error: Exception) -> str:
     return f"{why}; {ALLOW}" if getattr(error, "errno", None) in DENIED else why
 
 
-def head(path: str | Path, size: int = 1 << 16) -> bytes:
-    """Return the first bytes of a file, unpacked if gzipped. A UserError where it is empty or can't be a table."""
+def head(path: str | Path) -> bytes:
+    """Return the first 65,536 bytes of a file, unpacked if gzipped. A UserError where it is empty or no table."""
     try:
         if Path(path).exists() and not Path(path).is_file():  # a pipe, say, which might never end
             raise UserError(f"{path}: this is no file")
         with open_bytes(path) as file:
-            start = file.read(size)
+            start = file.read(HEAD)
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
     if start.startswith(PARQUET):
@@ -55,8 +56,8 @@ def head(path: str | Path, size: int = 1 << 16) -> bytes:
 def first_line(path: str | Path) -> tuple[int, str]:
     """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
     head(path)  # refuses what is no text, and what is blank
-    line = next((number, text) for number, text in enumerate(_lines(path, "utf-8-sig"), 1) if text.strip())
-    return line[0], line[1].rstrip("\r\n")[: 1 << 16]
+    lines = enumerate(_lines(path, "utf-8-sig"), 1)
+    return next((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if text.strip())
 
 
 def is_gzip(path: str | Path) -> bool:
@@ -96,8 +97,7 @@ def rows(
     """Yield (line number, fields) of every line below line `heading` that is not blank, split by the csv module; where
     nothing is quoted (always so with `::`), at each separator.
 
-    Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data.
-    """
+    Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data."""
     if separator == "::" or not quoted:
         for number, text in enumerate(_lines(path, encoding), 1):
             line = text.rstrip("\r\n")
@@ -185,12 +185,10 @@ def find_columns(path: str | Path, names: Sequence[str], spellings: Spellings) -
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
     columns: dict[str, int] = {}
     for column, known in spellings.items():
-        for spelling in known:
-            if plain.count(spelling) > 1:
-                raise UserError(f"{path}: the heading names {spelling!r} twice")
-            if spelling in plain:
-                columns[column] = plain.index(spelling)
-                break
+        if present := [spelling for spelling in known if spelling in plain]:
+            if plain.count(present[0]) > 1:
+                raise UserError(f"{path}: the heading names {present[0]!r} twice")
+            columns[column] = plain.index(present[0])
     return columns
 
 

@@ -78,9 +78,8 @@ def to_ids(codes: NDArray[np.integer], texts: list[str], column: str, where: Whe
     """Return (positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole
     numbers, otherwise text.
 
-    codes: one a row, positions in `texts`, which are all different. Raises UserError, with the line, where an id is
-    empty or not of the column's type.
-    """
+    codes: positions in `texts`, which are all different, one a row. Raises UserError, with the line, where an id is
+    empty or not of the column's type."""
 
     def refuse(wrong: NDArray[np.bool_], problem: str) -> None:
         refuse_where(wrong[codes], where, lambda row: f"{column} {texts[codes[row]][:40]!r} {problem}")
