@@ -54,17 +54,13 @@ class Dataset:
 
 
 def load(
-    source: str | Path,
-    data_dir: str | Path = Path("data"),
-    scale: Scale | None = None,
-    like: float | None = None,
+    source: str | Path, data_dir: str | Path = Path("data"), scale: Scale | None = None, like: float | None = None
 ) -> Dataset:
     """Load a data set from a known set's name, a folder or a file.
 
     A known set is downloaded to `data_dir` if it is not there. scale: (lowest, highest) stars; found from the ratings
     where None. like: stars above which a rating is a like; by the scale where None. Raises UserError, with file and
-    line, for whatever can't be read exactly.
-    """
+    line, for whatever can't be read exactly."""
     path = rating_file(find(source, Path(data_dir)))
     table = read_ratings(path)
     notes = list(table.notes)

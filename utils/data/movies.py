@@ -54,8 +54,7 @@ class Movies:
     """One entry a column of the matrix.
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
-    lists none.
-    """
+    lists none."""
 
     ids: NDArray[Any]
     titles: list[str]

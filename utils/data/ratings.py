@@ -74,7 +74,7 @@ class Ratings:
         return digest.hexdigest()
 
 
-LIKE = 3.5  # on a scale up to 5, a rating above this is a like; on any other, one above the same share of the highest
+LIKE = 3.5  # on a scale up to 5, a rating above this is a like; other scales: above the same share of the highest
 
 
 def default_like(scale: Scale) -> float:

@@ -59,5 +59,6 @@ def _values(data: Dataset, name: str) -> Sequence[list[Any]]:
         return [[min(max(year // 10 * 10, DECADES[0]), DECADES[-1])] if year else [] for year in data.movies.years]
     if data.users is None:
         return []
-    values = [[value] if pd.notna(value) else [] for value in data.users[name]]
-    return [[bisect_right(AGES, age) for age in row] for row in values] if name == "age" else values
+    if name == "age":
+        return [[bisect_right(AGES, age)] if pd.notna(age) else [] for age in data.users[name]]
+    return [[value] if pd.notna(value) else [] for value in data.users[name]]

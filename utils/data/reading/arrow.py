@@ -18,8 +18,7 @@ from utils.errors import UserError
 def read_parquet(path: Path) -> Table:
     """Read a Parquet file: ids are whole numbers or text, ratings numbers, timestamps seconds or date-times.
 
-    Raises UserError, with the row counted from 1, for missing values and values of the wrong type.
-    """
+    Raises UserError, with the row counted from 1, for missing values and values of the wrong type."""
     try:
         names = pq.read_schema(path).names
         columns = textfiles.find_columns(path, names, SPELLINGS)

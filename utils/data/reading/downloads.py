@@ -38,8 +38,7 @@ def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
     """Return the folder of the known set `name` under `data_dir`; if it is absent, unpack `<name>.zip` from there, or
     download it. Progress goes to standard error.
 
-    Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified.
-    """
+    Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified."""
     known, data_dir = KNOWN[name], Path(data_dir)
     folder, archive, url = data_dir / known.folder, data_dir / f"{name}.zip", f"{base_url}/{name}.zip"
     if is_folder(folder):
@@ -173,8 +172,7 @@ def _extract(archive: Path, name: str, parent: Path) -> Path:
     """Unpack the folder `name` of a zip archive as `parent`/`name`, and return that path.
 
     It is unpacked under a temporary name and renamed at the end, so that the folder is either complete or absent.
-    Raises UserError where the archive is damaged, has no such folder, or holds what `_check` refuses.
-    """
+    Raises UserError where the archive is damaged, has no such folder, or holds what `_check` refuses."""
     try:
         with zipfile.ZipFile(archive) as file, tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as temporary:
             members = _check(file, archive)

@@ -62,8 +62,7 @@ def _decimal(value: float) -> float:
 def check_scale(rating: NDArray[np.float32], scale: Scale, where: Where, given: bool) -> None:
     """Raise a UserError at the first rating that is outside `scale`, or 0 where it does not begin there.
 
-    given: whether the scale is the user's own, or was found from the ratings.
-    """
+    given: whether the scale is the user's own, or was found from the ratings."""
     not_positive = (rating < 0) | ((rating == 0) & (scale[0] > 0))
     refuse_where(not_positive, where, lambda row: f"rating {rating[row]:g}: {_why_not_positive(rating)}")
     low, high = np.float32(scale[0]), np.float32(scale[1])  # compared as stored: 0.7 is not 0.7 as float32

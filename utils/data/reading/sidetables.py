@@ -91,7 +91,7 @@ def _headed(file: Path, spellings: Spellings, needed: Iterable[str]) -> Iterator
         yield line, {name: fields[place] for name, place in layout.columns.items()}
 
 
-def _unheaded(file: Path, width: int, encoding: str = "utf-8") -> Iterator[tuple[int, list[str]]]:
+def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields) of a .dat file; the last but one field is text that may hold the separator itself."""
     for line, fields in rows(file, "::", encoding=encoding):
         with located(file, line):

@@ -3,8 +3,7 @@
 A text file is read at most twice. The fast pass (Arrow) takes files that hold only plain numbers, and gives up at
 anything else. The second pass reads line by line with Python's csv module; it defines what a correct file is, and
 names the line of an error. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills a short line with NaN
-and takes the first field of a long one for an index).
-"""
+and takes the first field of a long one for an index)."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ class Table:
 
     user, movie: positions in `user_ids`, `movie_ids`, which are the file's ids, ascending (int64 or str).
     rating: finite. timestamp: seconds since 1970, or None where the file has no such column.
-    notes: sentences for the user about how the file was read.
-    """
+    notes: sentences for the user about how the file was read."""
 
     user: NDArray[np.int32]
     user_ids: NDArray[Any]

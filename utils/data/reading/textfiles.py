@@ -20,22 +20,22 @@ from utils.runs.paths import ALLOW, DENIED
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
 HEAD = 1 << 16  # bytes from which the kind of a file is told
-LONGEST = 1 << 20  # characters of a line: a longer one is no table, and would fill the memory
+LONGEST = 1 << 20  # characters of a line: longer ones are not of a table, and would fill the memory
 Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def reason(error: Exception) -> str:
-    """Word briefly why the system refused to read, and what would help."""
+    """Say briefly why the system refused to read, and what would help."""
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{why}; {ALLOW}" if getattr(error, "errno", None) in DENIED else why
 
 
 def head(path: str | Path) -> bytes:
-    """Return the first 65,536 bytes of a file, unpacked if gzipped. A UserError where it is empty or no table."""
+    """Return the first 65,536 bytes of a file, unpacked if gzipped. A UserError where it is empty or not a table."""
     try:
         if Path(path).exists() and not Path(path).is_file():  # a pipe, say, which might never end
-            raise UserError(f"{path}: this is no file")
+            raise UserError(f"{path}: this is not a file")
         with open_bytes(path) as file:
             start = file.read(HEAD)
     except UNREADABLE as error:
@@ -55,7 +55,7 @@ def head(path: str | Path) -> bytes:
 
 def first_line(path: str | Path) -> tuple[int, str]:
     """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
-    head(path)  # refuses what is no text, and what is blank
+    head(path)  # refuses what is not text, and what is blank
     lines = enumerate(_lines(path, "utf-8-sig"), 1)
     return next((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if text.strip())
 
@@ -80,7 +80,7 @@ def _lines(path: str | Path, encoding: str) -> Iterator[str]:
             while text := file.readline(LONGEST):
                 number += 1
                 if len(text) == LONGEST:
-                    raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more is none of a table")
+                    raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more: this is not a table")
                 try:
                     text.encode("utf-8")
                 except UnicodeEncodeError as error:  # a byte that could not be decoded is a lone surrogate now
