@@ -88,13 +88,11 @@ def load(
 
 def check_options(scale: Scale | None, like: float | None) -> None:
     """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
-    if scale is not None and -np.inf < scale[0] < 0:
-        raise UserError(
-            f"scale {scale[0]:g},{scale[1]:g}: ratings can't be below 0; "
-            f"add {math.ceil(-scale[0]) + 1} to each, and to the scale"
-        )
     if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
-        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+        advice = "give lowest,highest, such as 1,5 or 0,100"
+        if -np.inf < scale[0] < 0:
+            advice = f"ratings can't be below 0; add {math.ceil(-scale[0]) + 1} to each, and to the scale"
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: {advice}")
     if like is not None and not np.isfinite(like):
         raise UserError(f"--like must be a number of stars, got {like:g}")
 
@@ -107,12 +105,11 @@ def about_likes(ratings: Ratings) -> list[str]:
     stars, like = given(ratings.rating, ratings.scale), given(ratings.like, ratings.scale)
     values = np.unique(stars)
     if len(values) == 1:
-        alike = f"every rating is {values[0]:g}, so stars say nothing; "
+        problem = f"every rating is {values[0]:g}, so stars say nothing; "
         if liked:
-            return [f"{alike}each counts as a like, and what is learned is who rated what"]
-        return [f"{alike}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
-    middle = np.median(stars)  # likes are then about the better half
-    least = max(values[values < max(middle, values[1])])
+            return [f"{problem}each counts as a like, and what is learned is who rated what"]
+        return [f"{problem}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
+    least = max(values[values < max(np.median(stars), values[1])])  # likes are then about the better half
     if liked:
         return [f"every rating is above {like:g}, so each is a like; --like {least:g} leaves those above it"]
     return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
@@ -138,19 +135,18 @@ def find(source: str | Path, data_dir: Path) -> Path:
     text = str(source)
     if is_there(text):
         return Path(text)
-    places = [data_dir, REPOSITORY / "data"]
-    for place in places:
-        folder = KNOWN[text].folder if text in KNOWN else text
-        if text and is_there(place / folder):
-            return place / folder
+    parents, folder = [data_dir, REPOSITORY / "data"], KNOWN[text].folder if text in KNOWN else text
+    for parent in parents:
+        if text and is_there(parent / folder):
+            return parent / folder
     if text in KNOWN:
         from utils.data.reading.downloads import fetch
 
         return fetch(text, data_dir)
     names = set(KNOWN)
-    for place in (*places, Path(text).parent):
+    for parent in (*parents, Path(text).parent):
         with contextlib.suppress(OSError):  # a hint only
-            names.update(os.listdir(place))
+            names.update(os.listdir(parent))
     near = difflib.get_close_matches(Path(text).name, sorted(names), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
     raise UserError(f"{text}: no such file, folder or known set; {hint}")

@@ -52,15 +52,15 @@ def with_test_ratings(
 
 def _on_one_scale(data: Dataset, path: Path) -> Dataset:
     """Return the data on the scale found from its ratings and those of a test file together."""
-    ratings, more = data.ratings, datasets.read_ratings(datasets.rating_file(path)).rating
+    ratings, test_stars = data.ratings, datasets.read_ratings(datasets.rating_file(path)).rating
     stars = given(ratings.rating, ratings.scale).astype(np.float32)
-    scale = find_scale(np.concatenate([stars, more]))
+    scale = find_scale(np.concatenate([stars, test_stars]))
     if scale == ratings.scale:
         return data
     ratings = replace(ratings, rating=np.where(stars == 0, np.float32(zero_sentinel(scale)), stars), scale=scale)
-    note = f"scale {scale[0]:.9g} to {scale[1]:.9g} found from these ratings and those of the test"
+    about_scale = f"scale {scale[0]:.9g} to {scale[1]:.9g} found from these ratings and those of the test"
     stale = datasets.about_likes(data.ratings)  # on the scale of before
-    notes = [note if known.startswith("scale ") else known for known in data.notes if known not in stale]
+    notes = [about_scale if note.startswith("scale ") else note for note in data.notes if note not in stale]
     return replace(data, ratings=ratings, notes=notes + datasets.about_likes(ratings))
 
 

@@ -74,7 +74,7 @@ def check_scale(rating: NDArray[np.float32], scale: Scale, where: Where, given: 
 
 
 def _why_not_positive(rating: NDArray[np.float32]) -> str:
-    """Word why a rating of 0 or less is refused, and what would help."""
+    """Say why a rating of 0 or less is refused, and what would help."""
     if (rating < 0).any():
         add = math.ceil(-rating.min()) + 1
         return f"ratings must be above 0, which means 'not rated'; add {add} to each, so that the lowest is above 0"
