@@ -10,7 +10,7 @@ import tyro
 
 import models
 from utils.command_line import options
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.errors import UserError, only_tensorflow
 from utils.report import tables
 from utils.runs import run_folder
@@ -45,7 +45,7 @@ def write(run: Run, to: str, folder: Path) -> None:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["column", "movieId", "title"])
         for column, (movie, title) in enumerate(zip(run.movies.ids.tolist(), run.movies.titles, strict=True)):
-            out.writerow([column, cell(movie), cell(title)])
+            out.writerow([column, csv_safe(movie), csv_safe(title)])
     ratings = run.split.ratings
     about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": ratings.scale}
     about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": run_folder.versions()}

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.data.ratings import given
 from utils.errors import UserError
 from utils.recommend import profile
@@ -124,7 +124,8 @@ class Visitor:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["movieId", "title", "rating"])
         for movie, stars in self.stars.items():
-            writer.writerow([cell(movies.ids[movie].item()), cell(movies.titles[movie]), f"{given(stars, scale):g}"])
+            raw_id, title = movies.ids[movie].item(), movies.titles[movie]
+            writer.writerow([csv_safe(raw_id), csv_safe(title), f"{given(stars, scale):g}"])
         return out.getvalue()
 
     def address(self, movies: Movies) -> str:

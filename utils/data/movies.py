@@ -37,7 +37,7 @@ def shortened(names: Sequence[str], most: int, between: str = "; ") -> str:
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def cell(value: Any) -> Any:
+def csv_safe(value: Any) -> Any:
     """Make a value safe for a CSV file that a spreadsheet may open: text that it would take for a formula, such as
     `=HYPERLINK(...)`, gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

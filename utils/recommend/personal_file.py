@@ -115,7 +115,7 @@ def _movie(titles: Titles, value: dict[str, str], year: int | None, forgiving: b
     """Return (indices of the movies that may be meant, note about a spelling that was corrected)."""
     if value.get("movieId"):
         raw = value["movieId"]
-        place = max(by_id(titles.movies.ids, raw), by_id(titles.movies.ids, raw.removeprefix("'")))  # see movies.cell
+        place = max(by_id(titles.movies.ids, raw), by_id(titles.movies.ids, raw.removeprefix("'")))  # of csv_safe
         return ([place] if place >= 0 else []), None
     at = titles.of(value["title"], year)
     if at or not forgiving:

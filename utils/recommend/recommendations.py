@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.data.ratings import given
 from utils.errors import UserError
 from utils.recommend import explanations, profile, reranking
@@ -223,5 +223,5 @@ def as_csv(answer: dict[str, Any]) -> str:
         several = {"genres": item.get("genres", ()), "both_like": [m["title"] for m in item.get("both_like", ())]}
         row = item | {name: "|".join(values) for name, values in several.items()}
         row |= {"because": explanations.sentence(item)} if "because" in item else {}
-        out.writerow({name: cell(value) for name, value in row.items()})
+        out.writerow({name: csv_safe(value) for name, value in row.items()})
     return file.getvalue()

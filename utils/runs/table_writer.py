@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.runs import files
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _csv(file: IO[str], run: Run) -> Write:
         if not heading:
             heading.extend(found)
             out.writerow(heading)
-        safe = [map(cell, column.tolist()) for column in found.values()]
+        safe = [map(csv_safe, column.tolist()) for column in found.values()]
         out.writerows(zip(*safe, strict=True))
 
     return write
