@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(downloads, "PAUSE", 0)
-    monkeypatch.setitem(KNOWN, "ml-tiny", Known("tiny", "sha256:" + hashlib.sha256(GOOD).hexdigest()))
+    monkeypatch.setitem(KNOWN, "ml-tiny", Known("tiny", hashlib.sha256(GOOD).hexdigest()))
     monkeypatch.setitem(KNOWN, "ml-changing", Known("tiny"))
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

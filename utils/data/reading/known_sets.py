@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Known:
-    """A known set. folder: its name in the archive. checksum: sha256 of the archive, or "md5:...", as pooch takes it;
+    """A known set. folder: its name in the archive. checksum: sha256 of the archive, or "md5:..." where it is md5;
     None where it changes with each release (the publisher's .md5 file is used). counts: of ratings, movies, users."""
 
     folder: str
