@@ -29,6 +29,7 @@ def read_parquet(path: Path) -> Table:
     if not len(stored):
         raise UserError(f"{path}: the file names its columns but holds no ratings")
     arrays = {column: stored[names[place]] for column, place in columns.items()}
+    del stored  # or it would keep the columns that `_to_table` drops
     return _to_table(arrays, lambda row: f"{path}: row {row + 1}", textfiles.renamed(names, columns))
 
 
@@ -52,8 +53,9 @@ def read_plain_text(layout: textfiles.Layout) -> Table | None:
         )
         if not len(table):
             return None
-        notes = textfiles.renamed(layout.names, layout.columns)
-        return _to_table({name: table[name] for name in layout.columns}, layout.where, notes)
+        columns = {name: table[name] for name in layout.columns}
+        del table  # or it would keep the columns that `_to_table` drops
+        return _to_table(columns, layout.where, textfiles.renamed(layout.names, layout.columns))
     except (pa.ArrowException, UserError, *textfiles.UNREADABLE):
         return None
 
