@@ -123,7 +123,8 @@ def _seconds(values: pa.Array, where: Where) -> NDArray[np.int64]:
     """Convert a column of timestamps to seconds since 1970, with fractions cut off."""
     if pa.types.is_timestamp(values.type):
         values = pc.floor_temporal(values, unit="second").cast(pa.timestamp("s", values.type.tz)).cast(pa.int64())
-    seconds = np.floor(_numbers(values, "timestamp", where))
+    is_integer = pa.types.is_integer(values.type)
+    seconds = values.to_numpy() if is_integer else np.floor(_numbers(values, "timestamp", where))
     wrong = (seconds < SECONDS[0]) | (seconds > SECONDS[1])
     refuse_where(wrong, where, lambda row: f"timestamp {seconds[row]:.0f} {NOT_SECONDS}")
-    return seconds.astype(np.int64)
+    return seconds.astype(np.int64, copy=False)
