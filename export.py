@@ -10,7 +10,7 @@ import tyro
 
 import models
 from utils.command_line import options
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.errors import UserError, only_tensorflow
 from utils.report import tables
 from utils.runs import run_folder
@@ -41,7 +41,7 @@ def write(run: Run, to: str, folder: Path) -> None:
     from models.networks import export
 
     export.save(models.load(run), to, folder)
-    movies = pd.DataFrame({"movieId": run.movies.ids, "title": run.movies.titles}).map(cell)
+    movies = pd.DataFrame({"movieId": run.movies.ids, "title": run.movies.titles}).map(csv_safe)
     movies.to_csv(folder / "movies.csv", index_label="column", lineterminator="\n")
     about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": run.split.ratings.scale}
     about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": run_folder.versions()}

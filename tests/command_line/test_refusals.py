@@ -210,7 +210,7 @@ def test_a_wrong_side_table_is_refused_with_the_line(tmp_path, name, text, said)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("movieId,name of it\n1,A\n", ":1: missing column(s) movieId or title; found: movieId, name of it"),
+        ("movieId,name of it\n1,A\n", ":1: missing column(s) title; found: movieId, name of it"),
         ("movieId,title,genres\n1,A, with comma,Drama\n", ":2: too many fields: 4, where 3 belong"),
         ("movieId,title,genres\n1,A,Drama\n1,B,Drama\n", ":3: '1' is listed already on line 2"),
         (b"movieId,title\n1,Am\xe9lie\n", ":2: byte 0xe9 is not UTF-8"),

@@ -14,7 +14,6 @@ from reading import FIVE_STARS, HEADING, cells, refusal, write
 from utils.data import datasets
 from utils.data.datasets import REPOSITORY, load
 from utils.data.describe import describe
-from utils.data.reading import tables
 from utils.errors import UserError
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
@@ -287,7 +286,7 @@ def test_ml_1m_has_its_published_counts():
 @pytest.mark.realdata
 def test_a_published_fold_is_read_like_any_rating_file():
     dataset = load(real("ml-100k"))
-    base, test = (tables.read_text(real("ml-100k") / name) for name in ("u1.base", "u1.test"))
+    base, test = (datasets.read_ratings(real("ml-100k") / name) for name in ("u1.base", "u1.test"))
     assert (len(base.rating), len(test.rating)) == (80_000, 20_000)
     union = {
         (u, m): r

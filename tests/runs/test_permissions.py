@@ -335,7 +335,7 @@ def test_a_file_of_a_run_that_the_system_refuses_is_not_called_damaged(number, s
 
 def test_a_pipe_is_no_file_of_ratings(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(UserError, match=r"pipe\.csv: this is no file"):
+    with pytest.raises(UserError, match=r"pipe\.csv: this is not a file"):
         read_personal(tmp_path / "pipe.csv", Movies.untitled(np.arange(3)), (1, 5))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pandas as pd
 
-from utils.data.movies import cell
+from utils.data.movies import csv_safe
 from utils.data.ratings import given
 from utils.errors import UserError
 from utils.recommend import profile
@@ -125,7 +125,7 @@ class Visitor:
         """Return the ratings as the text of a CSV file that `upload` and `recommend.py --ratings` read."""
         ids, titles = [movies.ids[movie] for movie in self.stars], [movies.titles[movie] for movie in self.stars]
         table = pd.DataFrame({"movieId": ids, "title": titles, "rating": given(list(self.stars.values()), scale)})
-        return table.map(cell).to_csv(index=False, lineterminator="\n", float_format="%g")
+        return table.map(csv_safe).to_csv(index=False, lineterminator="\n", float_format="%g")
 
     def address(self, movies: Movies) -> str:
         """Return ratings and hidden movies in one line, `1:4.5,50:0`, 0 for a hidden movie; "" where they are too many.

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, given, zero_sentinel
-from utils.data.reading.downloads import KNOWN, fetch
+from utils.data.ratings import Ratings, Scale, given, zero_sentinel
+from utils.data.reading import arrow
+from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
-from utils.data.reading.tables import read_text
+from utils.data.reading.tables import Table, find_rating_layout, read_line_by_line
 from utils.data.reading.textfiles import PARQUET, head
+from utils.data.reading.values import refuse_where
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
-
-if TYPE_CHECKING:
-    from utils.data.reading.tables import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARDS = "shards.json"  # of `utils.distributed.shards`
@@ -37,8 +36,7 @@ class Dataset:
     """Ratings with their movies, users and tags.
 
     users: table of age, gender, occupation, one row a matrix row, or None where the source has none.
-    notes: sentences for the user about how the source was read. folder: the folder of the rating file.
-    """
+    notes: sentences for the user about how the source was read. folder: the folder of the rating file."""
 
     name: str
     ratings: Ratings
@@ -56,36 +54,31 @@ class Dataset:
 
 
 def load(
-    source: str | Path,
-    data_dir: str | Path = Path("data"),
-    scale: tuple[float, float] | None = None,
-    like: float | None = None,
+    source: str | Path, data_dir: str | Path = Path("data"), scale: Scale | None = None, like: float | None = None
 ) -> Dataset:
     """Load a data set from a known set's name, a folder or a file.
 
     A known set is downloaded to `data_dir` if it is not there. scale: (lowest, highest) stars; found from the ratings
     where None. like: stars above which a rating is a like; by the scale where None. Raises UserError, with file and
-    line, for whatever can't be read exactly.
-    """
+    line, for whatever can't be read exactly."""
     path = rating_file(find(source, Path(data_dir)))
     table = read_ratings(path)
     notes = list(table.notes)
     check_options(scale, like)
-    low, high = scale or find_scale(table.rating)
+    low, high = map(float, scale or find_scale(table.rating))
     if scale is None:
         notes.append(f"scale {low:.9g} to {high:.9g} found from the ratings")
     check_scale(table.rating, (low, high), table.where, given=scale is not None)
     check_duplicates(table)
-    rating, zero, sentinel = table.rating, table.rating == 0, zero_sentinel((low, high))
-    if zero.any():
-        rating = np.where(zero, np.float32(sentinel), rating)
-        notes.append(f"ratings of 0, {zero.sum():,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
+    rating, sentinel = table.rating, zero_sentinel((low, high))
+    if n_zeros := np.count_nonzero(rating == 0):
+        rating = np.where(rating == 0, np.float32(sentinel), rating)
+        notes.append(f"ratings of 0, {n_zeros:,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
     timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
-    on_scale = float(low), float(high)
-    ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, on_scale, like)
+    ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, (low, high), like)
     notes += about_likes(ratings)
     movies, more = read_movies(path, ratings.movie_ids)
     users = read_users(path, ratings.user_ids)
@@ -93,15 +86,13 @@ def load(
     return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
 
 
-def check_options(scale: tuple[float, float] | None, like: float | None) -> None:
+def check_options(scale: Scale | None, like: float | None) -> None:
     """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
-    if scale is not None and -np.inf < scale[0] < 0:
-        raise UserError(
-            f"scale {scale[0]:g},{scale[1]:g}: ratings can't be below 0; "
-            f"add {math.ceil(-scale[0]) + 1} to each, and to the scale"
-        )
     if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
-        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or 0,100")
+        advice = "give lowest,highest, such as 1,5 or 0,100"
+        if -np.inf < scale[0] < 0:
+            advice = f"ratings can't be below 0; add {math.ceil(-scale[0]) + 1} to each, and to the scale"
+        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: {advice}")
     if like is not None and not np.isfinite(like):
         raise UserError(f"--like must be a number of stars, got {like:g}")
 
@@ -114,28 +105,28 @@ def about_likes(ratings: Ratings) -> list[str]:
     stars, like = given(ratings.rating, ratings.scale), given(ratings.like, ratings.scale)
     values = np.unique(stars)
     if len(values) == 1:
-        alike = f"every rating is {values[0]:g}, so stars say nothing; "
+        problem = f"every rating is {values[0]:g}, so stars say nothing; "
         if liked:
-            return [f"{alike}each counts as a like, and what is learned is who rated what"]
-        return [f"{alike}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
-    middle = np.median(stars)  # likes are then about the better half
-    least = max(values[values < max(middle, values[1])])
+            return [f"{problem}each counts as a like, and what is learned is who rated what"]
+        return [f"{problem}--like {values[0] / 2:g} makes each a like, to learn from who rated what"]
+    least = max(values[values < max(np.median(stars), values[1])])  # likes are then about the better half
     if liked:
         return [f"every rating is above {like:g}, so each is a like; --like {least:g} leaves those above it"]
     return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
 
 
 def read_ratings(path: Path) -> Table:
-    """Read a rating file, text or Parquet, told apart by content; scale and duplicates are not checked."""
+    """Read a rating file, told apart by content: Parquet, CSV, TSV, `a::b::c`, gzipped or not.
+
+    Raises UserError, with file and line, for anything but one rating a line; scale and duplicates are not checked."""
     if path.name == SHARDS:
         from utils.distributed.shards import read_table  # needs Arrow
 
         return read_table(path.parent)
     if head(path).startswith(PARQUET):
-        from utils.data.reading.parquet import read_parquet  # text files need not pay for importing it
-
-        return read_parquet(path)
-    return read_text(path)
+        return arrow.read_parquet(path)
+    layout = find_rating_layout(path)
+    return arrow.read_plain_text(layout) or read_line_by_line(layout)
 
 
 def find(source: str | Path, data_dir: Path) -> Path:
@@ -144,25 +135,21 @@ def find(source: str | Path, data_dir: Path) -> Path:
     text = str(source)
     if is_there(text):
         return Path(text)
-    places = [data_dir, REPOSITORY / "data"]
-    for place in places:
-        folder = KNOWN[text].folder if text in KNOWN else text
-        if text and is_there(place / folder):
-            return place / folder
+    parents, folder = [data_dir, REPOSITORY / "data"], KNOWN[text].folder if text in KNOWN else text
+    for parent in parents:
+        if text and is_there(parent / folder):
+            return parent / folder
     if text in KNOWN:
+        from utils.data.reading.downloads import fetch
+
         return fetch(text, data_dir)
-    there = [name for place in (*places, Path(text).parent) for name in _names_in(place)]
-    near = difflib.get_close_matches(Path(text).name, sorted({*KNOWN, *there}), n=3)
+    names = set(KNOWN)
+    for parent in (*parents, Path(text).parent):
+        with contextlib.suppress(OSError):  # a hint only
+            names.update(os.listdir(parent))
+    near = difflib.get_close_matches(Path(text).name, sorted(names), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
     raise UserError(f"{text}: no such file, folder or known set; {hint}")
-
-
-def _names_in(folder: Path) -> list[str]:
-    """List a folder, sorted; [] where it can't be listed."""
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
 
 
 def rating_file(path: Path) -> Path:
@@ -174,9 +161,10 @@ def rating_file(path: Path) -> Path:
     for name in RATING_FILES:
         if is_file(path / name):
             return path / name
-    # a hint only: what can't be read in other folders is no matter here
-    inside = [one for one in names_in(path) if any(os.path.isfile(path / one / name) for name in RATING_FILES)]
-    hint = f"; {path / inside[0]} has one" if inside else ""
+    # a hint only: it does not matter here what can't be read in other folders
+    folders = [path / name for name in names_in(path)]
+    inside = [folder for folder in folders if any(os.path.isfile(folder / name) for name in RATING_FILES)]
+    hint = f"; {inside[0]} has one" if inside else ""
     raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
 
 
@@ -197,20 +185,20 @@ def check_counts(name: str, ratings: Ratings) -> list[str]:
     counted = (len(ratings), *reversed(ratings.shape))
     if published is None or counted == published:
         return []
-    words = ["{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (counted, published)]
-    return [f"this copy of {name} is not the published one: it has {words[0]}, published were {words[1]}"]
+    has, had = ("{:,} ratings, {:,} movies, {:,} users".format(*counts) for counts in (counted, published))
+    return [f"this copy of {name} is not the published one: it has {has}, published were {had}"]
 
 
 def check_duplicates(table: Table) -> None:
     """Raise a UserError, with both lines, where a user has rated a movie twice."""
-    cell = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
-    if (cell[1:] > cell[:-1]).all():  # MovieLens' files are in this order, which saves sorting them
+    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
+    ordered = np.sort(pair)  # takes less memory than the hash table of `duplicated`
+    if (ordered[1:] > ordered[:-1]).all():
         return
-    ordered = np.sort(cell)
-    if (ordered[1:] == ordered[:-1]).any():
-        second = int(np.argmax(pd.Series(cell).duplicated()))
-        first = int(np.argmax(cell == cell[second]))
-        user, movie = table.user_ids[table.user[second]].item(), table.movie_ids[table.movie[second]].item()
-        raise UserError(
-            f"{table.where(second)}: user {user!r} has already rated movie {movie!r} ({table.where(first)}); keep one"
-        )
+
+    def problem(row: int) -> str:
+        first = table.where(int(np.argmax(pair == pair[row])))
+        user, movie = table.user_ids[table.user[row]].item(), table.movie_ids[table.movie[row]].item()
+        return f"user {user!r} has already rated movie {movie!r} ({first}); keep one"
+
+    refuse_where(pd.Series(pair).duplicated().to_numpy(), table.where, problem)

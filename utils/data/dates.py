@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.ratings import Ratings, index_of
+from utils.data.ratings import Indices, Ratings, index_of
 from utils.errors import UserError
 
 DAY = 86_400  # seconds
@@ -34,9 +33,7 @@ class Dates:
         order = np.argsort(pairs)
         return cls(pairs[order], days[order].astype(np.int32), len(known), ratings.shape[1])
 
-    def of_pairs(
-        self, users: NDArray[np.integer], movies: NDArray[np.integer], otherwise: NDArray[Any] | None = None
-    ) -> NDArray[np.int32]:
+    def of_pairs(self, users: Indices, movies: Indices, otherwise: Indices | None = None) -> NDArray[np.int32]:
         """Return the day of each pair (users[i], movies[i]); where it is not rated, `otherwise[users[i]]`."""
         place = index_of(self.pairs, users.astype(np.int64) * self.n_movies + movies)
         return self.days[place] if otherwise is None else np.where(place < 0, otherwise[users], self.days[place])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.ratings import Ratings, given
+from utils.data.ratings import given
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -23,6 +24,15 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
     n_users, n_movies = ratings.shape
     low, high = ratings.scale
     liked = int(np.count_nonzero(ratings.rating > ratings.like))
+    stars, counts = np.unique(given(ratings.rating, ratings.scale), return_counts=True)
+    labels = [f"{value:g}" for value in stars]
+    if len(stars) > MOST_STARS:
+        counts, edges = np.histogram(ratings.rating, bins=10, range=ratings.scale)
+        labels = [f"{start:g} to {end:g}" for start, end in pairwise(edges)]
+    span = "no timestamps"
+    if ratings.timestamp is not None:
+        ends = ratings.timestamp.min(), ratings.timestamp.max()
+        span = " to ".join(str(datetime.fromtimestamp(int(seconds), UTC).date()) for seconds in ends)
     rows = [
         ("data", f"{dataset.name}, in {dataset.folder}" if dataset.folder else dataset.name),
         ("ratings", f"{len(ratings):,}"),
@@ -34,8 +44,8 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
         ("scale", f"{low:g} to {high:g}"),
         ("likes", f"{liked:,}, ratings above {ratings.like:g} ({liked / len(ratings):.1%})"),
         ("mean rating", f"{given(ratings.rating, ratings.scale).mean(dtype=np.float64):.3f}"),
-        *((f"stars {stars}", f"{count:,} ({count / len(ratings):.1%})") for stars, count in _histogram(ratings)),
-        ("time span", _span(ratings.timestamp)),
+        *((f"stars {label}", f"{n:,} ({n / len(ratings):.1%})") for label, n in zip(labels, counts, strict=True)),
+        ("time span", span),
         ("movie table", _known(n_movies, years=movies.years, genres=movies.genres)),
     ]
     if dataset.users is not None:
@@ -45,31 +55,13 @@ def describe(dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _spread(counts: NDArray[np.int64]) -> str:
-    """Word the quantiles of counts."""
+    """Say the quantiles of counts."""
     low, lower, middle, upper, high = np.percentile(counts, [0, 25, 50, 75, 100], method="nearest")
     return f"{low:,} to {high:,}; median {middle:,}, middle half {lower:,} to {upper:,}"
 
 
-def _histogram(ratings: Ratings) -> list[tuple[str, int]]:
-    """Count the ratings by stars, or by ranges of stars: [(stars, count), ...], ascending."""
-    stars, counts = np.unique(given(ratings.rating, ratings.scale), return_counts=True)
-    if len(stars) <= MOST_STARS:
-        return [(f"{value:g}", count) for value, count in zip(stars, counts, strict=True)]
-    counts, edges = np.histogram(ratings.rating, bins=10, range=ratings.scale)
-    return [(f"{edges[i]:g} to {edges[i + 1]:g}", count) for i, count in enumerate(counts)]
-
-
-def _span(timestamp: NDArray[np.int64] | None) -> str:
-    """Word the first and the last day, UTC."""
-    if timestamp is None:
-        return "no timestamps"
-    first, last = (datetime.fromtimestamp(int(seconds), UTC).date() for seconds in (timestamp.min(), timestamp.max()))
-    return f"{first} to {last}"
-
-
 def _known(total: int, **facts: Collection[Any]) -> str:
-    """Word for how many of `total` each fact is known."""
-    known = {name: sum(map(bool, values)) for name, values in facts.items()}
-    return ", ".join(
-        f"{name} of {'all' if n == total else format(n, ',') if n else 'none'}" for name, n in known.items()
-    )
+    """Say for how many of `total` each fact is known."""
+    words = {total: "all", 0: "none"}
+    counts = {name: sum(map(bool, values)) for name, values in facts.items()}
+    return ", ".join(f"{name} of {words.get(n, f'{n:,}')}" for name, n in counts.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def shortened(names: Sequence[str], most: int, between: str = "; ") -> str:
     return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def cell(value: Any) -> Any:
+def csv_safe(value: Any) -> Any:
     """Make a value safe for a CSV file that a spreadsheet may open: text that it would take for a formula, such as
     `=HYPERLINK(...)`, gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
@@ -54,8 +54,7 @@ class Movies:
     """One entry a column of the matrix.
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
-    lists none.
-    """
+    lists none."""
 
     ids: NDArray[Any]
     titles: list[str]
@@ -75,12 +74,8 @@ class Movies:
 
     def describe(self, index: int) -> dict[str, Any]:
         """Return movieId, title, year and genres of the movie at `index` as plain Python values."""
-        return {
-            "movieId": self.ids[index].item(),
-            "title": self.titles[index],
-            "year": self.years[index],
-            "genres": list(self.genres[index]),
-        }
+        title, year, genres = self.titles[index], self.years[index], list(self.genres[index])
+        return {"movieId": self.ids[index].item(), "title": title, "year": year, "genres": genres}
 
     def write(self, path: Path) -> None:
         """Write the table as UTF-8 CSV `movieId,title,year,genres`, genres joined by `|`."""
@@ -97,19 +92,20 @@ class Movies:
             rows = list(csv.reader(file))[1:]
         if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
             raise ValueError(f"{path}: its movies are not those of the ratings beside it")
-        return cls(
-            ids,
-            [row[1] for row in rows],
-            [int(row[2]) if row[2] else None for row in rows],
-            [row[3].split("|") if row[3] else [] for row in rows],
-        )
+        years = [int(row[2]) if row[2] else None for row in rows]
+        return cls(ids, [row[1] for row in rows], years, [row[3].split("|") if row[3] else [] for row in rows])
+
+
+def multi_hot(values: Sequence[list[Any]], known: Iterable[Any]) -> NDArray[np.float64]:
+    """Encode lists of values as 0 and 1, (len(values), n_known): a column for each of the `known` values."""
+    place = {value: column for column, value in enumerate(known)}
+    flags = np.zeros((len(values), len(place)))
+    for row, present in zip(flags, values, strict=True):
+        row[[place[value] for value in present]] = 1
+    return flags
 
 
 def genre_shares(movies: Movies) -> NDArray[np.float64]:
     """Divide each movie evenly among its genres: (n_movies, n_genres), all 0 where it has none."""
-    place = {name: i for i, name in enumerate(movies.genre_names)}
-    shares = np.zeros((len(movies.genres), len(place)))
-    for row, names in zip(shares, movies.genres, strict=True):
-        for name in names:
-            row[place[name]] += 1 / len(names)
-    return shares
+    flags = multi_hot(movies.genres, movies.genre_names)
+    return flags / np.maximum(flags.sum(axis=1, keepdims=True), 1)

@@ -1,14 +1,13 @@
 """The rating table, and the user x movie matrix made of it.
 
 A matrix cell holds the stars of one rating; 0 means *not rated*, so that a rating of 0 is refused when reading, or
-replaced by `zero_sentinel` on a scale that begins at 0.
-"""
+replaced by `zero_sentinel` on a scale that begins at 0."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,17 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+Indices: TypeAlias = NDArray[np.integer]  # of users, movies or ratings
+Mask: TypeAlias = NDArray[np.bool_]
+Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
+
 
 @dataclass(frozen=True)
 class Ratings:
     """All ratings, in parallel arrays with one entry a rating.
 
-    user, movie: 0-based indices into `user_ids`, `movie_ids`. rating: stars, all inside `scale`.
-    timestamp: seconds since 1970; None where the source has none, or the same for all.
-    user_ids, movie_ids: ids as in the file (int64 or str), ascending.
-    scale: (lowest, highest) stars a rating can have. threshold: stars above which a rating is a like, where that is not
-    `default_like` of the scale.
-    """
+    user, movie: 0-based indices into `user_ids`, `movie_ids`, the ids as in the file (int64 or str), ascending.
+    rating: stars, all inside `scale`. timestamp: seconds since 1970; None where there are none, or all are the same.
+    threshold: stars above which a rating is a like, where that is not `default_like` of the scale."""
 
     user: NDArray[np.int32]
     movie: NDArray[np.int32]
@@ -34,7 +34,7 @@ class Ratings:
     timestamp: NDArray[np.int64] | None
     user_ids: NDArray[Any]
     movie_ids: NDArray[Any]
-    scale: tuple[float, float]
+    scale: Scale
     threshold: float | None = None
 
     def __len__(self) -> int:
@@ -49,25 +49,22 @@ class Ratings:
     def like(self) -> float:
         """Return the stars above which a rating is a like."""
         like = default_like(self.scale) if self.threshold is None else self.threshold
-        return (
-            max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like
-        )  # or ratings of 0 would be likes under 0
+        return max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like  # a rating of 0 is never a like
 
     def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
         """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""
-        import scipy.sparse as sp  # a quarter of a second that a recommendation to a known user does without
+        from scipy.sparse import csr_array  # a quarter of a second that a recommendation to a known user does without
 
-        cells = (self.user[where], self.movie[where])
-        return sp.csr_array((self.rating[where].astype(np.float32, copy=False), cells), shape=self.shape)
+        stars = self.rating[where].astype(np.float32, copy=False)
+        return csr_array((stars, (self.user[where], self.movie[where])), shape=self.shape)
 
-    def only(self, where: NDArray[np.bool_]) -> Ratings:
+    def only(self, where: Mask) -> Ratings:
         """Return the ratings that the mask `where` picks, with the same users and movies."""
         times = None if self.timestamp is None else self.timestamp[where]
         return replace(self, user=self.user[where], movie=self.movie[where], rating=self.rating[where], timestamp=times)
 
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of ids, cells and stars in user-movie order, which does not depend on the format or
-        the order of the file."""
+        """Return the sha256 (hex) of ids, cells and stars in user-movie order, whatever the file's format and order."""
         order = np.lexsort((self.movie, self.user))
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.movie_ids):
@@ -77,29 +74,21 @@ class Ratings:
         return digest.hexdigest()
 
 
-def dense(matrix: csr_array) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return (ratings, observed): float32 stars with 0 where not rated, and the mask of the rated cells; both of
-    `matrix`'s shape. The mask is `ratings != 0`, since no rating is 0."""
-    ratings = matrix.toarray().astype(np.float32, copy=False)
-    return ratings, ratings != 0
+LIKE = 3.5  # on a scale up to 5, a rating above this is a like; other scales: above the same share of the highest
 
 
-LIKE = 3.5  # on a scale up to 5, a rating above this is a like; on any other, one above the same share of the highest
-
-
-def default_like(scale: tuple[float, float]) -> float:
+def default_like(scale: Scale) -> float:
     """Return the stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 70 up to 100."""
     return LIKE * scale[1] / 5
 
 
-def zero_sentinel(scale: tuple[float, float]) -> float:
+def zero_sentinel(scale: Scale) -> float:
     """Return the sentinel that replaces a rating of 0 on a scale that begins at 0: 0 itself means "not rated"."""
     return scale[1] / 10_000
 
 
-def given(stars: ArrayLike, scale: tuple[float, float]) -> NDArray[Any]:
-    """Return stars (one number or an array) as people gave them: 0 instead of its sentinel `zero_sentinel`. Whatever is
-    shown or written for people goes through here."""
+def given(stars: ArrayLike, scale: Scale) -> NDArray[Any]:
+    """Return stars (one number or an array) as people gave them, to show or write: 0 instead of `zero_sentinel`."""
     return np.where(np.isclose(stars, zero_sentinel(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
 
 
@@ -111,8 +100,7 @@ def like_blocks(stars: Any, like: float, signed: bool = False) -> list[Any]:
 
 
 def likes(matrix: csr_array, like: float = LIKE, signed: bool = False) -> csr_array:
-    """Return the `like_blocks` of a CSR matrix of stars side by side: float32, 1 or nothing, (n, n_movies), or twice
-    as wide with `signed`."""
+    """Return the `like_blocks` of a CSR matrix of stars side by side, float32 (n, n_movies), or twice as wide."""
     import scipy.sparse as sp
 
     blocks = []

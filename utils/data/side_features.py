@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from utils.data.movies import multi_hot
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,13 +38,17 @@ class Side:
 
 def features(data: Dataset, names: Collection[str]) -> Side:
     """Build the features `names`, some of NAMES, in the order of NAMES; a `UserError` where the data lacks one."""
-    about = {"users": [np.zeros((data.ratings.shape[0], 0))], "movies": [np.zeros((data.ratings.shape[1], 0))]}
-    for name in (name for name in NAMES if name in names):
-        values = _values(data, name)
-        if not any(values):
-            raise UserError(f"--side {name}: {data.name} does not tell it")
-        about["movies" if name in OF_MOVIES else "users"].append(_flags(values, DECADES if name == "year" else None))
-    return Side(**{who: np.concatenate(parts, axis=1).astype(np.float32) for who, parts in about.items()})
+    n_users, n_movies = data.ratings.shape
+    of_users, of_movies = [np.zeros((n_users, 0))], [np.zeros((n_movies, 0))]
+    for name in NAMES:
+        if name in names:
+            values = _values(data, name)
+            if not any(values):
+                raise UserError(f"--side {name}: {data.name} does not tell it")
+            known = DECADES if name == "year" else sorted({value for row in values for value in row})
+            (of_movies if name in OF_MOVIES else of_users).append(multi_hot(values, known))
+    users, movies = (np.concatenate(parts, axis=1).astype(np.float32) for parts in (of_users, of_movies))
+    return Side(users, movies)
 
 
 def _values(data: Dataset, name: str) -> Sequence[list[Any]]:
@@ -49,28 +56,9 @@ def _values(data: Dataset, name: str) -> Sequence[list[Any]]:
     if name == "genres":
         return data.movies.genres
     if name == "year":
-        return [[_decade(year)] if year else [] for year in data.movies.years]
+        return [[min(max(year // 10 * 10, DECADES[0]), DECADES[-1])] if year else [] for year in data.movies.years]
     if data.users is None:
         return []
-    column = data.users[name]
-    return [
-        [_band(v) if name == "age" else v] if known else [] for v, known in zip(column, column.notna(), strict=True)
-    ]
-
-
-def _decade(year: int) -> int:
-    return min(max(year // 10 * 10, DECADES[0]), DECADES[-1])
-
-
-def _band(age: int) -> int:
-    return int(np.searchsorted(AGES, age, side="right"))
-
-
-def _flags(values: Sequence[list[Any]], known: Iterable[Any] | None = None) -> NDArray[np.float64]:
-    """Encode lists of values as 0 and 1, (len(values), n): a column for each of `known`, or else of the values that
-    occur, sorted."""
-    place = {v: i for i, v in enumerate(known or sorted({v for row in values for v in row}))}
-    flags = np.zeros((len(values), len(place)))
-    for i, row in enumerate(values):
-        flags[i, [place[v] for v in row]] = 1
-    return flags
+    if name == "age":
+        return [[bisect_right(AGES, age)] if pd.notna(age) else [] for age in data.users[name]]
+    return [[value] if pd.notna(value) else [] for value in data.users[name]]

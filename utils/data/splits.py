@@ -1,25 +1,27 @@
 """Split ratings into training, validation and test. Each protocol is a function that labels each rating with one part,
 so that the parts can't overlap, and a run folder records a split as one small array."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from utils.data.ratings import LIKE, Ratings
+from utils.data.ratings import LIKE, Indices, Mask, Ratings
 from utils.errors import UserError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Labels = NDArray[np.int8]
-"""One `Subset` a rating."""
+Labels: TypeAlias = NDArray[np.int8]  # one `Subset` a rating
 
 
 class Subset(IntEnum):
@@ -39,12 +41,11 @@ KNOWN = (Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN)  # everything but the te
 class Holdout:
     """Two CSR matrices, users x movies: the model sees the ratings `given` and is evaluated on those `hidden`.
 
-    candidates: mask (n_movies,) of the movies that are ranked; all where None. like: stars above which a rating is a
-    like."""
+    candidates: movies that are ranked, (n_movies,); all where None. like: stars above which a rating is a like."""
 
-    given: "csr_array"
-    hidden: "csr_array"
-    candidates: NDArray[np.bool_] | None = None
+    given: csr_array
+    hidden: csr_array
+    candidates: Mask | None = None
     like: float = LIKE
 
 
@@ -63,18 +64,15 @@ class Split:
         return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
 
     def test_fingerprint(self) -> str:
-        """Return the sha256 (hex) of the test ratings and the given ratings of the test users: the same for splits that
-        differ only in what is validation."""
-        judged = self.part == Subset.TEST
-        shown = self.is_known & np.isin(self.ratings.user, self.ratings.user[judged])
-        prints = [self.ratings.only(where).fingerprint() for where in (judged, shown)]
+        """Return the sha256 (hex) of the test ratings and the known ratings of the test users: the same for splits
+        that differ only in what is validation."""
+        test = self.part == Subset.TEST
+        given = self.is_known & np.isin(self.ratings.user, self.ratings.user[test])
+        prints = [self.ratings.only(mask).fingerprint() for mask in (test, given)]
         return hashlib.sha256("".join(prints).encode()).hexdigest()
 
-    def _matrix(self, *parts: Subset) -> "csr_array":
+    def _matrix(self, *parts: Subset) -> csr_array:
         return self.ratings.matrix(np.isin(self.part, parts))
-
-    def _holdout(self, given: "csr_array", hidden: Subset) -> Holdout:
-        return Holdout(given, self._matrix(hidden), self.candidates, self.ratings.like)
 
     @property
     def holds_users_out(self) -> bool:
@@ -82,30 +80,30 @@ class Split:
         return bool((self.part == Subset.GIVEN).any())
 
     @property
-    def train(self) -> "csr_array":
+    def train(self) -> csr_array:
         """Return the training ratings, on which models are fitted while epochs and options are chosen."""
         return self._matrix(Subset.TRAIN)
 
     @property
-    def refit(self) -> "csr_array":
-        """Return the ratings on which the final model is fitted: training and validation together, but training alone
-        where validation users are held out (as Liang et al. 2018 do)."""
+    def refit(self) -> csr_array:
+        """Return the ratings on which the final model is fitted: training and validation, but training alone where
+        validation users are held out (as Liang et al. 2018 do)."""
         return self.train if self.holds_users_out else self._matrix(Subset.TRAIN, Subset.VALIDATION)
 
     @property
-    def is_known(self) -> NDArray[np.bool_]:
+    def is_known(self) -> Mask:
         """Return the mask (n_ratings,) of all ratings but the test."""
         return np.isin(self.part, KNOWN)
 
     @property
-    def known(self) -> "csr_array":
+    def known(self) -> csr_array:
         """Return all ratings but the test: those that recommendations may use."""
         return self._matrix(*KNOWN)
 
     @property
-    def candidates(self) -> NDArray[np.bool_] | None:
-        """Return the mask (n_movies,) of the movies that are ranked: where users are held out, the movies that training
-        users like; None, for all, otherwise."""
+    def candidates(self) -> Mask | None:
+        """Return the mask (n_movies,) of the movies that are ranked: those that training users like, where users are
+        held out; None, for all, otherwise."""
         if not self.holds_users_out:
             return None
         liked = (self.part == Subset.TRAIN) & (self.ratings.rating > self.ratings.like)
@@ -119,12 +117,13 @@ class Split:
     @property
     def validation(self) -> Holdout:
         """Return the holdout on which epochs, options and strategies are chosen."""
-        return self._holdout(self._matrix(Subset.TRAIN, Subset.GIVEN), Subset.VALIDATION)
+        given, hidden = self._matrix(Subset.TRAIN, Subset.GIVEN), self._matrix(Subset.VALIDATION)
+        return Holdout(given, hidden, self.candidates, self.ratings.like)
 
     @cached_property
     def test(self) -> Holdout:
         """Return the holdout of the one final evaluation. Validation ratings are given: by then they are known."""
-        return self._holdout(self.known, Subset.TEST)
+        return Holdout(self.known, self._matrix(Subset.TEST), self.candidates, self.ratings.like)
 
 
 # -- the protocols: (ratings, options, rng) -> labels, or labels and notes ---------------------------------------------
@@ -154,8 +153,11 @@ class Options:
             raise ValueError(f"held-out must be 1 or more, got {self.held_out}")
 
 
-def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -> Labels:
-    """Turn a random share of the TRAIN labels into VALIDATION, in place, and return `part`."""
+def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: Indices | Mask) -> Labels:
+    """Take the ratings `test` (those of the file --test, or of a published fold) as the test, and draw the validation
+    share from the others."""
+    part = np.zeros(len(ratings), np.int8)
+    part[test] = Subset.TEST
     rest = np.flatnonzero(part == Subset.TRAIN)
     part[rng.permutation(rest)[: round(options.validation_share * len(rest))]] = Subset.VALIDATION
     return part
@@ -163,33 +165,37 @@ def _with_validation(part: Labels, options: Options, rng: np.random.Generator) -
 
 def random(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Draw a share of all ratings as the test, without regard to user or movie."""
-    part = np.zeros(len(ratings), np.int8)
-    part[rng.permutation(len(ratings))[: round(options.test_share * len(ratings))]] = Subset.TEST
-    return _with_validation(part, options, rng)
+    return fixed(ratings, options, rng, rng.permutation(len(ratings))[: round(options.test_share * len(ratings))])
 
 
 def train_on_all(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Hold out no test (protocol `all`): only a validation share, which chooses the epochs. For use, not evaluation."""
-    return _with_validation(np.zeros(len(ratings), np.int8), options, rng)
-
-
-def fixed(ratings: Ratings, options: Options, rng: np.random.Generator, test: NDArray[np.integer]) -> Labels:
-    """Take the ratings at the indices `test` as the test: those of the file --test, or of a published fold."""
-    part = np.zeros(len(ratings), np.int8)
-    part[test] = Subset.TEST
-    return _with_validation(part, options, rng)
+    return fixed(ratings, options, rng, np.array([], int))
 
 
 def temporal(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Take each user's latest share of ratings as the test, the latest of the others as validation; a user whose share
     is less than half a rating has no test. Equal times are put in a random order."""
-    age = _from_the_end(ratings, rng, needs_time="temporal")
+    if ratings.timestamp is None:
+        raise UserError("protocol temporal needs timestamps, and this data has none (or the same everywhere)")
+    n_later = _count_later(ratings, rng)
     count = np.bincount(ratings.user, minlength=ratings.shape[0])
     n_test = np.floor(options.test_share * count + 0.5).astype(int)
     n_validation = np.floor(options.validation_share * (count - n_test) + 0.5).astype(int)
     part = np.zeros(len(ratings), np.int8)
-    part[age < (n_test + n_validation)[ratings.user]] = Subset.VALIDATION
-    part[age < n_test[ratings.user]] = Subset.TEST
+    part[n_later < (n_test + n_validation)[ratings.user]] = Subset.VALIDATION
+    part[n_later < n_test[ratings.user]] = Subset.TEST
+    return part
+
+
+def leave_one_out(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
+    """Take each user's latest rating as the test and the one before it as validation, as long as one remains to train
+    on; in a random order where there are no timestamps."""
+    n_later = _count_later(ratings, rng)
+    count = np.bincount(ratings.user)[ratings.user]
+    part = np.zeros(len(ratings), np.int8)
+    part[(n_later == 1) & (count >= 3)] = Subset.VALIDATION
+    part[(n_later == 0) & (count >= 2)] = Subset.TEST
     return part
 
 
@@ -199,107 +205,79 @@ FEW = ((0, 0), (1, 4), (5, 19), (20, 99))  # ratings that a cold user or movie k
 def cold(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
     """Split as `random` does, and make the same share of users and of movies cold: each keeps a number of ratings drawn
     from one of the ranges of FEW, and its other ratings are test, too."""
-    part = np.where(rng.random(len(ratings)) < options.test_share, Subset.TEST, Subset.TRAIN).astype(np.int8)
-    for who, n in zip((ratings.user, ratings.movie), ratings.shape, strict=True):
+    test = rng.random(len(ratings)) < options.test_share
+    for rated, n in ((ratings.user, ratings.shape[0]), (ratings.movie, ratings.shape[1])):
         low, high = np.array(FEW)[rng.integers(len(FEW), size=n)].T
-        kept = np.where(rng.random(n) < options.test_share, rng.integers(low, high + 1), len(ratings))
-        part[_place_within(who, n, rng.random(len(ratings))) >= kept[who]] = Subset.TEST
-    return _with_validation(part, options, rng)
+        n_kept = np.where(rng.random(n) < options.test_share, rng.integers(low, high + 1), len(ratings))
+        test |= _rank_within(rated, rng.random(len(ratings))) >= n_kept[rated]
+    return fixed(ratings, options, rng, test)
 
 
-def leave_one_out(ratings: Ratings, options: Options, rng: np.random.Generator) -> Labels:
-    """Take each user's latest rating as the test and the one before it as validation, as long as one remains to train
-    on; in a random order where there are no timestamps."""
-    age = _from_the_end(ratings, rng)
-    count = np.bincount(ratings.user, minlength=ratings.shape[0])[ratings.user]
-    part = np.zeros(len(ratings), np.int8)
-    part[(age == 1) & (count >= 3)] = Subset.VALIDATION
-    part[(age == 0) & (count >= 2)] = Subset.TEST
-    return part
-
-
-def _from_the_end(ratings: Ratings, rng: np.random.Generator, needs_time: str | None = None) -> NDArray[np.int64]:
-    """Count, for each rating, the same user's later ratings: 0 for a user's last one; ties are put in a random order.
-
-    needs_time: the protocol that a UserError names where there are no timestamps."""
-    if needs_time and ratings.timestamp is None:
-        raise UserError(f"protocol {needs_time} needs timestamps, and this data has none (or the same everywhere)")
+def _count_later(ratings: Ratings, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Count, for each rating, the same user's later ratings; equal times are put in a random order."""
     times = () if ratings.timestamp is None else (-ratings.timestamp,)
-    return _place_within(ratings.user, ratings.shape[0], rng.random(len(ratings)), *times)
+    return _rank_within(ratings.user, rng.random(len(ratings)), *times)
 
 
-def _place_within(user: NDArray[np.integer], n_users: int, *keys: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the place (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by
+def _rank_within(user: Indices, *keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the rank (from 0) of each entry among those of the same user (or movie), sorted by the last key, then by
     the one before."""
     order = np.lexsort((*keys, user))
-    count = np.bincount(user, minlength=n_users)
-    place = np.empty(len(user), np.int64)
-    place[order] = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
-    return place
+    rank = np.empty(len(user), np.int64)
+    rank[order] = pd.Series(user[order]).groupby(user[order]).cumcount()
+    return rank
 
 
-def strong(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Labels, list[str]]:
+def strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Subset) -> tuple[Labels, list[str]]:
     """Hold users out (Liang et al. 2018): only likes, of users with at least five; only movies that training users
-    like. Of each held-out user's likes a fifth, rounded down, is hidden and the rest given; all are given where fewer
-    than five are left."""
-    return _strong(ratings, options, rng, Subset.LEFT_OUT)
+    like. Of each held-out user's likes a fifth, rounded down, is hidden and the rest given.
 
-
-def strong_ratings(ratings: Ratings, options: Options, rng: np.random.Generator) -> tuple[Labels, list[str]]:
-    """Hide the same likes as `strong`, and use all other ratings as well, the low ones too: of training users to train
-    on; of held-out users they are given, so that those movies are not ranked."""
-    return _strong(ratings, options, rng, Subset.GIVEN)
-
-
-def _strong(ratings: Ratings, options: Options, rng: np.random.Generator, low: Subset) -> tuple[Labels, list[str]]:
-    """Hold users out. low: `Subset.GIVEN` uses ratings that are no likes, `Subset.LEFT_OUT` does not."""
-    n_users, n_movies = ratings.shape
+    low: what becomes of ratings that are not likes. LEFT_OUT: not used (protocol `strong`). GIVEN: those of training
+    users are trained on, those of held-out users given, so that these movies are not ranked (`strong-ratings`)."""
     liked = ratings.rating > ratings.like
-    usable = np.flatnonzero(np.bincount(ratings.user[liked], minlength=n_users) >= 5)
+    usable = np.flatnonzero(np.bincount(ratings.user[liked]) >= 5)
     size = options.held_out or max(len(usable) // 10, 1)
     if 2 * size >= len(usable):
+        smaller = ", or a smaller --held-out" if size > 1 else ""
         raise UserError(
             f"{len(usable):,} users have five likes (ratings above {ratings.like:g}): too few to hold out {size:,} for "
-            "validation and as many for the test; a lower --like may do"
-            + (", or a smaller --held-out" if size > 1 else "")
+            f"validation and as many for the test; a lower --like may do{smaller}"
         )
     shuffled = rng.permutation(usable)
-    role = np.full(n_users, Subset.LEFT_OUT, np.int8)
+    role = np.full(ratings.shape[0], Subset.LEFT_OUT, np.int8)
     role[usable] = Subset.TRAIN
     role[shuffled[:size]], role[shuffled[size : 2 * size]] = Subset.VALIDATION, Subset.TEST
+    role = role[ratings.user]
+    is_held_out = np.isin(role, (Subset.VALIDATION, Subset.TEST))
 
-    role_of = role[ratings.user]
-    part = np.where(liked, role_of, Subset.LEFT_OUT).astype(np.int8)
-    vocabulary = np.bincount(ratings.movie[part == Subset.TRAIN], minlength=n_movies) > 0
-    outside = liked & np.isin(role_of, (Subset.VALIDATION, Subset.TEST)) & ~vocabulary[ratings.movie]
+    part = np.where(liked, role, Subset.LEFT_OUT).astype(np.int8)
+    vocabulary = np.bincount(ratings.movie[part == Subset.TRAIN], minlength=ratings.shape[1]) > 0
+    outside = liked & is_held_out & ~vocabulary[ratings.movie]
     part[outside] = Subset.LEFT_OUT
-
-    # hide a fifth of each held-out user's likes: the first in a random order
-    held = np.flatnonzero(np.isin(part, (Subset.VALIDATION, Subset.TEST)))
-    count = np.bincount(ratings.user[held], minlength=n_users)
-    place = _place_within(ratings.user[held], n_users, rng.random(len(held)))
-    n_hidden = np.where(count >= 5, count // 5, 0)
-    part[held[place >= n_hidden[ratings.user[held]]]] = Subset.GIVEN
-
+    likes = np.flatnonzero(liked & is_held_out & ~outside)
+    user = ratings.user[likes]
+    n_hidden = np.bincount(user)[user] // 5
+    part[likes[_rank_within(user, rng.random(len(likes))) >= n_hidden]] = Subset.GIVEN
     if low == Subset.GIVEN:
-        part[~liked & (role_of == Subset.TRAIN)] = Subset.TRAIN
-        part[~liked & np.isin(role_of, (Subset.VALIDATION, Subset.TEST))] = Subset.GIVEN
-    dropped, of_test = (int(np.count_nonzero(which)) for which in (outside, outside & (role_of == Subset.TEST)))
-    unused = int(np.count_nonzero(part == Subset.LEFT_OUT)) - dropped
-    return part, _strong_notes(size, dropped, of_test, unused, None if low == Subset.GIVEN else ratings.like)
+        part[~liked & (role == Subset.TRAIN)] = Subset.TRAIN
+        part[~liked & is_held_out] = Subset.GIVEN
+    low_stars = "" if low == Subset.GIVEN else f"are {ratings.like:g} stars or lower, or "
+    return part, _strong_notes(size, part, outside, role, low_stars)
 
 
-def _strong_notes(size: int, dropped: int, of_test: int, unused: int, like: float | None) -> list[str]:
-    """Word what `_strong` held out. like: its threshold where only likes are used."""
+def _strong_notes(size: int, part: Labels, outside: Mask, role: Labels, low_stars: str) -> list[str]:
+    """Say what `strong` held out and left out. outside: mask of the likes of movies that no training user likes."""
     notes = [f"{size:,} users held out for validation and {size:,} others for the test"]
+    dropped = np.count_nonzero(outside)
+    unused = np.count_nonzero(part == Subset.LEFT_OUT) - dropped
     if dropped:
+        of_test = np.count_nonzero(outside & (role == Subset.TEST))
         notes.append(
             f"{dropped:,} of their likes left out before a fifth is hidden, {of_test:,} of them of test users: no "
             "training user likes those movies"
         )
     if unused:
-        low = "" if like is None else f"are {like:g} stars or lower, or "
-        notes.append(f"{unused:,} ratings are not used: they {low}are of users with fewer than five likes")
+        notes.append(f"{unused:,} ratings are not used: they {low_stars}are of users with fewer than five likes")
     return notes
 
 
@@ -309,19 +287,19 @@ PROTOCOLS: dict[str, Callable[..., Labels | tuple[Labels, list[str]]]] = {
     "temporal": temporal,
     "cold": cold,
     "leave-one-out": leave_one_out,
-    "strong": strong,
-    "strong-ratings": strong_ratings,
+    "strong": partial(strong, low=Subset.LEFT_OUT),
+    "strong-ratings": partial(strong, low=Subset.GIVEN),
     "fixed": fixed,
     "all": train_on_all,
     **dict.fromkeys(FOLDS, fixed),
 }
 
 
-def split(ratings: Ratings, protocol: str, options: Options, test: NDArray[np.integer] | None = None) -> Split:
+def split(ratings: Ratings, protocol: str, options: Options, test: Indices | None = None) -> Split:
     """Split the ratings by the protocol of that name. test: indices of the test ratings, for the protocols that take
     them from a file."""
     rng = np.random.default_rng(options.seed)
-    labels = PROTOCOLS[protocol](ratings, options, rng, *(() if test is None else (test,)))
+    labels = PROTOCOLS[protocol](ratings, options, rng) if test is None else fixed(ratings, options, rng, test)
     part, notes = labels if isinstance(labels, tuple) else (labels, [])
     if not (part == Subset.TRAIN).any():
         raise UserError(f"protocol {protocol} leaves nothing to train on: every rating is held out")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from utils.data.movies import ARTICLE, Movies, article_first, shortened
 from utils.errors import UserError
 
 SHOWN = 8  # movies listed where several fit
 ALIKE = 80  # lowest similarity, of 100, at which a text counts as a misspelt title
-_YEAR = re.compile(r"^(.*\S)\s+\(?(\d{4})\)?$")
 
 
 def key(title: str) -> str:
@@ -25,108 +24,99 @@ def key(title: str) -> str:
     return " ".join(words)
 
 
-def numbers(name: str) -> list[str]:
-    """Return the numbers in a key."""
-    return re.findall(r"\d+", name)
-
-
-def _begins_or_ends(name: str, wanted: str) -> bool:
-    return name.startswith(f"{wanted} ") or name.endswith(f" {wanted}")
+def _split_year(text: str) -> tuple[str, int | None]:
+    """Split `Heat 1995` or `Heat (1995)` into title and year; (text, None) where it does not end in a year."""
+    match = re.match(r"^(.*\S)\s+\(?(\d{4})\)?$", text.strip())
+    return (match[1], int(match[2])) if match else (text, None)
 
 
 def keys(title: str, year: int | None) -> list[str]:
     """Return the keys of a MovieLens title and of the other titles that it gives in brackets."""
     text = re.sub(rf"\s*\({year}[^)]*\)\s*$", "", title) if year else title
     names = [re.sub(r"\s*\([^)]*\)", "", text), *re.findall(r"\(([^)]*)\)", text)]
-    return [plain for name in names if (plain := key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())))]
+    return list(filter(None, (key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())) for name in names)))
 
 
 class Titles:
-    """An index of movies by title. places: {key: indices of movies}; written: the same by the title as it is written,
-    in lower case."""
+    """An index of movies by title.
+
+    by_key: {key: indices of movies}; by_title: the same by the title as it is written, in lower case."""
 
     def __init__(self, movies: Movies) -> None:
         self.movies = movies
-        self.places: dict[str, list[int]] = {}
-        self.written: dict[str, list[int]] = {}
+        self.by_key: dict[str, list[int]] = {}
+        self.by_title: dict[str, list[int]] = {}
         for index, (title, year) in enumerate(zip(movies.titles, movies.years, strict=True)):
             for name in dict.fromkeys(keys(title, year)):
-                self.places.setdefault(name, []).append(index)
-            self.written.setdefault(title.casefold(), []).append(index)
+                self.by_key.setdefault(name, []).append(index)
+            self.by_title.setdefault(title.casefold(), []).append(index)
 
     def find(self, text: str) -> int:
         """Return the index of the one movie that `text` names, by its title with or without the year. A `UserError`
         lists the movies where several fit, and similar titles where none does."""
-        matches = self.exactly(text) or self.beginning(key(text)) or self._alike(text)
+        from rapidfuzz import fuzz, process
+
+        matches = self.exactly(text) or self.beginning(key(text)) or self.alike(text)
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise UserError(f"{text!r} fits several movies: {self._listed(matches)}; add the year or more of the title")
-        raise UserError(f"no movie is called {text!r}" + self._near(text))
+            raise UserError(f"{text!r} fits several movies: {self._join(matches)}; add the year or more of the title")
+        similar = process.extract(key(text), self.by_key.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
+        titles = self._join([self.by_key[name][0] for name, _, _ in similar])
+        raise UserError(f"no movie is called {text!r}" + (f"; did you mean {titles}?" if titles else ""))
 
     def exactly(self, text: str) -> list[int]:
         """Return the movies of exactly this title; of that year only, where the text ends in the year of one."""
-        if as_written := self.written.get(text.strip().casefold()):
-            return as_written
-        if parts := _YEAR.match(text.strip()):
-            named = [i for i in self.places.get(key(parts[1]), []) if self.movies.years[i] == int(parts[2])]
-            if named:
-                return named
-        return self.places.get(key(text), [])
+        title, year = _split_year(text)
+        of_year = [i for i in self.by_key.get(key(title), []) if year and self.movies.years[i] == year]
+        return self.by_title.get(text.strip().casefold()) or of_year or self.by_key.get(key(text), [])
 
     def of(self, title: str, year: int | None = None) -> list[int]:
         """Return the movies of this title; with a year, those of that year, or else of the year before or after, since
         sources differ about when a movie came out."""
         if year is None:
             return self.exactly(title)
-        wanted = key(title)
-        if matches := self._of_year(self.places.get(wanted) or self.exactly(title), year):
+        name = key(title)
+        if matches := self._of_year(self.by_key.get(name) or self.exactly(title), year):
             return matches
         # `Star Wars` or `The Empire Strikes Back`, where the data has `Star Wars: Episode ...` with all of it
-        at = {i for name, at in self.places.items() if wanted and _begins_or_ends(name, wanted) for i in at}
-        return self._of_year(sorted(at), year)
+        longer = [known for known in self.by_key if known.startswith(f"{name} ") or known.endswith(f" {name}")]
+        return self._of_year(self._with_keys(longer) if name else [], year)
 
-    def alike(self, title: str, year: int | None = None) -> list[int]:
-        """Return the movies of the most similar title, of that year or nearly so as `of` does."""
-        return self._of_year(self._alike(title), year)
-
-    def _of_year(self, named: list[int], year: int | None) -> list[int]:
-        """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
-        if year is None:
-            return named
-        years = {i: self.movies.years[i] for i in named}
-        for off in (0, 1):
-            if at := [i for i, known in years.items() if known is not None and abs(known - year) <= off]:
-                return at
-        return [i for i, known in years.items() if known is None]
-
-    def beginning(self, wanted: str) -> list[int]:
-        """Return the movies whose key begins with these words and goes on."""
-        if not wanted:
-            return []
-        return sorted({i for name, at in self.places.items() if name.startswith(wanted + " ") for i in at})
-
-    def _alike(self, text: str) -> list[int]:
-        """Return the movies of the most similar titles; [] where none is similar enough."""
+    def alike(self, text: str, year: int | None = None) -> list[int]:
+        """Return the movies of the most similar title, of that year or nearly so as `of` does; [] where none is similar
+        enough."""
         from rapidfuzz import fuzz, process
 
-        parts = _YEAR.match(text.strip())
-        wishes: list[tuple[str, int | None]] = [(parts[1], int(parts[2]))] if parts else []
-        for wanted, year in [*wishes, (text, None)]:
-            names = process.extract(key(wanted), self.places.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
-            names = [one for one in names if numbers(one[0]) == numbers(key(wanted))]  # Rocky 7 is no misspelt Rocky V
-            at = [i for name, score, _ in names if score == names[0][1] for i in self.places[name]]
-            if fits := sorted({i for i in at if year is None or self.movies.years[i] == year}):
-                return fits
+        for title, year_in_text in dict.fromkeys([_split_year(text), (text, None)]):
+            numbers = re.findall(r"\d+", key(title))  # have to be the same: Rocky 7 is not a misspelt Rocky V
+            similar = process.extract(key(title), self.by_key.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE, limit=None)
+            similar = [match for match in similar if re.findall(r"\d+", match[0]) == numbers]
+            movies = self._with_keys(name for name, score, _ in similar if score == similar[0][1])
+            if year_in_text is not None:
+                movies = [i for i in movies if self.movies.years[i] == year_in_text]
+            if movies:
+                return self._of_year(movies, year)
         return []
 
-    def _near(self, text: str) -> str:
-        """Word a hint with similar titles; "" where there are none."""
-        from rapidfuzz import fuzz, process
+    def beginning(self, name: str) -> list[int]:
+        """Return the movies whose key begins with these words and goes on."""
+        return self._with_keys(known for known in self.by_key if known.startswith(f"{name} ")) if name else []
 
-        names = process.extract(key(text), self.places.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
-        return f"; did you mean {self._listed([self.places[name][0] for name, _, _ in names])}?" if names else ""
+    def _of_year(self, movies: list[int], year: int | None) -> list[int]:
+        """Keep the movies of this year, else those of a neighbouring year, else those without a year."""
+        if year is None:
+            return movies
+        years = [(i, self.movies.years[i]) for i in movies]
+        for tolerance in (0, 1):
+            if near := [i for i, known in years if known is not None and abs(known - year) <= tolerance]:
+                return near
+        return [i for i, known in years if known is None]
 
-    def _listed(self, indices: Sequence[int]) -> str:
+    def _with_keys(self, names: Iterable[str]) -> list[int]:
+        """Return the movies that have one of these keys, ascending."""
+        return sorted({i for name in names for i in self.by_key[name]})
+
+    def _join(self, movies: Sequence[int]) -> str:
         """Join the titles of these movies."""
-        return shortened([self.movies.titles[i] for i in indices], SHOWN)
+        return shortened([self.movies.titles[i] for i in movies], SHOWN)

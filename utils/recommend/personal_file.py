@@ -102,7 +102,7 @@ def _movies(titles: Titles, value: dict[str, str], year: int | None, forgiving: 
     """Return (indices of the movies that may be meant, note about a spelling that was corrected)."""
     if raw := value.get("movieId"):
         ids = titles.movies.ids
-        place = max(by_id(ids, raw), by_id(ids, raw.removeprefix("'")))  # see movies.cell
+        place = max(by_id(ids, raw), by_id(ids, raw.removeprefix("'")))  # see movies.csv_safe
         return ([place] if place >= 0 else []), None
     matches = titles.of(value["title"], year)
     if matches or not forgiving:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import Movies, cell
+from utils.data.movies import Movies, csv_safe
 from utils.data.ratings import given
 from utils.data.splits import Split
 from utils.errors import UserError
@@ -212,5 +212,5 @@ def as_csv(facts: dict[str, Any]) -> str:
         row["both_like"] = "|".join(movie["title"] for movie in item.get("both_like", ()))
         if "because" in item:
             row["because"] = explanations.sentence(item)
-        out.writerow({name: cell(value) for name, value in row.items()})
+        out.writerow({name: csv_safe(value) for name, value in row.items()})
     return file.getvalue()

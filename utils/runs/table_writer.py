@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from utils.data.movies import cell
 from utils.runs import files
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def _csv_writer(file: IO[str]) -> Callable[[pa.Table], None]:
         if not heading:
             heading.extend(table.column_names)
             writer.writerow(heading)
-        safe = [map(cell, column.to_pylist()) for column in table.columns]
+        safe = [map(csv_safe, column.to_pylist()) for column in table.columns]
         writer.writerows(zip(*safe, strict=True))
 
     return write

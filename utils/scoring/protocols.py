@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.ratings import Indices as Indices
+from utils.data.ratings import Scale as Scale
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,10 +22,8 @@ if TYPE_CHECKING:
 
 CSR: TypeAlias = "csr_array"  # that of scipy.sparse, whose import takes a quarter of a second
 Floats: TypeAlias = NDArray[np.float32]
-Indices: TypeAlias = NDArray[np.integer]  # of users or movies
 Pick: TypeAlias = Indices | slice  # indices, or a slice of all
 Neighbours: TypeAlias = tuple[Indices, Floats]  # (indices, their cosines or weights), both (n_queries, k)
-Scale: TypeAlias = tuple[float, float]  # (lowest, highest) stars
 Layer: TypeAlias = tuple[NDArray, NDArray, str]  # a dense layer: kernel (in, out), bias (out,), name of the activation
 ScoreFunction: TypeAlias = Callable[[CSR, Indices], Floats]  # (given, users) -> (n, n_movies)
 PredictFunction: TypeAlias = Callable[[CSR, Indices, Indices], NDArray]  # (given, users, movies) -> stars (n,)

@@ -1,22 +1,24 @@
 """Get the known MovieLens sets: from data/, from an archive placed there, or by a verified download."""
 
-from __future__ import annotations
-
 import hashlib
-import os
+import lzma
 import re
+import stat
 import sys
+import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import zipfile
+import zlib
+from pathlib import Path, PureWindowsPath
 
-from utils.data.reading.archives import extract
+import requests
+from requests.exceptions import ChunkedEncodingError, SSLError
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from utils.data.reading.known_sets import KNOWN
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
-
-if TYPE_CHECKING:
-    import requests
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
 LICENCE = (
@@ -26,58 +28,21 @@ LICENCE = (
 TRIES = 4  # connections that may break in a row before giving up; each continues where the last one stopped
 BLOCK = 1 << 14  # bytes written at a time: an unfinished block is lost when a connection breaks
 PAUSE = 1.0  # seconds before the second try, doubled for each further one
-
-
-@dataclass(frozen=True)
-class Known:
-    """A known set. folder: name of the folder in the archive. checksum: "sha256:..." or "md5:..." of the archive; None
-    where it changes with each release (then the publisher's .md5 file is used). counts: published ratings, movies,
-    users."""
-
-    folder: str
-    checksum: str | None = None
-    counts: tuple[int, int, int] | None = None
-
-
-KNOWN = {
-    "ml-100k": Known(
-        "ml-100k",
-        "sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-        (100_000, 1_682, 943),
-    ),
-    "ml-1m": Known(
-        "ml-1m",
-        "sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-        (1_000_209, 3_706, 6_040),
-    ),
-    "ml-10m": Known(
-        "ml-10M100K",
-        "sha256:813c411ccb6122564edfe752e7f80c4dcc5aa25fa94c93622f6877a7ba252862",
-        (10_000_054, 10_677, 69_878),
-    ),
-    "ml-20m": Known(
-        "ml-20m",
-        "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
-        (20_000_263, 26_744, 138_493),
-    ),
-    "ml-25m": Known("ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", (25_000_095, 59_047, 162_541)),
-    "ml-32m": Known("ml-32m", "md5:d472be332d4daa821edc399621853b57", (32_000_204, 84_432, 200_948)),
-    "ml-latest-small": Known("ml-latest-small"),
-    "ml-latest": Known("ml-latest"),
-}
+LARGEST = 20 << 30  # bytes unpacked; the largest MovieLens set takes 1 GB
+DENSEST = 50  # bytes unpacked per byte of the archive; MovieLens' text takes 3 to 6
+MOST_FILES = 10_000
 
 
 def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
     """Return the folder of the known set `name` under `data_dir`; if it is absent, unpack `<name>.zip` from there, or
     download it. Progress goes to standard error.
 
-    Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified.
-    """
+    Raises UserError, with the address and the place for the archive, where the set can't be downloaded or verified."""
     known, data_dir = KNOWN[name], Path(data_dir)
-    folder, archive = data_dir / known.folder, data_dir / f"{name}.zip"
+    folder, archive, url = data_dir / known.folder, data_dir / f"{name}.zip", f"{base_url}/{name}.zip"
     if is_folder(folder):
         return folder
-    placed, url = is_there(archive), f"{base_url}/{name}.zip"
+    placed = is_there(archive)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         if placed:
@@ -92,7 +57,7 @@ def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
         ) from None
     except OSError as error:
         raise UserError(f"{name}: can't be stored in {data_dir}: {error.strerror or error}") from None
-    extract(archive, known.folder, data_dir)
+    _extract(archive, known.folder, data_dir)
     if not placed:
         archive.unlink()
     print(LICENCE.format(folder=folder), file=sys.stderr)
@@ -111,13 +76,20 @@ def _verify_placed(archive: Path, checksum: str | None) -> None:
     if checksum is None:
         print(f"{archive}: no checksum is known for it; place {beside.name} beside it to verify it", file=sys.stderr)
         return
-    kind, _, expected = checksum.partition(":")
-    with open(archive, "rb") as file:
-        actual = hashlib.file_digest(file, kind).hexdigest()
-    if actual != expected:
+    actual = _checksum(archive, checksum)
+    if actual != checksum:
         raise UserError(
-            f"{archive}: not the published archive, or cut short: {kind} {actual}, published {expected}; fetch it again"
+            f"{archive}: not the published archive, or cut short: checksum {actual}, published {checksum}; "
+            "fetch it again"
         )
+
+
+def _checksum(path: Path, published: str) -> str:
+    """Return the checksum of a file, of the kind of the published one."""
+    with open(path, "rb") as file:
+        if published.startswith("md5:"):
+            return f"md5:{hashlib.file_digest(file, 'md5').hexdigest()}"
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _md5_in(text: str, where: str | Path) -> str:
@@ -130,89 +102,113 @@ def _md5_in(text: str, where: str | Path) -> str:
 
 def _published_md5(url: str) -> str:
     """Download the checksum that the publisher gives beside an archive that changes with each release."""
-    import requests
-
     try:
         response = requests.get(f"{url}.md5", timeout=30)
         response.raise_for_status()
     except requests.RequestException as error:
-        raise DownloadError(_in_words(error, f"{url}.md5")) from None
+        raise DownloadError(_explain(error, f"{url}.md5")) from None
     return _md5_in(response.text, f"{url}.md5")
 
 
 def _download(url: str, archive: Path, checksum: str) -> None:
-    """Download to `archive`, which appears only when it is whole and has the checksum. A broken download left in
-    `<archive>.part` is resumed; if the checksum is then wrong, it is downloaded once from the start."""
-    import pooch
-
+    """Download to `archive`, which appears only when it is complete and has the checksum. What an earlier download left
+    in `<archive>.part` is continued; if the checksum is then wrong, the file is downloaded once from the start."""
     part = archive.with_name(archive.name + ".part")
-    pooch.get_logger().setLevel("WARNING")
-    for resumed in (part.exists(), False):
-        try:
-            pooch.retrieve(
-                url, checksum, archive.name, archive.parent, downloader=lambda url, to, _: _resume(url, to, part)
-            )
-            return
-        except ValueError:  # what pooch raises for a wrong checksum
-            if not resumed:
-                raise DownloadError(f"what {url} gives does not have the published checksum") from None
-
-
-def _resume(url: str, target: str, part: Path) -> None:
-    """Download to `part`, continuing where it ends, in at most TRIES connections; then move it to `target`."""
-    import requests
-
-    for attempt in range(TRIES):
-        try:
-            _receive(url, part)
-            os.replace(part, target)
-            return
-        except requests.RequestException as error:
-            status = error.response.status_code if error.response is not None else 500
-            hopeless = isinstance(error, requests.exceptions.SSLError) or status < 500
-            if hopeless or attempt == TRIES - 1:
-                raise DownloadError(_in_words(error, url)) from None
-            time.sleep(PAUSE * 2**attempt)
+    continued = part.exists()
+    _receive(url, part)
+    if continued and _checksum(part, checksum) != checksum:
+        part.unlink()
+        _receive(url, part)
+    if _checksum(part, checksum) != checksum:
+        part.unlink()
+        raise DownloadError(f"what {url} gives does not have the published checksum")
+    part.replace(archive)
 
 
 def _receive(url: str, part: Path) -> None:
-    """Append what `part` lacks, in one connection; from the start where the server can't continue."""
-    import requests
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    """Append to `part` what it lacks, in at most TRIES connections; each continues where the last one stopped."""
+    for attempt in range(TRIES):
+        try:
+            return _receive_once(url, part)
+        except requests.RequestException as error:
+            status = error.response.status_code if error.response is not None else 500
+            hopeless = isinstance(error, SSLError) or status < 500
+            if hopeless or attempt == TRIES - 1:
+                raise DownloadError(_explain(error, url)) from None
+            time.sleep(PAUSE * 2**attempt)
 
+
+def _receive_once(url: str, part: Path) -> None:
+    """Append to `part` what it lacks, in one connection; start anew where the server can't continue."""
     have = part.stat().st_size if part.exists() else 0
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    wanted = {"Range": f"bytes={have}-"} if have else {}
-    headers = {"Accept-Encoding": "identity", **wanted}  # identity: the checksum is of the archive as it is
+    headers = {"Accept-Encoding": "identity"}  # the checksum is of the archive as it is
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with requests.get(url, headers=headers, stream=True, timeout=30) as response:
-        if response.status_code == 416:  # nothing left: the part is whole, or it is no part of this file
-            if response.headers.get("Content-Range") != f"bytes */{have}":
-                part.unlink()
-                raise requests.ConnectionError("the part downloaded earlier does not fit; starting again")
+        if have and response.status_code == 416:  # nothing is left; the checksum tells whether `part` is of this file
             return
         response.raise_for_status()
         have = have if response.status_code == 206 else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdecimal() else None
-        progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-        with progress, open(part, "ab" if have else "wb") as file:
-            bar = progress.add_task(url.rsplit("/", 1)[-1], total=total, completed=have)
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else None
+        columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress, open(part, "ab" if have else "wb") as file:
+            bar = progress.add_task(part.stem, total=total, completed=have)
             for block in response.iter_content(BLOCK):
                 file.write(block)
                 progress.advance(bar, len(block))
 
 
-def _in_words(error: requests.RequestException, url: str) -> str:
-    """Word briefly why requests failed."""
-    import requests
-
+def _explain(error: requests.RequestException, url: str) -> str:
+    """Say briefly why a request failed."""
     if error.response is not None:
         return f"{url} answers {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, SSLError):
         return "the server's certificate can't be verified"
     if isinstance(error, requests.Timeout):
         return "the server doesn't answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, ChunkedEncodingError):
         return "the connection breaks off each time"
     return f"no connection to {url.split('/')[2]}"
+
+
+# -- unpack an archive that is not trusted: all or nothing, no links, no zip bombs -------------------------------------
+
+
+def _extract(archive: Path, name: str, parent: Path) -> Path:
+    """Unpack the folder `name` of a zip archive as `parent`/`name`, and return that path.
+
+    It is unpacked under a temporary name and renamed at the end, so that the folder is either complete or absent.
+    Raises UserError where the archive is damaged, has no such folder, or holds what `_check` refuses."""
+    try:
+        with zipfile.ZipFile(archive) as file, tempfile.TemporaryDirectory(dir=parent, prefix=f".{name}-") as temporary:
+            members = _check(file, archive)
+            file.extractall(temporary, members)
+            folder = Path(temporary) / name
+            if not folder.is_dir():
+                tops = sorted({member.filename.split("/")[0] for member in members})
+                raise UserError(f"{archive}: no folder {name} in this archive; found: {', '.join(tops[:8])}")
+            return folder.rename(parent / name)
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
+        # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is not text
+        raise UserError(f"{archive}: the archive can't be unpacked: {error}; delete it and fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{archive}: can't be unpacked into {parent}: {error.strerror or error}") from None
+
+
+def _check(file: zipfile.ZipFile, archive: Path) -> list[zipfile.ZipInfo]:
+    """Return the files of an open archive. Raises UserError where one would be written outside the folder
+    or is a link, or where they are too many or too large (as declared: zipfile never reads more than that)."""
+    members = [member for member in file.infolist() if not member.is_dir()]
+    for member in members:
+        path = PureWindowsPath(member.filename)  # which takes / and \ as separators and knows drives
+        if path.anchor or ".." in path.parts or not path.parts:
+            raise UserError(f"{archive}: refused: {member.filename[:80]!r} would be written outside the folder")
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise UserError(f"{archive}: refused: {member.filename[:80]!r} is a link or a device, not a file")
+    packed, unpacked = archive.stat().st_size, sum(member.file_size for member in members)
+    if len(members) > MOST_FILES or unpacked > min(LARGEST, DENSEST * packed + (1 << 20)):
+        raise UserError(f"{archive}: refused: {len(members):,} files of {unpacked:,} bytes packed in {packed:,}")
+    return members

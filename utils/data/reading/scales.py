@@ -1,13 +1,13 @@
 """The scale of the ratings: find it from them, and check each of them against it."""
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.errors import UserError
+from utils.data.ratings import Scale
+from utils.data.reading.values import Where, refuse_where
 
 USUAL = (5, 10, 100)  # scales often end here: where all ratings but a few do, the few above are mistakes
 STRAY = 1000  # one in so many ratings may be a mistake that does not widen the scale
@@ -15,7 +15,7 @@ ENOUGH = 100  # ratings from which one that is twice as high as all others is a 
 ZERO_COUNTS = 10  # on scales that end higher a rating of 0 is one; on others it mostly says that there is none
 
 
-def find_scale(rating: NDArray[np.float32]) -> tuple[float, float]:
+def find_scale(rating: NDArray[np.float32]) -> Scale:
     """Return (lowest, highest) stars of the scale that the ratings are on.
 
     It ends at the highest rating, as a whole number, and starts at 1; at 0.5 where ratings of up to five have halves,
@@ -59,36 +59,25 @@ def _decimal(value: float) -> float:
     return float(str(np.float32(value)))
 
 
-def check_scale(
-    rating: NDArray[np.float32], scale: tuple[float, float], where: Callable[[int], str], given: bool
-) -> None:
+def check_scale(rating: NDArray[np.float32], scale: Scale, where: Where, given: bool) -> None:
     """Raise a UserError at the first rating that is outside `scale`, or 0 where it does not begin there.
 
-    where: row -> "file:line". given: whether the scale is the user's own, or was found from the ratings.
-    """
-    wrong = (rating < 0) | ((rating == 0) & (scale[0] > 0))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise UserError(f"{where(row)}: rating {rating[row]:g}: {_why_not_positive(rating)}")
+    given: whether the scale is the user's own, or was found from the ratings."""
+    not_positive = (rating < 0) | ((rating == 0) & (scale[0] > 0))
+    refuse_where(not_positive, where, lambda row: f"rating {rating[row]:g}: {_why_not_positive(rating)}")
     low, high = np.float32(scale[0]), np.float32(scale[1])  # compared as stored: 0.7 is not 0.7 as float32
     outside = (rating < low) | (rating > high)
-    if outside.any():
-        row = int(np.argmax(outside))
-        wider = f"{_decimal(min(scale[0], rating.min())):.9g},{_decimal(max(scale[1], rating.max())):.9g}"
-        of = "" if given else " of the other ratings"
-        raise UserError(
-            f"{where(row)}: rating {_decimal(rating[row]):.9g} is outside the scale "
-            f"{scale[0]:.9g} to {scale[1]:.9g}{of}; "
-            f"give --scale {wider} if it is meant"
-        )
+    wider = f"{_decimal(min(scale[0], rating.min())):.9g},{_decimal(max(scale[1], rating.max())):.9g}"
+    ends = f"{scale[0]:.9g} to {scale[1]:.9g}" + ("" if given else " of the other ratings")
+    problem = f"is outside the scale {ends}; give --scale {wider} if it is meant"
+    refuse_where(outside, where, lambda row: f"rating {_decimal(rating[row]):.9g} {problem}")
 
 
 def _why_not_positive(rating: NDArray[np.float32]) -> str:
-    """Word why a rating of 0 or less is refused, and what would help."""
+    """Say why a rating of 0 or less is refused, and what would help."""
     if (rating < 0).any():
         add = math.ceil(-rating.min()) + 1
         return f"ratings must be above 0, which means 'not rated'; add {add} to each, so that the lowest is above 0"
     if rating.max() == 0:
         return "every rating is 0, which means 'not rated'; give what was rated another number, such as 1"
-    meant = f"; give --scale 0,{math.ceil(rating.max())} if it is meant"
-    return f"ratings must be above 0, which means 'not rated'{meant}"
+    return f"ratings must be above 0, which means 'not rated'; give --scale 0,{math.ceil(rating.max())} if it is meant"

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TypeAlias
 
 from utils.errors import UserError
 from utils.runs.paths import ALLOW, DENIED
 
 PARQUET = b"PAR1"
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
-LONGEST = 1 << 20  # characters of a line: a longer one is no table, and would fill the memory
+HEAD = 1 << 16  # bytes from which the kind of a file is told
+LONGEST = 1 << 20  # characters of a line: longer ones are not of a table, and would fill the memory
+Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def reason(error: Exception) -> str:
-    """Word briefly why the system refused to read, and what would help."""
+    """Say briefly why the system refused to read, and what would help."""
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{why}; {ALLOW}" if getattr(error, "errno", None) in DENIED else why
 
 
-def head(path: str | Path, size: int = 1 << 16) -> bytes:
-    """Return the first bytes of a file, unpacked if gzipped. A UserError where it is empty or can't be a table."""
-    place = Path(path)
+def head(path: str | Path) -> bytes:
+    """Return the first 65,536 bytes of a file, unpacked if gzipped. A UserError where it is empty or not a table."""
     try:
-        if place.exists() and not place.is_file():  # a pipe, say, which might never end
-            raise UserError(f"{path}: this is no file")
+        if Path(path).exists() and not Path(path).is_file():  # a pipe, say, which might never end
+            raise UserError(f"{path}: this is not a file")
         with open_bytes(path) as file:
-            start = file.read(size)
+            start = file.read(HEAD)
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
     if start.startswith(PARQUET):
@@ -52,15 +54,10 @@ def head(path: str | Path, size: int = 1 << 16) -> bytes:
 
 
 def first_line(path: str | Path) -> tuple[int, str]:
-    """Return (line number, text) of the first line that is not blank."""
-    start = head(path)
-    for number, line in enumerate(LINE_END.split(start.removeprefix(b"\xef\xbb\xbf")), 1):
-        if line.strip():
-            try:
-                return number, line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise not_utf8(path, number, line[error.start]) from None
-    raise UserError(f"{path}: no text in the first {len(start):,} bytes")
+    """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
+    head(path)  # refuses what is not text, and what is blank
+    lines = enumerate(_lines(path, "utf-8-sig"), 1)
+    return next((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if text.strip())
 
 
 def is_gzip(path: str | Path) -> bool:
@@ -74,21 +71,24 @@ def open_bytes(path: str | Path) -> gzip.GzipFile | io.BufferedReader:
     return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
 
 
-def open_text(path: str | Path, encoding: str = "utf-8-sig") -> TextIO:
-    """Open a text file, gzipped or not, for the csv module: line ends are kept, a byte-order mark is skipped."""
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
-
-
-class _LongLineError(Exception):
-    """A line is longer than any line of a table."""
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of an open text file; `_LongLineError` where one is longer than LONGEST."""
-    while text := file.readline(LONGEST):
-        if len(text) == LONGEST:
-            raise _LongLineError(f"a line of {LONGEST:,} characters or more is none of a table")
-        yield text
+def _lines(path: str | Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a text file, gzipped or not, with their ends, as the csv module takes them. Raises UserError,
+    with the line, for one that is too long or not of this encoding, and for broken gzip data."""
+    number = 0
+    try:
+        with io.TextIOWrapper(open_bytes(path), encoding, errors="surrogateescape", newline="") as file:
+            while text := file.readline(LONGEST):
+                number += 1
+                if len(text) == LONGEST:
+                    raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more: this is not a table")
+                try:
+                    text.encode("utf-8")
+                except UnicodeEncodeError as error:  # a byte that could not be decoded is a lone surrogate now
+                    byte = ord(text[error.start]) & 0xFF
+                    raise UserError(f"{path}:{number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8") from None
+                yield text
+    except UNREADABLE as error:
+        raise UserError(f"{path}: can't be read beyond line {number}: {reason(error)}") from None
 
 
 def rows(
@@ -97,30 +97,22 @@ def rows(
     """Yield (line number, fields) of every line below line `heading` that is not blank, split by the csv module; where
     nothing is quoted (always so with `::`), at each separator.
 
-    Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data.
-    """
-    line = 0  # the last one read: a quoted field may hold line breaks, so a row can end below the line it starts on
+    Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data."""
+    if separator == "::" or not quoted:
+        for number, text in enumerate(_lines(path, encoding), 1):
+            line = text.rstrip("\r\n")
+            if line and number > heading:
+                yield number, line.split(separator)
+        return
+    reader = csv.reader(_lines(path, encoding), delimiter=separator, strict=True)
+    last = 0  # line that was read last: a quoted field may hold line breaks, so that a row ends below its first line
     try:
-        with open_text(path, encoding) as file:
-            if separator == "::" or not quoted:
-                for line, text in enumerate(_lines(file), 1):
-                    text = text.rstrip("\r\n")
-                    if text and line > heading:
-                        yield line, text.split(separator)
-            else:
-                reader = csv.reader(_lines(file), delimiter=separator, strict=True)
-                for fields in reader:
-                    if fields and line >= heading:
-                        yield line + 1, fields
-                    line = reader.line_num
-    except UnicodeDecodeError:
-        raise not_utf8(path, *_undecodable(path)) from None
+        for fields in reader:
+            if fields and last >= heading:
+                yield last + 1, fields
+            last = reader.line_num
     except csv.Error as error:
-        raise UserError(f"{path}:{line + 1}: can't be cut into fields: {error}") from None
-    except UNREADABLE as error:
-        raise UserError(f"{path}: can't be read beyond line {line}: {reason(error)}") from None
-    except _LongLineError as error:
-        raise UserError(f"{path}:{line + 1}: {error}") from None
+        raise UserError(f"{path}:{last + 1}: can't be cut into fields: {error}") from None
 
 
 @contextmanager
@@ -141,30 +133,12 @@ def check_width(fields: Sequence[str], width: int) -> None:
         raise ValueError(f"too {few} fields: {len(fields)}, where {width} belong")
 
 
-def not_utf8(path: str | Path, line: int, byte: int) -> UserError:
-    """Make the UserError about a byte that is not UTF-8."""
-    return UserError(f"{path}:{line}: byte {byte:#04x} is not UTF-8; save the file as UTF-8")
-
-
-def _undecodable(path: str | Path) -> tuple[int, int]:
-    """Find (line number, offending byte) of the first line that is not UTF-8."""
-    with open_text(path, "latin-1") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.encode("latin-1").decode("utf-8")
-            except UnicodeDecodeError as error:
-                return number, line.encode("latin-1")[error.start]
-    raise AssertionError(f"{path} is UTF-8 after all")
-
-
 def is_utf8(path: str | Path) -> bool:
     """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(LONGEST):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
+        with open(path, encoding="utf-8") as file:
+            while file.read(LONGEST):
+                pass
     except UnicodeDecodeError:
         return False
     except OSError as error:
@@ -172,18 +146,58 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
-def find_columns(path: str | Path, names: Sequence[str], spellings: dict[str, tuple[str, ...]]) -> dict[str, int]:
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
+    the line that names the columns, or of the last line before the table where none does."""
+
+    path: Path
+    separator: str
+    names: list[str]
+    columns: dict[str, int]
+    heading: int
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, fields) of each line of the table, as `rows` does."""
+        return rows(self.path, self.separator, self.heading)
+
+    def where(self, row: int) -> str:
+        """Return "file:line" of a row, counted from 0; the file is read again."""
+        line, _ = next(itertools.islice(self.rows(), row, None))
+        return f"{self.path}:{line}"
+
+
+def find_layout(path: Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
+    """Find the layout from the first line, split at the first of the separators that gives all `needed` columns, or
+    else at the one that gives the most columns."""
+    number, line = first_line(path)
+    layouts = []
+    for separator in separators:
+        names = cut(line, separator)
+        layouts.append(Layout(path, separator, names, find_columns(path, names, spellings), number))
+        if all(name in layouts[-1].columns for name in needed):
+            return layouts[-1]
+    return max(layouts, key=lambda layout: len(layout.names))
+
+
+def find_columns(path: str | Path, names: Sequence[str], spellings: Spellings) -> dict[str, int]:
     """Find the columns that a heading names: {known name: position}. spellings: {known name: its spellings}."""
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
     columns: dict[str, int] = {}
     for column, known in spellings.items():
-        for spelling in known:
-            if plain.count(spelling) > 1:
-                raise UserError(f"{path}: the heading names {spelling!r} twice")
-            if spelling in plain:
-                columns[column] = plain.index(spelling)
-                break
+        if present := [spelling for spelling in known if spelling in plain]:
+            if plain.count(present[0]) > 1:
+                raise UserError(f"{path}: the heading names {present[0]!r} twice")
+            columns[column] = plain.index(present[0])
     return columns
+
+
+def check_columns(
+    where: str | Path, names: Sequence[str], columns: Iterable[str], needed: Iterable[str], hint: str = ""
+) -> None:
+    """Raise a UserError unless all `needed` columns were found. names: those in the file. hint: what may help."""
+    if missing := [name for name in needed if name not in columns]:
+        raise UserError(f"{where}: missing column(s) {', '.join(missing)}; found: {shown(names)}{hint}")
 
 
 def renamed(names: Sequence[str], columns: dict[str, int]) -> list[str]:

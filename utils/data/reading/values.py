@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from utils.errors import UserError
 
+PositionsAndIds: TypeAlias = tuple[NDArray[np.int32], NDArray]  # so that ids[positions] is the column
+Where: TypeAlias = Callable[[int], str]  # row -> "file:line", for messages
 LARGEST = float(np.finfo(np.float32).max)
 SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
+NOT_SECONDS = "is not in seconds since 1970 (milliseconds?)"
 LONGEST_ID = 200  # characters: text ids become one array of fixed width
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  # float() takes "1_0" and "nan" too
@@ -42,7 +45,7 @@ def to_seconds(text: str) -> int:
     short = len(text) < 18 and text.isascii() and text.isdigit()
     seconds = int(text) if short else math.floor(to_number(text, "timestamp"))
     if not SECONDS[0] <= seconds <= SECONDS[1]:
-        raise ValueError(f"timestamp {text[:40]} is not in seconds since 1970 (milliseconds?)")
+        raise ValueError(f"timestamp {text[:40]} {NOT_SECONDS}")
     return seconds
 
 
@@ -53,7 +56,7 @@ def to_whole(text: str) -> int | None:
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-def positions(raw: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def positions(raw: NDArray[np.integer]) -> PositionsAndIds:
     """Factorise whole numbers into (positions, ids): `ids[positions] == raw`, ids ascending."""
     low, high = int(raw.min()), int(raw.max())
     if high - low > 4 * len(raw) + 1000:
@@ -64,32 +67,31 @@ def positions(raw: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[Any]
     return (np.cumsum(there, dtype=np.int32) - np.int32(1))[raw - low], np.flatnonzero(there) + low
 
 
-def to_ids(
-    codes: NDArray[np.integer], texts: list[str], column: str, where: Callable[[int], str]
-) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def refuse_where(wrong: NDArray[np.bool_], where: Where, problem: Callable[[int], str]) -> None:
+    """Raise a UserError about the first row, if any, at which the mask is set: where it is and what is wrong there."""
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(f"{where(row)}: {problem(row)}")
+
+
+def to_ids(codes: NDArray[np.integer], texts: list[str], column: str, where: Where) -> PositionsAndIds:
     """Return (positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole
     numbers, otherwise text.
 
-    codes: one a row, positions in `texts`, which are all different. where: row -> "file:line". Raises UserError, with
-    the line, where an id is empty or not of the column's type.
-    """
+    codes: positions in `texts`, which are all different, one a row. Raises UserError, with the line, where an id is
+    empty or not of the column's type."""
+
+    def refuse(wrong: NDArray[np.bool_], problem: str) -> None:
+        refuse_where(wrong[codes], where, lambda row: f"{column} {texts[codes[row]][:40]!r} {problem}")
+
+    refuse(np.array([not text.strip() for text in texts]), "is an empty id")
     numbers = [to_whole(text) for text in texts]
     is_whole = np.array([number is not None for number in numbers])
-
-    def refuse(wrong: NDArray[np.bool_], problem: str) -> NoReturn:
-        row = int(np.flatnonzero(np.isin(codes, np.flatnonzero(wrong)))[0])
-        raise UserError(f"{where(row)}: {column} {texts[codes[row]][:40]!r} {problem}")
-
-    empty = np.array([not text.strip() for text in texts])
-    if empty.any():
-        refuse(empty, "is an empty id")
     if 2 * is_whole[codes].sum() > len(codes):
-        if not is_whole.all():
-            refuse(~is_whole, "is not a whole number (of at most 64 bits), as most of the column are")
+        refuse(~is_whole, "is not a whole number (of at most 64 bits), as most of the column are")
         ids, position = np.unique(np.array(numbers, np.int64), return_inverse=True)
     else:
-        wrong = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
-        if wrong.any():
-            refuse(wrong, f"is longer than {LONGEST_ID} characters, or binary")
+        too_long = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
+        refuse(too_long, f"is longer than {LONGEST_ID} characters, or binary")
         ids, position = np.unique(np.array(texts), return_inverse=True)
     return position.astype(np.int32)[codes], ids
