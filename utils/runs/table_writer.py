@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from utils.data.movies import csv_safe
 from utils.runs import files
 
 if TYPE_CHECKING:
