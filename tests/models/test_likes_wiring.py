@@ -53,8 +53,7 @@ def test_each_epoch_is_judged_by_the_ndcg_of_the_validation_likes(name, protocol
 @pytest.mark.parametrize("name", NAMES)
 def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(name):
     _, split = trained(name)
-    short = {"encoder_epochs": 1} if name == "recvae" else {}
-    model, again = (built(name, epochs=4, dropout=0.3, **short) for _ in range(2))
+    model, again = (built(name, epochs=4, dropout=0.3) for _ in range(2))
     model.chosen, again.chosen = {"epochs": 2}, {}
     again.config = replace(again.config, epochs=2)
     with eagerly():

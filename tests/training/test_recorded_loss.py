@@ -177,7 +177,7 @@ class Clock:
 )
 def test_checkpoints_are_written_as_often_as_is_asked_and_at_the_end(every, epochs, tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
-    fitted("autorec", Training(tmp_path, every), epochs=8, patience=100)
+    fitted("autorec", Training(tmp_path, every), epochs=8, patience=100, batch_size=30)
     assert clock.saved == [("train.npz", number) for number in epochs]
 
 
