@@ -19,7 +19,7 @@ SPLIT = splits.split(TABLE, "random", splits.Options())
 
 def fitted(name, how=None, **options):
     """(model, history) of two epochs with a last batch that is smaller than the others."""
-    config = models.module(name).Config(**{"hidden": (8,), "epochs": 2, "batch_size": 8} | options)
+    config = models.module(name).Config(**{"hidden": (8,), "epochs": 2, "batch_size": 16} | options)
     model = models.build(name, TABLE.shape, config)
     with eagerly():
         return model, model.fit(SPLIT.train, SPLIT.validation, how or Training())
@@ -85,7 +85,7 @@ def test_the_loss_of_a_batch_is_its_own_whatever_keras_resets(name, monkeypatch)
     monkeypatch.setattr(keras.Model, "reset_metrics", resetting)
     monkeypatch.setattr(keras.Model, "train_on_batch", without_reset)
     assert [row["loss"] for row in fitted(name, **options)[1]] == expected
-    assert len(steps) == {"deeprec": 4}.get(name, 2) * -(-np.count_nonzero(np.diff(SPLIT.train.indptr)) // 8)
+    assert len(steps) == {"deeprec": 4}.get(name, 2) * -(-np.count_nonzero(np.diff(SPLIT.train.indptr)) // 16)
     assert all(steps)
 
 
