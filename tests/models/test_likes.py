@@ -235,8 +235,10 @@ def planted(n_users=24, n_movies=12):
 @eagerly()
 def test_the_one_missing_movie_of_ones_kind_comes_first(name):
     matrix, hidden = planted()
-    options = {"hidden": (16, 8), "encoder_epochs": 1} if name == "recvae" else {"hidden": (16,)}
-    config = models.module(name).Config(batch_size=12, epochs=10, learning_rate=0.03, **options)
+    options = {"hidden": (16,), "epochs": 10}
+    if name == "recvae":
+        options = {"hidden": (16, 8), "epochs": 6, "encoder_epochs": 1}
+    config = models.module(name).Config(batch_size=12, learning_rate=0.04, **options)
     model = models.build(name, matrix.shape, config)
     model.refit(matrix, Training())
     top = top_k(hide_seen(model.score(matrix, np.arange(matrix.shape[0])), matrix), 1)[:, 0]
