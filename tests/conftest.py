@@ -125,10 +125,10 @@ LONG = (
     "autoencoders",
     "blend",
     "reliability",
-    "recommend",
+    "recommendations",
     "likes",
     "scripts",
-    "odd_data",
+    "unusual_data",
     "models",
 )
 

@@ -31,10 +31,19 @@ def test_a_model_that_takes_tensorflow_is_imported_without_a_word():
 
 def test_only_log_lines_are_left_out_and_none_where_the_import_fails():
     every = "\n".join(line for pair in zip(NOISE, [*MINE, *MINE], strict=False) for line in pair)
-    code = "with quiet.quietly():\n print('first', file=sys.stderr); write(sys.argv[1] + '\\n')\nwrite('after')"
-    assert errors(code, every) == ["first", *MINE, *MINE[:2], "after"]
-    code = "try:\n with quiet.quietly():\n  write(sys.argv[1] + '\\n'); 1 / 0\nexcept ZeroDivisionError: write('after')"
-    assert errors(code, every) == [*every.splitlines(), "after"]
+    code = """
+with quiet.quietly():
+    print("first", file=sys.stderr)
+    write(sys.argv[1] + chr(10))
+write("after" + chr(10))
+try:
+    with quiet.quietly():
+        write(sys.argv[1] + chr(10))
+        1 / 0
+except ZeroDivisionError:
+    write("failed")
+"""
+    assert errors(code, every) == ["first", *MINE, *MINE[:2], "after", *every.splitlines(), "failed"]
 
 
 def test_other_threads_lose_nothing_and_need_not_wait():

@@ -150,6 +150,7 @@ def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, t
         recommend.main(["--all-users", *run, "--out", str(tmp_path)])
 
 
+@eagerly()
 def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
     """The step that several workers take, by one of them in this process."""
     split = train.read(train.parse(["multvae", "--data", str(board)])[1])[1]

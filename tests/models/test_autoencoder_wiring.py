@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from conftest import eagerly
 from literal import assert_same_weights, pairs, rmse
-from trained import QUICK, TABLE, tastes, train_on, trained
+from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
 import models
 from models.networks import latent_model, rating_autoencoder
@@ -34,7 +34,8 @@ BOTH = [
 
 def built(name, **options):
     module = models.module(name)
-    quick = {key: value for key, value in QUICK.items() if key in module.Config.__dataclass_fields__}
+    known = module.Config.__dataclass_fields__
+    quick = {key: value for key, value in (QUICK | ITS.get(name, {})).items() if key in known}
     return models.build(name, TABLE.shape, module.Config(**quick | options))
 
 

@@ -81,7 +81,7 @@ def test_the_forward_pass_is_that_of_the_paper_written_out(name, options, activa
 
 @pytest.mark.parametrize("baseline", [True, False])
 def test_the_global_kernel_convolves_each_cell_with_its_eight_neighbours(baseline):
-    model, split = train_on(TABLE, "glocalk", epochs=1, baseline=baseline)
+    model, split = train_on(TABLE, "glocalk", epochs=1, global_epochs=1, baseline=baseline)
     *inner, last = layers_of(model)
     centre, rng = model.encoder.get_layer("centre"), np.random.default_rng(1)
     centre.spread.assign(rng.normal(0, 1, centre.spread.shape))

@@ -30,7 +30,7 @@ def test_a_step_that_fails_leaves_the_network_as_it_was():
 
 
 def test_ratings_are_centred_in_float32():
-    network = train_on(TABLE, "glocalk")[0].network
+    network = trained("glocalk")[0].network
     within = computed_in(
         "bfloat16", lambda *_: [(one.name, one.compute_dtype) for one in network._flatten_layers()], network
     )

@@ -22,7 +22,7 @@ from utils.runs import run_folder
 from utils.scoring import encoders
 from utils.scoring.profile_rows import ProfileRows
 
-QUICK = ("--hidden", "8", "--epochs", "3")
+QUICK = ("--hidden", "8", "--epochs", "2")
 ALL = ("--protocol", "all")  # nothing is held out, so that a user's known ratings are all they have
 LATENT = [name for name in models.names() if models.module(name).Model.has_latent_space]
 PLAIN = {"autorec", "deeprec", "elsa", "joint", "multdae", "multvae", "sparsefc"}  # whose encoders are dense layers
@@ -79,7 +79,7 @@ def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path)
 @pytest.mark.parametrize("protocol", ["random", "strong"])
 @pytest.mark.parametrize("name", ["joint", "autorec", "multvae", "itemknn"])
 def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
-    quick = [] if name == "itemknn" else ["--hidden", "8", "--epochs", "2"]
+    quick = () if name == "itemknn" else QUICK
     held_out = ["--protocol", protocol, "--held-out", "6"] if protocol == "strong" else []
     run = run_folder.Run(run_of(name, *quick, *held_out))
     saved, split, users = models.open_run(run), run.split, np.arange(40)
@@ -100,7 +100,7 @@ def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
     [("joint", ALL), ("joint", ()), ("autorec", ALL), ("autorec", ()), ("multvae", ALL), ("recvae", ALL)],
 )
 def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, strategy, run_of, capsys):
-    quick = ("--hidden", "8,4", "--epochs", "1") if name == "recvae" else QUICK
+    quick = ("--hidden", "8,4", "--epochs", "1", "--encoder-epochs", "1") if name == "recvae" else QUICK
     run = run_folder.Run(run_of(name, *quick, *protocol))
     for user in (0, 5):
         test = run.movies.ids[run.split.test.hidden[[user]].indices].tolist()  # kept from the user's own list only

@@ -19,7 +19,7 @@ SPLIT = splits.split(TABLE, "random", splits.Options())
 
 def fitted(name, how=None, **options):
     """(model, history) of two epochs with a last batch that is smaller than the others."""
-    config = models.module(name).Config(**{"hidden": (8,), "epochs": 2, "batch_size": 8} | options)
+    config = models.module(name).Config(**{"hidden": (8,), "epochs": 2, "batch_size": 16} | options)
     model = models.build(name, TABLE.shape, config)
     with eagerly():
         return model, model.fit(SPLIT.train, SPLIT.validation, how or Training())
@@ -142,7 +142,7 @@ class Clock:
 )
 def test_checkpoints_are_written_as_often_as_is_asked_and_at_the_end(every, epochs, tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
-    fitted("autorec", Training(tmp_path, every), epochs=8, patience=100)
+    fitted("autorec", Training(tmp_path, every), epochs=8, patience=100, batch_size=30)
     assert clock.saved == [("train.npz", number) for number in epochs]
 
 
