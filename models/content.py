@@ -64,7 +64,8 @@ class Model(ClosedForm):
             words += [f"year {year}", f"decade {year // 10}"] if year else []
         if self.config.tags and data.tags is not None:
             for movie, tag in zip(data.tags["movie"], data.tags["tag"], strict=True):
-                about[movie].append(f"tag {tag.strip().lower()}")
+                if movie >= 0:  # of some that are tagged there is no rating
+                    about[movie].append(f"tag {tag.strip().lower()}")
         if not any(about):
             raise UserError(f"{data.name} tells neither genres nor years nor tags, so content has nothing to go by")
         vectorizer = TfidfVectorizer(analyzer=list, sublinear_tf=True, dtype=np.float32)

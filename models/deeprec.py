@@ -56,7 +56,10 @@ class Model(rating_autoencoder.Autoencoder):
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
     def _step(self) -> Step:
-        train_on_batch, config = super()._step() or tf.function(self.network.gradient_step), self.config
+        train_on_batch, config = (
+            super()._step() or tf.function(self.network.gradient_step, reduce_retracing=True),
+            self.config,
+        )
 
         def refeeding(given: Any, judged: Any) -> float:
             losses = []
@@ -66,7 +69,7 @@ class Model(rating_autoencoder.Autoencoder):
                 # a share of the output is hidden, as of any row; the draw depends on the step alone, so that a training
                 # resumes exactly
                 rng = np.random.default_rng((self.seed, int(self.network.optimizer.iterations)))
-                fed = np.where(rng.random(output.shape) < config.dropout, 0, output)
+                fed = keras.ops.convert_to_tensor(np.where(rng.random(output.shape) < config.dropout, 0, output))
                 given, judged = [fed, *given[1:]] if config.side else fed, output
             losses.append(float(train_on_batch(given, judged)))
             return losses[0] if np.isfinite(losses).all() else np.nan

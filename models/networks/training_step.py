@@ -50,7 +50,7 @@ class Network(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Train on a batch (x, y); returns the mean of the losses since the epoch began."""
-        x, y = (list(part) if isinstance(part, tuple) else part for part in data)
+        x, y = (list(part) if isinstance(part, tuple) else part for part in data[:2])
         self._loss_tracker.update_state(self.step(x, y), sample_weight=ops.cast(self.count(x, y), "float32"))
         return {"loss": self._loss_tracker.result()}
 

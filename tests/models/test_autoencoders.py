@@ -14,7 +14,7 @@ from models.networks.losses import masked_mse
 from utils.data import side_features, splits
 from utils.scoring import biases
 from utils.scoring.latent import decode
-from utils.training import batches
+from utils.training import fit
 from utils.training.training import Training
 
 AUTOENCODERS = ["autorec", "deeprec", "glocalk", "sparsefc"]
@@ -149,9 +149,10 @@ def test_dense_refeeding_trains_on_what_the_network_made_of_the_batch_before_the
 def test_a_row_that_is_fed_back_has_its_share_hidden():
     model, split = train_on(TABLE, "deeprec", refeed=1, dropout=0.75, epochs=1, batch_size=100)
     seen = []
-    model.network.train_on_batch = lambda given, judged: seen.append((given, judged)) or 0.0
+    model.network.gradient_step = lambda given, judged: seen.append((np.array(given), np.array(judged))) or 0.0
     stars = split.train.toarray()
-    model._step()(stars, stars)
+    with eagerly():
+        model._step()(stars, stars)
     (_, first), (fed, judged) = seen
     assert (first == stars).all()
     assert (judged != 0).all()
@@ -184,22 +185,16 @@ def test_a_second_stage_that_is_no_better_is_dropped_with_its_weights():
 @pytest.mark.parametrize("epochs", [1, 2, 3])  # the first ends stage 1 early, the second stage 2 before its first epoch
 def test_of_a_second_stage_that_was_not_begun_glocalk_says_nothing(epochs, monkeypatch):
     split, left = splits.split(TABLE, "random", splits.Options()), [epochs]
+    begin = fit.EpochRecord.on_epoch_begin
     model = models.build("glocalk", TABLE.shape, models.module("glocalk").Config(**QUICK, global_rate=3.0))
-    reading = batches.denoising
 
-    def interrupted(*arguments):
-        rows = reading(*arguments)
+    def interrupted(record, epoch, logs=None):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        begin(record, epoch, logs)
 
-        def epoch(number):
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
-            yield from rows(number)
-
-        epoch.steps = rows.steps
-        return epoch
-
-    monkeypatch.setattr(batches, "denoising", interrupted)
+    monkeypatch.setattr(fit.EpochRecord, "on_epoch_begin", interrupted)
     training = Training()
     with eagerly():
         model.fit(split.train, split.validation, training)

@@ -276,7 +276,7 @@ def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
         assert part["metrics"]["rmse"]["value"] == pytest.approx(alone)
         less = judged["metrics"]["rmse"]["value"] - alone
         assert part["blend_less_part"]["rmse"]["value"] == pytest.approx(less)
-    assert "RMSE less that of part " in capsys.readouterr().out
+    assert "RMSE vs part " in capsys.readouterr().out
     known = answer(capsys, "--user", 3, "--run", folder)
     assert known["items"][0]["predicted_rating"] is not None
     other = answer(capsys, "--rate", "planted 3=5", "--run", folder)

@@ -211,7 +211,7 @@ def test_recvae_trains_encoder_and_decoder_in_turn():
                 for name, part in parts.items()
                 if any((a != b).any() for a, b in zip(old[name], part().get_weights(), strict=True))
             ]
-            seen.append((given[0], moved))
+            seen.append(("encoder" if bool(given[0][0]) else "decoder", moved))
             return loss
 
         return watching

@@ -173,4 +173,4 @@ def test_losses_are_means_over_what_they_say():
 
 @pytest.mark.parametrize(("phase", "shown"), [("refit-12", "refit"), ("refit-1-50-global-7", "refit-global")])
 def test_the_bar_of_a_phase_has_no_numbers(phase, shown):
-    assert fit.shown_name(phase) == shown
+    assert checkpoint.shown_name(phase) == shown

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data.ratings import LIKE, Indices, Mask, Ratings
@@ -224,7 +223,8 @@ def _rank_within(user: Indices, *keys: NDArray[Any]) -> NDArray[np.int64]:
     the one before."""
     order = np.lexsort((*keys, user))
     rank = np.empty(len(user), np.int64)
-    rank[order] = pd.Series(user[order]).groupby(user[order]).cumcount()
+    count = np.bincount(user)
+    rank[order] = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
     return rank
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import time
 import zipfile
 import zlib
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from keras import Model
 
     from utils.training.training import Training
+
+
+def shown_name(phase: str) -> str:
+    """Return the name of a phase without the numbers in it."""
+    return re.sub(r"-\d+", "", phase)
 
 
 class Checkpoint:
@@ -49,7 +55,7 @@ class Checkpoint:
         if not self.path or (worker and not worker.first):
             return
         if worker:
-            _write_progress(self.path, self.phase, self.epochs, state["history"])
+            _write_progress(self.path, shown_name(self.phase), self.epochs, state["history"])
         if over or time.perf_counter() - self.saved >= self.training.checkpoint_every:
             _save(self.network, self.path, state, best_weights)
             self.saved = time.perf_counter()

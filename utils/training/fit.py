@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from utils.errors import UnwrittenError
 from utils.training.batches import Epochs
-from utils.training.checkpoint import Checkpoint
+from utils.training.checkpoint import Checkpoint, shown_name
 from utils.training.display import bar
 from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
@@ -67,11 +66,6 @@ def train(
     return record.history
 
 
-def shown_name(phase: str) -> str:
-    """Return the name of a phase without the numbers in it."""
-    return re.sub(r"-\d+", "", phase)
-
-
 def as_dataset(epoch: Epochs, begun: int, failures: list[Exception]) -> tf.data.Dataset:
     """Return the batches of all epochs from number `begun` on, one behind another, as `fit` takes them. What goes wrong
     while a batch is made is appended to `failures`, since TensorFlow hides it in an error of its own.
@@ -90,8 +84,12 @@ def as_dataset(epoch: Epochs, begun: int, failures: list[Exception]) -> tf.data.
             raise
 
     first = next(batches())
-    signature = tree.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first)
+    signature = tree.map_structure(_any_number_of_rows, first)
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(1)
+
+
+def _any_number_of_rows(array: NDArray) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *array.shape[1:]) if array.ndim else (), array.dtype)
 
 
 def _as_tuples(batch: Any) -> Any:
