@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -16,14 +17,17 @@ import pytest
 from conftest import BUNDLED, REPOSITORY, answer, eagerly
 from page import served as serving
 from streamlit.testing.v1 import AppTest
+from trained import TABLE
 
 import evaluate
 import models
 import train
 from utils.app import map_page, rating
 from utils.app.listing import STRATEGIES
+from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
+from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.recommend import elicitation, explanations, recommendations
 from utils.report import map_figures
@@ -540,3 +544,10 @@ def test_ten_visitors_at_once(served, browser):
     assert held[-1] < 1.1 * held[0], held
     for page in pages:
         page.context.close()
+
+
+def test_movies_of_one_title_are_told_apart_by_their_ids():
+    titles = ["Matrix, The (1999)", "Cube (1997)", "Matrix, The (1999)"]
+    movies = Movies(np.array([5, 8, 21]), titles, [1999, 1997, 1999], [[], [], []])
+    saved = SimpleNamespace(run=SimpleNamespace(movies=movies), split=SimpleNamespace(ratings=TABLE))
+    assert Shared(saved).labels == {"The Matrix (1999)": 0, "Cube (1997)": 1, "The Matrix (1999) [21]": 2}

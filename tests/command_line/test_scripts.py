@@ -18,6 +18,7 @@ import recommend
 import train
 from utils.command_line import options
 from utils.errors import UserError
+from utils.evaluation import holdout_metrics
 from utils.runs import provenance, run_folder
 
 QUICK = ("--hidden", "16", "--epochs", "20", "--dropout", "0.2", "--learning-rate", "0.02")
@@ -551,3 +552,30 @@ def test_a_checkpoint_knows_what_is_beside_the_ratings(known, tmp_path):
     other = {"titles": "Another", "years": 1900, "genres": ("Western",)}[known]
     getattr(dataset.movies, known)[3] = other
     assert train.signature({"options": {}}, split, dataset) != before
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_baselines_learn_from_what_the_model_learned_from(again, run_of, tmp_path):
+    """A model that was not trained again has not seen the validation ratings, and neither have they."""
+    folder = run_of("bias", *([] if again else ["--no-refit"]))
+    split = run_folder.Run(folder).split
+    matrix = split.refit if again else split.train
+    evaluate.main(["--run", str(folder), "--json", str(tmp_path / "f.json")])
+    facts = json.loads((tmp_path / "f.json").read_text())["runs"][0]
+    hidden = split.test.hidden.tocoo().data
+    expected = np.sqrt(np.mean((hidden - matrix.data.mean()) ** 2))
+    assert facts["baselines"]["mean"]["rmse"]["value"] == pytest.approx(expected, rel=1e-6)
+    assert split.refit.data.mean() != split.train.data.mean()
+    popularity = models.build("popularity", matrix.shape)
+    popularity.refit(matrix)
+    lists = holdout_metrics.ranking_metrics(popularity.score, split.test)
+    assert facts["baselines"]["popularity"]["ndcg@100"]["value"] == pytest.approx(lists["ndcg@100"].value, rel=1e-6)
+
+
+def test_what_is_typed_goes_before_what_the_file_says(run_of, tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("title,rating\nplanted 3,5\nplanted 4,2\n")
+    folder = run_of("itemknn")
+    known = answer(capsys, "--ratings", tmp_path / "mine.csv", "--rate", "planted 3=1", "--run", folder)
+    assert {row["title"].lower().split(" (")[0]: row["rating"] for row in known["given"]} == {
+        "planted 3": 1.0, "planted 4": 2.0,
+    }  # fmt: skip

@@ -11,9 +11,11 @@ import pytest
 from conftest import real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
-from utils.data import datasets
+from utils.data import datasets, test_file
 from utils.data.datasets import REPOSITORY, load
 from utils.data.describe import describe
+from utils.data.movies import Movies
+from utils.data.reading import scales
 from utils.errors import UserError
 
 BUNDLED = REPOSITORY / "data" / "ml-latest-small-2016"
@@ -294,3 +296,23 @@ def test_a_published_fold_is_read_like_any_rating_file():
         for u, m, r in zip(table.user_ids[table.user], table.movie_ids[table.movie], table.rating, strict=True)
     }
     assert union == {key: stars for key, (stars, _) in cells(dataset).items()}
+
+
+def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ratings.csv").write_text("userId,movieId,rating\n1,3,4\n1,7,2\n2,3,5\n")
+    titles = "movieId,title,genres\n3,Three (1993),Drama|War\n7,Seven (1995),Crime\n9,Nine (2009),Musical\n"
+    (tmp_path / "data" / "movies.csv").write_text(titles)
+    (tmp_path / "test.csv").write_text("userId,movieId,rating\n2,7,3\n2,11,1\n")
+    data = datasets.load(tmp_path / "data")
+    joined, _ = test_file.with_test_ratings(data, "fixed", tmp_path / "test.csv")
+    assert joined.ratings.movie_ids.tolist() == [3, 7, 11]
+    assert joined.movies.titles[:2] == ["Three (1993)", "Seven (1995)"]
+    assert (joined.movies.years[:2], joined.movies.genres[:2]) == ([1993, 1995], [["Drama", "War"], ["Crime"]])
+    assert joined.movies.titles[2] == Movies.untitled(np.array([11])).titles[0]
+
+
+@pytest.mark.parametrize(("top", "expected"), [(9, (1, 9)), (10, (1, 10)), (11, (0, 11)), (20, (0, 20))])
+def test_zeros_count_as_ratings_only_on_scales_that_end_above_ten(top, expected):
+    stars = np.array([0, *range(1, top + 1)] * 20, np.float32)
+    assert scales.find_scale(stars) == expected

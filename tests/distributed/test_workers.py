@@ -249,7 +249,13 @@ def test_what_a_block_of_a_log_may_hold():
 
 
 @pytest.mark.parametrize(
-    ("ids", "expected"), [(["10", "9", "-1"], [-1, 9, 10]), (["7", "007"], ["007", "7"]), ([4, 2], [2, 4])]
+    ("ids", "expected"),
+    [
+        (["10", "9", "-1"], [-1, 9, 10]),
+        (["1", "10", "100", "2", "3"], [1, 2, 3, 10, 100]),
+        (["7", "007"], ["007", "7"]),
+        ([4, 2], [2, 4]),
+    ],
 )
 def test_ids_of_a_log_are_numbers_where_all_are(ids, expected, inline):
     numbered, keys, index = shards._numbered(sorted(ids))

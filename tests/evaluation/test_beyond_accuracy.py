@@ -263,3 +263,19 @@ def test_slices_of_few_users_are_left_out_and_none_is_compared_with_few():
 def test_a_movie_that_nobody_rated_is_as_new_as_one_that_somebody_did():
     top, popularity = np.array([[0], [1], [2]]), np.array([0, 1, 2])
     assert beyond_accuracy.novelty(top, popularity, 8).tolist() == [3, 3, 2]
+
+
+def test_p_of_a_slice_is_adjusted_over_the_slices_of_its_metric_alone():
+    """Six slices of size; the metrics rmse and bias have twelve p together."""
+    rng, n = np.random.default_rng(1), 240
+    users = np.repeat(np.arange(n), 5)
+    error = rng.normal(0, 1, len(users)) + np.where(users < 40, 0.25, 0)
+    parts = [subgroups.Slice("size", str(i), "users", np.arange(n) // 40 == i) for i in range(6)]
+    rows = subgroups.judge(parts, n, None, (users, np.zeros(len(users), int), error))
+    for metric in ("rmse", "bias"):
+        less = [row["less_rest"][metric] for row in rows if metric in row["less_rest"]]
+        p = np.array([row["p"] for row in less])
+        assert len(p) == 6
+        order = np.argsort(p)
+        expected = np.minimum(np.maximum.accumulate(p[order] * np.arange(6, 0, -1)), 1)
+        assert [row["p_holm"] for row in np.array(less, object)[order]] == pytest.approx(expected.tolist())

@@ -80,3 +80,13 @@ def test_years_and_tags_are_content():
         assert stars[0] > stars[1] + 1
     with pytest.raises(UserError, match="neither genres nor years nor tags"):
         fitted(matrix, data(table, bare, tags=tags), tags=False)
+
+
+def test_tags_of_movies_without_a_rating_are_of_no_movie():
+    table, matrix = planted()
+    tags = pd.DataFrame({"movie": np.arange(30), "tag": ["scary" if m % 2 else "funny" for m in range(30)]})
+    strays = pd.DataFrame({"movie": [-1] * 50, "tag": ["funny"] * 50})
+    bare = [[] for _ in range(30)]
+    expected = fitted(matrix, data(table, bare, tags=tags)).score(matrix)
+    found = fitted(matrix, data(table, bare, tags=pd.concat([tags, strays]))).score(matrix)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

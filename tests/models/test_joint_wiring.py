@@ -203,3 +203,21 @@ def test_every_layer_of_the_decoder_of_likes_has_its_penalty():
     of = {layer.name: float(layer.kernel_regularizer.l2) for layer in model.ranker.layers}
     assert len(of) == 3
     assert set(of.values()) == {np.float32(0.25 / np.sqrt(split.train.nnz))}
+
+
+def test_the_share_is_chosen_by_the_logits_alone(monkeypatch):
+    """Of a model in which EASE is not mixed yet; otherwise it would count twice."""
+    split, asked = splits.split(TABLE, "random", splits.Options(validation_share=0.3)), []
+    users = np.arange(TABLE.shape[0])
+
+    def choosing(linear, validation, score):
+        asked.append((validation, score(validation.given, users)))
+
+    monkeypatch.setattr(joint.Linear, "choose", choosing)
+    model = built(epochs=1)
+    with eagerly():
+        model.fit(split.train, split.validation, Training())
+    ((validation, scores),) = asked
+    np.testing.assert_array_equal(validation.hidden.toarray(), split.validation.hidden.toarray())
+    np.testing.assert_allclose(scores, logits_of(model, split.validation.given), atol=1e-5)
+    assert np.abs(model.score(split.validation.given, users) - scores).max() > 0.1  # with EASE, later

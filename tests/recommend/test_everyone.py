@@ -127,3 +127,13 @@ def test_a_folder_of_other_lists_is_refused(other, run, tmp_path):
     everyone.write_parts(saved, Request(n=4), tmp_path / "parts", models.open_run)
     with pytest.raises(UserError, match="holds something else than these recommendations"):
         everyone.write_parts(saved, other, tmp_path / "parts", models.open_run)
+
+
+def test_a_folder_of_another_run_or_of_other_parts_is_refused(run, run_of, tmp_path, monkeypatch):
+    everyone.write_parts(models.open_run(run), Request(n=4), tmp_path / "parts", models.open_run)
+    another = run_folder.Run(run_of("itemknn", "--neighbours", "7"))
+    with pytest.raises(UserError, match="holds something else than these recommendations"):
+        everyone.write_parts(models.open_run(another), Request(n=4), tmp_path / "parts", models.open_run)
+    monkeypatch.setattr(everyone, "PART", 11)
+    with pytest.raises(UserError, match="holds something else than these recommendations"):
+        everyone.write_parts(models.open_run(run), Request(n=4), tmp_path / "parts", models.open_run)

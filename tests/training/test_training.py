@@ -247,3 +247,13 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
             np.testing.assert_allclose(
                 getattr(model.latent.whitenings[method], name), getattr(whitening, name), atol=1e-5
             )
+
+
+def test_a_second_training_that_was_interrupted_does_not_count(monkeypatch):
+    """evaluate.py would fit its baselines on validation ratings that the model has not learned."""
+    model, training = Told(), Training()
+    monkeypatch.setattr(strategies, "choose", lambda *_: {"best": "decoder", "validation": {}})
+    monkeypatch.setattr(strategies, "with_whitenings", lambda space, *_: space)
+    monkeypatch.setattr(model, "refit", lambda matrix, training: training.stop(KeyboardInterrupt()) or [])
+    assert train.fit(model, SPLIT, training, True)[2] is False
+    assert training.interrupted
