@@ -11,7 +11,7 @@ import tyro
 import models
 from utils.command_line import options
 from utils.data.movies import csv_safe
-from utils.errors import UserError, only_tensorflow
+from utils.errors import UserError
 from utils.report import tables
 from utils.runs import run_folder
 from utils.runs.atomic import atomic_directory
@@ -63,7 +63,6 @@ def check_free(folder: Path) -> None:
 
 def main(argv: list[str] | None = None) -> Path:
     """Export the run into a folder, whole or not at all; returns the folder."""
-    only_tensorflow("exports are made", "leave out KERAS_BACKEND; runs of any backend can be exported")
     config = options.parse(Options, argv or [], "export.py", __doc__)
     run = run_folder.find(config.run, config.verify)
     out = config.out or Path("exports") / f"{run.folder.name}-{config.to}"

@@ -1,8 +1,5 @@
 """Errors whose message tells the user in a sentence what is wrong."""
 
-import os
-import sys
-
 
 class UserError(ValueError):
     """The user's input can't be used. The message says what was found, where, and what to do; the scripts print it on
@@ -16,13 +13,6 @@ class UserError(ValueError):
 
 class UnwrittenError(UserError):
     """A checkpoint, or a log beside it, can't be written; the checkpoint before it is whole."""
-
-
-def only_tensorflow(what: str, instead: str) -> None:
-    """Refuse what needs TensorFlow where another Keras backend is in use or set in the environment."""
-    keras = sys.modules.get("keras")
-    if (keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
-        raise UserError(f"{what} by TensorFlow only: {instead}")
 
 
 def out_of_memory(error: BaseException) -> bool:

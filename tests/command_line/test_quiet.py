@@ -1,9 +1,12 @@
 """What TensorFlow writes while it is imported stays out of standard error; nothing else does."""
 
+import os
 import subprocess
 import sys
 
 from conftest import REPOSITORY
+
+from utils.command_line import quiet
 
 NOISE = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
@@ -73,3 +76,10 @@ def test_a_closed_standard_error_is_no_reason_to_fail():
     code = "os.close(2)\nwith quiet.quietly(): pass\nprint('done')"
     command = [sys.executable, "-c", WRITING + code]
     assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True).stdout == "done\n"
+
+
+def test_keras_computes_with_tensorflow_whatever_the_environment_says(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with quiet.quietly():
+        pass
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"

@@ -255,7 +255,6 @@ def test_what_is_written_is_for_those_whom_the_umask_lets_in(mask, planted, tmp_
     try:
         folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
         monkeypatch.setattr(export, "write", lambda _, __, folder: (folder / "about.json").write_text("exported"))
-        monkeypatch.setattr(export, "only_tensorflow", lambda *_: None)
         made = [folder, export.main(["--to", "onnx", "--run", str(folder), "--out", str(tmp_path / "out")])]
         files.write_text(tmp_path / "text", "")
         with atomic.atomic_directory(tmp_path / "anew") as new:

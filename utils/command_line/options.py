@@ -158,10 +158,6 @@ def run(main: Callable[[list[str]], object]) -> None:
         return
     except UserError as error:
         message = str(error)
-    except ModuleNotFoundError as error:
-        if error.name != os.environ.get("KERAS_BACKEND"):
-            raise
-        message = f"KERAS_BACKEND={error.name} is not installed: pip install {error.name}"
     except MemoryError:
         message = "there is not enough memory for this"
     except BrokenPipeError:  # the reader of a pipe, such as head, has stopped

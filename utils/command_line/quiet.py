@@ -21,6 +21,7 @@ def quietly() -> Iterator[None]:
 
     The standard error of the whole process is redirected, so nothing is done where other threads could write to it, as
     on the page."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the training step is written for it
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow keeps freed memory for the next batch; without this, allocating it took a quarter of an epoch
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from utils.errors import UserError, only_tensorflow
+from utils.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SENT = ("models", "utils")  # folders of the repository that workers need
@@ -45,7 +45,6 @@ def connected(address: str | None, n: int = 1) -> Iterator[None]:
 
 def check(address: str | None) -> None:
     """Refuse to go on without Ray, or with an address where nothing listens: Ray would try for minutes."""
-    only_tensorflow("several workers train", "leave out --workers, or KERAS_BACKEND")
     if not find_spec("ray"):
         raise UserError("several workers need Ray: pip install -r requirements-scale.txt")
     if not address:

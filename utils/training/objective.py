@@ -145,14 +145,12 @@ def release(model: Any) -> None:
     if "keras" not in sys.modules:
         return
     import keras
+    import tensorflow as tf
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        networks = [network for network in vars(model).values() if isinstance(network, keras.Model)]
-        optimizers = [network.optimizer for network in networks if getattr(network, "optimizer", None)]
-        for part in [*networks, *optimizers]:
-            for weight in part.variables:
-                empty = tf.zeros((), weight.dtype)
-                tf.raw_ops.AssignVariableOp(resource=weight.value.handle, value=empty, validate_shape=False)
+    networks = [network for network in vars(model).values() if isinstance(network, keras.Model)]
+    optimizers = [network.optimizer for network in networks if getattr(network, "optimizer", None)]
+    for part in [*networks, *optimizers]:
+        for weight in part.variables:
+            empty = tf.zeros((), weight.dtype)
+            tf.raw_ops.AssignVariableOp(resource=weight.value.handle, value=empty, validate_shape=False)
     keras.backend.clear_session()
