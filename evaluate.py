@@ -29,7 +29,8 @@ from utils.recommend.recommendations import samples
 from utils.report import figures, latent_maps, page, pictures, summary, tables
 from utils.runs import evaluation_results, files, run_folder
 from utils.runs.run_folder import Run
-from utils.scoring.protocols import Floats, Model, PredictFunction, ScoreFunction, is_ensemble, is_latent
+from utils.scoring.latent import is_latent
+from utils.scoring.protocols import Floats, Model, PredictFunction, ScoreFunction, is_ensemble
 from utils.training.training import Training
 
 if TYPE_CHECKING:

@@ -111,6 +111,7 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
     """Answer the question of the options, as the plain values that --json writes."""
     start, saved = time.perf_counter(), models.open_run(run)
     if config.like_movie is not None:
+        _ = saved.space  # a model without one is refused, whatever the title
         movie = profile.find_movie(Titles(run.movies), config.like_movie)
         facts = recommendations.movies_like(saved, movie, config.n)
     elif config.similar_users is not None:

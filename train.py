@@ -22,10 +22,10 @@ from utils.data import datasets, splits
 from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
 from utils.recommend import strategies
-from utils.report import projector, tables
+from utils.report import pictures, projector, tables
 from utils.runs import provenance, run_folder
 from utils.runs.paths import is_there
-from utils.scoring.protocols import is_latent
+from utils.scoring.latent import is_latent
 from utils.training import training_command
 from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
@@ -222,7 +222,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
             history, preferred, refitted = fit(model, split, training, args.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": command}
-        run_folder.save(folder, model, split, data, facts, history, preferred)
+        run_folder.save(folder, model, split, data, facts, history, preferred, pictures.learning_curve)
         if training.tensorboard and is_latent(model):
             projector.write(training.tensorboard, model.latent, data)
         print_results(model, preferred, console)

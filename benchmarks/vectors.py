@@ -41,7 +41,7 @@ def likenesses(run):
     from utils.data.ratings import likes
     from utils.scoring import latent
 
-    space, liked = latent.LatentSpace.load(run), likes(run.split.known)
+    space, liked = latent.LatentSpace.load(run.arrays("latent.npz")), likes(run.split.known)
     pool = known(run)
     count = np.maximum(np.asarray(liked.sum(axis=0)).ravel(), 1)
     ranker, stars = space.ranker[-1][0].T, space.decoder[-1][0].T

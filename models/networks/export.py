@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from utils.command_line.quiet import quietly
 from utils.data.ratings import like_blocks
 from utils.errors import UserError
 
@@ -24,7 +25,8 @@ def save(model: Recommender, to: str, folder: Path) -> None:
 
     The input `ratings` is (n, n_movies) float32, stars and 0 where not rated. The outputs are `scores`, (n, n_movies),
     by which the model ranks, and with a latent space `latent`, (n, latent)."""
-    import tensorflow as tf
+    with quietly():  # no model imports it that needs no Keras
+        import tensorflow as tf
 
     if (n_bytes := getattr(model, "held", 0)) > MAX_BYTES:
         raise UserError(
@@ -32,6 +34,7 @@ def save(model: Recommender, to: str, folder: Path) -> None:
         )
     spec = tf.TensorSpec((None, model.shape[1]), tf.float32, name="ratings")
     graph = tf.function(model.exported, input_signature=[spec], autograph=False)
+    traced = graph.get_concrete_function()  # a model that is no graph is refused before a package is asked for
     if to == "onnx":
         try:
             import tf2onnx
@@ -40,7 +43,7 @@ def save(model: Recommender, to: str, folder: Path) -> None:
         tf2onnx.convert.from_function(graph, [spec], opset=OPSET, output_path=str(folder / "model.onnx"))
         return
     module = tf.Module()
-    module.graph, module.variables_used = graph, list(graph.get_concrete_function().graph.variables)
+    module.graph, module.variables_used = graph, list(traced.graph.variables)
     tf.saved_model.save(module, str(folder / "1"), {"serving_default": graph})
 
 

@@ -172,7 +172,7 @@ class LatentModel(Recommender):
         """Read what `save` wrote; `.keras` in safe mode, so that no code comes with the weights."""
         for name in self.saved:
             setattr(self, name, keras.models.load_model(run.path(f"{name}.keras"), safe_mode=True))
-        self.latent, self._copies = LatentSpace.load(run), {}
+        self.latent, self._copies = LatentSpace.load(run.arrays("latent.npz")), {}
 
 
 class ValidationRatings:

@@ -141,7 +141,7 @@ def test_bfloat16_answers_are_float32(run_of, capsys):
     folder = run_of("joint", "--hidden", "8", "--epochs", "1", "--precision", "bfloat16")
     evaluate.main(["--run", str(folder)])
     recommend.main(["--user", "3", "--run", str(folder)])
-    assert latent.LatentSpace.load(run_folder.Run(folder)).users.dtype == np.float32
+    assert latent.LatentSpace.load(run_folder.Run(folder).arrays("latent.npz")).users.dtype == np.float32
 
 
 def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monkeypatch, planted, tmp_path, capsys):

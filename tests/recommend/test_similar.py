@@ -43,7 +43,7 @@ def seen(vectors, run, strategy, whiten=None):
 def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
     found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
     run = run_folder.Run(folder)
-    vectors = seen(latent.LatentSpace.load(run).movies, run, "movies")
+    vectors = seen(latent.LatentSpace.load(run.arrays("latent.npz")).movies, run, "movies")
     own = run.movies.titles.index(found["movie"]["title"])
     cosines = cosine_similarity(vectors[[own]], vectors)[0]
     cosines[own] = -np.inf
@@ -96,7 +96,7 @@ def test_a_movie_with_few_ratings_is_like_others_with_as_many(folder, capsys, mo
 def test_similar_users_and_what_they_share(folder, tmp_path, capsys):
     found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4, "--csv", tmp_path / "a.csv")
     run = run_folder.Run(folder)
-    stars, vectors = known_ratings(run), latent.LatentSpace.load(run).users
+    stars, vectors = known_ratings(run), latent.LatentSpace.load(run.arrays("latent.npz")).users
     cosines = cosine_similarity(seen(vectors, run, "neighbours"))[2]
     cosines[2] = -np.inf
     expected = np.argsort(-cosines, kind="stable")[:4]

@@ -334,7 +334,7 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
     with eagerly():
         train.main(["autorec", *QUICK, "--tensorboard", "--data", str(planted[0]), "--run", str(tmp_path / "r")])
     logs, run = tmp_path / "r.tensorboard", run_folder.Run(tmp_path / "r")
-    space = LatentSpace.load(run)
+    space = LatentSpace.load(run.arrays("latent.npz"))
     config = (logs / "projector_config.pbtxt").read_text()
     for name, vectors in (("movies", space.movies), ("users", space.users)):
         assert f'tensor_path: "{name}.tsv"' in config

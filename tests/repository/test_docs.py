@@ -148,7 +148,7 @@ def test_the_readme_is_short():
 
 def test_the_readme_has_a_line_for_every_model():
     rows = re.findall(r"^\| `(\w+)`.*\|$", text_of(README).split("## Models")[1].split("\n## ")[0], re.MULTILINE)
-    assert sorted(rows) == models.names()
+    assert sorted(rows) == models.names(), "the table under Models in README.md has a row for each model"
 
 
 @pytest.mark.parametrize("name", sorted(set(models.MODELS) - {"blend"}))

@@ -20,13 +20,12 @@ from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
 from utils.data.reading.tables import Table, find_rating_layout, read_line_by_line
-from utils.data.reading.textfiles import PARQUET, head
+from utils.data.reading.textfiles import PARQUET, SHARDS, head
 from utils.data.reading.values import refuse_where
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHARDS = "shards.json"  # of `utils.distributed.shards`
 RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
 ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base", ".test")  # .gz may follow
 

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from utils.command_line import options
-from utils.data.datasets import SHARDS
 from utils.data.ratings import Ratings
 from utils.data.reading.tables import NEEDED, SPELLINGS, Table
-from utils.data.reading.textfiles import PARQUET, find_columns, first_line, head, shown
+from utils.data.reading.textfiles import PARQUET, SHARDS, find_columns, first_line, head, shown
 from utils.data.splits import Split
 from utils.distributed import cluster
 from utils.errors import UserError

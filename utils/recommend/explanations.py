@@ -1,4 +1,4 @@
-"""Explain why a movie is recommended: what each rating of the person adds to its score."""
+"""Say why a movie is recommended: by how much each rating of the profile raises its score."""
 
 from __future__ import annotations
 

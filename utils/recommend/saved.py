@@ -19,10 +19,10 @@ from utils.recommend import strategies
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
-from utils.scoring.latent import LatentSpace, weighted_neighbours
+from utils.scoring.latent import LatentModel, LatentSpace, weighted_neighbours
 from utils.scoring.linear_scorer import LinearPath
 from utils.scoring.profile_rows import ProfileRows
-from utils.scoring.protocols import CSR, Floats, Indices, LatentModel, Model, Neighbours, ScoreFunction
+from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction
 
 if TYPE_CHECKING:
     from utils.runs.run_folder import Run
@@ -54,7 +54,7 @@ class Saved:
         """The `LatentSpace`; a `UserError` where the model has none."""
         if not self.neighbourhoods:
             raise UserError(f"{self.model_name} has no latent space, so nothing is near in it; train another model")
-        return LatentSpace.load(self.run)
+        return LatentSpace.load(self.run.arrays("latent.npz"))
 
     @cached_property
     def genre_shares(self) -> NDArray[np.float64]:

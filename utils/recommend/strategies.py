@@ -12,9 +12,17 @@ import numpy as np
 from utils.data.ratings import likes
 from utils.data.splits import Holdout, Split
 from utils.evaluation.holdout_metrics import ranking_metrics
-from utils.scoring.latent import LatentSpace, Neighbourhood, Whitening, near, vote_matrix, weighted_neighbours
+from utils.scoring.latent import (
+    LatentSpace,
+    Neighbourhood,
+    Whitening,
+    is_latent,
+    near,
+    vote_matrix,
+    weighted_neighbours,
+)
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction, is_latent
+from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction
 
 Find: TypeAlias = Callable[..., Neighbours]  # called as `weighted_neighbours` is
 Neighbourhoods: TypeAlias = dict[str, Neighbourhood]  # by strategy: "neighbours", "movies"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.report import figures
 from utils.report.figures import Plot, Trace
 from utils.runs import files
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "x": "x", "cross": "P", "star": "*"}
 MARKERS["line-ns"] = "|"
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+
+
+def learning_curve(path: Path, history: list[dict[str, Any]]) -> None:
+    """Write a PNG of the losses and validation metrics of a training, from its history."""
+    plots = figures.learning(figures.curves(history))
+    write(path, plots, len(plots))
 
 
 def write(path: Path, plots: list[Plot], columns: int) -> None:

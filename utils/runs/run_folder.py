@@ -14,7 +14,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -217,9 +217,17 @@ def _lock(file: IO[str]) -> bool:
 
 
 def save(
-    folder: Path, model: TrainableModel, split: Split, data: Dataset, config: Facts, history: list[Facts], chosen: Facts
+    folder: Path,
+    model: TrainableModel,
+    split: Split,
+    data: Dataset,
+    config: Facts,
+    history: list[Facts],
+    chosen: Facts,
+    draw: Callable[[Path, list[Facts]], None] | None = None,
 ) -> None:
-    """Write a trained model, its data and how it was trained as a run folder, which replaces an older run."""
+    """Write a trained model, its data and how it was trained as a run folder, which replaces an older run. draw: writes
+    learning_curve.png of the history."""
     ratings = split.ratings
     config = config | {"trained": now(), "scale": list(ratings.scale), "like": ratings.like}
     config |= {"shape": list(ratings.shape), "sha256": ratings.fingerprint(), "split_sha256": split.fingerprint()}
@@ -234,11 +242,8 @@ def save(
             out = csv.DictWriter(file, dict.fromkeys(key for row in history for key in row), lineterminator="\n")
             out.writeheader()
             out.writerows(history)
-        if history:
-            from utils.report import figures, pictures  # matplotlib, which reading a run does not need
-
-            plots = figures.learning(figures.curves(history))
-            pictures.write(new / "learning_curve.png", plots, len(plots))
+        if history and draw:
+            draw(new / "learning_curve.png", history)
 
 
 def save_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts, **arrays: Any) -> None:

@@ -10,18 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.scoring.biases import Biases
 from utils.scoring.parallel import parallel_rows
-from utils.scoring.protocols import CSR, Floats, Indices, Layer, Neighbours, Pick, Weigh
+from utils.scoring.protocols import CSR, Floats, Indices, Layer, Model, Neighbours, Pick, Weigh
 from utils.scoring.ranking import top_k
-
-if TYPE_CHECKING:
-    from utils.runs.run_folder import Run
 
 MANY = 50_000  # queries and vectors beyond which faiss searches
 CANDIDATES = 4  # times k: the neighbours that faiss finds, which the weights put into another order
@@ -244,9 +241,8 @@ class LatentSpace:
         np.savez(path, users=self.users, movies=self.movies, decodes=self.decodes, **arrays)
 
     @classmethod
-    def load(cls, run: Run) -> Self:
-        """Read the latent space from latent.npz of a run."""
-        stored = run.arrays("latent.npz")
+    def load(cls, stored: dict[str, NDArray]) -> Self:
+        """Make the latent space of the arrays that `save` wrote."""
         has_biases = "mean" in stored
         biases = Biases(float(stored["mean"]), stored["user_bias"], stored["movie_bias"]) if has_biases else None
         whitenings = {
@@ -256,6 +252,20 @@ class LatentSpace:
         }
         decoder, ranker = read_layers("", stored), read_layers("ranker_", stored)
         return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, whitenings)
+
+
+class LatentModel(Model, Protocol):
+    """A model with a latent space."""
+
+    latent: LatentSpace
+
+    def encode(self, given: CSR, users: Indices | None = None) -> Floats:
+        """Return the latent vectors, (n, latent), of the rows."""
+
+
+def is_latent(model: Model) -> TypeGuard[LatentModel]:
+    """Tell whether the model has a latent space."""
+    return model.has_latent_space
 
 
 def flat_layers(prefix: str, layers: list[Layer]) -> dict[str, NDArray]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from utils.data.splits import Holdout
-    from utils.scoring.latent import LatentSpace
     from utils.training.training import Training
 
 CSR: TypeAlias = "csr_array"  # that of scipy.sparse, whose import takes a quarter of a second
@@ -44,7 +43,7 @@ class Model(PredictingModel, Protocol):
 
     takes_new_users: bool  # `score` and `predict` work for rows that were not trained on
     wants_users: bool  # `predict` serves trained users only from the matrix of all of them
-    has_latent_space: bool  # it is a `LatentModel`
+    has_latent_space: bool  # it is a `latent.LatentModel`
     blends: bool  # it is an `Ensemble`
 
     @property
@@ -53,15 +52,6 @@ class Model(PredictingModel, Protocol):
 
     def score(self, given: CSR, users: Indices | None = None) -> Floats:
         """Return the scores, (n, n_movies), of the rows; users: their indices if they were trained on."""
-
-
-class LatentModel(Model, Protocol):
-    """A model with a latent space."""
-
-    latent: LatentSpace
-
-    def encode(self, given: CSR, users: Indices | None = None) -> Floats:
-        """Return the latent vectors, (n, latent), of the rows."""
 
 
 class Ensemble(Model, Protocol):
@@ -95,11 +85,6 @@ class TrainableModel(Model, Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""
-
-
-def is_latent(model: Model) -> TypeGuard[LatentModel]:
-    """Tell whether the model has a latent space."""
-    return model.has_latent_space
 
 
 def is_ensemble(model: Model) -> TypeGuard[Ensemble]:

@@ -18,6 +18,7 @@ from utils.errors import UserError
 from utils.runs.paths import ALLOW, DENIED
 
 PARQUET = b"PAR1"
+SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
 HEAD = 1 << 16  # bytes from which the kind of a file is told
 LONGEST = 1 << 20  # characters of a line: longer ones are not of a table, and would fill the memory
