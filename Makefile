@@ -1,6 +1,7 @@
 # make demo: install, train, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
-# run the tests. All need nothing but Python 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names
-# another) and make; what they install goes into .venv.
+# run the tests (COVERAGE=1: measure their coverage, too, which takes half as long again). All need nothing but Python
+# 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names another) and make; what they install goes
+# into .venv.
 IN_RANGE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 ifndef PYTHON
 PYTHON := $(shell for one in python3.13 python3.12 python3.11 python3; do \
@@ -25,7 +26,7 @@ test: $(VENV)/.requirements-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
-		--cov=utils --cov=models --cov-report=term:skip-covered --cov-fail-under=95
+		$(if $(COVERAGE),--cov=utils --cov=models --cov-report=term:skip-covered --cov-fail-under=95)
 
 $(VENV)/.requirements: requirements.txt
 	@$(if $(PYTHON),,echo "no Python from 3.11 to 3.13 is on the PATH, which TensorFlow takes: install python3.13, or name one: make PYTHON=/path/to/python3.13" >&2; exit 2)

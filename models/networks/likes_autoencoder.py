@@ -194,16 +194,7 @@ class LikesAutoencoder(LatentModel):
             step = partial(sampled_softmax.step, self.network)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, loss=self.loss)
-        history = train(
-            self.network,
-            self._batches(epoch),
-            config.epochs,
-            training,
-            phase,
-            judge,
-            config.patience,
-            self._callbacks(),
-        )
+        history = train(self.network, self._batches(epoch), config, training, phase, judge, self._callbacks())
         self._copies = {}
         return history
 

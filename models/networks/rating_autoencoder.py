@@ -212,7 +212,7 @@ class Autoencoder(LatentModel):
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision, **self._losses(),
         )  # fmt: skip
-        history = train(self.network, epoch, config.epochs, training, phase, judge, config.patience)
+        history = train(self.network, epoch, config, training, phase, judge)
         self._copies = {}
         return history
 

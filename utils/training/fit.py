@@ -23,25 +23,22 @@ from utils.training.training import DivergedError, EarlyStoppingCriterion, Train
 def train(
     network: keras.Model,
     epoch: Epochs,
-    epochs: int,
+    config: Any,
     training: Training,
     phase: str,
     criterion: EarlyStoppingCriterion | None = None,
-    patience: int = 0,
     callbacks: Iterable[keras.callbacks.Callback] = (),
 ) -> list[dict[str, Any]]:
     """Train a compiled network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and, with a
     criterion, what it says. The loss is what the network records, see `models.networks.training_step.Network`.
 
-    epoch: gives the (x, y) batches of an epoch by its number, from 0. criterion: measured after each epoch; the
-    weights of the best epoch are put back at the end, and `patience` epochs without a better one end the training.
-    Without it all `epochs` are trained and the last weights kept. phase: names the checkpoint and, without its numbers,
-    the bar. callbacks: further ones. Ctrl-C or a loss that is no number ends the training after the last whole epoch,
-    with `training.interrupted` and `.failed` (the reason); in the first epoch it is raised."""
-    shown = shown_name(phase)
-    checkpoint = Checkpoint(network, training, phase, epochs)
-    state, best_weights = checkpoint.restore()
-    record = EpochRecord(checkpoint, training, criterion, patience, state, best_weights)
+    epoch: gives the (x, y) batches of an epoch by its number, from 0. config: has `epochs`, at most, and `patience`.
+    criterion: measured after each epoch; the weights of the best are put back at the end, and `patience` epochs without
+    a better one end the training. Without it all `epochs` are trained. phase: names the checkpoint and the bar. Ctrl-C
+    or a loss that is no number ends the training after the last whole epoch, with `training.interrupted` and `.failed`
+    (the reason); in the first epoch it is raised."""
+    shown, epochs = shown_name(phase), config.epochs
+    record = EpochRecord(Checkpoint(network, training, phase, epochs), training, criterion, config.patience)
     begun = len(record.history)
     if begun >= epochs or record.out_of_patience():
         network.set_weights(record.best_weights)
@@ -54,10 +51,8 @@ def train(
                 as_dataset(epoch, begun, failures), steps_per_epoch=epoch.steps, epochs=epochs, initial_epoch=begun,
                 callbacks=[*callbacks, *ours], verbose=0, shuffle=False,
             )  # fmt: skip
-    except tf.errors.UnknownError:
-        if failures:
-            raise failures[0] from None
-        raise
+    except tf.errors.UnknownError as error:
+        raise (failures[0] if failures else error) from None
     except (KeyboardInterrupt, DivergedError) as error:
         if not record.history:
             raise  # there is nothing yet that could be kept
@@ -107,12 +102,10 @@ class EpochRecord(keras.callbacks.Callback):
         training: Training,
         criterion: EarlyStoppingCriterion | None,
         patience: int,
-        state: dict[str, Any],
-        best_weights: list[NDArray],
     ) -> None:
         super().__init__()
         self.checkpoint, self.training, self.criterion, self.patience = checkpoint, training, criterion, patience
-        self.state, self.best_weights = state, best_weights
+        self.state, self.best_weights = checkpoint.restore()
 
     @property
     def history(self) -> list[dict[str, Any]]:
