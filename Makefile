@@ -1,7 +1,7 @@
 # make demo: install, train, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
-# run the tests (COVERAGE=1: measure their coverage, too, which takes half as long again). All need nothing but Python
-# 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names another) and make; what they install goes
-# into .venv.
+# run the tests (COVERAGE=1: measure their coverage, too, which takes half as long again). All need nothing but
+# Python 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names another) and make; what they
+# install goes into .venv.
 IN_RANGE = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 ifndef PYTHON
 PYTHON := $(shell for one in python3.13 python3.12 python3.11 python3; do \
