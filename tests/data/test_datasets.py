@@ -316,3 +316,12 @@ def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
 def test_zeros_count_as_ratings_only_on_scales_that_end_above_ten(top, expected):
     stars = np.array([0, *range(1, top + 1)] * 20, np.float32)
     assert scales.find_scale(stars) == expected
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1f", b"\x1c\n\x1d\n", b"\xff\n", b"\n" * 100_000 + b"userId,movieId,rating\n1,1,3\n"]
+)
+def test_a_file_without_text_at_its_start_is_refused(content, tmp_path):
+    (tmp_path / "own.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"own\.csv"):
+        datasets.load(tmp_path / "own.csv")

@@ -56,7 +56,9 @@ def head(path: str | Path) -> bytes:
 
 def first_line(path: str | Path) -> tuple[int, str]:
     """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
-    head(path)  # refuses what is not text, and what is blank
+    start = head(path)
+    if not start.decode("utf-8-sig", "ignore").strip():
+        raise UserError(f"{path}: no text in the first {len(start):,} bytes")
     lines = enumerate(_lines(path, "utf-8-sig"), 1)
     return next((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if text.strip())
 
