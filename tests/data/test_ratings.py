@@ -7,7 +7,7 @@ import pytest
 from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
-from utils.data.ratings import index_of, likes
+from utils.data.ratings import index_of, likes, zero_sentinel
 from utils.scoring import biases
 
 
@@ -67,3 +67,11 @@ def test_biases_of_nothing_are_zero_even_undamped():
     found = biases.fit(empty, 0, 0)
     assert np.isfinite(found.user).all()
     assert (found.user[1:] == 0).all() or (found.user[:-1] == 0).all()
+
+
+@pytest.mark.parametrize(("scale", "threshold", "expected"), [((0, 10), 0, 0.001), ((0, 10), 4, 4), ((1, 10), 0, 0)])
+def test_a_rating_of_nothing_is_never_a_like(scale, threshold, expected):
+    """What stands for it is above 0, or it would be no rating."""
+    table = replace(random_ratings(), scale=scale, threshold=threshold)
+    assert table.like == expected
+    assert not zero_sentinel((0, 10)) > replace(table, scale=(0, 10), threshold=0).like

@@ -195,6 +195,7 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
         for u, m, r in zip(table.user, table.movie, table.rating, strict=True)
     }
     assert len(joined) == 120
+    assert test_file.join(replace(piece(keep), threshold=2.5), piece(part), "test.csv")[0].like == 2.5
     np.testing.assert_array_equal(joined.rating[place], table.rating[part])
     np.testing.assert_array_equal(joined.user_ids[joined.user[place]], table.user_ids[table.user[part]])
     wrong = piece(part)

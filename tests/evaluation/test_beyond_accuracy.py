@@ -279,3 +279,16 @@ def test_p_of_a_slice_is_adjusted_over_the_slices_of_its_metric_alone():
         order = np.argsort(p)
         expected = np.minimum(np.maximum.accumulate(p[order] * np.arange(6, 0, -1)), 1)
         assert [row["p_holm"] for row in np.array(less, object)[order]] == pytest.approx(expected.tolist())
+
+
+def test_every_number_of_ratings_is_in_one_range():
+    given = sp.csr_array(np.tri(130, 130, dtype=np.float32))  # user i has i + 1 ratings, movie j has 130 - j
+    movies = Movies(np.arange(130), [""] * 130, [None] * 130, [[]] * 130)
+    for by, count in (("ratings of the user", np.arange(1, 131)), ("ratings of the movie", np.arange(130, 0, -1))):
+        ranges = [part for part in subgroups.slices(given, movies) if part.by == by]
+        np.testing.assert_array_equal(
+            sum(part.inside.astype(int) for part in ranges), 1 * (count >= subgroups.RANGES[0][0])
+        )
+        for part, (low, high) in zip(ranges, subgroups.RANGES, strict=True):
+            literal = [low <= n and (high is None or n <= high) for n in count.tolist()]
+            assert part.inside.tolist() == literal, part.name
