@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from models.base import Recommender
+from models.base import History, Recommender
 from utils.command_line import options
 from utils.data import datasets, splits
 from utils.distributed import cluster
@@ -31,7 +31,6 @@ from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
-History = list[dict[str, Any]]  # one row an epoch
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,8 @@ class Model(rating_autoencoder.Autoencoder):
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
     def _step(self) -> Step:
-        train_on_batch, config = (
-            super()._step() or tf.function(self.network.gradient_step, reduce_retracing=True),
-            self.config,
-        )
+        gradient_step = tf.function(self.network.gradient_step, reduce_retracing=True, autograph=False)
+        train_on_batch, config = super()._step() or gradient_step, self.config
 
         def refeeding(given: Any, judged: Any) -> float:
             losses = []

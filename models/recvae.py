@@ -175,4 +175,4 @@ class Model(likes_autoencoder.LikesAutoencoder):
             self.network.optimizer.apply(gradients, weights)
             return loss
 
-        return tf.function(update, reduce_retracing=True)
+        return tf.function(update, reduce_retracing=True, autograph=False)

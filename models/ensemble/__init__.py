@@ -1,1 +1,1 @@
-"""What models made of other models share: parts, stacking, EASE beside a decoder."""
+"""What models made of other models share: parts, stacking, a saved blend."""

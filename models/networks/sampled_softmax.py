@@ -84,7 +84,9 @@ def step(network: keras.Model) -> Callable[[tuple, NDArray[np.float32]], KerasTe
     network.optimizer.build(weights)
     rows, judged = (tf.TensorSpec((None, shape[1])) for shape in (network.input_shape, network.output_shape))
 
-    @tf.function(input_signature=[rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,)), judged])
+    @tf.function(
+        input_signature=[rows, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None,)), judged], autograph=False
+    )
     def update(given: KerasTensor, index: KerasTensor, importance: KerasTensor, judged: KerasTensor) -> KerasTensor:
         with tf.GradientTape() as tape, of(index, network.output_shape[1]):
             logits = network(given, training=True)

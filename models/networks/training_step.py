@@ -19,6 +19,7 @@ from models.networks.losses import masked_mse
 
 Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]  # (what is judged, output of the network) -> scalar
 Step = Callable[[Any, Any], Any]  # trains on a batch: (what the network takes, what is judged) -> loss, a scalar
+Differentiated = Callable[[Any, Any], tuple[KerasTensor, list[KerasTensor]]]  # the same -> (loss, gradients)
 Count = Callable[[Any, Any], Any]  # (what the network takes, what is judged) -> what the loss is a mean over
 PRECISIONS = Literal["float32", "bfloat16"]
 
@@ -63,12 +64,12 @@ class Network(keras.Model):
         return loss
 
 
-def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Callable[[Any, Any], tuple]:
+def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Differentiated:
     """Make the function (x, y) -> (loss, gradients of `weights`, some of the network's) for training: of loss(y,
     network(x)) plus the losses that layers add."""
     x, y = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape), (network.input, network.output))
 
-    @tf.function(input_signature=[x, y])
+    @tf.function(input_signature=[x, y], autograph=False)
     def differentiated(given: Any, judged: KerasTensor) -> tuple[KerasTensor, list[KerasTensor]]:
         with tf.GradientTape() as tape:
             total = tf.add_n([loss(judged, network(given, training=True)), *network.losses])

@@ -427,3 +427,11 @@ def test_what_the_encoder_adds_up_is_as_large_with_ratings_hidden_as_without(nor
     sums = np.array(centre(hidden, training=True)[0]).sum(axis=1)
     assert sums.mean() == pytest.approx(whole, rel=0.02)
     assert np.array(centre(hidden)[0]).sum(axis=1).mean() < 0.7 * whole
+
+
+def test_a_refit_of_glocalk_trains_both_stages_as_long_as_was_best():
+    model, split = train_on(TABLE, "glocalk", global_epochs=4, epochs=4)
+    model.chosen = {"epochs": 2, "global_epochs": 1}
+    with eagerly():
+        history = model.refit(split.refit, Training())
+    assert [row["stage"] for row in history] == [1, 1, 2]

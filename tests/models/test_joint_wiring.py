@@ -14,6 +14,8 @@ import models
 from models import ease, joint
 from utils.data import splits
 from utils.data.splits import Holdout
+from utils.evaluation import holdout_metrics
+from utils.evaluation.holdout_metrics import judged_users
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear_l2": 5.0}  # under a larger one EASE is silent here
@@ -177,7 +179,8 @@ def noisy(best, n=150, n_movies=60):
 
 
 @pytest.mark.parametrize("best", [0.1, 0.3, 0.75, 2.0])
-def test_the_share_is_the_one_of_those_tried_that_ranks_validation_best(best):
+def test_the_share_is_the_one_of_those_tried_that_ranks_validation_best(best, monkeypatch):
+    monkeypatch.setattr(holdout_metrics, "BLOCK", 40)  # of 150 users
     own, logits, validation = noisy(best)
     linear = Given(own)
     linear.choose(validation, lambda given, users: logits[users])
@@ -221,3 +224,12 @@ def test_the_share_is_chosen_by_the_logits_alone(monkeypatch):
     np.testing.assert_array_equal(validation.hidden.toarray(), split.validation.hidden.toarray())
     np.testing.assert_allclose(scores, logits_of(model, split.validation.given), atol=1e-5)
     assert np.abs(model.score(split.validation.given, users) - scores).max() > 0.1  # with EASE, later
+
+
+def test_the_share_is_tried_on_the_scores_of_the_very_users_that_are_ranked(monkeypatch):
+    own, logits, validation = noisy(0.5)
+    users, tried = judged_users(validation)[[70, 3, 41]], []
+    monkeypatch.setattr(joint, "ndcg", lambda score, holdout: tried.append(score(None, users)) or 0.0)
+    Given(own).choose(validation, lambda given, users: logits[users])
+    for found, share in zip(tried, joint.SHARES, strict=True):
+        np.testing.assert_allclose(found, own[users] + np.float32(share) * logits[users], atol=1e-6)

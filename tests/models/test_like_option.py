@@ -16,6 +16,7 @@ from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.evaluation.holdout_metrics import judged_users
 from utils.runs import run_folder
+from utils.training.training import Training
 
 QUICK = {
     "multdae": ["--hidden", "4", "--epochs", "1"],
@@ -167,3 +168,14 @@ def test_a_test_file_that_widens_the_scale_leaves_no_note_of_the_narrower_one_an
     assert [note for note in data.notes if note.startswith("scale ")] == [
         "scale 0 to 20 found from these ratings and those of the test"
     ]
+
+
+@pytest.mark.parametrize("name", ["multdae", "elsa", "cdae"])
+def test_models_of_likes_are_trained_on_what_is_above_it(name):
+    config = models.module(name).Config(hidden=(4,), batch_size=100, epochs=1)
+    model, seen = models.build(name, TABLE.shape, config, like=2.0), []
+    model._step = lambda: lambda given, judged: seen.append(np.asarray(judged)) or 0.0
+    matrix = TABLE.matrix()
+    model.refit(matrix, Training())
+    (judged,) = seen
+    assert judged.sum() == (matrix.data > 2.0).sum() > (matrix.data > 3.5).sum()

@@ -22,7 +22,7 @@ from utils.scoring.latent import weighted_neighbours
 N_USERS, N_MOVIES = TABLE.shape
 USERS = np.random.default_rng(0).permutation(N_USERS)[:17]
 SOME = np.array([20, 3, 24, 0, 11])  # movies in no order
-OPTIONS = {"blend": {"parts": PARTS}, "joint": {"linear_l2": 5.0}, "multdae": {"signed": True}}
+OPTIONS = {"blend": {"parts": PARTS}, "joint": {"linear_l2": 5.0, "signed": True}, "multdae": {"signed": True}}
 LATENT = [(name, None) for name in ("autorec", "joint", "multdae", "multvae", "deeprec", "cdae", "elsa")]
 LATENT.append(("sparsefc", "users"))
 

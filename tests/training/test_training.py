@@ -1,11 +1,16 @@
 """Training: the batches it sees, resuming, interrupting."""
 
+import contextlib
+import os
 import re
+import signal
+import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import eagerly, random_ratings
 from literal import assert_same_weights
 from trained import tastes
@@ -257,3 +262,62 @@ def test_a_second_training_that_was_interrupted_does_not_count(monkeypatch):
     monkeypatch.setattr(model, "refit", lambda matrix, training: training.stop(KeyboardInterrupt()) or [])
     assert train.fit(model, SPLIT, training, True)[2] is False
     assert training.interrupted
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, UserError, KeyError, MemoryError])
+@eagerly()
+def test_what_goes_wrong_while_a_batch_is_made_is_said_as_it_is(kind, monkeypatch):
+    def broken(*arguments):
+        epochs = made(*arguments)
+
+        def draw(number):
+            yield next(epochs(number))
+            raise kind("the batch")
+
+        return batches.Epochs(draw, epochs.steps)
+
+    made = batches.denoising
+    monkeypatch.setattr(batches, "denoising", broken)
+    with pytest.raises(kind, match="the batch"):
+        autorec(Training())
+
+
+def test_nothing_to_learn_from_is_a_sentence():
+    model = models.build("sparsefc", (5, 7), models.module("sparsefc").Config(hidden=(3,), l2=0.0, sparsity=0.0))
+    with np.errstate(divide="ignore", invalid="ignore"), pytest.raises(UserError, match="no rating to learn from"):
+        model.refit(sp.csr_array((5, 7), dtype=np.float32), Training())
+
+
+@pytest.mark.parametrize("when", ["on_train_batch_begin", "on_epoch_end"])
+@eagerly()
+def test_ctrl_c_is_never_lost(when, monkeypatch):
+    """Not even where Python could not raise it: in the middle of a step, or while the last epoch is judged."""
+    handlers, calls = signal.getsignal(signal.SIGINT), []
+
+    def pressing(record, number, logs=None):
+        if real:
+            real(record, number, logs)
+        calls.append(number)
+        if len(calls) == (10 if when == "on_train_batch_begin" else 3):
+            with contextlib.suppress(KeyboardInterrupt):  # as where an object ends
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+
+    real = fit.EpochRecord.__dict__.get(when)
+    monkeypatch.setattr(fit.EpochRecord, when, pressing, raising=False)
+    training = Training()
+    _, history = autorec(training, epochs=3)
+    assert training.interrupted
+    assert len(history) == (2 if when == "on_train_batch_begin" else 3)
+    assert signal.getsignal(signal.SIGINT) is handlers
+
+
+def test_a_second_ctrl_c_ends_a_step_at_once():
+    raised = []
+    with contextlib.suppress(KeyboardInterrupt), fit.ctrl_c_waits() as stop:
+        for _ in range(2):
+            raised.append(stop.pressed)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+        raised.append("too late")
+    assert raised == [False, True]

@@ -185,7 +185,7 @@ class Worker:
         inputs_spec, targets_spec = (tf.TensorSpec((None, s[1])) for s in (network.input_shape, network.output_shape))
         places_spec, rows_spec = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
 
-        @tf.function(input_signature=[inputs_spec, places_spec, rows_spec, targets_spec])
+        @tf.function(input_signature=[inputs_spec, places_spec, rows_spec, targets_spec], autograph=False)
         def update(inputs: Any, at: Any, rows: Any, targets: Any) -> Any:
             loss, *slopes = self.strategy.run(gradients, args=(inputs, at, rows, targets))
             network.optimizer.apply(slopes, weights)

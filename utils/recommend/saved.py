@@ -19,7 +19,7 @@ from utils.recommend import strategies
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
-from utils.scoring.latent import LatentModel, LatentSpace, weighted_neighbours
+from utils.scoring.latent import HasLatentSpace, LatentSpace, weighted_neighbours
 from utils.scoring.linear_scorer import LinearPath
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction
@@ -117,7 +117,7 @@ class Saved:
             raise UserError(f"this {self.model_name} has movies as rows, so it {can}; --by movies does without")
         if self._encoder:
             return self._encoder(rows)
-        model = cast("LatentModel", self.model)  # only those have vectors to compare with
+        model = cast("HasLatentSpace", self.model)  # only those have vectors to compare with
         users = None if user is None else np.full(len(rows.stars), user)
         return model.encode(rows.matrix(self.n_movies), users)
 

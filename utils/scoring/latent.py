@@ -254,7 +254,7 @@ class LatentSpace:
         return cls(stored["users"], stored["movies"], biases, decoder, str(stored["decodes"]), ranker, whitenings)
 
 
-class LatentModel(Model, Protocol):
+class HasLatentSpace(Model, Protocol):
     """A model with a latent space."""
 
     latent: LatentSpace
@@ -263,7 +263,7 @@ class LatentModel(Model, Protocol):
         """Return the latent vectors, (n, latent), of the rows."""
 
 
-def is_latent(model: Model) -> TypeGuard[LatentModel]:
+def is_latent(model: Model) -> TypeGuard[HasLatentSpace]:
     """Tell whether the model has a latent space."""
     return model.has_latent_space
 

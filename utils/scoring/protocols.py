@@ -43,7 +43,7 @@ class Model(PredictingModel, Protocol):
 
     takes_new_users: bool  # `score` and `predict` work for rows that were not trained on
     wants_users: bool  # `predict` serves trained users only from the matrix of all of them
-    has_latent_space: bool  # it is a `latent.LatentModel`
+    has_latent_space: bool  # it is a `latent.HasLatentSpace`
     blends: bool  # it is an `Ensemble`
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,7 +15,7 @@ import tensorflow as tf
 from keras import tree
 from numpy.typing import NDArray
 
-from utils.errors import UnwrittenError
+from utils.errors import UnwrittenError, UserError
 from utils.training.batches import Epochs
 from utils.training.checkpoint import Checkpoint, shown_name
 from utils.training.display import bar
@@ -37,21 +39,22 @@ def train(
     a better one end the training. Without it all `epochs` are trained. phase: names the checkpoint and the bar. Ctrl-C
     or a loss that is no number ends the training after the last whole epoch, with `training.interrupted` and `.failed`
     (the reason); in the first epoch it is raised."""
-    shown, epochs = shown_name(phase), config.epochs
+    if not epoch.steps:
+        raise UserError("there is no rating to learn from")
+    shown, epochs, failures = shown_name(phase), config.epochs, list[Exception]()
     record = EpochRecord(Checkpoint(network, training, phase, epochs), training, criterion, config.patience)
-    begun = len(record.history)
+    begun, tensorboard = len(record.history), _tensorboard(training, shown, record)
     if begun >= epochs or record.out_of_patience():
         network.set_weights(record.best_weights)
         return record.history
-    failures: list[Exception] = []
     try:
-        with bar(training, shown, epochs * epoch.steps) as move:
-            ours = [Progress(move, epoch.steps, epochs, record), record, *_tensorboard(training, shown, record)]
+        with bar(training, shown, epochs * epoch.steps) as move, ctrl_c_waits() as stop:
+            progress = Progress(move, epoch.steps, epochs, record)
             network.fit(
-                as_dataset(epoch, begun, failures), steps_per_epoch=epoch.steps, epochs=epochs, initial_epoch=begun,
-                callbacks=[*callbacks, *ours], verbose=0, shuffle=False,
+                as_dataset(epoch, range(begun, epochs), failures), steps_per_epoch=epoch.steps, initial_epoch=begun,
+                epochs=epochs, callbacks=[*callbacks, progress, stop, record, *tensorboard], verbose=0, shuffle=False,
             )  # fmt: skip
-    except tf.errors.UnknownError as error:
+    except tf.errors.OpError as error:
         raise (failures[0] if failures else error) from None
     except (KeyboardInterrupt, DivergedError) as error:
         if not record.history:
@@ -61,8 +64,43 @@ def train(
     return record.history
 
 
-def as_dataset(epoch: Epochs, begun: int, failures: list[Exception]) -> tf.data.Dataset:
-    """Return the batches of all epochs from number `begun` on, one behind another, as `fit` takes them. What goes wrong
+class Stop(keras.callbacks.Callback):
+    """Raise KeyboardInterrupt at the end of a step, once Ctrl-C was `pressed`."""
+
+    pressed = False
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """End the training where Ctrl-C was pressed."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def ctrl_c_waits() -> Iterator[Stop]:
+    """Hand out the callback that ends a training after the step in which Ctrl-C is pressed. Python raises
+    KeyboardInterrupt wherever it is, and where that is the end of an object's life, as TensorFlow has many, it is lost.
+    Pressed once more, it is raised at once."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def press(*_: Any) -> None:
+        if stop.pressed:
+            raise KeyboardInterrupt
+        stop.pressed = True
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield stop
+        if stop.pressed:  # while the last epoch was judged
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def as_dataset(epoch: Epochs, numbers: range, failures: list[Exception]) -> tf.data.Dataset:
+    """Return the batches of the epochs of these numbers, one behind another, as `fit` takes them. What goes wrong
     while a batch is made is appended to `failures`, since TensorFlow hides it in an error of its own.
 
     `fit` is told how many make an epoch. It would rather have a `keras.utils.PyDataset`, but asks that for batches of
@@ -71,7 +109,7 @@ def as_dataset(epoch: Epochs, begun: int, failures: list[Exception]) -> tf.data.
 
     def batches() -> Iterator[Any]:
         try:
-            for number in itertools.count(begun):
+            for number in numbers:
                 for x, y in epoch(number):
                     yield _as_tuples((x, y))
         except Exception as error:
@@ -166,6 +204,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move on by a step."""
+        if not self.record.training.show:
+            return
         facts = f"epoch {self.epoch + 1}/{self.epochs}  loss {(logs or {})['loss']:.4f}"
         criterion, history = self.record.criterion, self.record.history
         if criterion and history:

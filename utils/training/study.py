@@ -38,7 +38,7 @@ def _storage(path: Path) -> JournalStorage:
     try:
         with path.open("rb+") as file:
             if content := file.read():
-                file.truncate(content.rindex(b"\n") + 1)
+                file.truncate(content.rfind(b"\n") + 1)
     finally:
         lock.release()
     return JournalStorage(backend)
