@@ -574,3 +574,15 @@ def test_what_is_typed_goes_before_what_the_file_says(run_of, tmp_path, capsys):
     assert {row["title"].lower().split(" (")[0]: row["rating"] for row in known["given"]} == {
         "planted 3": 1.0, "planted 4": 2.0,
     }  # fmt: skip
+
+
+def test_each_strategy_is_evaluated_as_recommend_uses_it(run_of, tmp_path):
+    """With the votes of all known likes, those of validation too."""
+    folder = run_of("autorec", "--hidden", "8", "--epochs", "2")
+    evaluate.main(["--run", str(folder), "--json", str(tmp_path / "f.json")])
+    methods = json.loads((tmp_path / "f.json").read_text())["runs"][0]["methods"]
+    saved = models.open_run(run_folder.Run(folder))
+    assert set(methods) == set(saved.strategies)
+    for strategy, metrics in methods.items():
+        expected = holdout_metrics.ranking_metrics(saved.scorer(strategy), saved.split.test)["ndcg@100"].value
+        assert metrics["ndcg@100"]["value"] == pytest.approx(expected, rel=1e-4), strategy
