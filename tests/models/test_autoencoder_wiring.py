@@ -241,10 +241,10 @@ def test_the_second_stage_learns_the_kernel_at_its_own_rate_for_its_own_epochs(h
     asked = []
     train = rating_autoencoder.train
 
-    def noted(network, epoch, epochs, training, phase, *more, **named):
+    def noted(network, epoch, config, training, phase, *more, **named):
         spread = model.encoder.get_layer("centre").spread
-        asked.append((epochs, phase, float(network.optimizer.learning_rate), spread.trainable))
-        return train(network, epoch, 1, training, phase, *more, **named)
+        asked.append((config.epochs, phase, float(network.optimizer.learning_rate), spread.trainable))
+        return train(network, epoch, replace(config, epochs=1), training, phase, *more, **named)
 
     with pytest.MonkeyPatch.context() as patch, eagerly():
         patch.setattr(rating_autoencoder, "train", noted)

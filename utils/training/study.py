@@ -37,7 +37,8 @@ def _storage(path: Path) -> JournalStorage:
     lock.acquire()
     try:
         with path.open("rb+") as file:
-            if content := file.read():
+            content = file.read()
+            if content.startswith(b"{"):
                 file.truncate(content.rfind(b"\n") + 1)
     finally:
         lock.release()
