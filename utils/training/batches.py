@@ -1,8 +1,8 @@
 """Matrix rows become dense float32 batches for Keras, in a seeded order.
 
 The matrix stays CSR and each batch is made dense when its turn comes: writing a batch's few ratings into zeros costs
-under a hundredth of the matrix products that follow, and memory never holds more than one dense batch.
-"""
+under a hundredth of the matrix products that follow, and memory holds two dense batches, since `fit` asks for the next
+one while it trains. """
 
 from __future__ import annotations
 
