@@ -2,7 +2,7 @@
 
 The matrix stays CSR and each batch is made dense when its turn comes: writing a batch's few ratings into zeros costs
 under a hundredth of the matrix products that follow, and memory holds two dense batches, since `fit` asks for the next
-one while it trains. """
+one while it trains."""
 
 from __future__ import annotations
 
