@@ -53,7 +53,8 @@ def weights(folder):
 TRAININGS = {
     "keras": "autorec --hidden 16 --epochs 400 --patience 40 --batch-size 8",
     "default": "joint --hidden 16 --epochs 400 --patience 10 --batch-size 8",
-    "seldom": "joint --hidden 16 --epochs 250 --patience 40 --checkpoint-every 0.5",  # a kill costs several epochs
+    # a kill costs several epochs
+    "seldom": "joint --hidden 16 --epochs 400 --patience 10 --batch-size 8 --checkpoint-every 0.5",
     "lbfgs": "autorec --hidden 16 --epochs 250 --patience 40 --optimizer lbfgs --dropout 0",
     "alternating": "recvae --hidden 16,8 --epochs 150 --patience 40",
 }
