@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor, ops
+from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
 from models.networks.training_step import Network
@@ -131,8 +132,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
         back = Back(latent, self.shape[1], unit.shape[1], vectors, name="scores")
         return codes, keras.Sequential([keras.Input((latent,), name="latent"), back])
 
-    def _build(self) -> None:
-        super()._build()
+    def _build(self, matrix: csr_array | None = None) -> None:
+        super()._build(matrix)
         likes = self.hidden_input[:, : self.shape[1]]
         self.network = Network(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
 

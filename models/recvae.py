@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import KerasTensor, ops
+from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
 from models.networks.layers import Activation
@@ -119,8 +120,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
         self.drawn_whole = sample([self.posterior(unit), self.before(unit), count])
         return sample([self.posterior(self._hide(unit)), self.before(unit), count]), self._up(())
 
-    def _build(self) -> None:
-        super()._build()
+    def _build(self, matrix: csr_array | None = None) -> None:
+        super()._build(matrix)
         self.whole = keras.Model(self.network.input, self.decoder(self.drawn_whole), name="whole")
 
     def _posterior(self, shape: tuple[int, ...], name: str) -> keras.Model:

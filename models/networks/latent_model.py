@@ -3,6 +3,7 @@
 Everything that is dense layers is computed in numpy, in `utils.scoring`, with the arrays and the code that
 recommend.py uses; what is not (vectors of users, side features, convolutions), by Keras."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models.base import Recommender
+from models.base import History, Recommender
 from models.networks.layers import dense_layers, outputs
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import rating_metrics
@@ -20,6 +21,7 @@ from utils.scoring import encoders
 from utils.scoring.biases import Biases
 from utils.scoring.encoders import Encoder
 from utils.scoring.latent import LatentSpace, decode_cells
+from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
 
 BLOCK = 512  # rows made dense at a time outside training
 
@@ -31,6 +33,7 @@ class LatentModel(Recommender):
 
     has_latent_space = True
     saved: tuple[str, ...] = ("encoder", "decoder")  # the Keras models that are saved
+    built: tuple[str, ...] = ("encoder", "decoder", "ranker", "network")  # what `_build` makes
     rows_in = 1  # rows of the matrix that make up one input
     config: Any
     encoder: keras.Model = None
@@ -69,6 +72,45 @@ class LatentModel(Recommender):
     def _column_vectors(self) -> NDArray[np.float32]:
         """Return the latent vectors of the columns of the matrix."""
         raise NotImplementedError
+
+    def _build(self, matrix: csr_array) -> None:
+        """Build untrained networks from the seed."""
+        raise NotImplementedError
+
+    def _train(
+        self,
+        matrix: csr_array,
+        config: Any,
+        training: Training,
+        phase: str,
+        judge: EarlyStoppingCriterion | None = None,
+    ) -> History:
+        """Train the network on a matrix of stars; phase: the name of its checkpoint."""
+        raise NotImplementedError
+
+    # -- training ------------------------------------------------------------------------------------------------
+
+    def _choose(self, history: History, judge: EarlyStoppingCriterion | None) -> dict[str, int]:
+        """Return the options that `refit` trains with: the best epoch, or all where nothing judged them."""
+        return {"epochs": judge.best(history)["epoch"] if judge else len(history)}
+
+    def _refit_phase(self) -> str:
+        """Name the checkpoint of `refit`."""
+        return "refit"
+
+    def refit(self, matrix: csr_array, training: Training) -> History:
+        """Train again, as many epochs as were best in `fit`. Interrupted, what `fit` left is kept."""
+        of_fit = {name: getattr(self, name) for name in self.built}
+        self._build(matrix)
+        history: History = []
+        try:
+            history = self._train(matrix, replace(self.config, **self.chosen), training, self._refit_phase())
+        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
+            training.stop(error)
+        if training.interrupted:
+            vars(self).update(of_fit)
+            self._copies = {}
+        return history
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What the autoencoders of likes share: rows of 0 and 1, the multinomial loss, choosing epochs by NDCG, saving."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from utils.scoring import encoders
 from utils.training import batches
 from utils.training.fit import train
 from utils.training.search_space import Choice, Range, tuned
-from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
+from utils.training.training import EarlyStoppingCriterion, Training
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,9 @@ class LikesAutoencoder(LatentModel):
         self._build()
 
         def ndcg() -> float:
+            self._copies = {}  # the weights stand still while they are judged
             metric = ranking_metrics(self.score, validation)["ndcg@100"]
+            self._copies = None
             total, count = training.summed([metric.total.sum(), metric.count.sum()])
             return total / count
 
@@ -149,20 +151,7 @@ class LikesAutoencoder(LatentModel):
             else None
         )
         history = self._train(train_matrix, self.config, training, "train", judge)
-        self.chosen = {"epochs": judge.best(history)["epoch"] if judge else len(history)}
-        return history
-
-    def refit(self, matrix: csr_array, training: Training) -> History:
-        """Train as many epochs as were best in `fit`; the networks of `fit` are kept where this is interrupted."""
-        kept, history = (self.encoder, self.decoder, self.network), History()
-        self._build()
-        try:
-            history = self._train(matrix, replace(self.config, **self.chosen), training, "refit")
-        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
-            training.stop(error)
-        if training.interrupted:
-            self.encoder, self.decoder, self.network = kept
-            self._copies = {}
+        self.chosen = self._choose(history, judge)
         return history
 
     def _train(
@@ -213,8 +202,8 @@ class LikesAutoencoder(LatentModel):
         """Make the function that trains on a batch; None for a step along the gradients."""
         return None
 
-    def _build(self) -> None:
-        """Build untrained networks from the seed."""
+    def _build(self, matrix: csr_array | None = None) -> None:
+        """See `LatentModel`; what is liked plays no part in it."""
         self._copies = None
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")

@@ -1,7 +1,7 @@
 """What every Keras autoencoder of ratings shares: options, centring, the two orientations, training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,7 +27,7 @@ from utils.scoring.encoders import Centred
 from utils.training import batches
 from utils.training.fit import train
 from utils.training.search_space import Choice, Range, tuned
-from utils.training.training import DivergedError, EarlyStoppingCriterion, Training
+from utils.training.training import EarlyStoppingCriterion, Training
 
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
 
@@ -110,6 +110,7 @@ class Autoencoder(LatentModel):
     (stars, features of the row)."""
 
     side: side_features.Side = None  # type: ignore[assignment]  # to be set before `fit` where the config names any
+    built = (*LatentModel.built, "biases")
     biases: Biases = None  # type: ignore[assignment]  # until the model is fitted or loaded
 
     def __init__(self, *arguments: Any) -> None:
@@ -173,24 +174,8 @@ class Autoencoder(LatentModel):
         judged = ValidationRatings(self, validation)
         return EarlyStoppingCriterion(lambda: judged.rmse(judged.codes()))
 
-    def _choose(self, history: History, judge: EarlyStoppingCriterion | None) -> dict[str, int]:
-        """The options that the history of `fit` speaks for; all epochs where nothing judged them."""
-        return {"epochs": judge.best(history)["epoch"] if judge else len(history)}
-
-    def refit(self, matrix: csr_array, training: Training) -> History:
-        """See `Recommender.refit`: as many epochs as were best for `fit`. Interrupted, what `fit` left is kept."""
-        kept = self.encoder, self.decoder, self.ranker, self.network, self.biases
-        self._build(matrix)
-        history: History = []
-        try:
-            phase = "-".join(["refit", *map(str, self.chosen.values())])  # a checkpoint of another length is another
-            history = self._train(matrix, replace(self.config, **self.chosen), training, phase)
-        except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
-            training.stop(error)
-        if training.interrupted:
-            self.encoder, self.decoder, self.ranker, self.network, self.biases = kept
-            self._copies = {}
-        return history
+    def _refit_phase(self) -> str:
+        return "-".join(["refit", *map(str, self.chosen.values())])  # a checkpoint of another length is another
 
     def _train(
         self,

@@ -25,7 +25,7 @@ from pyarrow import parquet
 from utils.command_line import options
 from utils.data.ratings import Ratings
 from utils.data.reading.tables import NEEDED, SPELLINGS, Table
-from utils.data.reading.textfiles import PARQUET, SHARDS, find_columns, first_line, head, shown
+from utils.data.reading.textfiles import PARQUET, SHARDS, check_columns, find_columns, first_line, head
 from utils.data.splits import Split
 from utils.distributed import cluster
 from utils.errors import UserError
@@ -137,8 +137,7 @@ def _read(log: Path) -> Any:
     in_parquet = head(paths[0]).startswith(PARQUET)
     names = parquet.read_schema(paths[0]).names if in_parquet else next(csv.reader([first_line(paths[0])[1]]))
     columns = {column: names[place] for column, place in find_columns(log, names, SPELLINGS).items()}
-    if missing := [column for column in NEEDED if column not in columns]:
-        raise UserError(f"{log}: missing column(s) {', '.join(missing)}; found: {shown(names)}")
+    check_columns(log, names, columns, NEEDED)
     files = [str(path.resolve()) for path in paths]
     if in_parquet:
         ratings = ray.data.read_parquet(files, include_paths=True)

@@ -30,12 +30,8 @@ class Training:
     signature: str = ""  # what is trained on what; a checkpoint of anything else is refused
     tensorboard: Path | None = None  # folder for TensorBoard's logs
     show: bool = False  # a progress bar on standard error
-    monitor: Callable[[], float] | None = (
-        None  # called after each epoch; what it returns is written down, and only that
-    )
-    on_metric: Callable[[float], None] | None = (
-        None  # called with each epoch's figure; what it raises ends the training
-    )
+    monitor: Callable[[], float] | None = None  # called after each epoch; what it returns is only written down
+    on_metric: Callable[[float], None] | None = None  # called with each epoch's figure; may end the training by raising
     workers: Any = None  # a `utils.distributed.training_workers.Workers`: they train the models that can be shared
     worker: Any = None  # in one of them: its `utils.distributed.training_workers.Worker`
     interrupted: bool = field(default=False, init=False)  # it stopped early; the best weights so far are in the network
