@@ -13,6 +13,7 @@ from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
+from models.networks.columns import FromColumns, on_some_columns, take_rows
 from models.networks.losses import logistic
 from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
@@ -40,6 +41,11 @@ class UserVectors(keras.layers.Layer):
 
     def call(self, users: KerasTensor) -> KerasTensor:
         """Look up the vectors; see the class."""
+        if on_some_columns():  # in training, where all users are known; each is in one batch of an epoch
+            vectors = take_rows(self.vectors, users[:, 0])
+            share = ops.shape(users)[0] / self.n_users
+            self.add_loss(self.l2 * ops.sum(vectors**2) / ops.cast(share, "float32"))
+            return vectors
         known = ops.cast(users < self.n_users, self.compute_dtype)
         vectors = ops.take(self.vectors, ops.minimum(users[:, 0], self.n_users - 1), axis=0) * known
         self.add_loss(self.l2 * ops.sum(self.vectors**2))
@@ -59,7 +65,8 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
         *sizes, latent = self.config.hidden
-        of_likes = self._dense(latent, "linear", "own_likes")(self._down(self._hide(unit), sizes))
+        kind = None if sizes else FromColumns
+        of_likes = self._dense(latent, "linear", "own_likes", kind)(self._down(self._hide(unit), sizes))
         of_user = UserVectors(self.shape[0], latent, self.config.l2, name="vector")(more[0])
         total = keras.layers.Add(name="with_user")([of_likes, of_user])
         return keras.layers.Activation(self.config.activation, name="latent")(total), self._up(sizes[::-1])

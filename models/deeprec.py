@@ -11,10 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.sparse import csr_array
 
 from models.networks import layers, rating_autoencoder
 from models.networks.training_step import Step
 from utils.command_line.options import Sizes
+from utils.training.batches import ColumnSampler
 from utils.training.search_space import Choice, Range, tuned
 
 
@@ -55,7 +57,12 @@ class Model(rating_autoencoder.Autoencoder):
         latent = self._down(features)
         return latent, self._up(config.hidden[-2::-1], n_columns, config.last_activation, before=[dropout])
 
-    def _step(self) -> Step:
+    def _sampler(self, rows: csr_array, size: int) -> ColumnSampler | None:
+        return None if self.config.refeed else super()._sampler(rows, size)  # what is fed back has all columns
+
+    def _step(self) -> Step | None:
+        if not self.config.refeed:
+            return super()._step()
         gradient_step = tf.function(self.network.gradient_step, reduce_retracing=True, autograph=False)
         train_on_batch, config = super()._step() or gradient_step, self.config
 

@@ -15,7 +15,9 @@ from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
-from models.networks.training_step import Network
+from models.networks.columns import take, total, width
+from models.networks.layers import FirstBlock
+from models.networks.training_step import Nadam, Network, any_width
 from utils.command_line.options import Sizes
 from utils.distributed.batch_share import global_mean
 from utils.scoring.protocols import Floats
@@ -42,6 +44,9 @@ class Config:
     """most epochs"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
+    sample: int | None = None
+    """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
+    (default: all up to 10,000 movies, 1,000 beyond)"""
 
     def __post_init__(self) -> None:
         likes_autoencoder.check(self)
@@ -53,7 +58,7 @@ def cosine_loss(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
     """Compute 2 - 2 cos of each user's scores and likes, mean over users: a scalar.
 
     likes: (batch, n) of 0 and 1; scores: (batch, n)."""
-    length = ops.sqrt(ops.sum(likes**2, axis=1) * ops.sum(scores**2, axis=1))
+    length = ops.sqrt(ops.sum(likes**2, axis=1) * total(scores**2))
     return global_mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
 
 
@@ -73,7 +78,7 @@ class UnitVectors(keras.layers.Layer):
 
     def unit(self) -> KerasTensor:
         """Compute A, (n, units): the vectors divided by their length."""
-        return ops.normalize(self.vectors, axis=1, epsilon=EPSILON)
+        return ops.normalize(take(self.vectors), axis=1, epsilon=EPSILON)
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """Compute x A."""
@@ -105,7 +110,7 @@ class Back(keras.layers.Layer):
 
     def call(self, codes: KerasTensor) -> KerasTensor:
         """Compute x A'."""
-        return ops.matmul(codes, ops.transpose(self.vectors.unit()[: self.n]))
+        return ops.matmul(codes, ops.transpose(self.vectors.unit()[: width(self.n)]))
 
     def dense(self) -> tuple[Floats, Floats]:
         """Return (kernel, bias) of the dense layer that computes the same."""
@@ -134,8 +139,9 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def _build(self, matrix: csr_array | None = None) -> None:
         super()._build(matrix)
-        likes = self.hidden_input[:, : self.shape[1]]
+        likes = FirstBlock(self.shape[1], name="likes")(self.hidden_input)
         self.network = Network(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
+        any_width(self.network)
 
     def _optimizer(self, config: Config) -> keras.optimizers.Optimizer:
-        return keras.optimizers.Nadam(config.learning_rate)
+        return Nadam(config.learning_rate)

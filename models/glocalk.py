@@ -65,6 +65,9 @@ class Model(kernels.Kernelised):
         rows[(index < 0) | (index >= matrix.shape[0]) | (who is None)] = 0
         return rows
 
+    def _sampler(self, rows: csr_array, size: int) -> None:
+        """All columns: the convolution mixes those beside each other."""
+
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Autoencoder.fit`."""
         history = super().fit(train_matrix, validation, training)

@@ -21,9 +21,10 @@ from scipy.sparse import csr_array
 from models import ease
 from models.base import History, Recommender
 from models.networks import rating_autoencoder
+from models.networks.columns import ToColumns
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
-from models.networks.training_step import Network
+from models.networks.training_step import Network, any_width
 from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
@@ -150,7 +151,7 @@ class Model(rating_autoencoder.Autoencoder):
         self.ranker = keras.Sequential([keras.Input((config.hidden[-1],), name="latent")], name="ranker")
         for i, units in enumerate(mirrored):
             self.ranker.add(self._dense(units, config.activation, f"ranker_{i}", config.likes_l2))
-        self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2))
+        self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2, ToColumns))
         return latent, decoder
 
     def _centring(self) -> tuple:
@@ -159,9 +160,10 @@ class Model(rating_autoencoder.Autoencoder):
     def _join(self) -> None:
         super()._join()
         inputs = self.network.inputs if self.config.side else self.network.inputs[0]
-        logits = self.ranker(self.encoder(inputs))
+        logits = self.ranker(self.codes)
         self.ranking = keras.Model(inputs, logits, name="ranking")
         self.network = Network(inputs, [*self.network.outputs, logits], name="autoencoder")
+        any_width(self.network)
 
     def _outputs(self, judged: Floats, whole: Floats) -> list[Floats]:
         return [judged, (whole > self.like).astype(np.float32)]

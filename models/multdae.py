@@ -13,7 +13,7 @@ LOSSES = {"multinomial": multinomial, "logistic": logistic, "squared": squared}
 
 
 @dataclass(frozen=True)
-class Config(likes_autoencoder.Sampled):
+class Config(likes_autoencoder.Config):
     """Options of `multdae`."""
 
     l2: float = tuned(1e-5, Range(1e-6, 1e-4, log=True))
@@ -21,11 +21,6 @@ class Config(likes_autoencoder.Sampled):
     loss: Literal["multinomial", "logistic", "squared"] = "multinomial"
     """multinomial: which movies the user's likes fall on; logistic: each movie liked or not; squared: the error of 1
     for what is liked and 0 for all else"""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sample and self.loss != "multinomial":
-            raise ValueError(f"sample must be 0 with the {self.loss} loss")
 
 
 class Model(likes_autoencoder.LikesAutoencoder):

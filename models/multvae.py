@@ -13,15 +13,15 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from models.networks import likes_autoencoder
+from models.networks.columns import FromColumns
 from models.networks.layers import DenseLayers
-from models.networks.sampled_softmax import FromMovies
 from utils.command_line.options import Sizes
 from utils.distributed.batch_share import global_mean, sample_shared
 from utils.training.search_space import Choice, Range, tuned
 
 
 @dataclass(frozen=True)
-class Config(likes_autoencoder.Sampled):
+class Config(likes_autoencoder.Config):
     """Options of `multvae`."""
 
     hidden: Sizes = tuned((100,), Choice((100,), (200,), (400,), (600, 200)))
@@ -82,7 +82,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def coders(self, unit: KerasTensor, *more: KerasTensor) -> tuple[KerasTensor, keras.Model]:
         """Build the layers; see `LikesAutoencoder.coders`."""
         *sizes, latent = self.config.hidden
-        kind = keras.layers.Dense if sizes else FromMovies
+        kind = None if sizes else FromColumns
         both = self._dense(2 * latent, "linear", "mean_and_log_variance", kind)(self._down(self._hide(unit), sizes))
         return Sample(self.config.beta, self.config.anneal, self.seed, name="latent")(both), self._up(sizes[::-1])
 

@@ -8,7 +8,7 @@ each; here one has the moments and counts the steps of both, which makes the dec
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -18,9 +18,10 @@ from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
+from models.networks.columns import FromColumns, width
 from models.networks.layers import Activation
 from models.networks.losses import multinomial
-from models.networks.training_step import Step, differentiate
+from models.networks.training_step import Step, any_width, differentiate, on_columns
 from utils.command_line.options import Sizes
 from utils.training.batches import Epochs
 from utils.training.search_space import Choice, Range, tuned
@@ -98,7 +99,7 @@ class Count(keras.layers.Layer):
 
     def call(self, unit: KerasTensor) -> KerasTensor:
         """Count the likes, (batch,), of rows (batch, inputs)."""
-        return ops.sum(ops.cast(unit[:, : self.n_movies] != 0, unit.dtype), axis=1)
+        return ops.sum(ops.cast(unit[:, : width(self.n_movies)] != 0, unit.dtype), axis=1)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
@@ -123,6 +124,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def _build(self, matrix: csr_array | None = None) -> None:
         super()._build(matrix)
         self.whole = keras.Model(self.network.input, self.decoder(self.drawn_whole), name="whole")
+        any_width(self.posterior, self.before, self.whole)
 
     def _posterior(self, shape: tuple[int, ...], name: str) -> keras.Model:
         """Build a Keras model from input rows to (mean, log variance), side by side."""
@@ -130,7 +132,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
         rows = keras.Input(shape, name="rows")
         x, total = rows, 0
         for i in range(LAYERS):
-            x = self._dense(width, "linear", f"{name}_{i}")(x) + total
+            x = self._dense(width, "linear", f"{name}_{i}", FromColumns if i == 0 else None)(x) + total
             x = keras.layers.Activation("swish", name=f"{name}_swish_{i}")(x)
             x = keras.layers.LayerNormalization(epsilon=0.1, name=f"{name}_norm_{i}")(x)
             total = x + total
@@ -147,7 +149,7 @@ class Model(likes_autoencoder.LikesAutoencoder):
                 for given, judged in epoch(number * (passes + 1) + i):
                     yield (np.array([i < passes]), given), judged
 
-        return Epochs(alternating, epoch.steps * (passes + 1))
+        return replace(epoch, draw=alternating, steps=epoch.steps * (passes + 1))
 
     def _callbacks(self) -> list[keras.callbacks.Callback]:
         def remember(*_: Any) -> None:
@@ -169,6 +171,13 @@ class Model(likes_autoencoder.LikesAutoencoder):
 
     def _updating(self, weights: list[keras.Variable], network: keras.Model) -> Step:
         """Make the step that trains these weights by the loss of `network`."""
+        if n := self.network.columns:
+
+            def loss_of(y: KerasTensor, y_pred: KerasTensor, **_: Any) -> KerasTensor:
+                return tf.add_n([multinomial(y, y_pred), *network.losses])
+
+            step = on_columns(network, n, loss_of, self.network.optimizer, weights)
+            return tf.function(step, reduce_retracing=True, autograph=False)
         differentiated = differentiate(network, weights, multinomial)
 
         def update(given: KerasTensor, judged: KerasTensor) -> KerasTensor:

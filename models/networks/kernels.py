@@ -9,15 +9,19 @@ from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
 from models.networks import rating_autoencoder
+from models.networks.columns import FromColumns, ToColumns, squares, take
 from utils.command_line.options import Sizes
 from utils.training.search_space import Choice, Range, tuned
+
+Which = Literal["", "inputs", "units"]  # of a layer, what columns of the matrix are
 
 
 @keras.saving.register_keras_serializable("reelspace")
 class KernelDense(keras.layers.Layer):
     """A dense layer whose weights are thinned by a kernel: y = activation(x (W * K) + b), K_ij = max(0, 1 - |u_i -
     v_j|**2) for learned positions u_i of the inputs and v_j of the units in a space of few dimensions. Units far from
-    an input have no connection to it.
+    an input have no connection to it. columns: which of both are columns of the matrix, if any; where units are, W is
+    kept transposed.
 
     The loss gets l2 * sum W**2 + sparsity * sum K**2; W is penalised as it is before thinning, as in the authors' code.
     """
@@ -29,45 +33,65 @@ class KernelDense(keras.layers.Layer):
         l2: float = 0.0,
         sparsity: float = 0.0,
         dimensions: int = 5,
+        columns: Which = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units, self.l2, self.sparsity, self.dimensions = units, l2, sparsity, dimensions
+        self.columns = columns
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Create W and b, and the positions of inputs and units, close together so that K starts near 1."""
         near = keras.initializers.TruncatedNormal(stddev=1e-3)
         n = input_shape[-1]
-        self.kernel = self._weight("kernel", (n, self.units), "glorot_uniform")
+        glorot = keras.initializers.get("glorot_uniform")
+        if self.columns == "units":
+            self.kernel = self._weight(
+                "kernel", (self.units, n), lambda shape, dtype: ops.transpose(glorot(shape[::-1], dtype))
+            )
+        else:
+            self.kernel = self._weight("kernel", (n, self.units), glorot)
         self.bias = self._weight("bias", (self.units,), "zeros")
         self.inputs = self._weight("inputs", (n, self.dimensions), near)
         self.outputs = self._weight("outputs", (self.units, self.dimensions), near)
 
-    def _weight(self, name: str, shape: tuple[int, ...], initializer: "str | keras.Initializer") -> keras.Variable:
+    def _weight(self, name: str, shape: tuple[int, ...], initializer: Any) -> keras.Variable:
         # float32 whatever the layer computes in: small differences between positions decide what is connected
         return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
-    def thinning(self) -> KerasTensor:
-        """Compute K, (inputs, units), in [0, 1]."""
-        squares = ops.sum(self.inputs**2, axis=1)[:, None] + ops.sum(self.outputs**2, axis=1)
-        return ops.relu(1 - squares + 2 * ops.matmul(self.inputs, ops.transpose(self.outputs)))
+    def _parts(self) -> tuple[Any, Any, Any, Any]:
+        """Return (W as it is kept, positions of its rows, those of its columns, b), of the batch's columns alone."""
+        if self.columns == "units":
+            return take(self.kernel), take(self.outputs), self.inputs, take(self.bias)
+        if self.columns == "inputs":
+            return take(self.kernel), take(self.inputs), self.outputs, self.bias
+        return self.kernel, self.inputs, self.outputs, self.bias
+
+    def thinned(self) -> tuple[Any, Any, Any, Any]:
+        """Return (W, K, W * K, each as W is kept, b); K is in [0, 1]."""
+        kernel, rows, columns, bias = self._parts()
+        near = ops.sum(rows**2, axis=1)[:, None] + ops.sum(columns**2, axis=1)
+        thinning = ops.relu(1 - near + 2 * ops.matmul(rows, ops.transpose(columns)))
+        return kernel, thinning, kernel * thinning, bias
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """Compute y; see the class."""
-        thinning = self.thinning()
-        self.add_loss(self.l2 * ops.sum(self.kernel**2) + self.sparsity * ops.sum(thinning**2))
-        kernel, bias = (ops.cast(w, self.compute_dtype) for w in (self.kernel * thinning, self.bias))
-        return self.activation(ops.matmul(x, kernel) + bias)
+        kernel, thinning, weights, bias = self.thinned()
+        total = squares if self.columns else lambda values: ops.sum(values**2)
+        self.add_loss(self.l2 * total(kernel) + self.sparsity * total(thinning))
+        weights, bias = (ops.cast(w, self.compute_dtype) for w in (weights, bias))
+        return self.activation(ops.matmul(x, ops.transpose(weights) if self.columns == "units" else weights) + bias)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
-        arguments = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions")}
+        arguments = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions", "columns")}
         return super().get_config() | arguments | {"activation": self.activation.__name__}
 
     def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (kernel, bias) of the dense layer that computes the same."""
-        return ops.convert_to_numpy(self.kernel * self.thinning()), ops.convert_to_numpy(self.bias)
+        _, _, weights, bias = (ops.convert_to_numpy(part) for part in self.thinned())
+        return weights.T if self.columns == "units" else weights, bias
 
 
 @dataclass(frozen=True)
@@ -108,7 +132,15 @@ class Kernelised(rating_autoencoder.Autoencoder):
         """Build the layers; see `Autoencoder.coders`."""
         return self._down(features), self._up((), n_columns)
 
-    def _dense(self, units: int, activation: str, name: str, l2: float | None = None) -> keras.layers.Layer:
+    def _dense(
+        self,
+        units: int,
+        activation: str,
+        name: str,
+        l2: float | None = None,
+        kind: type[FromColumns | ToColumns] | None = None,
+    ) -> keras.layers.Layer:
         l2 = (self.config.l2 if l2 is None else l2) * self.per_rating
+        columns: Which = "" if kind is None else "inputs" if kind is FromColumns else "units"
         sparsity = self.config.sparsity * self.per_rating
-        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, name=name)
+        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, columns, name=name)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
+from models.networks.columns import take, width
 from utils.distributed.batch_share import sample_shared, shared
 from utils.scoring.biases import EPSILON
 from utils.scoring.encoders import Centred
@@ -60,7 +61,7 @@ class Centre(keras.layers.Layer):
         observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
         count = ops.sum(observed, axis=1, keepdims=True)
         if self.baseline:
-            expected = self.mean + self.column
+            expected = self.mean + take(self.column)
             total = ops.sum(observed * (ratings - expected), axis=1, keepdims=True)
             baseline = expected + total / ops.maximum(count + self.damping, EPSILON)
         else:
@@ -82,6 +83,23 @@ class Centre(keras.layers.Layer):
         """Return the arguments, for saving."""
         names = ("damping", "baseline", "implicit", "normalise", "dropout", "like", "star")
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class FirstBlock(keras.layers.Layer):
+    """Return the first of the blocks of `n` columns that rows, (batch, inputs), are made of."""
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = n
+
+    def call(self, rows: KerasTensor) -> KerasTensor:
+        """Cut off the other blocks."""
+        return rows[:, : width(self.n)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
+        return super().get_config() | {"n": self.n}
 
 
 @keras.saving.register_keras_serializable("reelspace")
@@ -171,7 +189,7 @@ class BySide(keras.layers.Layer):
     def call(self, x: KerasTensor) -> KerasTensor:
         """Compute y; see the class."""
         self.add_loss(self.l2 * ops.sum(self.kinds**2))
-        by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(self.features))
+        by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(take(self.features)))
         return self.activation(ops.cast(self.layer(x), by_kind.dtype) + by_kind)
 
     def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

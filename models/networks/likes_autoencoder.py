@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from models.base import History, check_liked
-from models.networks import export, sampled_softmax
+from models.networks import export
+from models.networks.columns import FromColumns, ToColumns
 from models.networks.latent_model import LatentModel
 from models.networks.layers import Activation, DenseLayers, Hide, plain_layers
 from models.networks.losses import multinomial
-from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step
+from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
@@ -53,25 +54,14 @@ class Config:
     """epochs without a better validation NDCG@100 before training stops"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
+    sample: int | None = None
+    """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
+    (default: all up to 10,000 movies, 1,000 beyond)"""
 
     def __post_init__(self) -> None:
         check(self)
         if not 0 <= self.l2 < np.inf:
             raise ValueError("l2 must not be negative")
-
-
-@dataclass(frozen=True)
-class Sampled(Config):
-    """Options of the models whose loss can be estimated from a sample of the movies."""
-
-    sample: int = 0
-    """movies computed with in a training step beside those that occur in it, for catalogues of 50,000 movies and more;
-    0: all of them"""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sample < 0:
-            raise ValueError(f"sample must not be negative, got {self.sample}")
 
 
 def check(config: Any) -> None:
@@ -84,6 +74,8 @@ def check(config: Any) -> None:
         raise ValueError("batch-size, epochs and patience must be 1 or more")
     if not 0 < config.learning_rate < np.inf:
         raise ValueError("learning-rate must be above 0")
+    if config.sample is not None and config.sample < 0:
+        raise ValueError(f"sample must not be negative, got {config.sample}")
 
 
 class LikesAutoencoder(LatentModel):
@@ -111,16 +103,19 @@ class LikesAutoencoder(LatentModel):
         return Hide(self.config.dropout, seed=self.seed, name="hide")(unit)
 
     def _dense(
-        self, units: int, activation: str, name: str, kind: type[keras.layers.Layer] = keras.layers.Dense
+        self, units: int, activation: str, name: str, kind: type[FromColumns | ToColumns] | None = None
     ) -> keras.layers.Layer:
-        """Create a dense layer, of the class `kind`, with the penalty of the config."""
+        """Create a dense layer, of the class `kind` where its inputs or outputs are columns, with the penalty of the
+        config."""
+        if kind:
+            return kind(units, activation, self.config.l2, name=name)
         l2 = keras.regularizers.L2(self.config.l2) if self.config.l2 else None
-        return kind(units, activation, kernel_regularizer=l2, name=name)
+        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
 
     def _down(self, features: KerasTensor, sizes: Sequence[int]) -> KerasTensor:
         """Put dense layers of these sizes on top of a tensor."""
         for i, units in enumerate(sizes):
-            kind = sampled_softmax.FromMovies if i == 0 else keras.layers.Dense
+            kind = FromColumns if i == 0 else None
             features = self._dense(units, self.config.activation, f"encoder_{i}", kind)(features)
         return features
 
@@ -129,7 +124,7 @@ class LikesAutoencoder(LatentModel):
         decoder = keras.Sequential([keras.Input((self.config.hidden[-1],), name="latent")], name="decoder")
         for i, units in enumerate(sizes):
             decoder.add(self._dense(units, self.config.activation, f"decoder_{i}"))
-        decoder.add(self._dense(self.shape[1], "linear", "logits", sampled_softmax.ToMovies))
+        decoder.add(self._dense(self.shape[1], "linear", "logits", ToColumns))
         return decoder
 
     # -- training ------------------------------------------------------------------------------------------------
@@ -167,22 +162,23 @@ class LikesAutoencoder(LatentModel):
         given, judged, trained = self._network_rows(matrix), likes(matrix, self.like), np.arange(matrix.shape[0])
         check_liked(int(training.summed(judged.nnz)), self.like)
 
-        def inputs(index: NDArray) -> Any:
-            return self._inputs(given, index, trained)
+        def inputs(index: NDArray, dense: NDArray) -> Any:
+            return self._inputs(given, index, trained, dense)
 
-        epoch = batches.rows(judged, config.batch_size, self.seed, inputs)
         step: Callable[[], Step | None] = self._step
         count: Count | None = None
+        size, n, columns = config.batch_size, self.shape[1], 0
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
-            epoch = batches.shared(judged, filled, config.batch_size, self.seed, inputs)
+            epoch = batches.shared(given, judged, filled, size, self.seed, inputs)
             step = partial(training.worker.step, self.network, self.loss)
             count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
-        elif getattr(config, "sample", 0):
-            epoch = sampled_softmax.sampling(epoch, config.sample, self.seed)
-            step = partial(sampled_softmax.step, self.network)
+        else:
+            sampler = batches.sampler(config, given, n, size, self.seed, counts_all=True)
+            epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
+            columns = n if sampler else 0
         precision = getattr(config, "precision", "float32")
-        self.network.compile(self._optimizer(config), step, count, precision, loss=self.loss)
+        self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
         history = train(self.network, self._batches(epoch), config, training, phase, judge, self._callbacks())
         self._copies = {}
         return history
@@ -213,6 +209,7 @@ class LikesAutoencoder(LatentModel):
         inputs = inputs if len(inputs) > 1 else given
         self.encoder = keras.Model(inputs, latent, name="encoder")
         self.network = Network(inputs, self.decoder(latent), name="autoencoder")
+        any_width(self.encoder, self.network)
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from keras import KerasTensor, ops
 
+from models.networks.columns import log_softmax, total
 from utils.distributed.batch_share import global_mean
 
 
@@ -19,7 +20,7 @@ def multinomial(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     (Liang et al., WWW 2018).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return -global_mean(ops.sum(likes * ops.log_softmax(logits, axis=-1), axis=-1))
+    return -global_mean(ops.sum(likes * log_softmax(logits), axis=-1))
 
 
 def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -27,21 +28,21 @@ def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     users (CDAE, Wu et al., WSDM 2016).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return global_mean(ops.sum(ops.softplus(logits) - likes * logits, axis=-1))
+    return global_mean(total(ops.softplus(logits)) - ops.sum(likes * logits, axis=-1))
 
 
 def squared(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
     """Compute the squared error of each cell: sum over movies, mean over users, a scalar.
 
     likes, scores: (batch, n), likes being 0 or 1."""
-    return global_mean(ops.sum(ops.square(likes - scores), axis=-1))
+    return global_mean(total(ops.square(likes - scores)))
 
 
 def multinomial_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Compute `multinomial` as a weighted mean over likes: each has the weight one over the root of its user's number
     of likes."""
     weight = _by_user(likes)
-    return -ops.sum(weight * ops.log_softmax(logits, axis=-1)) / ops.maximum(ops.sum(weight), 1e-7)
+    return -ops.sum(weight * log_softmax(logits)) / ops.maximum(ops.sum(weight), 1e-7)
 
 
 def logistic_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -49,7 +50,7 @@ def logistic_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     of likes, divided by the total weight in `multinomial_by_user`, so that both are a loss per like. Users without
     likes have weight 0."""
     weight = _by_user(likes)
-    cells = ops.softplus(logits) * ops.max(weight, axis=1, keepdims=True) - weight * logits
+    cells = total(ops.softplus(logits)) * ops.max(weight, axis=1) - ops.sum(weight * logits, axis=1)
     return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)
 
 

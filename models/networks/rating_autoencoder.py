@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from models.base import History
+from models.networks.columns import FromColumns, ToColumns
 from models.networks.latent_model import LatentModel, ValidationRatings
 from models.networks.layers import Activation, BySide, Centre, plain_encoder
 from models.networks.losses import masked_mse
-from models.networks.training_step import PRECISIONS, Network, Step, lbfgs_step, optimizer
+from models.networks.training_step import PRECISIONS, Network, Step, any_width, lbfgs_step, optimizer
 from utils.command_line.options import Names, Sizes
 from utils.data import side_features
 from utils.data.datasets import Dataset
@@ -76,6 +77,9 @@ class Config:
     """most epochs"""
     patience: int = 8
     """epochs without a better validation RMSE before training stops"""
+    sample: int | None = None
+    """columns that a training step is computed on beside those that occur in its batch, where the loss counts all (that
+    of `joint`); 0: always all columns (default: all up to 10,000, 1,000 beyond)"""
     user_damping: float = 5.0
     """damping of the bias baseline, as in `bias`"""
     movie_damping: float = 4.0
@@ -91,6 +95,8 @@ class Config:
             raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
         if min(self.batch_size, self.epochs, self.patience, self.iterations) < 1:
             raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
+        if self.sample is not None and self.sample < 0:
+            raise ValueError(f"sample must not be negative, got {self.sample}")
         if unknown := set(self.side) - set(side_features.NAMES):
             raise ValueError(f"side takes {', '.join(side_features.NAMES)}; got {', '.join(sorted(unknown))}")
         if not 0 < self.decay <= 1:
@@ -129,7 +135,8 @@ class Autoencoder(LatentModel):
     def _down(self, features: keras.KerasTensor) -> keras.KerasTensor:
         """The hidden layers of the config on top of a tensor: the latent tensor."""
         for i, units in enumerate(self.config.hidden):
-            features = self._dense(units, self.config.activation, f"encoder_{i}")(features)
+            kind = FromColumns if i == 0 else None
+            features = self._dense(units, self.config.activation, f"encoder_{i}", kind=kind)(features)
         return features
 
     def _up(
@@ -145,18 +152,28 @@ class Autoencoder(LatentModel):
     def _last(self, n_columns: int, activation: str) -> keras.layers.Layer:
         """The output layer; with side features of the columns, one that has a part in common for columns of a kind."""
         if not self.config.side or not self._side()[1].shape[1]:
-            return self._dense(n_columns, activation, "residual")
-        inner, l2 = self._dense(n_columns, "linear", "own"), self.config.l2 * self.per_rating
+            return self._dense(n_columns, activation, "residual", kind=ToColumns)
+        inner, l2 = self._dense(n_columns, "linear", "own", kind=ToColumns), self.config.l2 * self.per_rating
         return BySide(inner, self.config.side_weight * self._side()[1], activation, l2, name="residual")
 
     def _side(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Side features (of the rows, of the columns)."""
         return self.side.of(self.config.rows)
 
-    def _dense(self, units: int, activation: str, name: str, l2: float | None = None) -> keras.layers.Layer:
-        """A dense layer with the penalty l2, the config's where None."""
-        l2 = keras.regularizers.L2((self.config.l2 if l2 is None else l2) * self.per_rating)
-        return keras.layers.Dense(units, activation, kernel_regularizer=l2, name=name)
+    def _dense(
+        self,
+        units: int,
+        activation: str,
+        name: str,
+        l2: float | None = None,
+        kind: type[FromColumns | ToColumns] | None = None,
+    ) -> keras.layers.Layer:
+        """A dense layer, of the class `kind` where its inputs or outputs are columns, with the penalty l2, the config's
+        where None."""
+        l2 = (self.config.l2 if l2 is None else l2) * self.per_rating
+        if kind:
+            return kind(units, activation, l2, name=name)
+        return keras.layers.Dense(units, activation, kernel_regularizer=keras.regularizers.L2(l2), name=name)
 
     # -- training ------------------------------------------------------------------------------------------------
 
@@ -193,13 +210,21 @@ class Autoencoder(LatentModel):
         def batch(index: NDArray, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[Any, Any]:
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
-        epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch)
+        sampler = self._sampler(rows, size)
+        epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
         self.network.compile(
-            optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision, **self._losses(),
+            optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,
+            rows.shape[1] if sampler else 0, **self._losses(),
         )  # fmt: skip
         history = train(self.network, epoch, config, training, phase, judge)
         self._copies = {}
         return history
+
+    def _sampler(self, rows: csr_array, size: int) -> batches.ColumnSampler | None:
+        """What chooses the columns that each batch is computed on; None for all."""
+        if self.config.optimizer == "lbfgs":
+            return None
+        return batches.sampler(self.config, rows, rows.shape[1], size, self.seed, counts_all=self.learns_likes)
 
     def _outputs(self, judged: NDArray[np.float32], whole: NDArray[np.float32]) -> Any:
         """What the network is to give: the stars of a batch of rows that are judged."""
@@ -252,8 +277,10 @@ class Autoencoder(LatentModel):
         inputs = [keras.Input(i.shape[1:], name=i.name) for i in self.encoder.inputs]
         _, baseline = self.encoder.get_layer("centre")(inputs[0])
         inputs = inputs if self.config.side else inputs[0]
-        stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.encoder(inputs))])
+        self.codes = self.encoder(inputs)
+        stars = keras.layers.Add(name="stars")([baseline, self.decoder(self.codes)])
         self.network = Network(inputs, stars, name="autoencoder")
+        any_width(self.encoder, self.network)
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""How weights are updated: the training step that `fit` calls, Adam by TensorFlow's fused kernel, L-BFGS on a whole
-batch at once by SciPy, matrix products in bfloat16."""
+"""How weights are updated: the training step that `fit` calls, on all columns or on those of a batch; the optimizers;
+L-BFGS on a whole batch at once by SciPy; matrix products in bfloat16."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import KerasTensor, ops, tree
 from numpy.typing import NDArray
 
+from models.networks.columns import Columns, computed_on
 from models.networks.losses import masked_mse
 
 Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]  # (what is judged, output of the network) -> scalar
@@ -38,15 +39,21 @@ class Network(keras.Model):
         make_step: Callable[[], Step | None] = lambda: None,
         count: Count | None = None,
         precision: str = "float32",
+        columns: int = 0,
         **losses: Any,
     ) -> None:
         """Compile like any Keras model. make_step: gives the function that trains on a batch, for which the optimizer
         is there already; `gradient_step` where it gives None. count: what the loss of a batch is a mean over; its rows
-        where None. precision: of the matrix products of a step."""
+        where None. precision: of the matrix products of a step. columns: the
+        number of all columns where batches come with those that they are computed on."""
         super().compile(optimizer, **losses, jit_compile=False)
+        if columns:
+            self.optimizer.build(self.trainable_variables)
+        self.columns = columns
         step = make_step()
         self.run_eagerly = step is not None  # such a step compiles what it is made of itself
-        self.step = computed_in(precision, step or self.gradient_step, self)
+        gradient_step = on_columns(self, columns, self.compute_loss, self.optimizer) if columns else self.gradient_step
+        self.step = computed_in(precision, step or gradient_step, self)
         self.count = count or (lambda x, y: ops.shape(tree.flatten(y)[0])[0])
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -62,6 +69,59 @@ class Network(keras.Model):
             loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True), training=True)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
+
+
+def any_width(*networks: keras.Model) -> None:
+    """Let models of layers that can be computed on some of the columns take batches of these."""
+    for network in networks:
+        network.input_spec = None
+
+
+def on_columns(
+    network: keras.Model,
+    n: int,
+    loss_of: Callable[..., KerasTensor],
+    optimizer: Any,
+    weights: list[keras.Variable] | None = None,
+) -> Step:
+    """Make the training step on the columns of a batch, of n in all: x is (what the network takes of these columns, and
+    the arrays of `utils.training.batches.Columns`). loss_of: function of x, y, y_pred and training, with the losses
+    of the layers. optimizer: one of those below, built. weights: those that are trained, all where None.
+
+    Its loss and gradients are those of all columns where the loss counts ratings alone, and an unbiased estimate where
+    it counts all columns. Rows of the weights of other columns, and the moments of these, stay as they are, so that
+    a moment is of the batches that its row was in (lazy Adam)."""
+    trained = network.trainable_variables if weights is None else weights
+
+    def step(x: Any, y: Any) -> KerasTensor:
+        given, index, importance, rarity = x
+        given = list(given) if isinstance(given, tuple) else given
+        with tf.GradientTape() as tape, computed_on(Columns(index, importance, rarity, n, tape)) as columns:
+            loss = loss_of(x=given, y=y, y_pred=network(given, training=True), training=True)
+        rows = [taken for taken in columns.taken if any(taken[0] is weight for weight in trained)]
+        whole = [weight for weight in trained if all(taken[0] is not weight for taken in rows)]
+        slopes = tape.gradient(loss, [*(weight.value for weight in whole), *(taken for _, _, taken in rows)])
+        rate = tf.cast(optimizer.learning_rate, tf.float32)
+        if hasattr(optimizer, "begin_step"):
+            optimizer.begin_step()
+        for slope, weight in zip(slopes[: len(whole)], whole, strict=True):
+            optimizer.update_step(slope, weight, rate)
+        for slope, (weight, places, taken) in zip(slopes[len(whole) :], rows, strict=True):
+            update_rows(optimizer, weight, places, taken, slope, rate)
+        optimizer.iterations.assign_add(1)
+        return loss
+
+    return step
+
+
+def update_rows(
+    optimizer: Any, weight: keras.Variable, index: Any, rows: Any, slope: KerasTensor, rate: KerasTensor
+) -> None:
+    """Update the rows `index` of a weight, and of the optimizer's moments of it, by their gradient."""
+    moments = [moment.value for moment in optimizer.moments(weight)]
+    updated = optimizer.updated(slope, rate, rows, *(tf.gather(moment, index) for moment in moments))
+    for variable, values in zip([weight.value, *moments], updated, strict=True):
+        tf.raw_ops.ResourceScatterUpdate(resource=variable.handle, indices=index, updates=values)
 
 
 def differentiate(network: keras.Model, weights: list[keras.Variable], loss: Loss) -> Differentiated:
@@ -112,15 +172,66 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam (Kingma and Ba, ICLR 2015) with one fused kernel of TensorFlow a weight: Keras's own dozen
     operations pass over weights and moments a dozen times, which at batches of 256 took a fifth of the epoch."""
 
+    def moments(self, variable: keras.Variable) -> list[keras.Variable]:
+        """Return the moving means of a weight's gradients and of their squares."""
+        index = self._get_variable_index(variable)
+        return [self._momentums[index], self._velocities[index]]
+
     def update_step(self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor) -> None:
         """Update one weight; see `keras.optimizers.Adam`."""
-        index = self._get_variable_index(variable)
+        mean, square = self.moments(variable)
         steps, rate = tf.cast(self.iterations + 1, tf.float32), tf.cast(learning_rate, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle, m=self._momentums[index].value.handle, v=self._velocities[index].value.handle,
+            var=variable.handle, m=mean.value.handle, v=square.value.handle,
             beta1_power=self.beta_1**steps, beta2_power=self.beta_2**steps, lr=rate, beta1=self.beta_1,
             beta2=self.beta_2, epsilon=self.epsilon, grad=gradient,
         )  # fmt: skip
+
+    def updated(self, gradient: Any, rate: Any, rows: Any, mean: Any, square: Any) -> tuple[Any, Any, Any]:
+        """Return the same of some rows of a weight and its moments."""
+        steps = tf.cast(self.iterations + 1, tf.float32)
+        rate = rate * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
+        mean = mean + (gradient - mean) * (1 - self.beta_1)
+        square = square + (gradient * gradient - square) * (1 - self.beta_2)
+        return rows - rate * mean / (tf.sqrt(square) + self.epsilon), mean, square
+
+
+class Momentum(keras.optimizers.SGD):
+    """Keras's SGD with Nesterov momentum, which can update some rows of a weight."""
+
+    def moments(self, variable: keras.Variable) -> list[keras.Variable]:
+        """Return the momentum of a weight."""
+        return [self.momentums[self._get_variable_index(variable)]]
+
+    def updated(self, gradient: Any, rate: Any, rows: Any, momentum: Any) -> tuple[Any, Any]:
+        """Return some rows of a weight and their momentum after a step."""
+        momentum = momentum * self.momentum - gradient * rate
+        return rows + momentum * self.momentum - gradient * rate, momentum
+
+
+class Nadam(keras.optimizers.Nadam):
+    """Keras's NAdam (Dozat 2016), which can update some rows of a weight."""
+
+    def begin_step(self) -> None:
+        """Take note of the product of the momenta so far."""
+        self._u_product.assign(self._u_product * self._momentum(self.iterations + 1))
+
+    def _momentum(self, step: Any) -> Any:
+        return self.beta_1 * (1 - 0.5 * 0.96 ** tf.cast(step, tf.float32))
+
+    def moments(self, variable: keras.Variable) -> list[keras.Variable]:
+        """Return the moving means of a weight's gradients and of their squares."""
+        index = self._get_variable_index(variable)
+        return [self._momentums[index], self._velocities[index]]
+
+    def updated(self, gradient: Any, rate: Any, rows: Any, mean: Any, square: Any) -> tuple[Any, Any, Any]:
+        """Return some rows of a weight and their moments after a step."""
+        now, following = (self._momentum(self.iterations + 1 + ahead) for ahead in (0, 1))
+        product, steps = self._u_product.value, tf.cast(self.iterations + 1, tf.float32)
+        mean = mean + (gradient - mean) * (1 - self.beta_1)
+        square = square + (gradient * gradient - square) * (1 - self.beta_2)
+        ahead = following * mean / (1 - product * following) + (1 - now) * gradient / (1 - product)
+        return rows - rate * ahead / (tf.sqrt(square / (1 - self.beta_2**steps)) + self.epsilon), mean, square
 
 
 def optimizer(config: Any, steps: int) -> keras.optimizers.Optimizer:
@@ -130,7 +241,7 @@ def optimizer(config: Any, steps: int) -> keras.optimizers.Optimizer:
     rate = decay(config.learning_rate, max(steps, 1), config.decay, staircase=True)
     return {
         "adam": lambda: Adam(rate),
-        "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
+        "sgd": lambda: Momentum(rate, momentum=0.9, nesterov=True),
         "lbfgs": keras.optimizers.SGD,  # stands in: SciPy does the work and keeps nothing between two steps
     }[config.optimizer]()
 

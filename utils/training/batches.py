@@ -19,12 +19,83 @@ if TYPE_CHECKING:
     from utils.scoring.protocols import Indices
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The columns of the matrix that a batch is computed on.
+
+    index: (m,) int32. importance: (m,) float32, how many columns each stands for in a sum over all: 1 where it occurs
+    in the batch; those sampled stand for all that do not. rarity: (m,) float32, one over the share of batches that each
+    is in."""
+
+    index: NDArray[np.int32]
+    importance: NDArray[np.float32]
+    rarity: NDArray[np.float32]
+    n: int
+
+    def only(self, rows: csr_array) -> csr_array:
+        """Return CSR rows with these columns alone, in this order, which hold all their entries. Rows may be of several
+        blocks of columns side by side."""
+        place = np.empty(self.n, np.int32)
+        place[self.index] = np.arange(len(self.index))
+        block, column = np.divmod(rows.indices, self.n)
+        shape = rows.shape[0], rows.shape[1] // self.n * len(self.index)
+        return type(rows)((rows.data, place[column] + block * len(self.index), rows.indptr), shape)
+
+    @property
+    def arrays(self) -> tuple[NDArray, NDArray, NDArray]:
+        """The arrays that a training step takes."""
+        return self.index, self.importance, self.rarity
+
+
+ALL = 10_000  # columns up to which batches are computed on all of them
+SAMPLE = 1_000  # beyond, columns sampled beside those that occur in a batch
+
+
+def sampler(config: Any, rows: csr_array, n: int, size: int, seed: int, counts_all: bool) -> ColumnSampler | None:
+    """Make the `ColumnSampler` that the option `sample` of a model asks for; None where batches are computed on all
+    columns. counts_all: whether the loss counts other columns than those that occur in a batch."""
+    sample = config.sample
+    if sample is None:
+        sample = SAMPLE if n > ALL else 0
+    return ColumnSampler(rows, n, size, sample if counts_all else 0, seed) if sample else None
+
+
+class ColumnSampler:
+    """Choose the `Columns` of each batch: those that occur in its rows, and `sample` others.
+
+    rows: CSR, whose columns may be several blocks of the n. size: rows of a batch. The draws depend on (seed, epoch,
+    step) alone."""
+
+    def __init__(self, rows: csr_array, n: int, size: int, sample: int, seed: int) -> None:
+        self.n, self.sample, self.seed = n, sample, seed
+        filled = max(int((np.diff(rows.indptr) > 0).sum()), 1)
+        count = np.bincount(rows.indices % n, minlength=n)
+        occurs = 1 - (1 - np.minimum(count / filled, 1)) ** min(size, filled)  # share of batches
+        others = max(n - occurs.sum(), 1)
+        self.rarity = (1 / np.maximum(occurs + (1 - occurs) * min(sample / others, 1), 1 / n)).astype(np.float32)
+
+    def __call__(self, rows: csr_array, epoch: int, step: int) -> Columns:
+        """Return the columns of a batch with these rows."""
+        occurs = np.zeros(self.n, bool)
+        occurs[rows.indices % self.n] = True
+        index = np.flatnonzero(occurs)
+        importance, others = np.ones(len(index), np.float32), self.n - len(index)
+        if self.sample and others:
+            drawn = np.random.default_rng((self.seed, epoch, step)).choice(
+                np.flatnonzero(~occurs), min(self.sample, others), replace=False
+            )
+            index = np.concatenate([index, np.sort(drawn)])
+            importance = np.append(importance, np.full(len(drawn), others / len(drawn), np.float32))
+        return Columns(index.astype(np.int32), importance, self.rarity[index], self.n)
+
+
 @dataclass
 class Epochs:
     """The batches of an epoch, as a function of its number (from 0)."""
 
     draw: Callable[[int], Iterator[Any]]
     steps: int  # batches an epoch
+    on_columns: bool = False  # whether each batch is computed on `Columns` of its own
 
     def __call__(self, number: int, /) -> Iterator[Any]:
         """Return the batches of an epoch."""
@@ -42,6 +113,7 @@ def denoising(
     target: str,
     seed: int,
     batch: Callable[[Indices, NDArray, NDArray, NDArray], Any] = _as_they_are,
+    sampler: ColumnSampler | None = None,
 ) -> Epochs:
     """Make an epoch of (given, judged) batches, as a function of the epoch's number.
 
@@ -49,38 +121,63 @@ def denoising(
     ratings, drawn anew each epoch, is taken out of `given`; `judged` holds what the loss counts: those hidden ratings
     (target "hidden") or all of them ("all"). Both are dense stars with 0 where there is nothing.
     batch: function (index of the rows, given, judged, whole rows) that makes of them what the network takes and gives.
+    sampler: chooses the columns of each batch, which then is ((given, *arrays of its `Columns`), judged).
     The draws depend on (seed, epoch) alone, so a resumed training sees what an uninterrupted one would."""
     filled = np.flatnonzero(np.diff(matrix.indptr))
 
     def epoch(number: int) -> Iterator[Any]:
         rng = np.random.default_rng((seed, number))
         order = rng.permutation(filled)
-        for start in range(0, len(order), size):
+        for step, start in enumerate(range(0, len(order), size)):
             index = order[start : start + size]
             part = matrix[index]
+            columns = sampler(part, number, step) if sampler else None
+            part = columns.only(part) if columns else part
             hidden = rng.random(part.nnz) < hide
             whole = part.toarray()
             dense, row = whole.copy(), np.repeat(np.arange(len(index)), np.diff(part.indptr))
             dense[row[hidden], part.indices[hidden]] = 0
-            yield batch(index, dense, np.where(dense == 0, whole, 0) if target == "hidden" else whole, whole)
+            judged = np.where(dense == 0, whole, 0) if target == "hidden" else whole
+            given, judged = batch(index, dense, judged, whole)
+            yield (given, *columns.arrays) if columns else given, judged
 
-    return Epochs(epoch, -(-len(filled) // size))
+    return Epochs(epoch, -(-len(filled) // size), sampler is not None)
 
 
-def rows(judged: csr_array, size: int, seed: int, inputs: Callable[[Indices], Any]) -> Epochs:
+def rows(
+    given: csr_array,
+    judged: csr_array,
+    size: int,
+    seed: int,
+    inputs: Callable[[Indices, NDArray], Any],
+    sampler: ColumnSampler | None = None,
+) -> Epochs:
     """Make an epoch of (given, judged) batches, as a function of the epoch's number: `size` rows of the CSR matrix
     `judged`, dense, in an order that depends on (seed, epoch) alone; rows with nothing in them are left out. inputs:
-    function of the index of the rows that gives what the network takes."""
+    function of the index of the rows, and of these rows of `given`, dense, that gives what the network takes. sampler:
+    as in `denoising`."""
     epochs = _orders(np.diff(judged.indptr), size, seed)
 
     def epoch(number: int) -> Iterator[Any]:
-        for index in epochs(number):
-            yield inputs(index), judged[index].toarray()
+        for step, index in enumerate(epochs(number)):
+            taken, wanted = given[index], judged[index]
+            columns = sampler(taken, number, step) if sampler else None
+            if columns:
+                taken, wanted = columns.only(taken), columns.only(wanted)
+            x = inputs(index, taken.toarray())
+            yield (x, *columns.arrays) if columns else x, wanted.toarray()
 
-    return Epochs(epoch, epochs.steps)
+    return Epochs(epoch, epochs.steps, sampler is not None)
 
 
-def shared(judged: csr_array, filled: NDArray, size: int, seed: int, inputs: Callable[[Indices], Any]) -> Epochs:
+def shared(
+    given: csr_array,
+    judged: csr_array,
+    filled: NDArray,
+    size: int,
+    seed: int,
+    inputs: Callable[[Indices, NDArray], Any],
+) -> Epochs:
     """Make the same batches where `judged` has but the rows of one worker: ((given, places of the own rows in the
     batch, number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker."""
     epochs, mine = _orders(filled, size, seed), np.diff(judged.indptr) > 0
@@ -88,7 +185,8 @@ def shared(judged: csr_array, filled: NDArray, size: int, seed: int, inputs: Cal
     def epoch(number: int) -> Iterator[Any]:
         for index in epochs(number):
             at = np.flatnonzero(mine[index])
-            yield (inputs(index[at]), at.astype(np.int32), np.int32(len(index))), judged[index[at]].toarray()
+            x = inputs(index[at], given[index[at]].toarray())
+            yield (x, at.astype(np.int32), np.int32(len(index))), judged[index[at]].toarray()
 
     return Epochs(epoch, epochs.steps)
 

@@ -117,12 +117,13 @@ def as_dataset(epoch: Epochs, numbers: range, failures: list[Exception]) -> tf.d
             raise
 
     first = next(batches())
-    signature = tree.map_structure(_any_number_of_rows, first)
+
+    def any_number(array: NDArray) -> tf.TensorSpec:
+        shape = [None] * array.ndim if epoch.on_columns else (None, *array.shape[1:])[: array.ndim]
+        return tf.TensorSpec(shape, array.dtype)
+
+    signature = tree.map_structure(any_number, first)
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(1)
-
-
-def _any_number_of_rows(array: NDArray) -> tf.TensorSpec:
-    return tf.TensorSpec((None, *array.shape[1:]) if array.ndim else (), array.dtype)
 
 
 def _as_tuples(batch: Any) -> Any:

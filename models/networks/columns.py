@@ -1,0 +1,162 @@
+"""Training on some of the columns of the matrix. A batch is computed on those that occur in it, in small dense blocks:
+the rows of the weights that belong to them are gathered, and only these rows and their moments are updated. A loss that
+counts all movies, such as a softmax, is estimated from these and a sample of the others.
+
+So an epoch costs what its ratings cost, not users times movies. Weights that belong to columns have a row for each:
+`take` gives layers those they need."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import KerasTensor, ops
+from numpy.typing import NDArray
+
+
+class Columns:
+    """The columns that a batch is computed on, within a gradient tape.
+
+    index: (m,) of all `n`. importance: (m,), how many columns each stands for in a sum over all. rarity: (m,), one over
+    the share of batches that each is in. taken: [(weight, indices of its rows, these rows)] once layers have asked."""
+
+    def __init__(self, index: Any, importance: Any, rarity: Any, n: int, tape: tf.GradientTape) -> None:
+        self.index, self.importance, self.rarity, self.n, self.tape = index, importance, rarity, n, tape
+        self.taken: list[tuple[keras.Variable, Any, Any]] = []
+
+    def take(self, weight: keras.Variable) -> Any:
+        """Return the rows of a weight that has one, or several blocks of one, for each column."""
+        starts = range(0, weight.shape[0], self.n)
+        return self.gather(weight, tf.concat([self.index + start for start in starts], 0))
+
+    def gather(self, weight: keras.Variable, index: Any) -> Any:
+        """Return rows of a weight, of which these alone are updated; none may be there twice."""
+        for known, _, rows in self.taken:
+            if known is weight:
+                return rows
+        rows = tf.gather(weight.value, index)
+        self.tape.watch(rows)
+        self.taken.append((weight, index, rows))
+        return rows
+
+
+_columns: list[Columns] = []  # of the batch in progress; none where it is computed on all
+
+
+@contextlib.contextmanager
+def computed_on(columns: Columns) -> Iterator[Columns]:
+    """Let layers and losses compute with these columns only."""
+    _columns.append(columns)
+    try:
+        yield columns
+    finally:
+        _columns.pop()
+
+
+def take(weight: keras.Variable) -> Any:
+    """Return the rows of a weight that belong to the columns of the batch: all of them outside `computed_on`."""
+    return _columns[-1].take(weight) if _columns else weight
+
+
+def on_some_columns() -> bool:
+    """Tell whether a batch is computed on some of the columns."""
+    return bool(_columns)
+
+
+def take_rows(weight: keras.Variable, index: Any) -> Any:
+    """Return rows of a weight that are no columns', such as users', within `computed_on`."""
+    return _columns[-1].gather(weight, index)
+
+
+def width(n: int) -> Any:
+    """Return the number of columns of a batch, of n in all."""
+    return ops.shape(_columns[-1].index)[0] if _columns else n
+
+
+def total(values: KerasTensor) -> KerasTensor:
+    """Sum values, (batch, columns), over all columns: an estimate where they are those of a sample."""
+    return ops.sum(values * _columns[-1].importance if _columns else values, axis=-1)
+
+
+def log_softmax(logits: KerasTensor) -> KerasTensor:
+    """Compute the logarithm of the softmax over all columns, (batch, columns). From a sample its sum is estimated
+    without bias (importance sampling, Bengio and Senecal 2008)."""
+    if not _columns:
+        return ops.log_softmax(logits, axis=-1)
+    weighted = logits + ops.log(_columns[-1].importance)
+    return logits - ops.logsumexp(weighted, axis=-1, keepdims=True)
+
+
+def squares(rows: KerasTensor) -> KerasTensor:
+    """Sum the squares of all rows of a weight, those taken of it given. Each counts one over the share of batches that
+    it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps."""
+    if not _columns:
+        return ops.sum(ops.square(rows))
+    of_rows = ops.sum(ops.square(ops.reshape(rows, (ops.shape(_columns[-1].rarity)[0], -1))), axis=1)
+    return ops.sum(of_rows * _columns[-1].rarity)
+
+
+class _OfColumns(keras.layers.Layer):
+    """A dense layer whose kernel has a row for each column of the matrix. l2: weight of its sum of squares."""
+
+    def __init__(self, units: int, activation: Any = "linear", l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.l2 = units, l2
+        self.activation, self.initializer = keras.activations.get(activation), keras.initializers.get("glorot_uniform")
+
+    def _create(self, shape: tuple[int | None, ...], initializer: Callable[..., Any]) -> None:
+        """Create kernel and bias; `take` and `rows` say what of them is computed with, and in which precision."""
+        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel", autocast=False)
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias", autocast=False)
+
+    def rows(self) -> Any:
+        """Return the rows of the kernel that the batch needs, after adding their penalty to the loss."""
+        rows = take(self.kernel)
+        if self.l2:
+            self.add_loss(self.l2 * squares(rows))
+        return ops.cast(rows, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for saving."""
+        arguments = {"units": self.units, "activation": self.activation.__name__, "l2": self.l2}
+        return super().get_config() | arguments
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class FromColumns(_OfColumns):
+    """A dense layer whose inputs are columns, in one block or several."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create kernel, (inputs, units), and bias."""
+        self._create((input_shape[-1], self.units), self.initializer)
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """Compute the layer."""
+        return self.activation(ops.matmul(inputs, self.rows()) + ops.cast(self.bias, self.compute_dtype))
+
+    def dense(self) -> tuple[NDArray, NDArray]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
+        return ops.convert_to_numpy(self.kernel), ops.convert_to_numpy(self.bias)
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class ToColumns(_OfColumns):
+    """A dense layer whose outputs are columns, of the dtype of its weights whatever it computes in."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create kernel, transposed: (units, inputs), and bias."""
+        self._create(
+            (self.units, input_shape[-1]), lambda shape, dtype: ops.transpose(self.initializer(shape[::-1], dtype))
+        )
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """Compute the layer."""
+        product = ops.matmul(inputs, ops.transpose(self.rows())) + ops.cast(take(self.bias), self.compute_dtype)
+        return ops.cast(self.activation(product), self.variable_dtype)
+
+    def dense(self) -> tuple[NDArray, NDArray]:
+        """Return (kernel, bias) of the dense layer that computes the same."""
+        return ops.convert_to_numpy(self.kernel).T, ops.convert_to_numpy(self.bias)
