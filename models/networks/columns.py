@@ -97,8 +97,8 @@ def squares(rows: KerasTensor) -> KerasTensor:
     it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps."""
     if not _columns:
         return ops.sum(ops.square(rows))
-    of_rows = ops.sum(ops.square(ops.reshape(rows, (ops.shape(_columns[-1].rarity)[0], -1))), axis=1)
-    return ops.sum(of_rows * _columns[-1].rarity)
+    of_blocks = ops.reshape(ops.sum(ops.square(rows), axis=1), (-1, ops.shape(_columns[-1].rarity)[0]))
+    return ops.sum(of_blocks * _columns[-1].rarity)
 
 
 class _OfColumns(keras.layers.Layer):
