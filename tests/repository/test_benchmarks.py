@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 
 import accuracy
 import bundled
@@ -10,6 +11,7 @@ import coldstart
 import commands
 import elicitation
 import experiments
+import generate
 import irspack_rows
 import lists
 import numpy as np
@@ -24,7 +26,7 @@ from conftest import write_checkerboard
 
 import models
 import train
-from utils.data import splits
+from utils.data import datasets, splits
 from utils.evaluation import holdout_metrics
 from utils.runs import run_folder
 from utils.training import search_space
@@ -154,3 +156,55 @@ def test_every_row_beside_peers_can_be_run():
         assert row.library == "reelspace" or row.library in peers.NEEDS
         if row.library == "reelspace":
             assert train.parse([row.model, *row.options["command"].split()])[0] == row.model, name
+
+
+SMALL = generate.Shape(users=300, movies=120, ratings=9_001, users_a_chunk=70)
+
+
+def made(shape):
+    """User, movie, rating and timestamp of all chunks."""
+    return [np.concatenate(parts) for parts in zip(*generate.chunks(shape), strict=True)]
+
+
+def test_made_up_ratings_keep_their_promises():
+    user, movie, rating, seconds = made(SMALL)
+    assert len(user) == len(seconds) == 9_001
+    assert len(np.unique(user * SMALL.movies + movie)) == 9_001
+    assert (np.diff(user) >= 0).all()
+    assert np.bincount(user, minlength=300).min() >= 5
+    assert np.bincount(movie, minlength=120).min() >= 1
+    assert set(np.unique(2 * rating)) <= set(range(1, 11))
+    assert 0.35 < (rating > 3.5).mean() < 0.6
+    for one, again in zip((user, movie, rating, seconds), made(SMALL), strict=True):
+        np.testing.assert_array_equal(one, again)
+    assert (made(replace(SMALL, seed=1))[2] != rating).any()
+
+
+def strongest(values, known):
+    """The largest singular value of users x movies, of the known cells less the means of rows and columns."""
+    for _ in range(10):
+        for axis in (0, 1):
+            values = values - known * values.sum(axis, keepdims=True) / known.sum(axis, keepdims=True)
+    return np.linalg.svd(values, compute_uv=False)[0]
+
+
+def test_made_up_ratings_have_taste_in_movies_and_stars(monkeypatch):
+    def found():
+        user, movie, rating, _ = made(generate.Shape(users=1_000, movies=100, ratings=30_000))
+        rated, stars = np.zeros((2, 1_000, 100))
+        rated[user, movie], stars[user, movie] = 1, rating
+        return np.array([strongest(stars, rated), strongest(rated, np.ones(rated.shape))])
+
+    monkeypatch.setattr(generate, "NOISE", 0.2)  # in its place: more ratings than a test has time for
+    with_taste = found()
+    monkeypatch.setattr(generate, "TASTE", 0)
+    assert (with_taste > 1.8 * found()).all()
+
+
+def test_the_command_line_writes_the_shape_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(generate.SHAPES, "ml-1m", SMALL)
+    generate.main([str(tmp_path / "made.csv"), "--shape", "ml-1m", "--seed", "3"])
+    assert capsys.readouterr().out == "9,001 ratings written\n"
+    data = datasets.load(tmp_path / "made.csv").ratings
+    user, movie, rating, _ = made(replace(SMALL, seed=3))
+    np.testing.assert_array_equal((data.user, data.movie, data.rating), (user, movie, rating))
