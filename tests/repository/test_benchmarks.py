@@ -3,7 +3,9 @@
 import json
 import shlex
 import sys
+from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import accuracy
 import bundled
@@ -13,6 +15,7 @@ import elicitation
 import experiments
 import generate
 import irspack_rows
+import large
 import lists
 import numpy as np
 import page
@@ -74,6 +77,10 @@ def test_the_notes_on_results_show_them_as_they_are(script):
 @pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])
 def test_the_page_of_experiments_shows_them_as_they_are(marker):
     assert tables.shown(marker, experiments.PAGE) == experiments.parts()[marker]
+
+
+def test_the_page_of_scale_shows_the_large_sets_as_they_are():
+    assert tables.shown("large", large.PAGE) == large.table()
 
 
 def test_every_search_kept_all_its_trials():
@@ -208,3 +215,55 @@ def test_the_command_line_writes_the_shape_it_is_asked_for(tmp_path, monkeypatch
     data = datasets.load(tmp_path / "made.csv").ratings
     user, movie, rating, _ = made(replace(SMALL, seed=3))
     np.testing.assert_array_equal((data.user, data.movie, data.rating), (user, movie, rating))
+
+
+def test_every_training_of_the_large_sets_is_a_command(tmp_path):
+    args = Namespace(small=False, data=tmp_path, made=tmp_path, run=tmp_path / "run")
+    for name in ("ml20m", "ml32m"):
+        (tmp_path / f"{name}.csv").write_text("userId,movieId,rating\n")
+    trainings = {part: case.now for part, case in large.CASES.items() if case.now[0] == "train.py"}
+    found = {}
+    for part, words in trainings.items():
+        _, *words = (str(large.resolved(word, "now", part, args)) for word in words)
+        name, options, _ = train.parse(words)
+        assert options.run == large.RUNS / f"{part}-now"
+        found[part] = name, Path(options.data).name
+    made = {"whole-ml-20m": ("joint", "ml20m.csv"), "whole-ml-32m": ("joint", "ml32m.csv")}
+    assert found == made | {"ease": ("ease", "ml20m.csv"), "bundled": ("joint", "ml-latest-small-2016")}
+
+
+def test_the_first_ratings_of_the_large_set_are_its_first_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "MILLION", 10)
+    lines = ["userId,movieId,rating,timestamp", *(f"{n},{n},3.5,1" for n in range(80))]
+    (tmp_path / "ml32m.csv").write_text("\n".join(lines))
+    path = large.resolved("@first-4", "now", "reading-4", Namespace(small=False, made=tmp_path))
+    assert path.read_text().splitlines() == lines[:41]
+
+
+def test_large_sets_are_measured_by_turns_and_the_median_is_divided(monkeypatch):
+    asked, seconds = [], iter((8, 2, 30, 6, 10, 4))
+
+    def run(words, folder):
+        asked.append((words, folder))
+        return next(seconds), 0.5
+
+    monkeypatch.setattr(large, "run", run)
+    monkeypatch.setattr(large, "commit", str)
+    monkeypatch.setitem(large.CASES, "some", large.Case("some", ("new",), ("old",), 3, 2))
+    lines = list(large.measure("some", {"now": "here", "before": "there"}, Namespace(small=False)))
+    assert asked == [(["old"], "there"), (["new"], "here")] * 3
+    assert [(line["version"], line["seconds"], line["times"]) for line in lines[-2:]] == [
+        ("before", "5", 3),
+        ("now", "2", 3),
+    ]
+    monkeypatch.setattr(large.tables, "read", lambda _: lines[-2:])
+    assert large.table().splitlines()[-1] == "| some | 5 | 2 | 2.5 | 0.50 | 0.50 |  |"
+
+
+def test_a_process_is_timed_or_says_its_seconds_and_its_peak_memory_counts():
+    seconds, peak = large.run(["-c", "print('seconds 123.5')"], ".")
+    assert seconds == 123.5
+    more = int((peak + 0.1) * 1e9)  # a process starts with what this one holds
+    seconds, more_peak = large.run(["-c", f"import time; x = b'1' * {more}; time.sleep(0.2)"], ".")
+    assert 0.2 < seconds < 60
+    assert peak + 0.1 <= more_peak < peak + 0.2
