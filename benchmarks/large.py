@@ -200,18 +200,23 @@ def options():
     args = parser.parse_args()
     args.data = Path(os.environ.get("REELSPACE_DATA", REPOSITORY.parent / "shared" / "data")).resolve()
     args.made, args.run = args.made.resolve(), args.run.resolve()
+    if unknown := [word for word in args.parts if not any(part.startswith(word) for part in CASES)]:
+        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(CASES)}")
     args.parts = [part for part in CASES if part.startswith(tuple(args.parts or [""]))]
     return args
 
 
 def keep(part, trees, args):
-    """Measure a part, and write each line as it comes; what fails is said, and the next part's turn comes."""
+    """Measure a part, and write its lines as they come, in the place of its earlier ones; what fails is said, and the
+    next part's turn comes."""
+    lines = {}
     try:
         for line in measure(part, trees, args):
             print(line, flush=True)
+            lines[line["version"]] = line
             if not args.small:
-                lines = {(old["part"], old["version"]): old for old in tables.read("large.csv")}
-                tables.write("large.csv", list((lines | {(part, line["version"]): line}).values()))
+                others = [other for other in tables.read("large.csv") if other["part"] != part]
+                tables.write("large.csv", [*others, *lines.values()])
     except subprocess.CalledProcessError as error:
         print(f"{part}: {error}", file=sys.stderr, flush=True)
 

@@ -260,6 +260,25 @@ def test_large_sets_are_measured_by_turns_and_the_median_is_divided(monkeypatch)
     assert large.table().splitlines()[-1] == "| some | 5 | 2 | 2.5 | 0.50 | 0.50 |  |"
 
 
+def test_lines_of_a_part_replace_its_earlier_ones_and_failures_are_said(monkeypatch, capsys):
+    kept = [{"part": "ease", "version": version} for version in ("before", "now")]
+
+    def measure(part, trees, args):
+        yield {"part": part, "version": "now"}
+        raise large.subprocess.CalledProcessError(1, ["train.py"])
+
+    def write(name, lines):
+        kept[:] = lines
+
+    monkeypatch.setattr(large.tables, "read", lambda _: list(kept))
+    monkeypatch.setattr(large.tables, "write", write)
+    monkeypatch.setattr(large, "measure", measure)
+    for part in ("bundled", "ease"):
+        large.keep(part, {}, Namespace(small=False))
+    assert kept == [{"part": "bundled", "version": "now"}, {"part": "ease", "version": "now"}]
+    assert "ease: Command '['train.py']' returned non-zero exit status 1" in capsys.readouterr().err
+
+
 def test_a_process_is_timed_or_says_its_seconds_and_its_peak_memory_counts():
     seconds, peak = large.run(["-c", "print('seconds 123.5')"], ".")
     assert seconds == 123.5
