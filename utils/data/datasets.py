@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, Scale, given, zero_sentinel
+from utils.data.ratings import Ratings, Scale, given, pair_order, zero_sentinel
 from utils.data.reading import arrow
 from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
@@ -190,10 +190,9 @@ def check_counts(name: str, ratings: Ratings) -> list[str]:
 
 def check_duplicates(table: Table) -> None:
     """Raise a UserError, with both lines, where a user has rated a movie twice."""
-    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
-    ordered = np.sort(pair)  # takes less memory than the hash table of `duplicated`
-    if (ordered[1:] > ordered[:-1]).all():
+    if len(pair_order(table.user, table.movie)) == len(table.user):
         return
+    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
 
     def problem(row: int) -> str:
         first = table.where(int(np.argmax(pair == pair[row])))

@@ -65,7 +65,7 @@ class Ratings:
 
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of ids, cells and stars in user-movie order, whatever the file's format and order."""
-        order = np.lexsort((self.movie, self.user))
+        order = pair_order(self.user, self.movie)
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.movie_ids):
             digest.update("\n".join(map(str, ids.tolist())).encode() + b"\0")
@@ -109,6 +109,15 @@ def likes(matrix: csr_array, like: float = LIKE, signed: bool = False) -> csr_ar
         part.eliminate_zeros()
         blocks.append(part)
     return sp.hstack(blocks, format="csr") if signed else blocks[0]
+
+
+def pair_order(first: Indices, second: Indices) -> NDArray[np.int32]:
+    """Return the positions of the pairs, ordered by `first`, then by `second`, as `np.lexsort` does but in linear time.
+
+    No pair may occur twice; where one does, the result is shorter than the pairs are."""
+    from scipy.sparse import csr_array
+
+    return csr_array((np.arange(len(first), dtype=np.int32), (first, second))).data
 
 
 def index_of(ids: NDArray[Any], raw: ArrayLike) -> NDArray[np.intp]:
