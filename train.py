@@ -71,17 +71,14 @@ def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
     return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
-def print_data(data: datasets.Dataset, split: splits.Split, linear_left_out: bool, console: Console) -> None:
-    """Print what was read and held out, and whether EASE beside the decoder is left out."""
+def print_data(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
+    """Print what was read and held out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
     console.print(tables.plain(f"{data.name}: {counts}"))
     sparse, dense = 8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
-    notes = [*data.notes, *split.notes, matrix]
-    if linear_left_out:
-        notes += [f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"]
-    for note in notes:
+    for note in (*data.notes, *split.notes, matrix):
         console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
@@ -215,7 +212,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
         if not args.resume and training.checkpoints and is_there(training.checkpoints):
             console.print(f"{training.checkpoints}, from which --resume would go on, is deleted", soft_wrap=True)
         training.start(args.resume)
-        print_data(data, split, model.config != config, console)
+        print_data(data, split, console)
         start = time.perf_counter()
         with explain_errors(name, config, training, console), with_workers(name, args, folder, split, training):
             history, preferred, refitted = fit(model, split, training, args.refit)

@@ -203,6 +203,10 @@ class Model(rating_autoencoder.Autoencoder):
         ease_scores = self.linear.exported(stars)["scores"]
         return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
 
+    def notes(self) -> list[str]:
+        """Return also what the linear path leaves out."""
+        return [*super().notes(), *(self.linear.notes() if self.linear else [])]
+
     def save(self, folder: Path) -> None:
         """Write what `Autoencoder.save` does, and weights.npz of the linear path."""
         super().save(folder)
