@@ -91,7 +91,7 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
     run = run_folder.Run(run_of("joint", "--hidden", "8", "--epochs", "2", *options))
     model, known = models.load(run), run.split.known
     for user in (0, 7):
-        them = profile.of_user(run.split, str(user + 1))
+        them = profile.of_user(run.ratings, str(user + 1))
         score = models.open_run(run).scores(them, "decoder", np.arange(run.split.ratings.shape[1]))
         np.testing.assert_allclose(score[0], model.score(known[[user]], np.array([user]))[0], atol=1e-4)
 

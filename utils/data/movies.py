@@ -89,11 +89,12 @@ class Movies:
     def read(cls, path: Path, ids: NDArray[Any]) -> Movies:
         """Read what `write` wrote; a ValueError where its ids are not `ids`, the raw ids in column order."""
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))[1:]
-        if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
+            raw, titles, years, genres = (list(column[1:]) for column in zip(*csv.reader(file), strict=True))
+        if raw != list(map(str, ids.tolist())):
             raise ValueError(f"{path}: its movies are not those of the ratings beside it")
-        years = [int(row[2]) if row[2] else None for row in rows]
-        return cls(ids, [row[1] for row in rows], years, [row[3].split("|") if row[3] else [] for row in rows])
+        year_of_text = {text: int(text) if text else None for text in set(years)}
+        genres_of_text = {text: text.split("|") if text else [] for text in set(genres)}  # many movies have the same
+        return cls(ids, titles, [year_of_text[text] for text in years], [genres_of_text[text] for text in genres])
 
 
 def multi_hot(values: Sequence[list[Any]], known: Iterable[Any]) -> NDArray[np.float64]:

@@ -59,8 +59,9 @@ class Split:
     notes: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
-        """Return the sha256 (hex) of the ratings, their order and their parts."""
-        return hashlib.sha256(self.ratings.fingerprint().encode() + self.part.tobytes()).hexdigest()
+        """Return the sha256 (hex) of the ratings and their parts, in whatever order they are."""
+        part = self.part[self.ratings.order()]
+        return hashlib.sha256(self.ratings.fingerprint().encode() + part.tobytes()).hexdigest()
 
     def test_fingerprint(self) -> str:
         """Return the sha256 (hex) of the test ratings and the known ratings of the test users: the same for splits
@@ -95,6 +96,11 @@ class Split:
         return np.isin(self.part, KNOWN)
 
     @property
+    def known_count(self) -> NDArray[np.intp]:
+        """Return the number of known ratings of each movie, (n_movies,)."""
+        return np.bincount(self.ratings.movie[self.is_known], minlength=self.ratings.shape[1])
+
+    @property
     def known(self) -> csr_array:
         """Return all ratings but the test: those that recommendations may use."""
         return self._matrix(*KNOWN)
@@ -111,7 +117,8 @@ class Split:
     @property
     def trained_users(self) -> NDArray[np.int32]:
         """Return the indices of the training users, who can be neighbours of others."""
-        return np.unique(self.ratings.user[self.part == Subset.TRAIN])
+        count = np.bincount(self.ratings.user[self.part == Subset.TRAIN], minlength=self.ratings.shape[0])
+        return np.flatnonzero(count).astype(np.int32)
 
     @property
     def validation(self) -> Holdout:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from utils.data.movies import Movies
 from utils.data.ratings import given, index_of, zero_sentinel
-from utils.data.splits import Split
 from utils.data.titles import Titles
 from utils.errors import UserError
+from utils.runs.user_ratings import UserRatings
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import Scale
 
@@ -34,34 +34,19 @@ class Profile:
     notes: list[str] = field(default_factory=list)
 
 
-def of_user(split: Split, text: str) -> Profile:
+def of_user(ratings: UserRatings, text: str) -> Profile:
     """Return the `Profile` whose raw id is `text`."""
-    ratings = split.ratings
     user = find_user(ratings.user_ids, text)
-    rated = ratings.user == user
-    known = rated & split.is_known
-    rows = ProfileRows.of(ratings.movie[known], ratings.rating[known])
-    return Profile(rows, ratings.movie[rated], user, user, ratings.user_ids[user].item())
+    movies, stars, known = ratings.of_user(user)
+    return Profile(ProfileRows.of(movies[known], stars[known]), movies, user, user, ratings.user_ids[user].item())
 
 
-def of_ratings(split: Split, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
+def of_ratings(ratings: UserRatings, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
     """Return the `Profile` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known
     ratings is left out of their neighbours, so that both get the same scores."""
     rows = ProfileRows.of(list(stars), list(stars.values()))
     # only what they typed is seen, so that the test ratings of a user with the same known ratings stay secret
-    return Profile(rows, rows.movies, excluded=_twin(split, rows), notes=list(notes))
-
-
-def _twin(split: Split, rows: ProfileRows) -> int:
-    """Find the first user whose known ratings are exactly these, or -1."""
-    ratings, known = split.ratings, split.is_known
-    n_users, n_movies = ratings.shape
-    stars = np.zeros(n_movies, np.float32)
-    stars[rows.movies] = rows.stars[0]
-    count = np.bincount(ratings.user[known], minlength=n_users)
-    same = np.bincount(ratings.user[known & (stars[ratings.movie] == ratings.rating)], minlength=n_users)
-    twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
-    return int(twins[0]) if len(twins) else -1
+    return Profile(rows, rows.movies, excluded=ratings.twin(rows.movies, rows.stars[0]), notes=list(notes))
 
 
 def find_user(ids: NDArray, text: str) -> int:

@@ -58,7 +58,7 @@ def read_neighbourhoods(metrics: dict[str, Any]) -> Neighbourhoods:
 def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourhoods) -> LatentSpace:
     """Return the space with the `Whitening`s that the neighbourhoods need, fitted to everything but the test."""
     ratings = split.ratings
-    liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & split.is_known])
+    liked = np.flatnonzero(np.bincount(ratings.movie[(ratings.rating > ratings.like) & split.is_known]))
     whitenings = {
         "neighbours": Whitening.of(space.users, split.trained_users, neighbourhoods["neighbours"].whiten),
         "movies": Whitening.of(space.movies, liked, neighbourhoods["movies"].whiten),

@@ -83,10 +83,10 @@ class LinearScorer:
             is_few = 2 * len(column) < right.shape[1]  # to take columns is to copy them
             products = products @ right[:, column] if is_few else (products @ right)[:, column]
             products += given @ np.where(row[:, None] == column, self.diagonal_correction[column], 0)
-        elif not isinstance(self.weights, np.ndarray):
+        elif hasattr(self.weights, "indptr"):
             products = self._sparse_products(given, row)[:, column]
         else:
-            products = given @ self.weights[row[:, None], column]
+            products = given @ self.weights[row][:, column]
         scores = np.zeros((len(given), len(movies)), np.float32)
         scores[:, has_scores] = products
         return scores
@@ -125,7 +125,7 @@ class LinearPath:
         """Read it from a run of `joint`; None where that has none."""
         if run.config["model"] != "joint" or not run.has_file("weights.npz"):
             return None
-        config, stored = run.config, cast("dict[str, Any]", run.arrays("weights.npz"))
+        config, stored = run.config, cast("dict[str, Any]", run.arrays("weights.npz", r"weights(\.data|\.indices)?"))
         if "weights" not in stored:
             stored["weights"] = SparseRows(*(stored[f"weights.{field}"] for field in SparseRows._fields))
         arrays = (stored[name] for name in LinearScorer.ARRAYS)
