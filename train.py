@@ -7,7 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
+LARGE = 5_000_000  # ratings from which on a model is not trained again on those of validation, too
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Options(Source):
     run: options.Folder = None
     """folder to save to (default: runs/<data>-<protocol>-<model>-s<seed>)"""
     refit: bool = True
-    """once validation has chosen the epochs, train again on training and validation ratings together"""
+    """once validation has chosen the epochs, train again on training and validation ratings together (default: off from
+    5,000,000 ratings on, where those of validation are not missed)"""
     resume: bool = False
     """go on with an interrupted training of the same command"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
@@ -195,6 +197,14 @@ def check(name: str, args: Options, config: Any, model: Any, split: splits.Split
 def train(name: str, args: Options, config: Any, command: str, console: Console) -> Path:
     """Read the data, train the model and save the run folder, which is returned."""
     data, split = read(args)
+    if (
+        len(split.ratings) >= LARGE
+        and args.refit
+        and not split.holds_users_out
+        and not training_command.given("refit", shlex.split(command))
+    ):
+        args = replace(args, refit=False)
+        split.notes.append("not trained again on validation ratings, which so large data does not miss; --refit does")
     folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
     model = models.for_data(name, config, data, args.holding.seed)

@@ -104,7 +104,8 @@ def read_config(argv: Sequence[str], models: ModuleType) -> tuple[str | None, di
     if unknown := sorted(set(values) - set(defaults)):
         raise UserError(f"{path}: {name} has no option {unknown[0]}")
     for option, value in values.items():
-        if value is None or isinstance(value, bool) != isinstance(defaults[option], bool):
+        mismatch = value is None and defaults[option] is not None
+        if mismatch or isinstance(value, bool) != isinstance(defaults[option], bool):
             raise UserError(f"{path}: {option} can't be {json.dumps(value)}")
     return name, values
 
