@@ -45,6 +45,12 @@ dataset, split = train.read(chosen)
 build = getattr(train, "build", None) or train.models.for_data
 model, matrix, times = build(name, config, dataset, 0), split.refit, 1
 rows, size, steps = np.flatnonzero(np.diff(matrix.indptr)), model.config.batch_size, int(sys.argv[3])
+try:
+    from utils.training.batches import parts, size as size_of  # an epoch may be a part of a pass over the rows
+    size = size_of(size, matrix.shape[0], 64)
+    times = parts(-(-len(rows) // size), matrix.shape[0])
+except ImportError:
+    pass
 if steps and len(rows) > steps * size:
     times = -(-len(rows) // size) / steps
     kept = np.zeros(matrix.shape[0], np.float32)

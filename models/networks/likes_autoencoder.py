@@ -49,9 +49,9 @@ class Config:
     learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of Adam"""
     batch_size: int | None = tuned(None, Choice(None, 50, 100, 200, 500))
-    """users in a training step (default: 100, from 20,000 users on 500)"""
+    """users in a training step (default: 100, from 20,000 users on 250)"""
     epochs: int = 200
-    """most epochs; from 20,000 users on an epoch is a part of a pass over them, of about 100 steps"""
+    """most epochs; from 20,000 users on an epoch is a part of a pass over them, of about 200 steps"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
     precision: PRECISIONS = "float32"

@@ -75,9 +75,9 @@ class Config:
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
     batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
-    """rows in a training step (default: 64, from 20,000 rows on 500)"""
+    """rows in a training step (default: 64, from 20,000 rows on 250)"""
     epochs: int = 200
-    """most epochs; from 20,000 rows on an epoch is a part of a pass over them, of about 100 steps"""
+    """most epochs; from 20,000 rows on an epoch is a part of a pass over them, of about 200 steps"""
     patience: int = 8
     """epochs without a better validation RMSE before training stops"""
     sample: int | None = None

@@ -49,8 +49,8 @@ class Columns:
 
 
 LARGE = 20_000  # rows of a matrix from which on batches are larger, and an epoch may be a part of a pass over it
-LARGE_BATCH = 500  # rows of a batch then, unless an option says otherwise
-PART = 100  # steps of such an epoch, about
+LARGE_BATCH = 250  # rows of a batch then, unless an option says otherwise
+PART = 200  # steps of such an epoch, about
 ALL = 10_000  # columns up to which batches are computed on all of them
 SAMPLE = 1_000  # beyond, columns sampled beside those that occur in a batch
 
@@ -93,6 +93,11 @@ class ColumnSampler:
         return Columns(index.astype(np.int32), importance, self.rarity[index], self.n)
 
 
+def parts(steps: int, rows: int) -> int:
+    """Return how many epochs make a pass over all rows, which has so many steps."""
+    return max(1, round(steps / PART)) if rows >= LARGE else 1
+
+
 def size(given: int | None, rows: int, usual: int) -> int:
     """Return the number of rows of a batch: what an option gives or, where that is None, the usual of a model or
     `LARGE_BATCH`."""
@@ -105,7 +110,6 @@ class Epochs:
 
     draw: Callable[[int, int], Iterator[Any]]  # (number of the epoch, step that it begins with)
     steps: int  # batches an epoch
-    parts: int = 1  # epochs that make a pass over all rows
     on_columns: bool = False  # whether each batch is computed on `Columns` of its own
 
     def __call__(self, number: int, /) -> Iterator[Any]:
@@ -115,7 +119,7 @@ class Epochs:
     def in_parts(self, rows: int) -> Epochs:
         """Return epochs that are parts of these, one behind another, where these are of LARGE rows and have many steps,
         so that a long training is judged, and can end, more often."""
-        n = max(1, round(self.steps / PART)) if rows >= LARGE else 1
+        n = parts(self.steps, rows)
         steps = -(-self.steps // n)
 
         def part(number: int, start: int) -> Iterator[Any]:
@@ -126,7 +130,7 @@ class Epochs:
                 yield from itertools.islice(self.draw(whole, at), end - at)
                 first += end - at
 
-        return self if n == 1 else replace(self, draw=part, steps=steps, parts=n)
+        return self if n == 1 else replace(self, draw=part, steps=steps)
 
 
 def _as_they_are(index: Indices, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[NDArray, NDArray]:
