@@ -15,6 +15,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -40,6 +41,7 @@ RUNS = Path("runs")
 Facts: TypeAlias = dict[str, Any]  # what becomes JSON
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # files that are not in MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
+RARE = "rare_movies.csv"
 COLUMNS = ("user", "movie", "rating", "timestamp", "user_ids", "movie_ids")  # of `Ratings`, in ratings.npz
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
 FORMAT = 5  # raised when what is written changes; runs of an older or a newer format are refused
@@ -129,9 +131,14 @@ class Run:
 
     @cached_property
     def movies(self) -> Movies:
-        """Return the `Movies` in column order."""
+        """Return the `Movies` in column order, with the rare ones."""
         with self._errors("movies.csv"):
-            return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
+            movies = Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
+        if not self.has_file(RARE):
+            return movies
+        with self._errors(RARE):
+            ids = np.array([row["movieId"] for row in self._table(RARE)])
+            return replace(movies, rare=Movies.read(self.path(RARE), ids.astype(movies.ids.dtype.type)))
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -236,6 +243,8 @@ def save(
         columns = {name: getattr(ratings, name) for name in COLUMNS if getattr(ratings, name) is not None}
         np.savez_compressed(new / "ratings.npz", **columns, part=split.part)
         data.movies.write(new / "movies.csv")
+        if data.movies.rare:
+            data.movies.rare.write(new / RARE)
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
