@@ -104,7 +104,9 @@ def read_profile(run: Run, config: Options) -> profile.Profile:
         from utils.recommend import personal_file  # imports pandas, half a second
 
         stars, notes = personal_file.read_personal(config.ratings, run.movies, scale)
-    return profile.of_ratings(run.ratings, stars | profile.read_typed(run.movies, scale, config.rate), notes)
+    typed = profile.read_typed(run.movies, scale, config.rate)
+    stars, of_rare = profile.without_rare(run.movies, stars | typed)
+    return profile.of_ratings(run.ratings, stars, notes + of_rare)
 
 
 def answer(run: Run, config: Options) -> dict[str, Any]:

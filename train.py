@@ -181,6 +181,7 @@ def facts_of(name: str, args: Options, model: Recommender, data: datasets.Datase
         "seed": seed,
         "scale": list(data.ratings.scale),
         "like": data.ratings.like,
+        "min_count": args.min_count,
         "holding": holding,
     }
 
@@ -254,7 +255,8 @@ def main(argv: list[str] | None = None) -> Path | None:
         return None
     name, args, config = parse(argv)
     if args.describe:
-        tables.print_facts(datasets.load(args.data, scale=args.scale, like=args.like), console)
+        data = datasets.load(args.data, scale=args.scale, like=args.like)
+        tables.print_facts(datasets.keep_core(data, args.min_count)[0], console)
         return None
     if args.workers:
         cluster.check(args.ray)

@@ -54,18 +54,33 @@ class Movies:
     """One entry a column of the matrix.
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
-    lists none."""
+    lists none. rare: movies with too few ratings for --min-count, which have no column; None where there are none."""
 
     ids: NDArray[Any]
     titles: list[str]
     years: list[int | None]
     genres: list[list[str]]
+    rare: Movies | None = None
 
     @classmethod
     def untitled(cls, ids: NDArray[Any]) -> Movies:
         """Make the table of movies of which only the ids are known; a text id may be a title and is used as one."""
         titles = [str(i) if ids.dtype.kind == "U" else f"movie {i}" for i in ids]
         return cls(ids, titles, [None] * len(ids), [[] for _ in ids])
+
+    def take(self, indices: Iterable[int]) -> Movies:
+        """Return the table of some of the movies, in this order."""
+        at = [*indices]
+        titles, years = [self.titles[i] for i in at], [self.years[i] for i in at]
+        return Movies(self.ids[at], titles, years, [self.genres[i] for i in at])
+
+    @property
+    def with_rare(self) -> Movies:
+        """Return the table of the movies with a column and, behind them, the rare ones."""
+        if self.rare is None:
+            return self
+        ids, rare = np.concatenate([self.ids, self.rare.ids]), self.rare
+        return Movies(ids, self.titles + rare.titles, self.years + rare.years, self.genres + rare.genres)
 
     @property
     def genre_names(self) -> list[str]:

@@ -68,6 +68,15 @@ class Ratings:
         cell = self.user.astype(np.int64) * self.shape[1] + self.movie
         return slice(None) if (cell[1:] > cell[:-1]).all() else pair_order(self.user, self.movie)
 
+    def core(self, least: int) -> Mask:
+        """Return the mask of the ratings that stay when users and movies with fewer than `least` ratings are left out,
+        again and again until none is left (the k-core of the graph of users and movies)."""
+        keep, n_kept = np.ones(len(self), bool), -1
+        while n_kept != (n_kept := int(np.count_nonzero(keep))):
+            for column, n in zip((self.user, self.movie), self.shape, strict=True):
+                keep &= (np.bincount(column[keep], minlength=n) >= least)[column]
+        return keep
+
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of ids, cells and stars in user-movie order, whatever the file's format and order."""
         order = self.order()

@@ -50,16 +50,17 @@ def keys(title: str, year: int | None) -> list[str]:
 
 
 class Titles:
-    """An index of movies by title.
+    """An index of movies by title, the rare ones behind the others (`Movies.with_rare`).
 
-    by_key: {key: indices of movies}; by_title: the same by the title as it is written, in lower case."""
+    n_columns: number of those that are not rare. by_key: {key: indices of movies}; by_title: the same by the title as
+    it is written, in lower case."""
 
     def __init__(self, movies: Movies) -> None:
-        self.movies = movies
+        self.movies, self.n_columns = movies.with_rare, len(movies.ids)
         self.by_key: dict[str, list[int]] = {}
         self.by_title: dict[str, list[int]] = {}
         names, owners = list[str](), list[int]()
-        for index, (title, year) in enumerate(zip(movies.titles, movies.years, strict=True)):
+        for index, (title, year) in enumerate(zip(self.movies.titles, self.movies.years, strict=True)):
             for name in _names(title, year):
                 names.append(name.replace("\n", " "))
                 owners.append(index)

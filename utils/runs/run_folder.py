@@ -17,6 +17,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -43,6 +44,7 @@ RUNS = Path("runs")
 Facts: TypeAlias = dict[str, Any]  # what becomes JSON
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # files that are not in MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
+RARE = "rare_movies.csv"
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
 FORMAT = 6  # raised when what is written changes; runs of an older or a newer format are refused
 
@@ -147,9 +149,14 @@ class Run:
 
     @cached_property
     def movies(self) -> Movies:
-        """Return the `Movies` in column order."""
+        """Return the `Movies` in column order, with the rare ones."""
         with self._errors("movies.csv"):
-            return Movies.read(self.path("movies.csv"), self.ratings.movie_ids)
+            movies = Movies.read(self.path("movies.csv"), self.ratings.movie_ids)
+        if not self.has_file(RARE):
+            return movies
+        with self._errors(RARE):
+            ids = np.array([row["movieId"] for row in self._table(RARE)])
+            return replace(movies, rare=Movies.read(self.path(RARE), ids.astype(movies.ids.dtype.type)))
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -255,6 +262,8 @@ def save(
         np.savez(new / "ratings.npz", **columns)
         _describe_arrays(new)
         data.movies.write(new / "movies.csv")
+        if data.movies.rare:
+            data.movies.rare.write(new / RARE)
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
