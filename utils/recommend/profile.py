@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, shortened
-from utils.data.ratings import given, index_of, zero_sentinel
+from utils.data.ratings import given, zero_sentinel
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.runs.user_ratings import UserRatings
