@@ -181,6 +181,7 @@ class LikesAutoencoder(LatentModel):
             sampler = batches.sampler(config, given, n, size, self.seed, counts_all=True)
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
             columns = n if sampler else 0
+            self.training_notes = batches.describe(epoch.steps, len(trained), sampler, counts_all=True)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
         history = train(

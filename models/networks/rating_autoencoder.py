@@ -216,6 +216,7 @@ class Autoencoder(LatentModel):
 
         sampler = self._sampler(rows, size)
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
+        self.training_notes = batches.describe(epoch.steps, rows.shape[0], sampler, self.learns_likes)
         epoch = epoch.in_parts(rows.shape[0])
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,

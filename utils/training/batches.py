@@ -104,6 +104,20 @@ def size(given: int | None, rows: int, usual: int) -> int:
     return given or (usual if rows < LARGE else max(usual, LARGE_BATCH))
 
 
+def describe(steps: int, rows: int, columns: ColumnSampler | None, counts_all: bool) -> list[str]:
+    """Return sentences for the user about a training that does not go through all rows and columns each epoch."""
+    notes = []
+    if columns and counts_all:
+        notes.append(
+            f"each step was computed on the movies that its users rated and {columns.sample:,} others, a sample"
+        )
+    elif columns:
+        notes.append("each step was computed on the columns that occur in its rows, which changes no gradient")
+    if (n := parts(steps, rows)) > 1:
+        notes.append(f"an epoch was 1/{n} of a pass over the ratings; each was judged by a sample of users")
+    return notes
+
+
 @dataclass
 class Epochs:
     """The batches of an epoch, as a function of its number (from 0)."""
