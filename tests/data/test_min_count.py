@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import answer, random_ratings
 
+import evaluate
 import recommend
 import train
 from utils.data.datasets import Dataset, keep_core, load
@@ -131,3 +132,10 @@ def test_movies_like_a_rare_one_are_refused():
     assert find_movie(titles, "5") == 0
     with pytest.raises(UserError, match="too few ratings to count"):
         find_movie(titles, "3")
+
+
+def test_runs_of_two_floors_are_not_compared(run):
+    words = ["popularity", "--data", str(run.folder.parent), "--run", f"{run.folder}-1"]
+    other = Run(train.main(words))
+    with pytest.raises(UserError, match="--min-count is 3 in one, 1 in the other"):
+        evaluate.check_comparable(run, other)
