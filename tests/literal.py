@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from models.networks.columns import ToColumns
+
 
 def ndcg(scores, given, hidden, like=3.5, candidates=None):
     """NDCG@100 user by user: dense stars that are given and hidden, and the scores of all movies."""
@@ -26,6 +28,13 @@ def rmse(stars, hidden, scale=(0.5, 5.0)):
 def pairs(shape):
     """(users, movies) of all cells, row by row."""
     return np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+
+
+def own_weights(layer):
+    """[kernel, bias, ...] of a dense layer or a kernelised one, the kernel (inputs, units) however it is kept."""
+    kernel, *others = layer.get_weights()
+    transposed = isinstance(layer, ToColumns) or getattr(layer, "columns", "") == "units"
+    return [kernel.T if transposed else kernel, *others]
 
 
 def assert_same_weights(one, other):

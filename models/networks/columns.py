@@ -16,6 +16,8 @@ import tensorflow as tf
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
+from utils.distributed.batch_share import share_of
+
 
 class Columns:
     """The columns that a batch is computed on, within a gradient tape.
@@ -115,8 +117,8 @@ class _OfColumns(keras.layers.Layer):
     def rows(self) -> Any:
         """Return the rows of the kernel that the batch needs, after adding their penalty to the loss."""
         rows = take(self.kernel)
-        if self.l2:
-            self.add_loss(self.l2 * squares(rows))
+        if self.l2 and self.trainable:
+            self.add_loss(share_of(self.l2 * squares(rows)))
         return ops.cast(rows, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

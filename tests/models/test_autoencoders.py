@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
+from literal import own_weights
 from trained import QUICK, TABLE, tastes, train_on, trained
 
 import models
+from models.networks.kernels import KernelDense
 from models.networks.losses import masked_mse
 from utils.data import side_features, splits
 from utils.scoring import biases
@@ -32,10 +34,10 @@ def literal_centre(stars, damping, mean, column):
 
 def literal_dense(x, layer, activation=lambda x: x):
     """A dense layer, or a kernelised one, by the formula of its paper."""
-    if not hasattr(layer, "thinning"):
-        kernel, bias = layer.get_weights()
+    if not isinstance(layer, KernelDense):
+        kernel, bias = own_weights(layer)
         return activation(x @ kernel + bias)
-    kernel, bias, inputs, outputs = layer.get_weights()
+    kernel, bias, inputs, outputs = own_weights(layer)
     near = [[max(0.0, 1 - sum((u - v) ** 2)) for v in outputs] for u in inputs]
     return activation(x @ (kernel * np.array(near)) + bias)
 
@@ -343,7 +345,7 @@ def test_kinds_of_columns_share_a_part_of_the_output_that_is_saved_with_it(name,
     layer.kinds.assign(np.random.default_rng(0).normal(size=layer.kinds.shape))
     model.encode_all(split.train)
     codes = model.latent.users
-    kernel, bias = layer.layer.dense() if name == "sparsefc" else layer.layer.get_weights()
+    kernel, bias = layer.layer.dense() if name == "sparsefc" else own_weights(layer.layer)
     both = codes @ (kernel + keras.ops.convert_to_numpy(layer.kinds) @ (0.3 * model.side.movies).T) + bias
     expected = np.tanh(both) if last else both
     np.testing.assert_allclose(model.decoder(codes, training=False), expected, atol=1e-5)
@@ -386,7 +388,7 @@ def test_decoding_without_keras_is_decoding_with_it(activation):
     model._build(TABLE.matrix())
     for layer in model.decoder.layers:
         layer.set_weights([w + 0.1 for w in layer.get_weights()])  # biases start at 0, which would hide them
-    layers = [(*layer.get_weights(), layer.activation.__name__) for layer in model.decoder.layers]
+    layers = [(*own_weights(layer), layer.activation.__name__) for layer in model.decoder.layers]
     codes = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
     np.testing.assert_allclose(decode(layers, codes), model.decoder.predict_on_batch(codes), atol=1e-5)
 

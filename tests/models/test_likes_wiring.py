@@ -13,10 +13,11 @@ from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
 import models
 from models import recvae
-from models.networks import export, latent_model, layers, likes_autoencoder, sampled_softmax
+from models.networks import columns, export, latent_model, layers, likes_autoencoder
 from utils.data import splits
 from utils.data.ratings import likes
 from utils.distributed import batch_share
+from utils.training import batches
 from utils.training.training import Training
 
 NAMES = ["cdae", "elsa", "multdae", "multvae", "recvae"]
@@ -261,9 +262,9 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
         asked.append(number)
         yield from ((f"{number}.{i}", i) for i in range(2))
 
-    asked, epoch.steps = [], 2
-    alternating, (callback,) = model._batches(epoch), model._callbacks()
-    assert alternating.steps == 6
+    asked, epochs = [], batches.Epochs(epoch, 2, on_columns=True)
+    alternating, (callback,) = model._batches(epochs), model._callbacks()
+    assert (alternating.steps, alternating.on_columns) == (6, True)
     for number in range(3):
         callback.on_epoch_begin(number)
         start = [w.copy() for w in model.posterior.get_weights()]
@@ -285,24 +286,25 @@ def test_what_recvae_counts_are_likes():
 
 def test_what_occurs_in_either_block_is_computed_with():
     given, judged = np.zeros((3, 60), np.float32), np.zeros((3, 30), np.float32)
-    given[0, 2] = given[1, 37] = judged[2, 4] = 1  # liked and shown; rated low; liked alone
-
-    def epoch(number):
-        yield given, judged
-        yield given, judged
-
-    epoch.steps = 2
-    sampled = sampled_softmax.sampling(epoch, 3, 5)
-    assert sampled.steps == 2
+    given[0, 2] = judged[0, 2] = given[2, 4] = judged[2, 4] = given[1, 37] = 1  # two are liked, one is rated low
+    given[1, 2] = judged[1, 2] = 1
+    given, judged = sp.csr_array(given), sp.csr_array(judged)
+    sampler = batches.ColumnSampler(given, 30, 2, 3, seed=5)
+    epoch = batches.rows(given, judged, 2, 5, lambda index, dense: (index, dense), sampler)
+    assert (epoch.steps, epoch.on_columns) == (2, True)
     drawn = []
     for number in (0, 1, 0):
-        for (same, index, stands), liked in sampled(number):
-            assert same is given
-            assert liked is judged
-            assert index[:3].tolist() == [2, 4, 7]
-            assert index[3:].tolist() == sorted(set(index[3:].tolist()) - {2, 4, 7})
-            np.testing.assert_allclose(stands, [1, 1, 1, 9, 9, 9])
-            drawn.append(tuple(index[3:].tolist()))
+        for ((rows, dense), index, importance, rarity), liked in epoch(number):
+            occurs = np.unique(given[rows].indices % 30)
+            n = len(occurs)
+            assert index[:n].tolist() == occurs.tolist()
+            assert index[n:].tolist() == sorted(set(index[n:].tolist()) - set(occurs.tolist()))
+            np.testing.assert_allclose(importance, [1] * n + [(30 - n) / 3] * 3)
+            np.testing.assert_array_equal(rarity, sampler.rarity[index])
+            both = np.concatenate([index, index + 30])
+            np.testing.assert_array_equal(dense, given[rows].toarray()[:, both])
+            np.testing.assert_array_equal(liked, judged[rows].toarray()[:, index])
+            drawn.append(tuple(index[n:].tolist()))
     assert drawn[:2] == drawn[4:]  # the draws depend on seed, epoch and step
     assert len(set(drawn)) == 4
 
@@ -312,7 +314,7 @@ def test_only_the_first_and_the_last_of_several_layers_are_of_movies(name):
     options = {"hidden": (7, 6), "signed": True, "dropout": 0.0, "epochs": 1}
     (whole, split), (sampled, _) = trained(name, **options), trained(name, **options, sample=1000)
     np.testing.assert_allclose(sampled.score(split.train), whole.score(split.train), atol=1e-5)
-    own = [isinstance(layer, sampled_softmax.FromMovies) for layer in whole.encoder.layers if layer.weights]
+    own = [isinstance(layer, columns.FromColumns) for layer in whole.encoder.layers if layer.weights]
     assert own == [True, *[False] * (len(own) - 1)]
 
 
@@ -321,16 +323,18 @@ def test_shares_of_a_batch_add_up_to_it():
     own = [np.array([4, 1]), np.array([0, 2, 3]), np.array([5])]
     whole = float(batch_share.global_mean(keras.ops.convert_to_tensor(values)))
     assert whole == pytest.approx(values.mean())
-    total, drawn, hidden = 0.0, np.zeros((6, 3)), np.zeros((6, 3))
+    total, penalty, drawn, hidden = 0.0, 0.0, np.zeros((6, 3)), np.zeros((6, 3))
     for at in own:
-        with batch_share.sharing(6, at):
+        with batch_share.sharing(6, at, len(own)):
             assert batch_share.shared()
             total += float(batch_share.global_mean(keras.ops.convert_to_tensor(values[at])))
+            penalty += batch_share.share_of(4.5)
             like = SimpleNamespace(shape=(len(at), 3))
             drawn[at] = np.array(batch_share.sample_shared(lambda shape: np.arange(18.0).reshape(shape), like))
             hidden[at] = np.array(layers.Hide(0.5, seed=1)(np.full((len(at), 3), 3.0, np.float32), training=True))
     assert not batch_share.shared()
     assert total == pytest.approx(whole)
+    assert penalty == pytest.approx(batch_share.share_of(4.5)) == 4.5
     np.testing.assert_array_equal(drawn, np.arange(18.0).reshape(6, 3))
     alone = np.array(layers.Hide(0.5, seed=1)(np.full((6, 3), 3.0, np.float32), training=True))
     np.testing.assert_allclose(hidden, alone)

@@ -13,7 +13,8 @@ SEEN = [(seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
 
 def denoised(hide, target, seed, epoch, size=4):
     """[(index, given, judged, whole)] of an epoch."""
-    return list(batches.denoising(MATRIX, size, hide, target, seed, lambda *batch: batch)(epoch))
+    epochs = batches.denoising(MATRIX, size, hide, target, seed, lambda *batch: (batch[:2], batch[2:]))
+    return [(*x, *y) for x, y in epochs(epoch)]
 
 
 def order(epoch):
@@ -41,7 +42,7 @@ def test_the_share_given_is_what_is_not_hidden(hide, share):
 def test_every_row_with_ratings_is_in_an_epoch_once_in_an_order_of_its_seed_and_number():
     for make in (
         lambda seed, epoch: denoised(0.5, "all", seed, epoch),
-        lambda seed, epoch: list(batches.rows(MATRIX, 4, seed, lambda index: index)(epoch)),
+        lambda seed, epoch: list(batches.rows(MATRIX, MATRIX, 4, seed, lambda index, _: index)(epoch)),
     ):
         orders = {(seed, epoch): order(make(seed, epoch)) for seed, epoch in SEEN}
         assert all(sorted(one) == FILLED.tolist() != one for one in orders.values())
@@ -60,11 +61,12 @@ def test_what_is_hidden_depends_on_seed_and_epoch():
 
 
 def test_rows_are_those_of_the_matrix_that_is_judged():
-    epoch = batches.rows(MATRIX, 4, 2, lambda index: 10 * index)
+    epoch = batches.rows(2 * MATRIX, MATRIX, 4, 2, lambda index, given: (10 * index, given))
     found = list(epoch(1))
     assert epoch.steps == len(found) == -(-len(FILLED) // 4)
-    for inputs, judged in found:
+    for (inputs, given), judged in found:
         np.testing.assert_array_equal(judged, MATRIX[inputs // 10].toarray())
+        np.testing.assert_array_equal(given, 2 * judged)
 
 
 def test_the_parts_of_several_workers_are_the_batches_of_one():
@@ -74,15 +76,16 @@ def test_the_parts_of_several_workers_are_the_batches_of_one():
         own = MATRIX.copy()
         own.data = np.where(np.repeat(owner, filled) == worker, own.data, 0)
         own.eliminate_zeros()
-        workers.append(batches.shared(own, filled, 4, 7, lambda index: index))
-    whole = batches.rows(MATRIX, 4, 7, lambda index: index)
+        workers.append(batches.shared(2 * own, own, filled, 4, 7, lambda index, given: (index, given)))
+    whole = batches.rows(MATRIX, MATRIX, 4, 7, lambda index, _: index)
     assert {worker.steps for worker in workers} == {whole.steps}
     for (index, judged), *parts in zip(whole(3), *(worker(3) for worker in workers), strict=True):
         put = np.full(judged.shape, -1, np.float32)
-        for worker, ((rows, at, n), stars) in enumerate(parts):
+        for worker, (((rows, given), at, n), stars) in enumerate(parts):
             assert n == len(index)
             assert at.dtype == np.int32
             assert rows.tolist() == index[at].tolist()
             assert (owner[rows] == worker).all()
+            np.testing.assert_array_equal(given, 2 * stars)
             put[at] = stars
         np.testing.assert_array_equal(put, judged)

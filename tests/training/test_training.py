@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatch):
     sparse, history = autorec(Training(), epochs=2)
 
-    def from_dense(matrix, size, hide, target, seed, _):
+    def from_dense(matrix, size, hide, target, seed, *_):
         whole = matrix.toarray()
         filled = np.flatnonzero(whole.any(axis=1))
 
@@ -189,8 +189,7 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
                 given[judged > 0] *= rng.random((judged > 0).sum()) >= hide
                 yield given, judged
 
-        epoch.steps = -(-len(filled) // size)
-        return epoch
+        return batches.Epochs(epoch, -(-len(filled) // size))
 
     monkeypatch.setattr(batches, "denoising", from_dense)
     dense, again = autorec(Training(), epochs=2)

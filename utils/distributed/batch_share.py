@@ -15,14 +15,15 @@ from keras import ops
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-Share: TypeAlias = "tuple[KerasTensor, KerasTensor]"  # rows of the whole batch (a number); own places in it, (n,)
+Share: TypeAlias = "tuple[KerasTensor, KerasTensor, int]"  # rows of the batch; own places in it, (n,); workers
 _shares: list[Share] = []  # of the batch in progress; none without workers
 
 
 @contextlib.contextmanager
-def sharing(rows: KerasTensor, at: KerasTensor) -> Iterator[None]:
-    """Tell the layers and losses within that they get the rows at the places `at` of a batch of `rows` rows."""
-    _shares.append((rows, at))
+def sharing(rows: KerasTensor, at: KerasTensor, workers: int) -> Iterator[None]:
+    """Tell the layers and losses within that they get the rows at the places `at` of a batch of `rows` rows, which
+    `workers` workers share."""
+    _shares.append((rows, at, workers))
     try:
         yield
     finally:
@@ -39,9 +40,14 @@ def global_mean(values: KerasTensor) -> KerasTensor:
     return ops.sum(values) / ops.cast(_shares[-1][0], values.dtype) if _shares else ops.mean(values)
 
 
+def share_of(penalty: KerasTensor) -> KerasTensor:
+    """Return what this worker adds of a penalty on the weights, which all compute and which counts once."""
+    return penalty / _shares[-1][2] if _shares else penalty
+
+
 def sample_shared(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> KerasTensor:
     """Return random numbers in the shape of the tensor `like`, where draw(shape) draws for the rows of a batch."""
     if not _shares:
         return draw(ops.shape(like))
-    rows, at = _shares[-1]
+    rows, at, _ = _shares[-1]
     return ops.take(draw((rows, *like.shape[1:])), at, axis=0)

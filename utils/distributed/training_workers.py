@@ -175,10 +175,10 @@ class Worker:
         regularized = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
 
         def gradients(inputs: Any, at: Any, rows: Any, targets: Any) -> list[Any]:
-            with tf.GradientTape() as tape, batch_share.sharing(rows, at):
+            with tf.GradientTape() as tape, batch_share.sharing(rows, at, self.n):
                 loss = loss_of(targets, network(inputs, training=True))
                 penalties = [layer.kernel_regularizer(layer.kernel) for layer in regularized]
-                # the penalties are among the losses of every worker, and count once
+                # every worker adds these whole, and they count once; other layers add `batch_share.share_of` theirs
                 loss = tf.add_n([loss, *network.losses]) - sum(penalties) * (1 - 1 / self.n)
             return _all_reduce([loss, *tape.gradient(loss, [weight.value for weight in weights])])
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -64,6 +65,21 @@ def sampler(config: Any, rows: csr_array, n: int, size: int, seed: int, counts_a
     return ColumnSampler(rows, n, size, sample if counts_all else 0, seed) if sample else None
 
 
+def share_of_batches(count: NDArray, filled: int, size: int) -> NDArray[np.float64]:
+    """Compute the expected share of an epoch's batches that hold one of `count` rows at least, where `filled` rows are
+    put into batches of `size` at random: one less the chance that none of them is in a batch, which is hypergeometric,
+    mean over the batches, of which the last may be smaller."""
+    whole, last = divmod(filled, size)
+    count, absent = np.minimum(count, filled), np.zeros(len(count))
+    for batches, rows in ((whole, size), (1, last)):
+        if batches and rows:
+            others = filled - rows - count  # logarithms of the binomial coefficients (n - rows, count), (n, count)
+            logs = gammaln(filled - rows + 1) - gammaln(np.maximum(others, 0) + 1)
+            logs -= gammaln(filled + 1) - gammaln(filled - count + 1)
+            absent += batches * np.where(others >= 0, np.exp(logs), 0)
+    return 1 - absent / max(whole + (last > 0), 1)
+
+
 class ColumnSampler:
     """Choose the `Columns` of each batch: those that occur in its rows, and `sample` others.
 
@@ -72,9 +88,8 @@ class ColumnSampler:
 
     def __init__(self, rows: csr_array, n: int, size: int, sample: int, seed: int) -> None:
         self.n, self.sample, self.seed = n, sample, seed
-        filled = max(int((np.diff(rows.indptr) > 0).sum()), 1)
-        count = np.bincount(rows.indices % n, minlength=n)
-        occurs = 1 - (1 - np.minimum(count / filled, 1)) ** min(size, filled)  # share of batches
+        filled = int((np.diff(rows.indptr) > 0).sum())
+        occurs = share_of_batches(np.bincount(rows.indices % n, minlength=n), filled, size)
         others = max(n - occurs.sum(), 1)
         self.rarity = (1 / np.maximum(occurs + (1 - occurs) * min(sample / others, 1), 1 / n)).astype(np.float32)
 
