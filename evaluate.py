@@ -240,6 +240,9 @@ def _difference(a: Run, b: Run) -> str | None:
     """Say why two runs can't be compared; None where they can."""
     first, second = a.config, b.config
     if a.split.test_fingerprint() != b.split.test_fingerprint():
+        least = first.get("min_count", 1), second.get("min_count", 1)
+        if least[0] != least[1]:
+            return f"--min-count is {least[0]} in one, {least[1]} in the other, so their ratings differ"
         if first["sha256"] != second["sha256"]:
             return f"their ratings differ ({first['data']} and {second['data']})"
         for name in ("protocol", "seed"):

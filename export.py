@@ -43,7 +43,7 @@ def write(run: Run, to: str, folder: Path) -> None:
     export.save(models.load(run), to, folder)
     movies = pd.DataFrame({"movieId": run.movies.ids, "title": run.movies.titles}).map(csv_safe)
     movies.to_csv(folder / "movies.csv", index_label="column", lineterminator="\n")
-    about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": run.split.ratings.scale}
+    about = {"exported": to, "model": run.config["model"], "run": run.sha256, "scale": run.ratings.scale}
     about |= {"ratings": "(n, movies) float32: stars, 0 where not rated", "versions": run_folder.versions()}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -43,7 +43,7 @@ class Options:
     run: options.Folder = None
     """run folder (default: the one trained last)"""
     verify: bool = True
-    """compare each file of the run with its checksum before it is used; on huge runs that takes seconds"""
+    """compare what is read of the run with its checksums before it is used"""
     by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
     decoder: what the autoencoder predicts; best: the one that did best on validation"""
@@ -98,13 +98,15 @@ class Options:
 def read_profile(run: Run, config: Options) -> profile.Profile:
     """Return the profile to recommend to."""
     if config.user is not None:
-        return profile.of_user(run.split, config.user)
-    stars, notes, scale = dict[int, float](), list[str](), run.split.ratings.scale
+        return profile.of_user(run.ratings, config.user)
+    stars, notes, scale = dict[int, float](), list[str](), run.ratings.scale
     if config.ratings:
         from utils.recommend import personal_file  # imports pandas, half a second
 
         stars, notes = personal_file.read_personal(config.ratings, run.movies, scale)
-    return profile.of_ratings(run.split, stars | profile.read_typed(run.movies, scale, config.rate), notes)
+    typed = profile.read_typed(run.movies, scale, config.rate)
+    stars, of_rare = profile.without_rare(run.movies, stars | typed)
+    return profile.of_ratings(run.ratings, stars, notes + of_rare)
 
 
 def answer(run: Run, config: Options) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
         movie = profile.find_movie(Titles(run.movies), config.like_movie)
         facts = recommendations.movies_like(saved, movie, config.n)
     elif config.similar_users is not None:
-        user = profile.find_user(run.split.ratings.user_ids, config.similar_users)
+        user = profile.find_user(run.ratings.user_ids, config.similar_users)
         facts = recommendations.users_like(saved, user, config.n)
     else:
         user_profile = read_profile(run, config)

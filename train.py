@@ -7,7 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
+LARGE = 5_000_000  # ratings from which on a model is not trained again on those of validation, too
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Options(Source):
     run: options.Folder = None
     """folder to save to (default: runs/<data>-<protocol>-<model>-s<seed>)"""
     refit: bool = True
-    """once validation has chosen the epochs, train again on training and validation ratings together"""
+    """once validation has chosen the epochs, train again on training and validation ratings together (default: off from
+    5,000,000 ratings on, where those of validation are not missed)"""
     resume: bool = False
     """go on with an interrupted training of the same command"""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
@@ -71,17 +73,14 @@ def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
     return training_command.parse(argv, models, Options, "train.py", __doc__, DEFAULT)
 
 
-def print_data(data: datasets.Dataset, split: splits.Split, linear_left_out: bool, console: Console) -> None:
-    """Print what was read and held out, and whether EASE beside the decoder is left out."""
+def print_data(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
+    """Print what was read and held out."""
     users, movies = data.ratings.shape
     counts = f"{len(data.ratings):,} ratings of {movies:,} movies by {users:,} users"
     console.print(tables.plain(f"{data.name}: {counts}"))
     sparse, dense = 8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
-    notes = [*data.notes, *split.notes, matrix]
-    if linear_left_out:
-        notes += [f"EASE beside the decoder is left out: more than {models.LINEAR_MOST:,} movies take too much memory"]
-    for note in notes:
+    for note in (*data.notes, *split.notes, matrix):
         console.print(f"  {tables.plain(note)}", style="dim", soft_wrap=True)
 
 
@@ -182,6 +181,7 @@ def facts_of(name: str, args: Options, model: Recommender, data: datasets.Datase
         "seed": seed,
         "scale": list(data.ratings.scale),
         "like": data.ratings.like,
+        "min_count": args.min_count,
         "holding": holding,
     }
 
@@ -198,6 +198,14 @@ def check(name: str, args: Options, config: Any, model: Any, split: splits.Split
 def train(name: str, args: Options, config: Any, command: str, console: Console) -> Path:
     """Read the data, train the model and save the run folder, which is returned."""
     data, split = read(args)
+    if (
+        len(split.ratings) >= LARGE
+        and args.refit
+        and not split.holds_users_out
+        and not training_command.given("refit", shlex.split(command))
+    ):
+        args = replace(args, refit=False)
+        split.notes.append("not trained again on validation ratings, which so large data does not miss; --refit does")
     folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
     model = models.for_data(name, config, data, args.holding.seed)
@@ -215,7 +223,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
         if not args.resume and training.checkpoints and is_there(training.checkpoints):
             console.print(f"{training.checkpoints}, from which --resume would go on, is deleted", soft_wrap=True)
         training.start(args.resume)
-        print_data(data, split, model.config != config, console)
+        print_data(data, split, console)
         start = time.perf_counter()
         with explain_errors(name, config, training, console), with_workers(name, args, folder, split, training):
             history, preferred, refitted = fit(model, split, training, args.refit)
@@ -247,7 +255,8 @@ def main(argv: list[str] | None = None) -> Path | None:
         return None
     name, args, config = parse(argv)
     if args.describe:
-        tables.print_facts(datasets.load(args.data, scale=args.scale, like=args.like), console)
+        data = datasets.load(args.data, scale=args.scale, like=args.like)
+        tables.print_facts(datasets.keep_core(data, args.min_count)[0], console)
         return None
     if args.workers:
         cluster.check(args.ray)

@@ -180,6 +180,7 @@ class Search:
             "protocol": args.protocol,
             "seed": args.holding.seed,
             "like": args.like,
+            "min_count": args.min_count,
             "importance": importance,
         }
         config = {"model": self.model, "options": {name: values[name] for name in self.listed}}
@@ -203,7 +204,8 @@ def training_words(args: Options) -> list[str]:
     """Return the words for train.py that differ from its defaults: data, protocol, scale, like."""
 
     def values(source: Options) -> dict[str, Any]:
-        return asdict(source.holding) | {name: getattr(source, name) for name in ("data", "protocol", "scale", "like")}
+        names = ("data", "protocol", "scale", "like", "min_count")
+        return asdict(source.holding) | {name: getattr(source, name) for name in names}
 
     defaults = values(Options())
     return search_space.typed({name: value for name, value in values(args).items() if value != defaults[name]})

@@ -22,7 +22,7 @@ def measure(folder):
 
     from models import load
     from utils.evaluation import bootstrap, holdout_metrics
-    from utils.recommend import elicitation, recommendations
+    from utils.recommend import elicitation
     from utils.runs import run_folder
 
     run = run_folder.find(folder)
@@ -37,7 +37,7 @@ def measure(folder):
         answered = float(np.diff((test.given[found.users] @ asked).tocsr().indptr).mean())
         return {"ndcg": holdout_metrics.of_lists(found, split.ratings.shape[0])["ndcg@100"]}, answered
 
-    ours, popular = elicitation.order(split), np.argsort(-recommendations.known_count(split), kind="stable")
+    ours, popular = elicitation.order(split), np.argsort(-split.known_count, kind="stable")
     for k in ASKED:
         (chosen, answered), (rated, _) = judged(ours[:k]), judged(popular[:k])
         less = bootstrap.differences(chosen, rated)["ndcg"]

@@ -22,7 +22,7 @@ LIMITS = {"ml-1m": (1.5, None), "generated-20m": (15.0, 2.5)}  # seconds, GB
 MEASURE = """
 import resource, sys, time
 start = time.perf_counter()
-from utils.datasets import load
+from utils.data.datasets import load
 imported = time.perf_counter()
 dataset = load(sys.argv[1])
 seconds = time.perf_counter() - imported

@@ -90,8 +90,8 @@ def ease():
     for _ in range(TIMES):
         timed("fit", model.refit, split.refit)
         n = len(model.inputs)
-        counts = timed("count", gram, model._given(split.refit)[:, model.inputs])
-        counted, penalty = counts.copy(), np.full(n, 600.0)
+        counts = timed("count", gram, model._given(split.refit)[:, model.inputs], np.float32)
+        counted, penalty = counts.astype(float), np.full(n, 600.0)
         timed("solve", weights, counts, penalty, n)
         counted[np.diag_indices(n)] += penalty
         timed("factor", lambda: lapack.dpotrf(counted.T, lower=True, overwrite_a=True))  # noqa: B023

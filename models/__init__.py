@@ -4,7 +4,6 @@ the contract of `models/base.py`. A model is imported when it is needed, so that
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from utils.recommend.saved import Saved
     from utils.runs.run_folder import Run
     from utils.scoring.protocols import Scale
-
-LINEAR_MOST = 20_000  # movies; solving for the weights then takes some 10 GB
 
 MODELS = {  # name on the command line and of the file: what it is, with its source
     "autorec": "AutoRec: a rating row through a bottleneck and back (Sedhain et al., WWW 2015)",
@@ -62,13 +59,6 @@ def module(name: str) -> ModuleType:
         return importlib.import_module(f"models.{name}")
 
 
-def resolved(config: Any, n_movies: int) -> Any:
-    """Return the config, without a `linear` path where its weights between all pairs of movies fill the memory."""
-    if getattr(config, "linear", False) and n_movies > LINEAR_MOST:
-        return replace(config, linear=False)
-    return config
-
-
 def build(
     name: str,
     shape: tuple[int, int],
@@ -86,7 +76,7 @@ def build(
 def for_data(name: str, config: Any, data: Dataset, seed: int) -> Recommender:
     """Build an untrained model for a data set, and give it what it uses beside ratings."""
     ratings = data.ratings
-    model = build(name, ratings.shape, resolved(config, ratings.shape[1]), seed, ratings.scale, ratings.like)
+    model = build(name, ratings.shape, config, seed, ratings.scale, ratings.like)
     model.attach_data(data)
     return model
 

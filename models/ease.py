@@ -11,8 +11,10 @@ X (users x movies) is 1 where a movie was liked. Z is X; with `signed` it has a 
 is 1 where a movie was rated without being liked, which is not in the papers: a low rating may count against the movie
 itself."""
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -51,44 +53,51 @@ class Config:
 
 class Model(ClosedForm):
     """Weights from what was liked (and what was not) to every movie: one matrix, or, with fewer users than inputs, the
-    two thin factors of it and a correction of the diagonal. The arrays are those of `LinearScorer`."""
+    two thin factors of it and a correction of the diagonal. In large catalogues the largest weights of each row of the
+    matrix are kept. The arrays are those of `LinearScorer`."""
 
     config: Config
     predicts_ratings = False
     learns_likes = True
     shares = True
     arrays = LinearScorer.ARRAYS
+    note = ""  # about the movies that the last fit left out
 
     def refit(self, matrix: csr_array, training: Training | None = None) -> None:
-        """Solve for the weights between the movies that occur; all others are 0 in the solution.
+        """Solve for the weights between the movies that occur, or between those of them that are liked most, see
+        `ease_solver.chosen`; all others are 0.
 
         A `UserError` where nothing was liked, or the penalty is too small to invert the matrix."""
         given, config = self._given(matrix), self.config
         count = np.asarray(given.sum(axis=0)).ravel()
-        self.inputs = np.flatnonzero(count)
-        self.outputs = self.inputs[self.inputs < self.shape[1]]  # the block of likes comes first
-        check_liked(len(self.outputs), self.like)
-        given, n = given[:, self.inputs], len(self.outputs)
-        penalty = config.l2 + config.dropout / (1 - config.dropout) * count[self.inputs].astype(np.float64)
+        check_liked(int(np.count_nonzero(count[: self.shape[1]])), self.like)  # the block of likes comes first
+        penalty = config.l2 + config.dropout / (1 - config.dropout) * count.astype(np.float64)
+        self.inputs, dtype = ease_solver.chosen(given, count, penalty)
+        self.outputs = self.inputs[self.inputs < self.shape[1]]
+        self.note = _note(count[: self.shape[1]], self.outputs)
+        given, penalty, n = given[:, self.inputs], penalty[self.inputs], len(self.outputs)
         try:  # B = I - P / diag(P) with P = (X'X + diag(penalty))^-1; X'X is the Gram matrix
-            if given.shape[0] < given.shape[1]:
+            if ease_solver.by_users(*given.shape):
                 solution = ease_solver.weights_by_users(given, penalty, n)
             elif training and training.workers:
-                gram = training.workers.gram(self.gram)[np.ix_(self.inputs, self.inputs)]
-                solution = ease_solver.weights(gram, penalty, n)
+                part = partial(_gram, like=self.like, signed=config.signed, inputs=self.inputs, dtype=dtype)
+                solution = ease_solver.weights(training.workers.gram(part), penalty, n)
             else:
-                solution = ease_solver.weights(ease_solver.gram(given), penalty, n)
+                solution = ease_solver.weights(ease_solver.gram(given, dtype), penalty, n)
         except LinAlgError:
             message = f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
             raise UserError(message) from None
-        # row-major, because scoring picks rows
-        self.weights, self.right_factor, self.diagonal_correction = (
-            part.astype(np.float32, order="C", copy=False) for part in solution
-        )
+        weights, right, diagonal = solution
+        if len(self.inputs) > ease_solver.DENSE and not len(right):
+            self.weights: Any = ease_solver.largest(weights, min(ease_solver.KEPT, n))
+        else:
+            self.weights = weights.astype(np.float32, order="C", copy=False)  # row-major, because scoring picks rows
+        self.right_factor = right.astype(np.float32, order="C", copy=False)
+        self.diagonal_correction = diagonal.astype(np.float32, copy=False)
 
-    def gram(self, matrix: csr_array) -> NDArray[np.float64]:
-        """Count how often any two inputs occur together in a CSR matrix of stars, (inputs, inputs)."""
-        return ease_solver.gram(self._given(matrix))
+    def notes(self) -> list[str]:
+        """See `Recommender.notes`."""
+        return [self.note] if self.note else []
 
     @property
     def scorer(self) -> LinearScorer:
@@ -103,14 +112,15 @@ class Model(ClosedForm):
     @property
     def held(self) -> int:
         """Number of bytes that an export holds as constants."""
-        return self.weights.nbytes + self.right_factor.nbytes
+        return 4 * math.prod(self.weights.shape) + self.right_factor.nbytes
 
     def exported(self, stars: "KerasTensor") -> "dict[str, KerasTensor]":
         """Compute the scores in Keras operations; see `Recommender.exported`."""
         from keras import ops
 
         rows = ops.take(export.inputs(stars, self.like, self.config.signed), self.inputs, axis=1)
-        scores, n = ops.matmul(rows, self.weights), len(self.outputs)
+        weights = self.weights.toarray() if hasattr(self.weights, "indptr") else self.weights  # no sparse ones in ONNX
+        scores, n = ops.matmul(rows, weights), len(self.outputs)
         if len(self.right_factor):
             diagonal = rows[:, : len(self.diagonal_correction)] * self.diagonal_correction.astype(np.float32)
             scores = ops.matmul(scores, self.right_factor) + diagonal
@@ -121,3 +131,19 @@ class Model(ClosedForm):
     def _given(self, matrix: csr_array) -> csr_array:
         """Return the input rows Z of a matrix of stars."""
         return likes(matrix, self.like, self.config.signed)
+
+
+def _gram(
+    matrix: csr_array, like: float, signed: bool, inputs: NDArray[np.intp], dtype: type[np.floating]
+) -> NDArray[np.floating]:
+    """Count how often any two of the inputs occur together in a CSR matrix of stars."""
+    return ease_solver.gram(likes(matrix, like, signed)[:, inputs], dtype)
+
+
+def _note(count: NDArray, outputs: NDArray[np.intp]) -> str:
+    """Say which of the liked movies have weights, where some have none. count: likes of each movie."""
+    if len(outputs) == (n_liked := np.count_nonzero(count)):
+        return ""
+    share = count[outputs].sum(dtype=np.float64) / count.sum(dtype=np.float64)
+    liked = f"the {len(outputs):,} most liked of {n_liked:,} liked movies"
+    return f"EASE covers {liked}, which hold {share:.1%} of the likes; the others have no weights in it"

@@ -115,4 +115,4 @@ class Model(kernels.Kernelised):
         if self.second_begun and self.config.global_epochs and self.chosen.get("global_epochs") == 0:
             return ["no epoch of the second stage was better on validation, so the global kernel is left out: what is "
                     "saved is the network of sparsefc"]  # fmt: skip
-        return []
+        return super().notes()

@@ -11,12 +11,13 @@ from scipy.sparse import csr_array
 from models.base import ClosedForm
 from utils.data.ratings import likes
 from utils.scoring import biases
+from utils.scoring.parallel import parallel_rows
 from utils.scoring.protocols import Floats, Indices
 from utils.scoring.ranking import top_k
 from utils.training.search_space import Range, tuned
 from utils.training.training import Training
 
-BLOCK = 512  # rows made dense at a time
+BLOCK = 128  # rows made dense at a time
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,21 @@ def similar(X: csr_array, neighbours: int, weigh: Callable[[NDArray, Indices], N
     """Compute the similarities of all movies, CSR (n_movies, n_movies) float32: row i holds the `neighbours` largest
     `weigh(dots, movies)` of movie i with the others.
 
-    X: users x movies; dots: dense block of the rows `movies` of X'X. Only one block is dense at a time."""
-    n = X.shape[1]
-    transposed, blocks = X.T.tocsr(), []
-    for start in range(0, n, BLOCK):
-        movies = np.arange(start, min(start + BLOCK, n))
+    X: users x movies; dots: dense block of the rows `movies` of X'X. Only one block a core is dense at a time."""
+    transposed, ascending = X.T.tocsr(), np.arange(-1.0, -1.0 - X.shape[1], -1)
+
+    def of_rows(rows: slice) -> csr_array:
+        movies = np.arange(rows.start, rows.stop)
         weight = weigh((transposed[movies] @ X).toarray(), movies)
-        weight[movies - start, movies] = 0  # a movie is no neighbour of itself
-        best = top_k(np.abs(weight), neighbours)
-        rows = np.repeat(movies - start, best.shape[1])
-        block = csr_array((np.take_along_axis(weight, best, 1).ravel(), (rows, best.ravel())), (len(movies), n))
+        weight[movies - rows.start, movies] = 0  # a movie is no neighbour of itself
+        # zeros by index, as top_k ranks ties, which are slow to sort where most of a row are zeros
+        best = top_k(np.where(weight == 0, ascending, np.abs(weight)), neighbours)
+        index = np.repeat(movies - rows.start, best.shape[1])
+        block = csr_array((np.take_along_axis(weight, best, 1).ravel(), (index, best.ravel())), weight.shape)
         block.eliminate_zeros()
-        blocks.append(block)
-    return sp.vstack(blocks, format="csr", dtype=np.float32)
+        return block
+
+    return sp.vstack(parallel_rows(of_rows, X.shape[1], BLOCK), format="csr", dtype=np.float32)
 
 
 def _residual(matrix: csr_array, baseline: biases.Biases) -> csr_array:

@@ -144,9 +144,10 @@ class Model(likes_autoencoder.LikesAutoencoder):
         trained on it."""
         passes = self.config.encoder_epochs
 
-        def alternating(number: int) -> Iterator[tuple[Any, Any]]:
-            for i in range(passes + 1):
-                for given, judged in epoch(number * (passes + 1) + i):
+        def alternating(number: int, begin: int) -> Iterator[tuple[Any, Any]]:
+            first, at = divmod(begin, epoch.steps)
+            for i in range(first, passes + 1):
+                for given, judged in epoch.draw(number * (passes + 1) + i, at if i == first else 0):
                     yield (np.array([i < passes]), given), judged
 
         return replace(epoch, draw=alternating, steps=epoch.steps * (passes + 1))

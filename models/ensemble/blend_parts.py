@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from models import check, module, names, resolved
+from models import check, module, names
 from models.base import Recommender
 from utils.command_line import options
 from utils.errors import UserError, out_of_memory
@@ -77,7 +77,6 @@ def read(text: str, signed: bool = False) -> tuple[str, Any, int]:
 def build(text: str, blend: Recommender) -> Recommender:
     """Build the untrained model of a part of a blend, for the same data."""
     name, config, seed = read(text, blend.config.signed)
-    config = resolved(config, blend.shape[1])
     return module(name).Model(blend.shape, config, (blend.seed + seed) % SEEDS, blend.scale, blend.like)
 
 

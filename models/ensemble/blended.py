@@ -36,7 +36,7 @@ class Blended(Saved):
         known = user_profile.user is not None and (rows is None or rows is user_profile.rows)
         if not known and not self.learned.groups["open"]:
             raise UserError("all parts of this blend know their users' own ratings only, whole as they are")
-        every, parts = np.arange(self.split.ratings.shape[1]), self.parts
+        every, parts = np.arange(self.n_movies), self.parts
         scores = self.learned.blended_scores(known, lambda i: parts[i].scores(user_profile, parts[i].best, every, rows))
         return scores[:, movies]
 

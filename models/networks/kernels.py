@@ -110,7 +110,7 @@ class Config(rating_autoencoder.Config):
     """step size of the optimiser in the first epoch"""
     decay: float = tuned(0.95, Range(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    batch_size: int = tuned(256, Choice(32, 64, 128, 256))
+    batch_size: int | None = tuned(256, Choice(32, 64, 128, 256))
     """rows in a training step"""
     dimensions: int = 5
     """dimensions of the space in which the kernel compares inputs and units"""

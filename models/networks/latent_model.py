@@ -46,6 +46,7 @@ class LatentModel(Recommender):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.chosen: dict[str, int] = {}  # the options that `fit` chose
+        self.training_notes: list[str] = []  # for the user, about what a step and an epoch were
 
     # -- what an architecture gives ------------------------------------------------------------------------------
 
@@ -111,6 +112,10 @@ class LatentModel(Recommender):
             vars(self).update(of_fit)
             self._copies = {}
         return history
+
+    def notes(self) -> list[str]:
+        """See `Recommender.notes`."""
+        return self.training_notes
 
     # -- using ---------------------------------------------------------------------------------------------------
 

@@ -22,12 +22,14 @@ from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
-from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
+from utils.evaluation.holdout_metrics import JUDGED, judged_users, of_sample, ranking_metrics
 from utils.scoring import encoders
 from utils.training import batches
 from utils.training.fit import train
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
+
+USUAL_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Config:
     """weight of the sum of the squared kernels in the loss"""
     learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of Adam"""
-    batch_size: int = tuned(100, Choice(50, 100, 200, 500))
-    """users in a training step"""
+    batch_size: int | None = tuned(None, Choice(None, 50, 100, 200, 500))
+    """users in a training step (default: 100, from 20,000 users on 250)"""
     epochs: int = 200
-    """most epochs"""
+    """most epochs; from 20,000 users on an epoch is a part of a pass over them, of about 200 steps"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
     precision: PRECISIONS = "float32"
@@ -70,7 +72,7 @@ def check(config: Any) -> None:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
     if not 0 <= config.dropout < 1:
         raise ValueError(f"dropout must be in [0, 1), got {config.dropout}")
-    if min(config.batch_size, config.epochs, config.patience) < 1:
+    if min(config.epochs, config.patience, 1 if config.batch_size is None else config.batch_size) < 1:
         raise ValueError("batch-size, epochs and patience must be 1 or more")
     if not 0 < config.learning_rate < np.inf:
         raise ValueError("learning-rate must be above 0")
@@ -133,9 +135,11 @@ class LikesAutoencoder(LatentModel):
         """Train with early stopping on NDCG@100 of the validation likes; see `Recommender.fit`."""
         self._build()
 
+        judged = of_sample(validation)
+
         def ndcg() -> float:
             self._copies = {}  # the weights stand still while they are judged
-            metric = ranking_metrics(self.score, validation)["ndcg@100"]
+            metric = ranking_metrics(self.score, judged, JUDGED)["ndcg@100"]
             self._copies = None
             total, count = training.summed([metric.total.sum(), metric.count.sum()])
             return total / count
@@ -167,7 +171,7 @@ class LikesAutoencoder(LatentModel):
 
         step: Callable[[], Step | None] = self._step
         count: Count | None = None
-        size, n, columns = config.batch_size, self.shape[1], 0
+        size, n, columns = batches.size(config.batch_size, len(trained), USUAL_BATCH), self.shape[1], 0
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
             epoch = batches.shared(given, judged, filled, size, self.seed, inputs)
@@ -177,9 +181,12 @@ class LikesAutoencoder(LatentModel):
             sampler = batches.sampler(config, given, n, size, self.seed, counts_all=True)
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
             columns = n if sampler else 0
+            self.training_notes = batches.describe(epoch.steps, len(trained), sampler, counts_all=True)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
-        history = train(self.network, self._batches(epoch), config, training, phase, judge, self._callbacks())
+        history = train(
+            self.network, self._batches(epoch).in_parts(len(trained)), config, training, phase, judge, self._callbacks()
+        )
         self._copies = {}
         return history
 

@@ -21,6 +21,7 @@ from utils.command_line.options import Names, Sizes
 from utils.data import side_features
 from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
+from utils.evaluation.holdout_metrics import of_sample
 from utils.runs.run_folder import Run
 from utils.scoring import biases
 from utils.scoring.biases import Biases
@@ -31,6 +32,8 @@ from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
 keras.ops.zeros(())  # the backend looks for devices now, while what it prints about them is kept from the screen
+
+USUAL_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ class Config:
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    batch_size: int = tuned(64, Choice(32, 64, 128, 256))
-    """rows in a training step"""
+    batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
+    """rows in a training step (default: 64, from 20,000 rows on 250)"""
     epochs: int = 200
-    """most epochs"""
+    """most epochs; from 20,000 rows on an epoch is a part of a pass over them, of about 200 steps"""
     patience: int = 8
     """epochs without a better validation RMSE before training stops"""
     sample: int | None = None
@@ -93,7 +96,7 @@ class Config:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.target == "hidden" and self.dropout == 0:
             raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
-        if min(self.batch_size, self.epochs, self.patience, self.iterations) < 1:
+        if min(self.epochs, self.patience, self.iterations, 1 if self.batch_size is None else self.batch_size) < 1:
             raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
         if self.sample is not None and self.sample < 0:
             raise ValueError(f"sample must not be negative, got {self.sample}")
@@ -188,7 +191,7 @@ class Autoencoder(LatentModel):
 
     def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         """What chooses the number of epochs."""
-        judged = ValidationRatings(self, validation)
+        judged = ValidationRatings(self, of_sample(validation))
         return EarlyStoppingCriterion(lambda: judged.rmse(judged.codes()))
 
     def _refit_phase(self) -> str:
@@ -205,13 +208,16 @@ class Autoencoder(LatentModel):
         self._copies = None
         rows = self._rows(matrix)
         trained = np.arange(rows.shape[0])
-        size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
+        size = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
+        size = rows.shape[0] if config.optimizer == "lbfgs" else size
 
         def batch(index: NDArray, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[Any, Any]:
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         sampler = self._sampler(rows, size)
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
+        self.training_notes = batches.describe(epoch.steps, rows.shape[0], sampler, self.learns_likes)
+        epoch = epoch.in_parts(rows.shape[0])
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,
             rows.shape[1] if sampler else 0, **self._losses(),

@@ -172,6 +172,15 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam (Kingma and Ba, ICLR 2015) with one fused kernel of TensorFlow a weight: Keras's own dozen
     operations pass over weights and moments a dozen times, which at batches of 256 took a fifth of the epoch."""
 
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Create the moments, and for each shape of rows variables that hold some while the kernel updates them."""
+        super().build(variables)
+        shapes = {tuple(variable.shape[1:]) for variable in variables}
+        self._held = {
+            shape: [tf.Variable(tf.zeros((0, *shape)), trainable=False, shape=(None, *shape)) for _ in range(3)]
+            for shape in shapes
+        }
+
     def moments(self, variable: keras.Variable) -> list[keras.Variable]:
         """Return the moving means of a weight's gradients and of their squares."""
         index = self._get_variable_index(variable)
@@ -187,13 +196,17 @@ class Adam(keras.optimizers.Adam):
             beta2=self.beta_2, epsilon=self.epsilon, grad=gradient,
         )  # fmt: skip
 
-    def updated(self, gradient: Any, rate: Any, rows: Any, mean: Any, square: Any) -> tuple[Any, Any, Any]:
-        """Return the same of some rows of a weight and its moments."""
-        steps = tf.cast(self.iterations + 1, tf.float32)
-        rate = rate * tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
-        mean = mean + (gradient - mean) * (1 - self.beta_1)
-        square = square + (gradient * gradient - square) * (1 - self.beta_2)
-        return rows - rate * mean / (tf.sqrt(square) + self.epsilon), mean, square
+    def updated(self, gradient: Any, rate: Any, *rows: Any) -> list[Any]:
+        """Return some rows of a weight and of its moments after a step, by the same kernel."""
+        steps, held = tf.cast(self.iterations + 1, tf.float32), self._held[tuple(gradient.shape[1:])]
+        for variable, values in zip(held, rows, strict=True):
+            variable.assign(values)
+        weight, mean, square = (variable.handle for variable in held)
+        tf.raw_ops.ResourceApplyAdam(
+            var=weight, m=mean, v=square, beta1_power=self.beta_1**steps, beta2_power=self.beta_2**steps, lr=rate,
+            beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=gradient,
+        )  # fmt: skip
+        return [variable.read_value() for variable in held]
 
 
 class Momentum(keras.optimizers.SGD):

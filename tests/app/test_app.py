@@ -549,5 +549,5 @@ def test_ten_visitors_at_once(served, browser):
 def test_movies_of_one_title_are_told_apart_by_their_ids():
     titles = ["Matrix, The (1999)", "Cube (1997)", "Matrix, The (1999)"]
     movies = Movies(np.array([5, 8, 21]), titles, [1999, 1997, 1999], [[], [], []])
-    saved = SimpleNamespace(run=SimpleNamespace(movies=movies), split=SimpleNamespace(ratings=TABLE))
+    saved = SimpleNamespace(run=SimpleNamespace(movies=movies), ratings=TABLE)
     assert Shared(saved).labels == {"The Matrix (1999)": 0, "Cube (1997)": 1, "The Matrix (1999) [21]": 2}

@@ -111,8 +111,9 @@ def test_other_spellings_of_the_columns_are_recognised_and_said(tmp_path, separa
     assert "columns user, Item_ID, stars read as userId, movieId, rating" in dataset.notes
 
 
+@pytest.mark.parametrize("rows", [1, 2, None])  # of a row group
 @pytest.mark.parametrize("kind", ["integers", "floats", "text", "categories", "dates"])
-def test_parquet_gives_what_the_frame_held(tmp_path, kind):
+def test_parquet_gives_what_the_frame_held(tmp_path, kind, rows):
     frame = pd.DataFrame({"userId": [1, 2, 2], "movieId": [5, 5, 9], "rating": [1.5, 2, 5], "timestamp": [7, 8, 9]})
     expected = {(1, 5): (1.5, 7), (2, 5): (2, 8), (2, 9): (5, 9)}
     if kind == "floats":
@@ -122,7 +123,7 @@ def test_parquet_gives_what_the_frame_held(tmp_path, kind):
         expected = {(user, f"tt-{movie}"): value for (user, movie), value in expected.items()}
     if kind == "dates":
         frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="s")
-    frame.to_parquet(tmp_path / "own.parquet")
+    frame.to_parquet(tmp_path / "own.parquet", row_group_size=rows)
     assert cells(load(tmp_path / "own.parquet")) == expected
 
 

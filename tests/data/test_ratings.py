@@ -7,7 +7,7 @@ import pytest
 from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
-from utils.data.ratings import index_of, likes, zero_sentinel
+from utils.data.ratings import index_of, likes, pair_order, zero_sentinel
 from utils.scoring import biases
 
 
@@ -28,6 +28,13 @@ def test_fingerprint_ignores_order_and_sees_every_change(ratings):
     changed[7] = 5.5 - changed[7]
     assert replace(ratings, rating=changed).fingerprint() != ratings.fingerprint()
     assert replace(ratings, user_ids=ratings.user_ids + 1).fingerprint() != ratings.fingerprint()
+
+
+def test_pairs_are_ordered_as_by_lexsort_and_are_fewer_where_one_occurs_twice():
+    pairs = np.random.default_rng(2).permutation(600)[:300]
+    first, second = (pairs // 20 + 3).astype(np.int32), (pairs % 20 * 7).astype(np.int32)
+    assert pair_order(first, second).tolist() == np.lexsort((second, first)).tolist()
+    assert len(pair_order(np.append(first, first[9]), np.append(second, second[9]))) == 300
 
 
 def test_likes_are_the_ratings_above_three_and_a_half(ratings):

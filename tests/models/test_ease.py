@@ -43,7 +43,7 @@ def test_both_ways_to_the_weights_give_the_same():
     given, penalty = sp.csr_array((rng.random((30, 12)) < 0.3).astype(np.float32)), rng.random(12) + 0.5
     inverse = np.linalg.inv((given.T @ given).toarray() + np.diag(penalty))[:, :7]
     expected = -inverse / inverse.diagonal() + np.eye(12, 7)
-    np.testing.assert_allclose(ease_solver.weights(ease_solver.gram(given), penalty, 7)[0], expected, atol=1e-12)
+    np.testing.assert_allclose(ease_solver.weights(ease_solver.gram(given, float), penalty, 7)[0], expected, atol=1e-12)
     weights, onward, own = ease_solver.weights_by_users(given, penalty, 7)
     np.testing.assert_allclose(weights @ onward + np.eye(12, 7) * own, expected, atol=1e-12)
 

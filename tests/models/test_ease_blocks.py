@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import models
 from models import ease
-from utils.scoring import ease_solver, linear_scorer
+from utils.scoring import ease_solver, linear_scorer, parallel
 from utils.scoring.profile_rows import ProfileRows
 
 N_USERS, N_MOVIES = 40, 17
@@ -52,11 +52,17 @@ def test_the_inverse_is_mirrored_beyond_the_first_block(n):
     rng = np.random.default_rng(n)
     given = sp.csr_array((rng.random((60, n)) < 0.4).astype(np.float32))
     penalty, outputs = rng.random(n) + 0.5, n - 2
-    gram = ease_solver.gram(given)
-    np.testing.assert_array_equal(gram, given.toarray().T @ given.toarray())
-    inverse = np.linalg.inv(gram + np.diag(penalty))
+    counts = given.toarray().T @ given.toarray()
+    inverse = np.linalg.inv(counts + np.diag(penalty))
     expected = np.array([[0 if i == j else -inverse[i, j] / inverse[j, j] for j in range(outputs)] for i in range(n)])
-    np.testing.assert_allclose(ease_solver.weights(gram, penalty, outputs)[0], expected, atol=1e-6)
+    for dtype in (np.float64, np.float32):
+        gram = ease_solver.gram(given, dtype)
+        assert gram.dtype == dtype
+        np.testing.assert_array_equal(np.triu(gram), np.triu(counts))
+        weights = ease_solver.weights(gram, penalty, outputs)[0]
+        np.testing.assert_allclose(weights, expected, atol=1e-5)
+        assert weights.dtype == np.float32
+        assert np.shares_memory(weights, gram) == (dtype == np.float32)
 
 
 CASES = [(users, signed) for users in (N_USERS, 3) for signed in (False, True)]  # 3: fewer users than inputs
@@ -87,34 +93,145 @@ def test_a_few_rows_score_and_are_exported_as_the_matrix_does(users, signed):
         np.testing.assert_allclose(model.scorer.score_rows(rows, movies), scores[:3, movies], atol=1e-5)
 
 
-def test_gram_matrices_that_workers_add_up_are_cut_to_what_occurs():
+def test_workers_count_only_the_inputs_that_are_solved_for():
     matrix = stars()
     model, other = (models.build("ease", matrix.shape, ease.Config(l2=2.0, signed=True)) for _ in range(2))
     model.refit(matrix)
-    halves = [model.gram(half) for half in (matrix[:13], matrix[13:])]
-    other.refit(matrix, SimpleNamespace(workers=SimpleNamespace(gram=lambda _: sum(halves))))
+
+    def summed(gram):
+        halves = [gram(half) for half in (matrix[:13], matrix[13:])]
+        assert halves[0].shape == (len(model.inputs), len(model.inputs))
+        return sum(halves)
+
+    other.refit(matrix, SimpleNamespace(workers=SimpleNamespace(gram=summed)))
     np.testing.assert_allclose(other.score(matrix), model.score(matrix), atol=1e-5)
 
 
-@pytest.mark.parametrize(("over", "single"), [(0.5, True), (0.95, True), (1.05, False), (3.0, False)])
-def test_float32_is_taken_by_the_largest_sum_of_a_row_over_the_smallest_penalty(over, single, monkeypatch):
-    """Movies that occur together: sums of rows far above the diagonal. And penalties far above the smallest."""
-    limit = ease_solver.TRUSTED / np.finfo(np.float32).eps
-    penalty = np.array([1.0, *[40.0] * 19])
-    often = np.where(np.arange(20) == 7, 2.0, 1.0)
-    gram = np.outer(often, often) * (limit * over - 40.0) / (2 * often.sum())
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_condition_number_that_decides_on_float32_is_a_bound_not_far_off(dropout, monkeypatch):
+    """The condition number of the matrix scaled to a diagonal of 1, by its eigenvalues. Popular movies beside rare ones
+    make that of the matrix itself far larger."""
+    rng = np.random.default_rng(0)
+    given = sp.csr_array((rng.random((3000, 60)) < np.geomspace(0.9, 0.001, 60)).astype(np.float32))
+    count = given.sum(axis=0)
+    penalty = 2.0 + dropout / (1 - dropout) * count.astype(float)
+    matrix = (given.T @ given).toarray() + np.diag(penalty)
+    values = np.linalg.eigvalsh(matrix / np.sqrt(np.outer(matrix.diagonal(), matrix.diagonal())))
+    condition, eps = values[-1] / values[0], np.finfo(np.float32).eps
+    monkeypatch.setattr(ease_solver, "LARGE", 60)
 
-    def solved(large):
-        monkeypatch.setattr(ease_solver, "LARGE", large)
-        return ease_solver.weights(gram.copy(), penalty, 20)[0]
+    def precision(bound):
+        monkeypatch.setattr(ease_solver, "TRUSTED", bound * eps)
+        return ease_solver.precision(given, penalty)
 
-    assert np.array_equal(solved(20), solved(21)) == (not single)
-    np.testing.assert_allclose(solved(21), by_formula(gram, penalty), atol=1e-5)
+    assert precision(condition) == np.float64
+    smallest = (penalty / matrix.diagonal()).min()
+    assert precision(1.05 * values[-1] / smallest) == np.float32
+    assert precision(0.99 * values[-1] / smallest) == np.float64
+    assert np.linalg.cond(matrix) > 3 * condition
+    monkeypatch.setattr(ease_solver, "LARGE", 61)
+    assert precision(np.inf) == np.float64
 
 
-def by_formula(gram, penalty):
-    inverse = np.linalg.inv(gram + np.diag(penalty))
-    return -inverse / inverse.diagonal() + np.eye(len(gram))
+def by_popularity(monkeypatch, most=8, dense=8, kept=3, **options):
+    """A model of the most liked movies only, and what it was fitted on."""
+    monkeypatch.setattr(ease_solver, "MOST", most)
+    monkeypatch.setattr(ease_solver, "DENSE", dense)
+    monkeypatch.setattr(ease_solver, "KEPT", kept)
+    matrix = stars()
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, **options))
+    model.refit(matrix)
+    return model, matrix
+
+
+def test_of_too_many_movies_the_most_liked_are_solved_for(monkeypatch):
+    model, matrix = by_popularity(monkeypatch)
+    liked = (matrix.toarray() > 3.5).sum(axis=0)
+    assert sorted(liked[model.outputs]) == sorted(liked)[-8:]
+    few = matrix.toarray()
+    few[:, np.setdiff1d(np.arange(N_MOVIES), model.outputs)] = 0
+    given, expected = by_inverse(sp.csr_array(few), 2.0, 0.3, signed=False)
+    np.testing.assert_allclose(model.score(matrix), given @ expected, atol=1e-5)
+    share = liked[model.outputs].sum() / liked.sum()
+    assert model.notes() == [
+        f"EASE covers the 8 most liked of 13 liked movies, which hold {share:.1%} of the likes; "
+        "the others have no weights in it"
+    ]
+    assert by_popularity(monkeypatch, most=13)[0].notes() == []
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_of_many_weights_the_largest_of_each_row_are_kept(signed, monkeypatch, tmp_path):
+    model, matrix = by_popularity(monkeypatch, most=30, dense=30, signed=signed)
+    whole, n = model.weights, len(model.inputs)
+    model, _ = by_popularity(monkeypatch, most=30, dense=n - 1, signed=signed)
+    assert isinstance(by_popularity(monkeypatch, most=30, dense=n, signed=signed)[0].weights, np.ndarray)
+    expected = np.where(np.abs(whole) >= np.sort(np.abs(whole), axis=1)[:, [-3]], whole, 0)
+    assert model.weights.nnz == 3 * n
+    assert model.weights.indices.dtype == model.weights.indptr.dtype == np.int32  # half the size of the run
+    np.testing.assert_array_equal(model.weights.toarray(), expected)
+    given = np.hstack([matrix.toarray() > 3.5, (matrix.toarray() > 0) & (matrix.toarray() <= 3.5)])[:, model.inputs]
+    scores = model.score(matrix)
+    np.testing.assert_allclose(scores[:, model.outputs], given @ expected, atol=1e-5)
+    agrees_everywhere(model, matrix, scores, tmp_path)
+
+
+def agrees_everywhere(model, matrix, scores, folder):
+    """A few rows without scipy, what is exported, and what is saved and loaded, score the same."""
+    np.testing.assert_allclose(model.exported(matrix.toarray())["scores"], scores, atol=1e-5)
+    assert model.held == 4 * len(model.inputs) * len(model.outputs)
+    filled = np.flatnonzero(matrix.toarray()[:3].any(axis=0))
+    rows, movies = ProfileRows(filled, matrix.toarray()[:3, filled]), np.array([16, 3, 0, 5])
+    model.save(folder)
+    with np.load(folder / "weights.npz") as file:
+        stored = dict(file)
+    run = SimpleNamespace(arrays=lambda _: dict(stored))
+    loaded = models.build("ease", matrix.shape, model.config)
+    loaded.load(run)
+    np.testing.assert_array_equal(loaded.score(matrix), scores)
+    config = {"model": "joint", "shape": matrix.shape, "like": 3.5, "options": {"signed": model.config.signed}}
+    run = SimpleNamespace(arrays=lambda _: stored | {"share": 0.5}, has_file=lambda _: True, config=config)
+    for scorer in (model.scorer, linear_scorer.LinearPath.load(run).scorer):
+        np.testing.assert_allclose(scorer.score_rows(rows, movies), scores[:3, movies], atol=1e-5)
+        np.testing.assert_array_equal(scorer.score(matrix), scores)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "n_users", "free", "n"),
+    [(np.float32, 40, 500, 10), (np.float64, 40, 1500, 10), (np.float32, 3, 1400, 10)],
+)
+def test_no_more_is_solved_for_than_fits_into_memory(dtype, n_users, free, n, monkeypatch):
+    monkeypatch.setattr(ease_solver, "precision", lambda *_: dtype)
+    monkeypatch.setattr(ease_solver, "free_memory", lambda: free)
+    given = sp.csr_array((np.random.default_rng(0).random((n_users, 30)) < 0.6).astype(np.float32))
+    count = np.arange(30, 0, -1) % 25  # two never occur
+    inputs, found = ease_solver.chosen(given, count, np.ones(30))
+    assert found == dtype
+    assert abs(len(inputs) - n) <= 1
+    assert count[inputs].min() >= np.sort(count)[-len(inputs)]
+    monkeypatch.setattr(ease_solver, "free_memory", lambda: 10**6)
+    np.testing.assert_array_equal(ease_solver.chosen(given, count, np.ones(30))[0], np.flatnonzero(count))
+
+
+def test_what_control_groups_leave_is_the_memory_there_is(tmp_path):
+    def write(name, text):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    write("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable: 5000 kB\n")
+    write("proc/self/cgroup", "1:name=systemd:/\n0::/a/b\n")
+    assert parallel.free_memory(tmp_path) == 5_120_000
+    for level, limit in (("", "max"), ("a", "3000000"), ("a/b", "max")):
+        write(f"sys/fs/cgroup/{level}/memory.max", limit)
+        write(f"sys/fs/cgroup/{level}/memory.current", "2500000")
+        write(f"sys/fs/cgroup/{level}/memory.stat", "anon 1\ninactive_file 100000\n")
+    assert parallel.free_memory(tmp_path) == 600_000
+    write("proc/self/cgroup", "4:memory:/c\n")
+    write("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4000000")
+    write("sys/fs/cgroup/memory/c/memory.usage_in_bytes", "1000000")
+    write("sys/fs/cgroup/memory/c/memory.stat", "total_inactive_file 1000\n")
+    assert parallel.free_memory(tmp_path) == 3_001_000
+    assert parallel.free_memory(tmp_path / "elsewhere") > 10**8
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -20,7 +20,7 @@ from utils.errors import UserError
 from utils.evaluation.holdout_metrics import ranking_metrics
 from utils.recommend import profile
 from utils.runs import run_folder
-from utils.scoring import latent
+from utils.scoring import ease_solver, latent
 from utils.scoring.ranking import hide_seen, top_k
 from utils.training.training import Training
 
@@ -93,7 +93,7 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
     run = run_folder.Run(run_of("joint", "--hidden", "8", "--epochs", "2", *options))
     model, known = models.load(run), run.split.known
     for user in (0, 7):
-        them = profile.of_user(run.split, str(user + 1))
+        them = profile.of_user(run.ratings, str(user + 1))
         score = models.open_run(run).scores(them, "decoder", np.arange(run.split.ratings.shape[1]))
         np.testing.assert_allclose(score[0], model.score(known[[user]], np.array([user]))[0], atol=1e-4)
 
@@ -146,13 +146,20 @@ def test_bfloat16_answers_are_float32(run_of, capsys):
     assert latent.LatentSpace.load(run_folder.Run(folder).arrays("latent.npz")).users.dtype == np.float32
 
 
-def test_the_linear_path_is_left_out_where_there_are_too_many_movies_for_it(monkeypatch, planted, tmp_path, capsys):
-    monkeypatch.setattr(models, "LINEAR_MOST", 23)
+def test_movies_without_ease_are_ranked_by_the_decoder_alone(monkeypatch, planted, tmp_path, capsys):
+    monkeypatch.setattr(ease_solver, "MOST", 9)
     quick = ["--hidden", "4", "--epochs", "1"]
     with eagerly():
         train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), *quick])
-    assert "EASE beside the decoder is left out: more than 23 movies" in capsys.readouterr().out
-    assert not run_folder.Run(tmp_path / "run").config["options"]["linear"]
+    assert "EASE covers the 9 most liked of 24 liked movies" in " ".join(capsys.readouterr().out.split())
+    run = run_folder.Run(tmp_path / "run")
+    model, given = models.load(run), run.split.known
+    assert run.config["options"]["linear"]
+    others = np.setdiff1d(np.arange(run.split.ratings.shape[1]), model.linear.outputs)
+    logits = np.array(model.ranking(given.toarray(), training=False))
+    scores = model.score(given)
+    np.testing.assert_allclose(scores[:, others], np.log(0.03) + (model.linear.share * logits)[:, others], atol=1e-5)
+    assert np.abs(scores - np.log(0.03) - model.linear.share * logits)[:, model.linear.outputs].max() > 0.1
 
 
 def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():

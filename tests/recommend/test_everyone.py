@@ -22,7 +22,7 @@ def run(varied_run_of):
 
 def alone(saved, user, asked):
     """[(raw user, rank, movieId, title, score, stars)] that recommend.py says to one user."""
-    them = profile.of_user(saved.split, str(user))
+    them = profile.of_user(saved.ratings, str(user))
     items = recommendations.recommend(saved, them, asked.by, asked.n, asked.filters)["items"]
     return [(user, i["rank"], i["movieId"], i["title"], i["score"], i.get("predicted_rating")) for i in items]
 

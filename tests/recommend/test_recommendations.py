@@ -19,6 +19,7 @@ from utils.data.splits import KNOWN
 from utils.errors import UserError
 from utils.recommend import profile, strategies
 from utils.runs import run_folder
+from utils.runs.user_ratings import UserRatings
 from utils.scoring import encoders
 from utils.scoring.profile_rows import ProfileRows
 
@@ -63,7 +64,7 @@ def test_the_encoder_without_keras_says_what_keras_does(name, options, tmp_path)
     assert (tmp_path / "encoder.npz").exists() == (name in PLAIN)
     if name not in PLAIN:
         return
-    encode = encoders.load(SimpleNamespace(arrays=lambda name: dict(np.load(tmp_path / name))))
+    encode = encoders.load(SimpleNamespace(arrays=lambda name, _: dict(np.load(tmp_path / name))))
     given = split.train.tolil()
     given[5] = 0
     given = given.tocsr()
@@ -90,7 +91,7 @@ def test_one_users_scores_are_what_evaluate_judges(protocol, name, run_of):
         expected = score(split.known[users], users)
         np.testing.assert_allclose(saved.scorer(strategy)(split.known[users], users), expected, atol=2e-4)
         for user in (0, 3, 39):
-            them = profile.of_user(split, str(user + 1))
+            them = profile.of_user(run.ratings, str(user + 1))
             np.testing.assert_allclose(saved.scores(them, strategy, movies_of(run))[0], expected[user], atol=2e-4)
 
 
@@ -129,20 +130,20 @@ def test_movies_as_rows_take_new_users_only_by_movies(run_of, capsys):
     assert answer(capsys, "--rate", "planted 3=5", "--run", folder, "--by", "movies")["items"]
 
 
-def known_of(split, user):
+def known_of(ratings, user):
     """{index of a movie: stars} of what is known of a user."""
-    rows = profile.of_user(split, user).rows
+    rows = profile.of_user(ratings, user).rows
     return dict(zip(rows.movies.tolist(), rows.stars[0].tolist(), strict=True))
 
 
 def test_a_twin_in_the_data_is_no_neighbour(run):
-    split, stars = run.split, known_of(run.split, "7")
+    ratings, stars = run.ratings, known_of(run.ratings, "7")
     more = next(movie for movie in movies_of(run).tolist() if movie not in stars)
-    assert profile.of_ratings(split, stars).excluded == 6
-    assert profile.of_ratings(split, stars | {next(iter(stars)): 2.5}).excluded == -1
-    assert profile.of_ratings(split, dict(list(stars.items())[1:])).excluded == -1
-    assert profile.of_ratings(split, stars | {more: 5.0}).excluded == -1
-    assert profile.of_ratings(split, {}).excluded == -1
+    assert profile.of_ratings(ratings, stars).excluded == 6
+    assert profile.of_ratings(ratings, stars | {next(iter(stars)): 2.5}).excluded == -1
+    assert profile.of_ratings(ratings, dict(list(stars.items())[1:])).excluded == -1
+    assert profile.of_ratings(ratings, stars | {more: 5.0}).excluded == -1
+    assert profile.of_ratings(ratings, {}).excluded == -1
 
 
 @pytest.mark.parametrize("protocol", ["cold", "random"])
@@ -151,15 +152,16 @@ def test_nothing_of_the_test_reaches_who_types_the_known_ratings_of_a_user(proto
     hidden, twins = split.part == splits.Subset.TEST, 0
     users = np.unique(TABLE.user[hidden]).tolist()
     for user in users:
-        stars = known_of(split, str(TABLE.user_ids[user]))
-        them = profile.of_ratings(split, stars)
+        stars = known_of(UserRatings.of(split), str(TABLE.user_ids[user]))
+        them = profile.of_ratings(UserRatings.of(split), stars)
         twins += them.excluded == user
         assert them.seen.tolist() == sorted(stars)
         # were the test another one, the very same would be answered
         other = replace(split, ratings=replace(TABLE, movie=np.where(hidden, TABLE.movie[::-1], TABLE.movie)))
-        assert profile.of_ratings(other, stars).excluded == them.excluded
+        assert profile.of_ratings(UserRatings.of(other), stars).excluded == them.excluded
     assert twins > len(users) / 2
-    assert set(profile.of_user(split, str(TABLE.user_ids[users[0]])).seen) == set(TABLE.movie[TABLE.user == users[0]])
+    them = profile.of_user(UserRatings.of(split), str(TABLE.user_ids[users[0]]))
+    assert set(them.seen) == set(TABLE.movie[TABLE.user == users[0]])
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------
@@ -174,7 +176,7 @@ def test_an_effect_is_the_score_less_that_without_the_rating(strategy, run, caps
     for left_out in (1, 5):
         fewer = [one for i, one in enumerate(every) if i != left_out]
         # who is no neighbour stays: without the rating the person is nobody's twin, yet still the same person
-        them = profile.of_ratings(run.split, profile.read_typed(run.movies, run.split.ratings.scale, fewer[1:]))
+        them = profile.of_ratings(run.ratings, profile.read_typed(run.movies, run.ratings.scale, fewer[1:]))
         them = profile.Profile(them.rows, them.seen, excluded=4)
         scores = models.open_run(run).scores(them, strategy, movies_of(run))[0]
         title = every[left_out].rpartition("=")[0]
@@ -197,7 +199,7 @@ def test_every_rating_of_the_user_has_an_effect_most_first(run, capsys, tmp_path
 
 def test_neighbours_say_how_many_of_them_liked_it(run, capsys):
     found = answer(capsys, "--user", 3, "--explain", "--by", "neighbours", "--run", run.folder)["items"][0]
-    them, saved, ratings = profile.of_user(run.split, "3"), models.open_run(run), run.split.ratings
+    them, saved, ratings = profile.of_user(run.ratings, "3"), models.open_run(run), run.split.ratings
     index, weight = saved.nearest(them)
     near = {int(u) for u, w in zip(index[0], weight[0], strict=True) if w > 0}
     liked = sum(

@@ -117,7 +117,7 @@ def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():
 
 def test_a_calibrated_list_is_in_the_genres_of_what_is_liked():
     rng, shares = np.random.default_rng(0), genre_shares(MOVIES)
-    saved = SimpleNamespace(genre_shares=shares, split=SimpleNamespace(ratings=SimpleNamespace(like=3.5)))
+    saved = SimpleNamespace(genre_shares=shares, ratings=SimpleNamespace(like=3.5))
     for _ in range(30):
         candidates, score = rng.permutation(6)[:4], rng.random(4)
         movies, stars = rng.choice(6, 4, replace=False), rng.choice([1.0, 3.5, 4.0, 5.0], 4)

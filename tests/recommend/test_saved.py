@@ -17,6 +17,7 @@ from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.recommend import profile, strategies
 from utils.runs import run_folder
+from utils.runs.user_ratings import UserRatings
 from utils.scoring.latent import weighted_neighbours
 
 N_USERS, N_MOVIES = TABLE.shape
@@ -50,13 +51,13 @@ def run_of(name, rows=None):
 
 
 def known(split, user):
-    return profile.of_user(split, str(TABLE.user_ids[user]))
+    return profile.of_user(UserRatings.of(split), str(TABLE.user_ids[user]))
 
 
 def stranger(split, row):
     """Somebody who rated as the user of this row did, but for one movie."""
     stars = dict(zip(row.indices[1:].tolist(), row.data[1:].tolist(), strict=True))
-    found = profile.of_ratings(split, stars)
+    found = profile.of_ratings(UserRatings.of(split), stars)
     assert found.excluded < 0
     return found
 
@@ -157,7 +158,7 @@ def test_neighbours_and_movies_vote_with_likes_that_are_known(name, rows):
 def test_strangers_have_neighbours_and_their_twin_is_none_of_them():
     asked, model, split = run_of("autorec")
     row = split.known[[13]]
-    twin = profile.of_ratings(split, dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)))
+    twin = profile.of_ratings(UserRatings.of(split), dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)))
     assert twin.excluded == 13
     assert 13 not in asked.nearest(twin)[0]
     same = asked.scores(known(split, 13), "neighbours", SOME)

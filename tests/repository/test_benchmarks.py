@@ -3,6 +3,9 @@
 import json
 import shlex
 import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
 
 import accuracy
 import bundled
@@ -10,7 +13,9 @@ import coldstart
 import commands
 import elicitation
 import experiments
+import generate
 import irspack_rows
+import large
 import lists
 import numpy as np
 import page
@@ -24,7 +29,7 @@ from conftest import write_checkerboard
 
 import models
 import train
-from utils.data import splits
+from utils.data import datasets, splits
 from utils.evaluation import holdout_metrics
 from utils.runs import run_folder
 from utils.training import search_space
@@ -72,6 +77,10 @@ def test_the_notes_on_results_show_them_as_they_are(script):
 @pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])
 def test_the_page_of_experiments_shows_them_as_they_are(marker):
     assert tables.shown(marker, experiments.PAGE) == experiments.parts()[marker]
+
+
+def test_the_page_of_scale_shows_the_large_sets_as_they_are():
+    assert tables.shown("large", large.PAGE) == large.table()
 
 
 def test_every_search_kept_all_its_trials():
@@ -154,3 +163,126 @@ def test_every_row_beside_peers_can_be_run():
         assert row.library == "reelspace" or row.library in peers.NEEDS
         if row.library == "reelspace":
             assert train.parse([row.model, *row.options["command"].split()])[0] == row.model, name
+
+
+SMALL = generate.Shape(users=300, movies=120, ratings=9_001, users_a_chunk=70)
+
+
+def made(shape):
+    """User, movie, rating and timestamp of all chunks."""
+    return [np.concatenate(parts) for parts in zip(*generate.chunks(shape), strict=True)]
+
+
+def test_made_up_ratings_keep_their_promises():
+    user, movie, rating, seconds = made(SMALL)
+    assert len(user) == len(seconds) == 9_001
+    assert len(np.unique(user * SMALL.movies + movie)) == 9_001
+    assert (np.diff(user) >= 0).all()
+    assert np.bincount(user, minlength=300).min() >= 5
+    assert np.bincount(movie, minlength=120).min() >= 1
+    assert set(np.unique(2 * rating)) <= set(range(1, 11))
+    assert 0.35 < (rating > 3.5).mean() < 0.6
+    for one, again in zip((user, movie, rating, seconds), made(SMALL), strict=True):
+        np.testing.assert_array_equal(one, again)
+    assert (made(replace(SMALL, seed=1))[2] != rating).any()
+
+
+def strongest(values, known):
+    """The largest singular value of users x movies, of the known cells less the means of rows and columns."""
+    for _ in range(10):
+        for axis in (0, 1):
+            values = values - known * values.sum(axis, keepdims=True) / known.sum(axis, keepdims=True)
+    return np.linalg.svd(values, compute_uv=False)[0]
+
+
+def test_made_up_ratings_have_taste_in_movies_and_stars(monkeypatch):
+    def found():
+        user, movie, rating, _ = made(generate.Shape(users=1_000, movies=100, ratings=30_000))
+        rated, stars = np.zeros((2, 1_000, 100))
+        rated[user, movie], stars[user, movie] = 1, rating
+        return np.array([strongest(stars, rated), strongest(rated, np.ones(rated.shape))])
+
+    monkeypatch.setattr(generate, "NOISE", 0.2)  # in its place: more ratings than a test has time for
+    with_taste = found()
+    monkeypatch.setattr(generate, "TASTE", 0)
+    assert (with_taste > 1.8 * found()).all()
+
+
+def test_the_command_line_writes_the_shape_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(generate.SHAPES, "ml-1m", SMALL)
+    generate.main([str(tmp_path / "made.csv"), "--shape", "ml-1m", "--seed", "3"])
+    assert capsys.readouterr().out == "9,001 ratings written\n"
+    data = datasets.load(tmp_path / "made.csv").ratings
+    user, movie, rating, _ = made(replace(SMALL, seed=3))
+    np.testing.assert_array_equal((data.user, data.movie, data.rating), (user, movie, rating))
+
+
+def test_every_training_of_the_large_sets_is_a_command(tmp_path):
+    args = Namespace(small=False, data=tmp_path, made=tmp_path, run=tmp_path / "run")
+    for name in ("ml20m", "ml32m"):
+        (tmp_path / f"{name}.csv").write_text("userId,movieId,rating\n")
+    trainings = {part: case.now for part, case in large.CASES.items() if case.now[0] == "train.py"}
+    found = {}
+    for part, words in trainings.items():
+        _, *words = (str(large.resolved(word, "now", part, args)) for word in words)
+        name, options, _ = train.parse(words)
+        assert options.run == large.RUNS / f"{part}-now"
+        found[part] = name, Path(options.data).name
+    made = {"whole-ml-20m": ("joint", "ml20m.csv"), "whole-ml-32m": ("joint", "ml32m.csv")}
+    assert found == made | {"ease": ("ease", "ml20m.csv"), "bundled": ("joint", "ml-latest-small-2016")}
+
+
+def test_the_first_ratings_of_the_large_set_are_its_first_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "MILLION", 10)
+    lines = ["userId,movieId,rating,timestamp", *(f"{n},{n},3.5,1" for n in range(80))]
+    (tmp_path / "ml32m.csv").write_text("\n".join(lines))
+    path = large.resolved("@first-4", "now", "reading-4", Namespace(small=False, made=tmp_path))
+    assert path.read_text().splitlines() == lines[:41]
+
+
+def test_large_sets_are_measured_by_turns_and_the_median_is_divided(monkeypatch):
+    asked, seconds = [], iter((8, 2, 30, 6, 10, 4))
+
+    def run(words, folder):
+        asked.append((words, folder))
+        return next(seconds), 0.5
+
+    monkeypatch.setattr(large, "run", run)
+    monkeypatch.setattr(large, "commit", str)
+    monkeypatch.setitem(large.CASES, "some", large.Case("some", ("new",), ("old",), 3, 2))
+    lines = list(large.measure("some", {"now": "here", "before": "there"}, Namespace(small=False)))
+    assert asked == [(["old"], "there"), (["new"], "here")] * 3
+    assert [(line["version"], line["seconds"], line["times"]) for line in lines[-2:]] == [
+        ("before", "5", 3),
+        ("now", "2", 3),
+    ]
+    monkeypatch.setattr(large.tables, "read", lambda _: lines[-2:])
+    assert large.table().splitlines()[-1] == "| some | 5 | 2 | 2.5 | 0.50 | 0.50 |  |"
+
+
+def test_lines_of_a_part_replace_its_earlier_ones_and_failures_are_said(monkeypatch, capsys):
+    kept = [{"part": "ease", "version": version} for version in ("before", "now")]
+
+    def measure(part, trees, args):
+        yield {"part": part, "version": "now"}
+        raise large.subprocess.CalledProcessError(1, ["train.py"])
+
+    def write(name, lines):
+        kept[:] = lines
+
+    monkeypatch.setattr(large.tables, "read", lambda _: list(kept))
+    monkeypatch.setattr(large.tables, "write", write)
+    monkeypatch.setattr(large, "measure", measure)
+    for part in ("bundled", "ease"):
+        large.keep(part, {}, Namespace(small=False))
+    assert kept == [{"part": "bundled", "version": "now"}, {"part": "ease", "version": "now"}]
+    assert "ease: Command '['train.py']' returned non-zero exit status 1" in capsys.readouterr().err
+
+
+def test_a_process_is_timed_or_says_its_seconds_and_its_peak_memory_counts():
+    seconds, peak = large.run(["-c", "print('seconds 123.5')"], ".")
+    assert seconds == 123.5
+    more = int((peak + 0.1) * 1e9)  # a process starts with what this one holds
+    seconds, more_peak = large.run(["-c", f"import time; x = b'1' * {more}; time.sleep(0.2)"], ".")
+    assert 0.2 < seconds < 60
+    assert peak + 0.1 <= more_peak < peak + 0.2

@@ -27,7 +27,7 @@ from utils.distributed import shards
 from utils.errors import UserError
 from utils.recommend import everyone
 from utils.recommend.personal_file import read_personal
-from utils.runs import atomic, evaluation_results, files, paths, run_folder
+from utils.runs import arrays, atomic, evaluation_results, files, paths, run_folder
 from utils.training.training import Training
 
 DRIVER = """
@@ -327,7 +327,7 @@ def test_finished_parts_parts_of_lists_and_shards_that_are_denied_are_no_missing
 def test_a_file_of_a_run_that_the_system_refuses_is_not_called_damaged(number, said, run_of, monkeypatch):
     run = run_folder.Run(run_of("bias"))
     error = OSError(number, os.strerror(number)) if number else OSError("no archive")
-    monkeypatch.setattr(run_folder.np, "load", lambda *_, **__: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(arrays.File, "_check", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(UserError, match=rf"weights\.npz {said}"):
         run.arrays("weights.npz")
 

@@ -27,7 +27,7 @@ import recommend
 import train
 from utils.data.reading import textfiles
 from utils.errors import UserError
-from utils.runs import atomic, evaluation_results, run_folder
+from utils.runs import arrays, atomic, evaluation_results, run_folder
 from utils.training import checkpoint, fit
 
 QUICK = ("--hidden", "8", "--epochs", "2")
@@ -250,8 +250,10 @@ def test_judging_on_a_full_disk_leaves_what_was_there(limit, run_of, painted, tm
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("whole_below", [arrays.WHOLE, 0], ids=["whole", "in part"])
 @pytest.mark.parametrize("flips", [30, pytest.param(200, marks=pytest.mark.slow)])
-def test_flipped_bytes_never_give_a_wrong_answer(flips, run_of, tmp_path, capsys):
+def test_flipped_bytes_never_give_a_wrong_answer(flips, whole_below, run_of, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(arrays, "WHOLE", whole_below)  # arrays of this size are read in part
     whole, copy = run_of("autorec", *QUICK), tmp_path / "copy"
     shutil.copytree(whole, copy)
     questions = (["--user", "3"], ["--rate", "planted 3=5"], ["--like-movie", "planted 5"])

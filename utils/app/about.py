@@ -19,12 +19,12 @@ METRICS = ("rmse", "mae", "ndcg@100", "recall@20")
 
 def page(shared: Shared, _visitor: Visitor) -> None:
     """Show the tab."""
-    run, ratings = shared.saved.run, shared.saved.split.ratings
+    run, ratings = shared.saved.run, shared.saved.ratings
     config = run.config
     st.header("About this model", anchor=False)
     say(
-        f"{config['model']}, trained on {config['data']}: {len(ratings):,} ratings of {ratings.shape[1]:,} movies by "
-        f"{ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
+        f"{config['model']}, trained on {config['data']}: {len(ratings.movie):,} ratings of {ratings.shape[1]:,} "
+        f"movies by {ratings.shape[0]:,} users, protocol {config['protocol']}, seed {config['seed']}."
     )
     try:
         if facts := evaluation_results.read(run):

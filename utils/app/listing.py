@@ -33,7 +33,7 @@ def column(shared: Shared, visitor: Visitor) -> None:
         return
     explained = len(visitor.stars) <= EXPLAINED and saved.takes_strangers
     try:
-        answer = recommendations.recommend(saved, visitor.profile(saved.split), strategy, n, filters, explained)
+        answer = recommendations.recommend(saved, visitor.profile(saved.ratings), strategy, n, filters, explained)
     except UserError as error:
         say(str(error), "alert")
         return

@@ -57,7 +57,7 @@ def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], 
     """Return ({role: movies to highlight}, position (x, y) of the visitor or None)."""
     if not visitor.stars:
         return {}, None
-    saved, user_profile = shared.saved, visitor.profile(shared.saved.split)
+    saved, user_profile = shared.saved, visitor.profile(shared.saved.ratings)
     highlighted: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
     try:
         near = recommendations.recommend(saved, user_profile, "neighbours", FAVOURITES)["items"]

@@ -22,13 +22,13 @@ class Shared:
     """A saved run, and what is computed from it once. scale: (lowest, highest) stars."""
 
     def __init__(self, saved: Saved) -> None:
-        self.saved, self.movies, self.scale = saved, saved.run.movies, saved.split.ratings.scale
+        self.saved, self.movies, self.scale = saved, saved.run.movies, saved.ratings.scale
 
     def warm(self) -> None:
         """Compute whatever the first page needs, so that no visitor waits for it."""
         ratings = {int(self.order[0]): self.scale[1]}
         with contextlib.suppress(UserError):  # from a model that takes no new users, as its list will say
-            recommendations.recommend(self.saved, profile.of_ratings(self.saved.split, ratings), "best", 1)
+            recommendations.recommend(self.saved, profile.of_ratings(self.saved.ratings, ratings), "best", 1)
         _ = self.titles, self.labels
 
     @cached_property

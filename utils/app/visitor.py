@@ -19,8 +19,8 @@ from utils.recommend.personal_file import read_personal
 
 if TYPE_CHECKING:
     from utils.data.movies import Movies
-    from utils.data.splits import Split
     from utils.recommend.profile import Profile
+    from utils.runs.user_ratings import UserRatings
     from utils.scoring.protocols import Indices, Scale
 
 CARDS = 6  # movies on the screen to be rated
@@ -43,9 +43,9 @@ class Visitor:
     notes: list[str] = field(default_factory=list)
     not_found: str = ""
 
-    def profile(self, split: Split) -> Profile:
+    def profile(self, ratings: UserRatings) -> Profile:
         """Return the profile to recommend to."""
-        user_profile = profile.of_ratings(split, self.stars)
+        user_profile = profile.of_ratings(ratings, self.stars)
         return replace(user_profile, seen=np.union1d(user_profile.seen, np.array(sorted(self.hidden), np.intp)))
 
     def rate(self, movie: int, stars: float | None) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings, Scale, given, zero_sentinel
+from utils.data.ratings import Indices, Ratings, Scale, given, pair_order, zero_sentinel
 from utils.data.reading import arrow
 from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
 from utils.data.reading.tables import Table, find_rating_layout, read_line_by_line
 from utils.data.reading.textfiles import PARQUET, SHARDS, head
-from utils.data.reading.values import refuse_where
+from utils.data.reading.values import positions, refuse_where
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 
@@ -83,6 +83,32 @@ def load(
     users = read_users(path, ratings.user_ids)
     name = name_of(path)
     return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+
+
+def keep_core(data: Dataset, least: int, test: Indices | None = None) -> tuple[Dataset, Indices | None]:
+    """Leave out users and movies with fewer than `least` ratings, until none is left: (data, indices of the ratings
+    `test` among those that stay). The movies are kept as `Movies.rare`."""
+    if least < 1:
+        raise UserError(f"--min-count must be 1 or more, got {least}")
+    ratings = data.ratings
+    keep = ratings.core(least)
+    if keep.all():
+        return data, test
+    if not keep.any():
+        raise UserError(f"--min-count {least} leaves no rating of {data.name}; give a smaller number")
+    user, users = positions([ratings.user[keep]])
+    movie, movies = positions([ratings.movie[keep]])
+    kept = replace(ratings.only(keep), user=user, user_ids=ratings.user_ids[users])
+    kept = replace(kept, movie=movie, movie_ids=ratings.movie_ids[movies])
+    rare = data.movies.take(np.setdiff1d(np.arange(ratings.shape[1]), movies))
+    names = replace(data.movies.take(movies), rare=rare if len(rare.ids) else None)
+    counts = f"{len(rare.ids):,} movies, {ratings.shape[0] - len(users):,} users and {np.sum(~keep):,} ratings"
+    stale = about_likes(ratings)
+    notes = [note for note in data.notes if note not in stale] + about_likes(kept)
+    notes.append(f"{counts} left out: each that stays has {least} or more (--min-count)")
+    table = None if data.users is None else data.users.iloc[users].reset_index(drop=True)
+    place = None if test is None else (np.cumsum(keep) - 1)[test[keep[test]]]
+    return replace(data, ratings=kept, movies=names, users=table, notes=notes), place
 
 
 def check_options(scale: Scale | None, like: float | None) -> None:
@@ -190,10 +216,9 @@ def check_counts(name: str, ratings: Ratings) -> list[str]:
 
 def check_duplicates(table: Table) -> None:
     """Raise a UserError, with both lines, where a user has rated a movie twice."""
-    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
-    ordered = np.sort(pair)  # takes less memory than the hash table of `duplicated`
-    if (ordered[1:] > ordered[:-1]).all():
+    if len(pair_order(table.user, table.movie)) == len(table.user):
         return
+    pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
 
     def problem(row: int) -> str:
         first = table.where(int(np.argmax(pair == pair[row])))

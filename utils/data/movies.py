@@ -54,18 +54,33 @@ class Movies:
     """One entry a column of the matrix.
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
-    lists none."""
+    lists none. rare: movies with too few ratings for --min-count, which have no column; None where there are none."""
 
     ids: NDArray[Any]
     titles: list[str]
     years: list[int | None]
     genres: list[list[str]]
+    rare: Movies | None = None
 
     @classmethod
     def untitled(cls, ids: NDArray[Any]) -> Movies:
         """Make the table of movies of which only the ids are known; a text id may be a title and is used as one."""
         titles = [str(i) if ids.dtype.kind == "U" else f"movie {i}" for i in ids]
         return cls(ids, titles, [None] * len(ids), [[] for _ in ids])
+
+    def take(self, indices: Iterable[int]) -> Movies:
+        """Return the table of some of the movies, in this order."""
+        at = [*indices]
+        titles, years = [self.titles[i] for i in at], [self.years[i] for i in at]
+        return Movies(self.ids[at], titles, years, [self.genres[i] for i in at])
+
+    @property
+    def with_rare(self) -> Movies:
+        """Return the table of the movies with a column and, behind them, the rare ones."""
+        if self.rare is None:
+            return self
+        ids, rare = np.concatenate([self.ids, self.rare.ids]), self.rare
+        return Movies(ids, self.titles + rare.titles, self.years + rare.years, self.genres + rare.genres)
 
     @property
     def genre_names(self) -> list[str]:
@@ -89,11 +104,12 @@ class Movies:
     def read(cls, path: Path, ids: NDArray[Any]) -> Movies:
         """Read what `write` wrote; a ValueError where its ids are not `ids`, the raw ids in column order."""
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))[1:]
-        if [row[0] for row in rows] != [str(i) for i in ids.tolist()]:
+            raw, titles, years, genres = (list(column[1:]) for column in zip(*csv.reader(file), strict=True))
+        if raw != list(map(str, ids.tolist())):
             raise ValueError(f"{path}: its movies are not those of the ratings beside it")
-        years = [int(row[2]) if row[2] else None for row in rows]
-        return cls(ids, [row[1] for row in rows], years, [row[3].split("|") if row[3] else [] for row in rows])
+        year_of_text = {text: int(text) if text else None for text in set(years)}
+        genres_of_text = {text: text.split("|") if text else [] for text in set(genres)}  # many movies have the same
+        return cls(ids, titles, [year_of_text[text] for text in years], [genres_of_text[text] for text in genres])
 
 
 def multi_hot(values: Sequence[list[Any]], known: Iterable[Any]) -> NDArray[np.float64]:

@@ -63,9 +63,23 @@ class Ratings:
         times = None if self.timestamp is None else self.timestamp[where]
         return replace(self, user=self.user[where], movie=self.movie[where], rating=self.rating[where], timestamp=times)
 
+    def order(self) -> Indices | slice:
+        """Return the indices that sort the ratings by user, then by movie; a slice of all where they are sorted."""
+        cell = self.user.astype(np.int64) * self.shape[1] + self.movie
+        return slice(None) if (cell[1:] > cell[:-1]).all() else pair_order(self.user, self.movie)
+
+    def core(self, least: int) -> Mask:
+        """Return the mask of the ratings that stay when users and movies with fewer than `least` ratings are left out,
+        again and again until none is left (the k-core of the graph of users and movies)."""
+        keep, n_kept = np.ones(len(self), bool), -1
+        while n_kept != (n_kept := int(np.count_nonzero(keep))):
+            for column, n in zip((self.user, self.movie), self.shape, strict=True):
+                keep &= (np.bincount(column[keep], minlength=n) >= least)[column]
+        return keep
+
     def fingerprint(self) -> str:
         """Return the sha256 (hex) of ids, cells and stars in user-movie order, whatever the file's format and order."""
-        order = np.lexsort((self.movie, self.user))
+        order = self.order()
         digest = hashlib.sha256()
         for ids in (self.user_ids, self.movie_ids):
             digest.update("\n".join(map(str, ids.tolist())).encode() + b"\0")
@@ -109,6 +123,15 @@ def likes(matrix: csr_array, like: float = LIKE, signed: bool = False) -> csr_ar
         part.eliminate_zeros()
         blocks.append(part)
     return sp.hstack(blocks, format="csr") if signed else blocks[0]
+
+
+def pair_order(first: Indices, second: Indices) -> NDArray[np.int32]:
+    """Return the positions of the pairs, ordered by `first`, then by `second`, as `np.lexsort` does but in linear time.
+
+    No pair may occur twice; where one does, the result is shorter than the pairs are."""
+    from scipy.sparse import csr_array
+
+    return csr_array((np.arange(len(first), dtype=np.int32), (first, second))).data
 
 
 def index_of(ids: NDArray[Any], raw: ArrayLike) -> NDArray[np.intp]:

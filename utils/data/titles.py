@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from utils.data.movies import ARTICLE, Movies, article_first, shortened
+from utils.data.movies import ARTICLE, Movies, shortened
 from utils.errors import UserError
 
 SHOWN = 8  # movies listed where several fit
@@ -15,13 +15,17 @@ ALIKE = 80  # lowest similarity, of 100, at which a text counts as a misspelt ti
 
 def key(title: str) -> str:
     """Normalise a title: lower-case letters and digits, words apart, without accents or a leading article."""
-    text = article_first(title.strip())
-    text = unicodedata.normalize("NFKD", text.casefold().replace("&", " and ").replace("ß", "ss"))
-    text = "".join(c for c in text if not unicodedata.combining(c)).replace("'", "").replace("’", "")
-    words = re.sub(r"[^\w]+|_", " ", text).split()
-    if len(words) > 1 and re.fullmatch(ARTICLE, words[0]):
-        words = words[1:]
-    return " ".join(words)
+    return _normalised(title.replace("\n", " "))
+
+
+def _normalised(text: str) -> str:
+    """Return the `key` of each line of a text: all titles at once take a fifth of the time that one by one takes."""
+    text = re.sub(r"^[^\S\n]+|[^\S\n]+$", "", text, flags=re.MULTILINE)
+    text = re.sub(rf"^(.*), ({ARTICLE})$", r"\2 \1", text, flags=re.MULTILINE | re.IGNORECASE)
+    text = unicodedata.normalize("NFKD", text.casefold().replace("&", " and "))
+    text = text.translate({ord(c): None for c in {*filter(unicodedata.combining, set(text)), "'", "’"}})
+    text = re.sub(r"(?:[^\w\n]|_)+", " ", text)
+    return re.sub(rf"^ ?(?:{ARTICLE} (?=[^ \n]))?| $", "", text, flags=re.MULTILINE)
 
 
 def _split_year(text: str) -> tuple[str, int | None]:
@@ -30,37 +34,53 @@ def _split_year(text: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (text, None)
 
 
-def keys(title: str, year: int | None) -> list[str]:
-    """Return the keys of a MovieLens title and of the other titles that it gives in brackets."""
+def _names(title: str, year: int | None) -> list[str]:
+    """Return a MovieLens title without its year, and the other titles that it gives in brackets."""
+    text = title.removesuffix(f"({year})") if year else title
+    if "(" not in text:
+        return [text]
     text = re.sub(rf"\s*\({year}[^)]*\)\s*$", "", title) if year else title
     names = [re.sub(r"\s*\([^)]*\)", "", text), *re.findall(r"\(([^)]*)\)", text)]
-    return list(filter(None, (key(re.sub(r"^a\.?k\.?a\.? ", "", name.strip())) for name in names)))
+    return [re.sub(r"^a\.?k\.?a\.? ", "", name.strip()) for name in names]
+
+
+def keys(title: str, year: int | None) -> list[str]:
+    """Return the keys of a MovieLens title and of the other titles that it gives in brackets."""
+    return list(filter(None, map(key, _names(title, year))))
 
 
 class Titles:
-    """An index of movies by title.
+    """An index of movies by title, the rare ones behind the others (`Movies.with_rare`).
 
-    by_key: {key: indices of movies}; by_title: the same by the title as it is written, in lower case."""
+    n_columns: number of those that are not rare. by_key: {key: indices of movies}; by_title: the same by the title as
+    it is written, in lower case."""
 
     def __init__(self, movies: Movies) -> None:
-        self.movies = movies
+        self.movies, self.n_columns = movies.with_rare, len(movies.ids)
         self.by_key: dict[str, list[int]] = {}
         self.by_title: dict[str, list[int]] = {}
-        for index, (title, year) in enumerate(zip(movies.titles, movies.years, strict=True)):
-            for name in dict.fromkeys(keys(title, year)):
-                self.by_key.setdefault(name, []).append(index)
+        names, owners = list[str](), list[int]()
+        for index, (title, year) in enumerate(zip(self.movies.titles, self.movies.years, strict=True)):
+            for name in _names(title, year):
+                names.append(name.replace("\n", " "))
+                owners.append(index)
             self.by_title.setdefault(title.casefold(), []).append(index)
+        for name, index in zip(_normalised("\n".join(names)).split("\n"), owners, strict=False):
+            indices = self.by_key.setdefault(name, [])
+            if index not in indices[-1:]:
+                indices.append(index)
+        self.by_key.pop("", None)  # of titles without letters and digits
 
     def find(self, text: str) -> int:
         """Return the index of the one movie that `text` names, by its title with or without the year. A `UserError`
         lists the movies where several fit, and similar titles where none does."""
-        from rapidfuzz import fuzz, process
-
         matches = self.exactly(text) or self.beginning(key(text)) or self.alike(text)
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise UserError(f"{text!r} fits several movies: {self._join(matches)}; add the year or more of the title")
+        from rapidfuzz import fuzz, process  # which a title that is found does without
+
         similar = process.extract(key(text), self.by_key.keys(), scorer=fuzz.WRatio, score_cutoff=70, limit=3)
         titles = self._join([self.by_key[name][0] for name, _, _ in similar])
         raise UserError(f"no movie is called {text!r}" + (f"; did you mean {titles}?" if titles else ""))

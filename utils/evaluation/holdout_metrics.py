@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,24 @@ def of_predicted(ratings: Predicted, n_users: int) -> dict[str, Metric]:
     squared = np.bincount(ratings.users, error**2, n_users)
     absolute = np.bincount(ratings.users, np.abs(error), n_users)
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
+
+
+SAMPLE = 10_000  # users by whose hidden ratings a training is judged
+JUDGED = 2_500  # of these, whose lists are ranked
+
+
+def of_sample(holdout: Holdout) -> Holdout:
+    """Return the hold-out with the hidden ratings of a fixed sample of users only; as it is where it has few: up to
+    SAMPLE, the more exact figure is worth its time."""
+    users = np.flatnonzero(np.diff(holdout.hidden.indptr))
+    if len(users) <= SAMPLE:
+        return holdout
+    is_judged = np.zeros(holdout.hidden.shape[0], bool)
+    is_judged[np.random.default_rng(0).choice(users, SAMPLE, replace=False)] = True
+    hidden = holdout.hidden.copy()
+    hidden.data[~np.repeat(is_judged, np.diff(hidden.indptr))] = 0
+    hidden.eliminate_zeros()
+    return replace(holdout, hidden=hidden)
 
 
 def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:

@@ -6,7 +6,6 @@ import numpy as np
 
 from utils.data.ratings import likes
 from utils.data.splits import Split
-from utils.recommend.recommendations import known_count
 from utils.scoring.protocols import Indices
 
 CANDIDATES = 300  # best-known movies, among which there is a choice
@@ -21,7 +20,7 @@ def order(split: Split) -> Indices:
     likes of TARGETS movies by least squares: greedy column subset selection (Farahat et al., ICDM 2011; for asking new
     users Liu et al., RecSys 2011). A like weighs one over the root of its user's number of likes, so that active users
     do not dominate. A movie that few know explains little, so that most questions can be answered."""
-    count = known_count(split)
+    count = split.known_count
     known = np.argsort(-count, kind="stable")[:TARGETS]
     known = known[count[known] > 0]
     liked = likes(split.known, split.ratings.like).astype(np.float64)

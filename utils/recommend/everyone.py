@@ -42,7 +42,7 @@ class Everyone:
 
     def __init__(self, saved: Saved, request: Request) -> None:
         self.saved, self.request, split = saved, request, saved.run.split
-        self.count = recommendations.known_count(split)
+        self.count = saved.ratings.movie_known
         self.fits = reranking.allowed(saved.run.movies, request.filters, self.count)
         self.score = saved.scorer(saved.strategy(request.by))
         self.known, self.rated = split.known, split.ratings.matrix()
@@ -62,7 +62,7 @@ class Everyone:
 
 def write(saved: Saved, request: Request, target: Path | str, parquet: bool) -> int:
     """Write the recommendations to each user to a file; returns the number of users."""
-    n_users = saved.run.split.ratings.shape[0]
+    n_users = saved.ratings.shape[0]
     Everyone(saved, request).write(np.arange(n_users), target, parquet)
     return n_users
 
@@ -74,7 +74,7 @@ def write_parts(
     of the same run and request, stay. Returns (users, parts, parts that were there). workers: how many Ray workers
     write, at the address `ray`; this process where None. open_run: `models.open_run`, for workers."""
     run = saved.run
-    n_users = run.split.ratings.shape[0]
+    n_users = saved.ratings.shape[0]
     starts = range(0, n_users, PART)
     parts = [(folder / f"part-{i:05d}.parquet", start, min(start + PART, n_users)) for i, start in enumerate(starts)]
     saved.strategy(request.by)  # which refuses what this run does not have

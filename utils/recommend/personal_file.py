@@ -12,7 +12,7 @@ from utils.data.reading.textfiles import check_width, cut, find_columns, first_l
 from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend.profile import by_id
+from utils.recommend.profile import NAMED, RARE, by_id
 from utils.scoring.protocols import Scale
 
 COLUMNS = {
@@ -27,7 +27,6 @@ Export: TypeAlias = tuple[str, int]  # name of the site, its highest stars
 EXPORTS = {"letterboxduri": ("Letterboxd", 5), "yourrating": ("IMDb", 10)}  # by a column that only they have
 MISSING, SEVERAL, UNRATED = "are not in the data", "fit several movies", "have no rating"
 NO_MOVIE = "are no movies (episodes, series, games)"
-NAMED = 5  # titles named of those that are left out
 
 
 def read_personal(path: Path | str, movies: Movies, scale: Scale) -> tuple[dict[int, float], list[str]]:
@@ -39,7 +38,7 @@ def read_personal(path: Path | str, movies: Movies, scale: Scale) -> tuple[dict[
     path = Path(path)
     heading, columns, separator, width, export = _layout(path)
     titles, stars_of, line_of, users = Titles(movies), dict[int, float](), dict[int, int](), set[str | None]()
-    notes, left_out = list[str](), {why: list[str]() for why in (MISSING, SEVERAL, UNRATED, NO_MOVIE)}
+    notes, left_out = list[str](), {why: list[str]() for why in (MISSING, RARE, SEVERAL, UNRATED, NO_MOVIE)}
     for line, fields in rows(path, separator, heading, "utf-8-sig" if is_utf8(path) else "latin-1"):
         with located(path, line):
             check_width(fields, width)
@@ -64,6 +63,9 @@ def read_personal(path: Path | str, movies: Movies, scale: Scale) -> tuple[dict[
             left_out[SEVERAL if matches else MISSING].append(name)
             continue
         movie = matches[0]
+        if movie >= len(movies.ids):
+            left_out[RARE].append(titles.movies.titles[movie])
+            continue
         if note:
             notes.append(f"line {line}: {note}")
         if movie in stars_of:
@@ -117,7 +119,7 @@ def _notes(path: Path, n_rated: int, left_out: dict[str, list[str]], export: Exp
         notes[0] += f"; {export[0]}'s stars, up to {export[1]}, converted to up to {scale[1]:g}"
     for why, names in left_out.items():
         if names:
-            which = shortened(names, NAMED) if why in (MISSING, SEVERAL) else f"{len(names):,}"
+            which = shortened(names, NAMED) if why in (MISSING, RARE, SEVERAL) else f"{len(names):,}"
             notes.append(f"left out, since they {why}: {which}")
     if not n_rated:
         raise UserError("; ".join([f"{path}: none of its movies is in the data of this run", *notes[1:]]))

@@ -10,11 +10,11 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import Movies
-from utils.data.ratings import given, index_of, zero_sentinel
-from utils.data.splits import Split
+from utils.data.movies import Movies, shortened
+from utils.data.ratings import given, zero_sentinel
 from utils.data.titles import Titles
 from utils.errors import UserError
+from utils.runs.user_ratings import UserRatings
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import Scale
 
@@ -34,34 +34,19 @@ class Profile:
     notes: list[str] = field(default_factory=list)
 
 
-def of_user(split: Split, text: str) -> Profile:
+def of_user(ratings: UserRatings, text: str) -> Profile:
     """Return the `Profile` whose raw id is `text`."""
-    ratings = split.ratings
     user = find_user(ratings.user_ids, text)
-    rated = ratings.user == user
-    known = rated & split.is_known
-    rows = ProfileRows.of(ratings.movie[known], ratings.rating[known])
-    return Profile(rows, ratings.movie[rated], user, user, ratings.user_ids[user].item())
+    movies, stars, known = ratings.of_user(user)
+    return Profile(ProfileRows.of(movies[known], stars[known]), movies, user, user, ratings.user_ids[user].item())
 
 
-def of_ratings(split: Split, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
+def of_ratings(ratings: UserRatings, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
     """Return the `Profile` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known
     ratings is left out of their neighbours, so that both get the same scores."""
     rows = ProfileRows.of(list(stars), list(stars.values()))
     # only what they typed is seen, so that the test ratings of a user with the same known ratings stay secret
-    return Profile(rows, rows.movies, excluded=_twin(split, rows), notes=list(notes))
-
-
-def _twin(split: Split, rows: ProfileRows) -> int:
-    """Find the first user whose known ratings are exactly these, or -1."""
-    ratings, known = split.ratings, split.is_known
-    n_users, n_movies = ratings.shape
-    stars = np.zeros(n_movies, np.float32)
-    stars[rows.movies] = rows.stars[0]
-    count = np.bincount(ratings.user[known], minlength=n_users)
-    same = np.bincount(ratings.user[known & (stars[ratings.movie] == ratings.rating)], minlength=n_users)
-    twins = np.flatnonzero((count == len(rows.movies)) & (same == count))
-    return int(twins[0]) if len(twins) else -1
+    return Profile(rows, rows.movies, excluded=ratings.twin(rows.movies, rows.stars[0]), notes=list(notes))
 
 
 def find_user(ids: NDArray, text: str) -> int:
@@ -75,7 +60,15 @@ def find_user(ids: NDArray, text: str) -> int:
 
 
 def find_movie(titles: Titles, text: str) -> int:
-    """Find the index of the movie that `text` names: a title, or an id of the data that is no title."""
+    """Find the index of the movie that `text` names; a `UserError` for a rare one, too."""
+    movie = _find(titles, text)
+    if movie >= titles.n_columns:
+        raise _too_rare(titles.movies.titles[movie])
+    return movie
+
+
+def _find(titles: Titles, text: str) -> int:
+    """Find the index of the movie, which may be rare: by its title, or by an id of the data that is no title."""
     raw, names = text.strip(), titles.movies.titles
     movie = by_id(titles.movies.ids, raw) if raw.isdecimal() and not titles.exactly(text) else -1
     if movie < 0:
@@ -86,18 +79,37 @@ def find_movie(titles: Titles, text: str) -> int:
     return movie
 
 
+def _too_rare(names: str) -> UserError:
+    return UserError(f"{names}: known, but with too few ratings to count (--min-count); name another movie")
+
+
 def by_id(ids: NDArray, text: str) -> int:
     """Find the index of the user or movie with the raw id `text`, or -1."""
-    if ids.dtype.kind == "i":
-        return int(index_of(ids, [int(text)])[0]) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else -1
-    return int(index_of(ids, [text])[0])
+    is_number = ids.dtype.kind == "i"
+    if is_number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        return -1
+    return next(iter(np.flatnonzero(ids == (int(text) if is_number else text)).tolist()), -1)
+
+
+RARE = "have too few ratings to count (--min-count)"
+NAMED = 5  # titles named of those that are left out
+
+
+def without_rare(movies: Movies, stars: dict[int, float]) -> tuple[dict[int, float], list[str]]:
+    """Leave out the movies that have no column, with a note; a `UserError` where nothing is left."""
+    known = {movie: value for movie, value in stars.items() if movie < len(movies.ids)}
+    rare = shortened([movies.with_rare.titles[movie] for movie in stars if movie not in known], NAMED)
+    if rare and not known:
+        raise _too_rare(rare)
+    return known, [f"left out, since they {RARE}: {rare}"] if rare else []
 
 
 # -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
 
 
 def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
-    """Read {index of a movie: stars} from texts such as `Toy Story=5`, with a title or an id."""
+    """Read {index of a movie: stars} from texts such as `Toy Story=5`, with a title or an id; of the rare movies, too
+    (see `Titles`)."""
     titles, stars = Titles(movies), dict[int, float]()
     for text in texts:
         title, equals, number = text.rpartition("=")
@@ -106,10 +118,10 @@ def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, 
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
         if not scale[0] <= value <= scale[1]:
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
-        movie, value = find_movie(titles, title), value or zero_sentinel(scale)
+        movie, value = _find(titles, title), value or zero_sentinel(scale)
         if stars.setdefault(movie, value) != value:
             both = " and ".join(f"{given(rating, scale):g}" for rating in (stars[movie], value))
-            raise UserError(f"{movies.titles[movie]} is rated twice, with {both} stars")
+            raise UserError(f"{titles.movies.titles[movie]} is rated twice, with {both} stars")
     return stars
 
 

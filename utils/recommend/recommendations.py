@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from utils.data.movies import Movies, csv_safe
 from utils.data.ratings import given
-from utils.data.splits import Split
 from utils.errors import UserError
 from utils.recommend import explanations, profile, reranking
 from utils.recommend.profile import Profile
@@ -29,17 +28,12 @@ LONG = 5  # movies of a sample
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
 
 
-def known_count(split: Split) -> NDArray[np.intp]:
-    """Count the known ratings of each movie, (n_movies,)."""
-    return np.bincount(split.ratings.movie[split.is_known], minlength=split.ratings.shape[1])
-
-
 def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows: ProfileRows) -> Reorder | None:
     """Return the function that reranks the best candidates as the filters say; None where the scores alone decide."""
     if filters.diverse:
         return reranking.mmr_rerank(saved.space.movies, candidates, filters.diverse)
     if filters.calibrated:
-        liked = rows.movies[rows.stars[0] > saved.split.ratings.like]
+        liked = rows.movies[rows.stars[0] > saved.ratings.like]
         wanted = saved.genre_shares[liked].sum(axis=0)
         if wanted.any():
             return reranking.calibrated_rerank(saved.genre_shares, candidates, wanted / wanted.sum())
@@ -62,7 +56,7 @@ def recommend(
 ) -> dict[str, Any]:
     """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score."""
     run, strategy = saved.run, saved.strategy(by)
-    count = known_count(run.split)
+    count = saved.ratings.movie_known
     fits = reranking.allowed(run.movies, filters, count)
     if not filters.include_seen:
         fits[user_profile.seen] = False  # whichever part of the split it fell into
@@ -89,7 +83,7 @@ def recommend(
 
 def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
     """Put into each item what every rating of the person adds to its score."""
-    rows, scale = user_profile.rows, saved.split.ratings.scale
+    rows, scale = user_profile.rows, saved.ratings.scale
     scores = saved.scores(user_profile, strategy, movies, rows.without_each())
     for item, effect in zip(items, (scores[:1] - scores[1:]).T, strict=True):
         item["because"] = explanations.explain(saved.run.movies, rows, effect, scale)
@@ -101,7 +95,7 @@ def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices
 
 def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]:
     """List the stars that somebody gave to the movies at these indices, as plain values for --json."""
-    titles, stars = saved.run.movies.titles, given(stars, saved.split.ratings.scale)
+    titles, stars = saved.run.movies.titles, given(stars, saved.ratings.scale)
     return [{"title": titles[m], "rating": value} for m, value in zip(movies, stars.tolist(), strict=True)]
 
 
@@ -116,7 +110,7 @@ def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, 
 def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
     """Find the `n` movies whose latent vectors are nearest to that of the movie at this index."""
     run, vectors, whitening = saved.run, saved.space.movies, saved.space.whitenings["movies"]
-    rated = known_count(run.split)
+    rated = saved.ratings.movie_known
     if not rated[movie]:
         raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
     pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
@@ -128,16 +122,15 @@ def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
 
 def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
     """Find the `n` users whose latent vectors are nearest to that of the user at this index, with what they share."""
-    run, ratings = saved.run, saved.split.ratings
+    run, ratings = saved.run, saved.ratings
     vectors, whitening = saved.space.users, saved.space.whitenings["neighbours"]
-    known = run.split.is_known
 
     def rated(user: int) -> dict[int, float]:
-        rows = np.flatnonzero(known & (ratings.user == user))
-        return dict(zip(ratings.movie[rows].tolist(), ratings.rating[rows].tolist(), strict=True))
+        movies, stars, known = ratings.of_user(user)
+        return dict(zip(movies[known].tolist(), stars[known].tolist(), strict=True))
 
     ratings_of_user, items = rated(user), []
-    index, near = latent.near(vectors, vectors[[user]], n, run.split.trained_users, [user], whitening)
+    index, near = latent.near(vectors, vectors[[user]], n, np.flatnonzero(ratings.user_trained), [user], whitening)
     for rank, (other, cosine) in enumerate(zip(index[0].tolist(), near[0].tolist(), strict=True), 1):
         if not np.isfinite(cosine):  # there are no more users
             break
@@ -179,9 +172,9 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
     """Recommend to three of these users, with few ratings to many: the result of `recommend`, with "ratings", their
     number of known ratings, and "liked", what they rated highest."""
     entries = []
-    by_activity = users[np.argsort(np.diff(saved.split.known.indptr)[users], kind="stable")]
+    by_activity = users[np.argsort(saved.ratings.user_known[users], kind="stable")]
     for user in dict.fromkeys(by_activity[int(share * len(users))].item() for share in SAMPLES if len(users)):
-        user_profile = profile.of_user(saved.split, str(saved.split.ratings.user_ids[user]))
+        user_profile = profile.of_user(saved.ratings, str(saved.ratings.user_ids[user]))
         try:
             facts = recommend(saved, user_profile, "best", LONG, explained=True)
         except UserError:  # a model that can't leave one rating out

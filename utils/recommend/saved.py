@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from utils.data.movies import genre_shares
 from utils.data.ratings import index_of, likes
+from utils.data.splits import Split
 from utils.errors import UserError
 from utils.recommend import strategies
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
-from utils.scoring.latent import HasLatentSpace, LatentSpace, weighted_neighbours
+from utils.scoring.latent import HasLatentSpace, LatentSpace, decode_cells, weighted_neighbours
 from utils.scoring.linear_scorer import LinearPath
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction
@@ -34,10 +35,10 @@ class Saved:
 
     def __init__(self, run: Run, load: Callable[[Run], Model]) -> None:
         choice = run.json("metrics.json")
-        self.run, self.split, self.load, self.best = run, run.split, load, choice["best"]
+        self.run, self.ratings, self.load, self.best = run, run.ratings, load, choice["best"]
         self.neighbourhoods = strategies.read_neighbourhoods(choice)
         self.strategies = (*self.neighbourhoods, "decoder") if self.neighbourhoods else ("model",)
-        self.model_name, self.n_movies = run.config["model"], run.split.ratings.shape[1]
+        self.model_name, self.n_movies = run.config["model"], run.ratings.shape[1]
 
     def strategy(self, by: str) -> str:
         """Return the strategy that `--by` names; a `UserError` where the run has no such strategy."""
@@ -49,12 +50,17 @@ class Saved:
             raise UserError(f"{self.model_name} recommends --by {', '.join(self.strategies)}, not {by}")
         return by
 
+    @property
+    def split(self) -> Split:
+        """All ratings of the run, with their parts."""
+        return self.run.split
+
     @cached_property
     def space(self) -> LatentSpace:
         """The `LatentSpace`; a `UserError` where the model has none."""
         if not self.neighbourhoods:
             raise UserError(f"{self.model_name} has no latent space, so nothing is near in it; train another model")
-        return LatentSpace.load(self.run.arrays("latent.npz"))
+        return LatentSpace.load(self.run.arrays("latent.npz", LatentSpace.IN_PART))
 
     @cached_property
     def genre_shares(self) -> NDArray[np.float64]:
@@ -73,13 +79,6 @@ class Saved:
     @cached_property
     def _linear(self) -> LinearPath | None:
         return LinearPath.load(self.run)
-
-    @cached_property
-    def _likes(self) -> tuple[Indices, Indices]:
-        """(users, movies) of the known likes."""
-        ratings = self.split.ratings
-        known = np.flatnonzero((ratings.rating > ratings.like) & self.split.is_known)
-        return ratings.user[known], ratings.movie[known]
 
     @property
     def takes_strangers(self) -> bool:
@@ -123,29 +122,27 @@ class Saved:
 
     def nearest(self, user_profile: Profile, codes: Floats | None = None) -> Neighbours:
         """Find the neighbours, (users, weights), of the person, or of variants with these latent vectors."""
-        liker, _ = self._likes
         codes = self.encode(user_profile, user_profile.rows) if codes is None else codes
-        count = np.bincount(liker, minlength=len(self.space.users))
+        count, pool = self.ratings.user_likes, np.flatnonzero(self.ratings.user_trained)
         neighbourhood, whitening = self.neighbourhoods["neighbours"], self.space.whitenings["neighbours"]
         excluded = np.full(len(codes), user_profile.excluded)
-        return weighted_neighbours(
-            self.space.users, codes, neighbourhood, count, self.split.trained_users, excluded, whitening
-        )
+        return weighted_neighbours(self.space.users, codes, neighbourhood, count, pool, excluded, whitening)
 
     def _by_neighbours(self, user_profile: Profile, codes: Floats, movies: Indices) -> Floats:
-        (liker, liked), (index, weight) = self._likes, self.nearest(user_profile, codes)
+        index, weight = self.nearest(user_profile, codes)
+        users = np.unique(index)
+        liker, liked = self.ratings.known_likes(users)
         place = self._place(movies)[liked]
         liker, place = liker[place >= 0], place[place >= 0]
         scores = np.empty((len(codes), len(movies)), np.float32)
         for i in range(len(codes)):
-            weights = np.zeros(len(self.space.users))
-            weights[index[i]] = weight[i]
+            weights = np.zeros(len(users))
+            weights[np.searchsorted(users, index[i])] = weight[i]
             scores[i] = np.bincount(place, weights[liker], len(movies))
         return scores
 
     def _by_movies(self, rows: ProfileRows, movies: Indices) -> Floats:
-        _, liked = self._likes
-        count = np.bincount(liked, minlength=len(self.space.movies))
+        count = self.ratings.movie_likes
         pool = np.flatnonzero(count)
         column = np.flatnonzero(index_of(pool, rows.movies) >= 0)  # of rated movies that somebody likes
         rated = rows.movies[column]
@@ -155,7 +152,7 @@ class Saved:
         votes, place = np.zeros((len(rated), len(movies)), np.float32), self._place(movies)[index]
         row, neighbour = np.nonzero(place >= 0)
         votes[row, place[row, neighbour]] = weight[row, neighbour]
-        return (rows.stars[:, column] > self.split.ratings.like).astype(np.float32) @ votes
+        return (rows.stars[:, column] > self.ratings.like).astype(np.float32) @ votes
 
     def _place(self, movies: Indices) -> NDArray[np.intp]:
         """Return for each movie of the data its position among `movies`, or -1."""
@@ -165,17 +162,17 @@ class Saved:
 
     def liked_by_nearest(self, user_profile: Profile, movies: Indices) -> tuple[NDArray[np.intp], int]:
         """Return (how many of the person's neighbours like each of the movies, number of neighbours)."""
-        liker, liked = self._likes
         index, weight = self.nearest(user_profile)
         neighbours = index[weight > 0]
-        return np.bincount(liked[np.isin(liker, neighbours)], minlength=self.n_movies)[movies], len(neighbours)
+        _, liked = self.ratings.known_likes(neighbours)
+        return np.bincount(liked, minlength=self.n_movies)[movies], len(neighbours)
 
     def stars(self, user_profile: Profile, movies: Indices) -> Floats | None:
         """Predict the stars of these movies, clipped to the data's scale; None where the model predicts none."""
         return self._clipped(self.raw_stars(user_profile, movies))
 
     def _clipped(self, stars: Floats | None) -> Floats | None:
-        return None if stars is None else np.clip(stars, *self.split.ratings.scale)
+        return None if stars is None else np.clip(stars, *self.ratings.scale)
 
     def raw_stars(self, user_profile: Profile, movies: Indices) -> Floats | None:
         """Predict the stars of these movies, not clipped."""
@@ -210,7 +207,7 @@ class Saved:
             return self.model.score
         if strategy == "decoder":
             return self._decoded
-        liked = likes(self.split.known, self.split.ratings.like)
+        liked = likes(self.split.known, self.ratings.like)
         if strategy == "movies":
             return strategies.by_movies(self.space, self.neighbourhoods["movies"], liked)
         return strategies.by_neighbours(self.space, self.neighbourhoods["neighbours"], liked, self.split.trained_users)
@@ -226,10 +223,13 @@ class Saved:
                 return None
             given, rows = (self.split.known, users[rows]) if self.model.wants_users else (given, rows)
             return self.model.predict(given, rows, movies)
-        if self.space.biases is None:
+        space, users = self.space, users[rows]
+        if space.biases is None:
             return None
-        stars = self.space.stars(self.space.users[users], slice(None), self.space.biases.user[users], users)
-        return stars[rows, movies]
+        vectors, outputs = (space.users, movies) if space.decodes == "users" else (space.movies, users)
+        wanted, place = np.unique(users if space.decodes == "users" else movies, return_inverse=True)
+        residual = decode_cells(space.decoder, vectors[wanted], place, outputs)
+        return residual + space.biases.predict(users, movies)
 
     def _decoded(self, given: CSR, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.data.ratings import likes
 from utils.data.splits import Holdout, Split
-from utils.evaluation.holdout_metrics import ranking_metrics
+from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring.latent import (
     LatentSpace,
     Neighbourhood,
@@ -58,7 +58,7 @@ def read_neighbourhoods(metrics: dict[str, Any]) -> Neighbourhoods:
 def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourhoods) -> LatentSpace:
     """Return the space with the `Whitening`s that the neighbourhoods need, fitted to everything but the test."""
     ratings = split.ratings
-    liked = np.unique(ratings.movie[(ratings.rating > ratings.like) & split.is_known])
+    liked = np.flatnonzero(np.bincount(ratings.movie[(ratings.rating > ratings.like) & split.is_known]))
     whitenings = {
         "neighbours": Whitening.of(space.users, split.trained_users, neighbourhoods["neighbours"].whiten),
         "movies": Whitening.of(space.movies, liked, neighbourhoods["movies"].whiten),
@@ -81,12 +81,16 @@ def by_neighbours(
     return score
 
 
-def by_movies(space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR) -> ScoreFunction:
-    """Make the score function of what is near the movies that each user likes."""
+def by_movies(
+    space: LatentSpace, neighbourhood: Neighbourhood, liked: CSR, voting: Indices | None = None
+) -> ScoreFunction:
+    """Make the score function of what is near the movies that each user likes. voting: indices of those movies, where
+    not all users are scored."""
     count = np.bincount(liked.indices, minlength=liked.shape[1])
     pool, vectors, whitening = np.flatnonzero(count), space.movies, space.whitenings.get("movies")
-    index, weight = weighted_neighbours(vectors, vectors[pool], neighbourhood, count, pool, pool, whitening)
-    votes, liked = vote_matrix(index, weight, len(count)), liked[:, pool]
+    voting = pool if voting is None else voting
+    index, weight = weighted_neighbours(vectors, vectors[voting], neighbourhood, count, pool, voting, whitening)
+    votes, liked = vote_matrix(index, weight, len(count)), liked[:, voting]
     return lambda _, users: _product(liked[users], votes)
 
 
@@ -150,6 +154,7 @@ def scorer_of(
     liked = likes(holdout.given, holdout.like)
     by_users, find_neighbours = strategy == "neighbours", _cached_neighbours()
     vectors, fitted_to = (space.users, pool) if by_users else (space.movies, np.unique(liked.indices))
+    voting = np.unique(liked[judged_users(holdout, MOST)].indices)
 
     @cache
     def whitened(whiten: float) -> LatentSpace:
@@ -158,7 +163,7 @@ def scorer_of(
     def scorer(neighbourhood: Neighbourhood) -> ScoreFunction:
         if by_users:
             return by_neighbours(whitened(neighbourhood.whiten), neighbourhood, liked, pool, find_neighbours)
-        return by_movies(whitened(neighbourhood.whiten), neighbourhood, liked)
+        return by_movies(whitened(neighbourhood.whiten), neighbourhood, liked, voting)
 
     return scorer
 

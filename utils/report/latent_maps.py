@@ -30,7 +30,7 @@ LEAST = 20  # movies that a genre needs to be shown
 
 def about(saved: Saved) -> dict[str, Any]:
     """Describe the latent space of a run for --json: its `dimensions`, and the `neighbours` of well-known movies."""
-    count = recommendations.known_count(saved.split)
+    count = saved.ratings.movie_known
     pool = np.flatnonzero(count >= min(FEW, count.max()))
     return {
         "dimensions": dimensions(saved.space.movies, saved.run.movies.genres, pool),
@@ -106,7 +106,7 @@ def movie_map(saved: Saved, most: int | None = MOST) -> dict[str, Any]:
     """Map the most rated movies, at most `most`, all where None: {"method", "points": [{"movie": its index, "title",
     "x", "y", "genre", "decade", "ratings"}]}, the most rated first. genre: the rarest of the movie's genres that are in
     `distinctive_genres`; None where there is none."""
-    movies, count = saved.run.movies, recommendations.known_count(saved.split)
+    movies, count = saved.run.movies, saved.ratings.movie_known
     shown = np.argsort(-count, kind="stable")[:most]
     shown = shown[count[shown] >= min(FEW, count.max())]
     vectors = saved.space.movies[shown]

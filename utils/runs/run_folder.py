@@ -1,8 +1,9 @@
 """The run folder: all that a training leaves, enough to evaluate and recommend without the data. What each file holds:
 docs/run-folder.md. The folder of a blend has a folder for each part, which is a run folder without ratings.
 
-It is written under another name and renamed when complete. A file is compared with MANIFEST when it is read, so that
-damage gives an error and never a wrong answer. Nothing in it is code."""
+It is written under another name and renamed when complete. A file is compared with MANIFEST when it is read, an array
+with the checksums in arrays.json (`utils.runs.arrays`), so that damage gives an error and never a wrong answer. Nothing
+in it is code."""
 
 from __future__ import annotations
 
@@ -11,26 +12,29 @@ import csv
 import hashlib
 import json
 import os
+import re
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies
-from utils.data.ratings import Ratings
 from utils.data.splits import Split
 from utils.errors import UserError
+from utils.runs import arrays
 from utils.runs.atomic import directory_with_manifest, recover
 from utils.runs.paths import is_file, is_folder, is_there, names_in, refuses, resolved, unreadable
 from utils.runs.provenance import commit, now, versions
+from utils.runs.user_ratings import UserRatings
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -40,9 +44,9 @@ RUNS = Path("runs")
 Facts: TypeAlias = dict[str, Any]  # what becomes JSON
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # files that are not in MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
-COLUMNS = ("user", "movie", "rating", "timestamp", "user_ids", "movie_ids")  # of `Ratings`, in ratings.npz
+RARE = "rare_movies.csv"
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
-FORMAT = 5  # raised when what is written changes; runs of an older or a newer format are refused
+FORMAT = 6  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
@@ -78,15 +82,19 @@ class Run:
 
     def path(self, name: str) -> Path:
         """Return the path of a file of the run; a `UserError` that names it unless it is what MANIFEST says."""
-        path = self.folder / name
         with self._errors(name):
-            if not is_file(path):  # a pipe would never end
-                raise FileNotFoundError
+            path = self._existing(name)
             with open(path, "rb") as file:
                 expected = self._sha256[name]
                 if self.verified and hashlib.file_digest(file, "sha256").hexdigest() != expected:
                     raise ValueError
         return path
+
+    def _existing(self, name: str) -> Path:
+        """Return the path of a file of the run; an error where it is no plain file: a pipe would never end."""
+        if not is_file(self.folder / name):
+            raise FileNotFoundError
+        return self.folder / name
 
     def verify(self) -> None:
         """Compare every file with MANIFEST; a `UserError` names the first that is damaged: MANIFEST itself where it
@@ -112,26 +120,43 @@ class Run:
         with self._errors(name):
             return json.loads(self.path(name).read_text(encoding="utf-8"))
 
-    def arrays(self, name: str) -> dict[str, NDArray]:
-        """Read {name: array} of an .npz file of the run; nothing pickled is read."""
-        with self._errors(name), np.load(self.path(name), allow_pickle=False) as stored:
-            return dict(stored)
+    @cached_property
+    def _arrays(self) -> Facts:
+        """What arrays.json says about the .npz files."""
+        return self.json(arrays.NAME)
+
+    def arrays(self, name: str, in_part: str = "") -> dict[str, NDArray]:
+        """Read {name: array} of an .npz file of the run; nothing pickled is read. in_part: regular expression of the
+        names of arrays that, where they are large, are read as far as needed (`StoredArray`, to be indexed alike)."""
+        with self._errors(name):
+            errors = partial(self._errors, name)
+            stored = arrays.File(self._existing(name), self._arrays[name], self.verified, errors).arrays
+            left = {key for key in stored if re.fullmatch(in_part, key) and stored[key].nbytes > arrays.WHOLE}
+            return {key: cast("NDArray", array) if key in left else array.whole for key, array in stored.items()}
+
+    @cached_property
+    def ratings(self) -> UserRatings:
+        """Return the ratings that it was trained on by user, which are read as far as needed."""
+        if self.blend:
+            return self.blend.ratings
+        stored: Facts = self.arrays("ratings.npz", UserRatings.IN_PART)
+        return UserRatings(**stored, scale=tuple(self.config["scale"]), like=self.config["like"])
 
     @cached_property
     def split(self) -> Split:
         """Return the `Split` it was trained on."""
-        if self.blend:
-            return self.blend.split
-        stored = self.arrays("ratings.npz")
-        part, scale = stored.pop("part"), tuple(self.config["scale"])
-        timestamp, like = stored.pop("timestamp", None), self.config["like"]
-        return Split(Ratings(timestamp=timestamp, scale=scale, threshold=like, **stored), part)
+        return self.blend.split if self.blend else self.ratings.split()
 
     @cached_property
     def movies(self) -> Movies:
-        """Return the `Movies` in column order."""
+        """Return the `Movies` in column order, with the rare ones."""
         with self._errors("movies.csv"):
-            return Movies.read(self.path("movies.csv"), self.split.ratings.movie_ids)
+            movies = Movies.read(self.path("movies.csv"), self.ratings.movie_ids)
+        if not self.has_file(RARE):
+            return movies
+        with self._errors(RARE):
+            ids = np.array([row["movieId"] for row in self._table(RARE)])
+            return replace(movies, rare=Movies.read(self.path(RARE), ids.astype(movies.ids.dtype.type)))
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -233,9 +258,12 @@ def save(
     config |= {"shape": list(ratings.shape), "sha256": ratings.fingerprint(), "split_sha256": split.fingerprint()}
     with directory_with_manifest(resolved(folder), ADDED) as new:
         _write_model(new, model, config | {"versions": versions(), "git_commit": commit()}, chosen)
-        columns = {name: getattr(ratings, name) for name in COLUMNS if getattr(ratings, name) is not None}
-        np.savez_compressed(new / "ratings.npz", **columns, part=split.part)
+        columns: Facts = UserRatings.of(split).arrays()
+        np.savez(new / "ratings.npz", **columns)
+        _describe_arrays(new)
         data.movies.write(new / "movies.csv")
+        if data.movies.rare:
+            data.movies.rare.write(new / RARE)
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
@@ -246,12 +274,13 @@ def save(
             draw(new / "learning_curve.png", history)
 
 
-def save_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts, **arrays: Any) -> None:
-    """Write a model without its ratings as a run folder, and each of `arrays`, a {name: array}, as an .npz file."""
+def save_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts, **more: Any) -> None:
+    """Write a model without its ratings as a run folder, and each of `more`, a {name: array}, as an .npz file."""
     with directory_with_manifest(resolved(folder), ADDED) as new:
         _write_model(new, model, config, chosen)
-        for name, content in arrays.items():
+        for name, content in more.items():
             np.savez(new / f"{name}.npz", **content)
+        _describe_arrays(new)
 
 
 def _write_model(folder: Path, model: TrainableModel, config: Facts, chosen: Facts) -> None:
@@ -259,6 +288,11 @@ def _write_model(folder: Path, model: TrainableModel, config: Facts, chosen: Fac
     model.save(folder)
     (folder / "config.json").write_text(json.dumps({"format": FORMAT, **config}, indent=1), encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
+
+
+def _describe_arrays(folder: Path) -> None:
+    """Write arrays.json, once all .npz files are in the folder."""
+    (folder / arrays.NAME).write_text(json.dumps(arrays.describe(folder)), encoding="utf-8")
 
 
 def find(folder: str | Path | None = None, verified: bool = True) -> Run:

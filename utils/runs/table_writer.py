@@ -45,9 +45,9 @@ def _table(run: Run, users: Indices, movies: Indices, scores: Floats, stars: Flo
     starts = np.flatnonzero(np.diff(users, prepend=-1))  # the first line of each user
     about = [run.movies.describe(movie) for movie in movies]
     columns = {
-        "userId": run.split.ratings.user_ids[users],
+        "userId": run.ratings.user_ids[users],
         "rank": np.arange(len(users)) - np.repeat(starts, np.diff(starts, append=len(users))) + 1,
-        "movieId": run.split.ratings.movie_ids[movies],
+        "movieId": run.ratings.movie_ids[movies],
         "title": pa.array([movie["title"] for movie in about], pa.string()),  # the types of an empty block
         "year": pa.array([movie["year"] for movie in about], pa.int64()),
         "genres": pa.array(["|".join(movie["genres"]) for movie in about], pa.string()),

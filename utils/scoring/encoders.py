@@ -120,7 +120,7 @@ def save(path: Path, encoder: Encoder) -> None:
 
 def load(run: Run) -> Encoder:
     """Read an encoder from encoder.npz of a run."""
-    stored = run.arrays("encoder.npz")
+    stored = run.arrays("encoder.npz", "kernel0")
     kind = KINDS[str(stored["kind"])]
     fields: dict[str, Any] = {name: stored.get(name) for name in kind.__dataclass_fields__ if name != "layers"}
     for name, value in fields.items():

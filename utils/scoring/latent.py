@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeGuard
+from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +210,7 @@ class LatentSpace:
     decodes: str
     ranker: list[Layer] = field(default_factory=list)
     whitenings: dict[str, Whitening] = field(default_factory=dict)
+    IN_PART: ClassVar[str] = "users|movies|.*kernel.*"  # the arrays of a saved one that may be read in part
 
     def scores(
         self, codes: Floats, movies: Pick = slice(None), deviation: NDArray | float = 0.0, users: Pick | None = None
@@ -232,8 +233,10 @@ class LatentSpace:
         return residual + np.float32(self.biases.mean) + self.biases.movie[movies] + user
 
     def save(self, path: Path) -> None:
-        """Write everything as one .npz."""
-        arrays: dict[str, Any] = flat_layers("", self.decoder) | flat_layers("ranker_", self.ranker)
+        """Write everything as one .npz, the weights of each movie together, so that a few movies are read alone."""
+        arrays: dict[str, Any] = flat_layers("", by_output(self.decoder)) | flat_layers(
+            "ranker_", by_output(self.ranker)
+        )
         if self.biases is not None:
             arrays |= {"mean": self.biases.mean, "user_bias": self.biases.user, "movie_bias": self.biases.movie}
         for strategy, whitening in self.whitenings.items():
@@ -276,6 +279,11 @@ def flat_layers(prefix: str, layers: list[Layer]) -> dict[str, NDArray]:
     return arrays
 
 
+def by_output(layers: list[Layer]) -> list[Layer]:
+    """Return the layers with the last kernel in Fortran order: the weights of each output lie together."""
+    return layers[:-1] + [(np.asfortranarray(kernel), bias, activation) for kernel, bias, activation in layers[-1:]]
+
+
 def read_layers(prefix: str, stored: dict[str, NDArray]) -> list[Layer]:
     """Return the dense layers that `flat_layers` wrote."""
     activations = enumerate(map(str, stored[f"{prefix}activations"]))
@@ -302,6 +310,8 @@ def forward(layers: list[Layer], inputs: Floats) -> Floats:
 def decode(layers: list[Layer], codes: Floats, columns: Pick = slice(None)) -> Floats:
     """Return the output, (n, outputs), of a decoder for latent vectors (n, latent). columns: the wanted outputs."""
     *inner, (kernel, bias, activation) = layers
+    if not isinstance(columns, slice) and 2 * len(columns) > len(bias):  # to take columns is to copy them
+        return decode(layers, codes)[:, columns]
     return forward([*inner, (kernel[:, columns], bias[columns], activation)], codes)
 
 

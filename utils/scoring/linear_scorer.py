@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,24 @@ ROWS = 128  # scored at a time
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
 
 
+class SparseRows(NamedTuple):
+    """The arrays of a CSR matrix, to be read without scipy."""
+
+    data: NDArray
+    indices: NDArray
+    indptr: NDArray
+    shape: Any
+
+
 @dataclass(frozen=True)
 class LinearScorer:
     """Weights from likes (and, with `signed`, ratings that are no likes) to every movie.
 
     inputs: indices of the columns of the input that have weights, those of the second block being n_movies higher.
-    outputs: indices of the movies that have scores; all others score 0. weights: (inputs, outputs) float32; or, with
-    fewer users than inputs, (inputs, users), to be multiplied by right_factor, (users, outputs), with
-    diagonal_correction, (outputs,), times the input itself on top; else these two are empty."""
+    outputs: indices of the movies that have scores; all others score 0. weights: (inputs, outputs) float32, sparse (a
+    CSR matrix or its `SparseRows`) in large catalogues; or, with fewer users than inputs, (inputs, users), to be
+    multiplied by right_factor, (users, outputs), with diagonal_correction, (outputs,), times the input itself on top;
+    else these two are empty."""
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("inputs", "outputs", "weights", "right_factor", "diagonal_correction")
 
@@ -36,17 +46,22 @@ class LinearScorer:
     signed: bool
     inputs: NDArray
     outputs: NDArray
-    weights: NDArray
+    weights: Any
     right_factor: NDArray
     diagonal_correction: NDArray
 
     def score(self, given: CSR) -> Floats:
         """Return the scores of all movies, (n, n_movies), for CSR rows of stars."""
         scores = np.zeros((given.shape[0], self.n_movies), np.float32)
-        given = likes(given, self.like, self.signed)[:, self.inputs]
+        given, weights = likes(given, self.like, self.signed)[:, self.inputs], self.weights
+        if isinstance(weights, SparseRows):
+            from scipy.sparse import csr_array
+
+            weights = csr_array(weights[:3], shape=tuple(weights.shape))
 
         def score(rows: slice) -> None:
-            block = given[rows] @ self.weights
+            block = given[rows] @ weights
+            block = block if isinstance(block, np.ndarray) else block.toarray()
             if len(self.right_factor):
                 corrected = given[rows, : len(self.diagonal_correction)].multiply(self.diagonal_correction)
                 block = block @ self.right_factor + corrected.toarray()
@@ -68,24 +83,34 @@ class LinearScorer:
             is_few = 2 * len(column) < right.shape[1]  # to take columns is to copy them
             products = products @ right[:, column] if is_few else (products @ right)[:, column]
             products += given @ np.where(row[:, None] == column, self.diagonal_correction[column], 0)
+        elif hasattr(self.weights, "indptr"):
+            products = self._sparse_products(given, row)[:, column]
         else:
-            products = given @ self.weights[row[:, None], column]
+            products = given @ self.weights[row][:, column]
         scores = np.zeros((len(given), len(movies)), np.float32)
         scores[:, has_scores] = products
         return scores
+
+    def _sparse_products(self, given: NDArray, row: Indices) -> NDArray:
+        """Return given @ weights[row], (n, outputs), of sparse weights."""
+        products, weights = np.zeros((len(given), len(self.outputs)), np.float32), self.weights
+        for i, start, end in zip(range(len(row)), weights.indptr[row], weights.indptr[row + 1], strict=True):
+            products[:, weights.indices[start:end]] += given[:, i, None] * weights.data[start:end]
+        return products
 
 
 @dataclass(frozen=True)
 class LinearPath:
     """EASE beside a decoder of likes: log max(EASE, LEAST) + share * logits. In small data most of EASE's scores lie
-    below LEAST, and the decoder alone ranks these movies."""
+    below LEAST, and the decoder alone ranks these movies, as it does those that have no score."""
 
     scorer: LinearScorer
     share: np.float32
 
     def log_scores(self, given: CSR) -> Floats:
         """Return EASE's own part, (n, n_movies), for CSR rows of stars."""
-        return np.log(np.maximum(self.scorer.score(given), np.float32(LEAST)))
+        scores = self.scorer.score(given)
+        return np.log(np.maximum(scores, np.float32(LEAST), out=scores), out=scores)
 
     def mix_with_decoder(self, given: CSR, logits: Floats) -> Floats:
         """Return the scores, (n, n_movies), for CSR rows of stars and the decoder's logits of them."""
@@ -100,7 +125,9 @@ class LinearPath:
         """Read it from a run of `joint`; None where that has none."""
         if run.config["model"] != "joint" or not run.has_file("weights.npz"):
             return None
-        config, stored = run.config, run.arrays("weights.npz")
+        config, stored = run.config, cast("dict[str, Any]", run.arrays("weights.npz", r"weights(\.data|\.indices)?"))
+        if "weights" not in stored:
+            stored["weights"] = SparseRows(*(stored[f"weights.{field}"] for field in SparseRows._fields))
         arrays = (stored[name] for name in LinearScorer.ARRAYS)
         scorer = LinearScorer(config["shape"][1], config["like"], config["options"]["signed"], *arrays)
         return cls(scorer, np.float32(stored["share"]))

@@ -6,8 +6,9 @@ one while it trains."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,9 @@ class Columns:
         return self.index, self.importance, self.rarity
 
 
+LARGE = 20_000  # rows of a matrix from which on batches are larger, and an epoch may be a part of a pass over it
+LARGE_BATCH = 250  # rows of a batch then, unless an option says otherwise
+PART = 200  # steps of such an epoch, about
 ALL = 10_000  # columns up to which batches are computed on all of them
 SAMPLE = 1_000  # beyond, columns sampled beside those that occur in a batch
 
@@ -104,17 +108,58 @@ class ColumnSampler:
         return Columns(index.astype(np.int32), importance, self.rarity[index], self.n)
 
 
+def parts(steps: int, rows: int) -> int:
+    """Return how many epochs make a pass over all rows, which has so many steps."""
+    return max(1, round(steps / PART)) if rows >= LARGE else 1
+
+
+def size(given: int | None, rows: int, usual: int) -> int:
+    """Return the number of rows of a batch: what an option gives or, where that is None, the usual of a model or
+    `LARGE_BATCH`."""
+    return given or (usual if rows < LARGE else max(usual, LARGE_BATCH))
+
+
+def describe(steps: int, rows: int, columns: ColumnSampler | None, counts_all: bool) -> list[str]:
+    """Return sentences for the user about a training that does not go through all rows and columns each epoch."""
+    notes = []
+    if columns and counts_all:
+        notes.append(
+            f"each step was computed on the movies that its users rated and {columns.sample:,} others, a sample"
+        )
+    elif columns:
+        notes.append("each step was computed on the columns that occur in its rows, which changes no gradient")
+    if (n := parts(steps, rows)) > 1:
+        notes.append(f"an epoch was 1/{n} of a pass over the ratings; each was judged by a sample of users")
+    return notes
+
+
 @dataclass
 class Epochs:
     """The batches of an epoch, as a function of its number (from 0)."""
 
-    draw: Callable[[int], Iterator[Any]]
+    draw: Callable[[int, int], Iterator[Any]]  # (number of the epoch, step that it begins with)
     steps: int  # batches an epoch
     on_columns: bool = False  # whether each batch is computed on `Columns` of its own
 
     def __call__(self, number: int, /) -> Iterator[Any]:
         """Return the batches of an epoch."""
-        return self.draw(number)
+        return self.draw(number, 0)
+
+    def in_parts(self, rows: int) -> Epochs:
+        """Return epochs that are parts of these, one behind another, where these are of LARGE rows and have many steps,
+        so that a long training is judged, and can end, more often."""
+        n = parts(self.steps, rows)
+        steps = -(-self.steps // n)
+
+        def part(number: int, start: int) -> Iterator[Any]:
+            first = number * steps + start
+            while first < (number + 1) * steps:
+                whole, at = divmod(first, self.steps)
+                end = min(self.steps, at + (number + 1) * steps - first)
+                yield from itertools.islice(self.draw(whole, at), end - at)
+                first += end - at
+
+        return self if n == 1 else replace(self, draw=part, steps=steps)
 
 
 def _as_they_are(index: Indices, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[NDArray, NDArray]:
@@ -140,11 +185,14 @@ def denoising(
     The draws depend on (seed, epoch) alone, so a resumed training sees what an uninterrupted one would."""
     filled = np.flatnonzero(np.diff(matrix.indptr))
 
-    def epoch(number: int) -> Iterator[Any]:
+    def epoch(number: int, begin: int) -> Iterator[Any]:
         rng = np.random.default_rng((seed, number))
         order = rng.permutation(filled)
         for step, start in enumerate(range(0, len(order), size)):
             index = order[start : start + size]
+            if step < begin:
+                rng.random(np.diff(matrix.indptr)[index].sum())  # what that batch would have drawn
+                continue
             part = matrix[index]
             columns = sampler(part, number, step) if sampler else None
             part = columns.only(part) if columns else part
@@ -156,7 +204,7 @@ def denoising(
             given, judged = batch(index, dense, judged, whole)
             yield (given, *columns.arrays) if columns else given, judged
 
-    return Epochs(epoch, -(-len(filled) // size), sampler is not None)
+    return Epochs(epoch, -(-len(filled) // size), on_columns=sampler is not None)
 
 
 def rows(
@@ -173,8 +221,8 @@ def rows(
     as in `denoising`."""
     epochs = _orders(np.diff(judged.indptr), size, seed)
 
-    def epoch(number: int) -> Iterator[Any]:
-        for step, index in enumerate(epochs(number)):
+    def epoch(number: int, begin: int) -> Iterator[Any]:
+        for step, index in enumerate(epochs.draw(number, begin), begin):
             taken, wanted = given[index], judged[index]
             columns = sampler(taken, number, step) if sampler else None
             if columns:
@@ -182,7 +230,7 @@ def rows(
             x = inputs(index, taken.toarray())
             yield (x, *columns.arrays) if columns else x, wanted.toarray()
 
-    return Epochs(epoch, epochs.steps, sampler is not None)
+    return Epochs(epoch, epochs.steps, on_columns=sampler is not None)
 
 
 def shared(
@@ -197,8 +245,8 @@ def shared(
     batch, number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker."""
     epochs, mine = _orders(filled, size, seed), np.diff(judged.indptr) > 0
 
-    def epoch(number: int) -> Iterator[Any]:
-        for index in epochs(number):
+    def epoch(number: int, begin: int) -> Iterator[Any]:
+        for index in epochs.draw(number, begin):
             at = np.flatnonzero(mine[index])
             x = inputs(index[at], given[index[at]].toarray())
             yield (x, at.astype(np.int32), np.int32(len(index))), judged[index[at]].toarray()
@@ -210,8 +258,8 @@ def _orders(filled: NDArray, size: int, seed: int) -> Epochs:
     """Draw the indices of the rows of each batch of an epoch, as a function of the epoch's number."""
     filled = np.flatnonzero(filled)
 
-    def epoch(number: int) -> Iterator[Any]:
+    def epoch(number: int, begin: int) -> Iterator[Any]:
         order = np.random.default_rng((seed, number)).permutation(filled)
-        return (order[start : start + size] for start in range(0, len(order), size))
+        return (order[start : start + size] for start in range(begin * size, len(order), size))
 
     return Epochs(epoch, -(-len(filled) // size))

@@ -32,6 +32,8 @@ class Source:
     like: options.Threshold = None
     """a rating above so many stars is a like: what is learned from, hidden and found again as one (default: 3.5 on a
     scale up to 5, and as high on any other)"""
+    min_count: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """leave out movies and users with fewer ratings, before anything is held out, until each has so many (N-core)"""
     protocol: Protocol = "random"
     """what is held out. random: 10% of the ratings are the test, 5% of the rest validation; cold: the same, and a tenth
     of users and of movies keep 0 to 99 ratings; temporal: each user's latest 10%; leave-one-out: each user's last;
@@ -104,7 +106,8 @@ def read_config(argv: Sequence[str], models: ModuleType) -> tuple[str | None, di
     if unknown := sorted(set(values) - set(defaults)):
         raise UserError(f"{path}: {name} has no option {unknown[0]}")
     for option, value in values.items():
-        if value is None or isinstance(value, bool) != isinstance(defaults[option], bool):
+        mismatch = value is None and defaults[option] is not None
+        if mismatch or isinstance(value, bool) != isinstance(defaults[option], bool):
             raise UserError(f"{path}: {option} can't be {json.dumps(value)}")
     return name, values
 
@@ -125,7 +128,8 @@ def read(args: Source) -> tuple[datasets.Dataset, splits.Split]:
     """Read the data that a `Source` asks for, and split them."""
     data = datasets.load(args.data, scale=args.scale, like=args.like)
     data, test = test_file.with_test_ratings(data, args.protocol, args.holding.test, args.scale)
-    return data, splits.split(data.ratings, args.protocol, args.holding, test)
+    data, place = datasets.keep_core(data, args.min_count, test)
+    return data, splits.split(data.ratings, args.protocol, args.holding, place)
 
 
 def check(model: Any, name: str, split: splits.Split, protocol: str) -> None:

@@ -80,46 +80,47 @@ def _to_table(columns: dict[str, pa.ChunkedArray], where: Where, notes: list[str
     for name, column in columns.items():
         if column.null_count:
             raise UserError(f"{where(int(np.argmax(column.is_null())))}: the {name} is empty")
-    user, movie = (_ids(columns.pop(name).combine_chunks(), name, where) for name in ("userId", "movieId"))
+    user, movie = (_ids(columns.pop(name), name, where) for name in ("userId", "movieId"))
     with np.errstate(over="ignore"):
-        rating = _numbers(columns.pop("rating").combine_chunks(), "rating", where).astype(np.float32)
+        rating = _numbers(columns.pop("rating"), "rating", where).astype(np.float32)
     refuse_where(~np.isfinite(rating), where, lambda _: "the rating is too large")
-    timestamp = _seconds(columns["timestamp"].combine_chunks(), where) if "timestamp" in columns else None
+    timestamp = _seconds(columns.pop("timestamp"), where) if "timestamp" in columns else None
+    pa.default_memory_pool().release_unused()  # half of what is taken by now
     return Table(*user, *movie, rating, timestamp, where, notes)
 
 
-def _numbers(values: pa.Array, column: str, where: Where) -> NDArray[np.float64]:
+def _numbers(values: pa.ChunkedArray, column: str, where: Where) -> NDArray[np.float64]:
     """Convert a column of numbers to float64, all finite."""
     if pa.types.is_decimal(values.type):
         values = values.cast(pa.float64())
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise UserError(f"{where(0)}: the column {column} holds {values.type}, not numbers")
-    numbers = values.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    numbers = values.to_numpy().astype(np.float64, copy=False)
     refuse_where(~np.isfinite(numbers), where, lambda row: f"{column} {numbers[row]} is not a number")
     return numbers
 
 
-def _ids(values: pa.Array, column: str, where: Where) -> PositionsAndIds:
+def _ids(values: pa.ChunkedArray, column: str, where: Where) -> PositionsAndIds:
     """Return (positions, ids) of an id column of whole numbers or text, as `to_ids` does."""
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        values = values.cast(values.type.value_type)
     if pa.types.is_integer(values.type):
         try:
-            return positions(values.cast(pa.int64()).to_numpy())
+            return positions([chunk.to_numpy() for chunk in values.cast(pa.int64()).chunks if len(chunk)])
         except pa.ArrowInvalid:
             raise UserError(f"{where(0)}: the column {column} holds ids beyond 64 bits with sign") from None
     if pa.types.is_floating(values.type):  # what pandas makes of whole numbers once one was missing
         numbers = _numbers(values, column, where)
         wrong = (numbers % 1 != 0) | (abs(numbers) > 2**53)
         refuse_where(wrong, where, lambda row: f"{column} {numbers[row]:g} is not a whole number")
-        return positions(numbers.astype(np.int64))
+        return positions([numbers.astype(np.int64)])
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        encoded = values.dictionary_encode()
+        encoded = values.combine_chunks().dictionary_encode()
         return to_ids(encoded.indices.to_numpy(), encoded.dictionary.to_pylist(), column, where)
     raise UserError(f"{where(0)}: the column {column} holds {values.type}, not whole numbers or text")
 
 
-def _seconds(values: pa.Array, where: Where) -> NDArray[np.int64]:
+def _seconds(values: pa.ChunkedArray, where: Where) -> NDArray[np.int64]:
     """Convert a column of timestamps to seconds since 1970, with fractions cut off."""
     if pa.types.is_timestamp(values.type):
         values = pc.floor_temporal(values, unit="second").cast(pa.timestamp("s", values.type.tz)).cast(pa.int64())

@@ -1,7 +1,6 @@
 """The scale of the ratings: find it from them, and check each of them against it."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,36 +21,40 @@ def find_scale(rating: NDArray[np.float32]) -> Scale:
     or one is below 1; at the lowest rating where that is below 0.5; and at 0 where ratings of 0 count (`ZERO_COUNTS`).
     A rating in a thousand (in small files a single one) doesn't widen it: that one is an error, as `check_scale` says.
     """
-    positive = rating[rating > 0]
-    if not len(positive):
+    stars, counts = np.unique(rating, return_counts=True)
+    has_zero, positive = bool((stars == 0).any()), stars > 0
+    if not positive.any():
         return 1.0, 5.0  # `check_scale` refuses the first
-    top = math.ceil(_decimal(_highest(positive)))
-    inside = positive[positive <= top]
-    if top > ZERO_COUNTS and (rating == 0).any():
+    stars, counts = stars[positive], counts[positive]
+    top = math.ceil(_decimal(_highest(stars, counts)))
+    if top > ZERO_COUNTS and has_zero:
         return 0.0, float(top)
-    low, halves = _lowest(inside), bool((inside % 1).any()) and top <= 5
+    inside = stars <= top
+    low, halves = _lowest(stars[inside], counts[inside]), bool((stars[inside] % 1).any()) and top <= 5
     if low >= 0.5:
         low = 0.5 if halves or low < 1 else 1.0
     return (low if low < top else top / 2), float(top)
 
 
-def _highest(rating: NDArray[np.float32]) -> float:
-    """Return the highest rating, without strays: few, and above a usual scale's end or far above all others."""
-    few = min(max(1, len(rating) // STRAY), len(rating) - 1)
-    ordered = np.sort(np.partition(rating, len(rating) - 1 - few)[-1 - few :])[::-1]  # no more of millions are sorted
-    for last, others in pairwise(ordered):
-        far = last >= 2 * others if len(rating) >= ENOUGH else last > USUAL[0] and last >= 5 * others
-        if last > others and (others in USUAL or far):
+def _highest(stars: NDArray[np.float32], counts: NDArray[np.int64]) -> float:
+    """Return the highest rating, without strays: few, and above a usual scale's end or far above all others.
+
+    stars: the different ratings, ascending. counts: how often each occurs."""
+    n = int(counts.sum())
+    few = min(max(1, n // STRAY), n - 1)
+    for last, others, n_above in zip(stars[:0:-1], stars[-2::-1], np.cumsum(counts[:0:-1]), strict=True):
+        far = last >= 2 * others if n >= ENOUGH else last > USUAL[0] and last >= 5 * others
+        if n_above <= few and (others in USUAL or far):
             return float(others)
-    return float(ordered[0])
+    return float(stars[-1])
 
 
-def _lowest(rating: NDArray[np.float32]) -> float:
+def _lowest(stars: NDArray[np.float32], counts: NDArray[np.int64]) -> float:
     """Return the lowest rating, without strays: few, and below 0.5 where all others are whole or half stars."""
-    below = rating < 0.5
-    if below.any() and below.sum() <= max(1, len(rating) // STRAY) and not (2 * rating[~below] % 1).any():
+    below = stars < 0.5
+    if 0 < counts[below].sum() <= max(1, counts.sum() // STRAY) and not (2 * stars[~below] % 1).any():
         return 0.5
-    return _decimal(rating.min())
+    return _decimal(stars[0])
 
 
 def _decimal(value: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -56,15 +56,21 @@ def to_whole(text: str) -> int | None:
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-def positions(raw: NDArray[np.integer]) -> PositionsAndIds:
-    """Factorise whole numbers into (positions, ids): `ids[positions] == raw`, ids ascending."""
-    low, high = int(raw.min()), int(raw.max())
-    if high - low > 4 * len(raw) + 1000:
-        place, ids = pd.factorize(raw, sort=True)
-        return place.astype(np.int32), ids
+def positions(chunks: Sequence[NDArray[np.integer]]) -> PositionsAndIds:
+    """Factorise a column of whole numbers, given in pieces, into (positions, ids): `ids[positions]` is the column, ids
+    ascending."""
+    low, high = min(int(raw.min()) for raw in chunks), max(int(raw.max()) for raw in chunks)
+    n = sum(map(len, chunks))
+    if high - low > 4 * n + 1000:
+        codes, ids = pd.factorize(np.concatenate(chunks), sort=True)
+        return codes.astype(np.int32), ids
     there = np.zeros(high - low + 1, bool)  # ids are mostly dense: a table of all of them is faster than hashing
-    there[raw - low] = True
-    return (np.cumsum(there, dtype=np.int32) - np.int32(1))[raw - low], np.flatnonzero(there) + low
+    for raw in chunks:
+        there[raw - low] = True
+    number, place, start = np.cumsum(there, dtype=np.int32) - np.int32(1), np.empty(n, np.int32), 0
+    for raw in chunks:
+        place[start : (start := start + len(raw))] = number[raw - low]
+    return place, np.flatnonzero(there) + low
 
 
 def refuse_where(wrong: NDArray[np.bool_], where: Where, problem: Callable[[int], str]) -> None:
