@@ -1,7 +1,6 @@
 """Training on the columns of a batch: losses, gradients and updates against literal ones of all columns."""
 
 from dataclasses import replace
-from itertools import permutations
 from types import SimpleNamespace
 
 import keras
@@ -16,7 +15,6 @@ import models
 from models.elsa import cosine_loss
 from models.networks import columns, losses, training_step
 from models.networks.columns import FromColumns, ToColumns
-from models.networks.training_step import Network
 from utils.data import side_features, splits
 from utils.distributed import training_workers
 from utils.training import batches
@@ -71,7 +69,7 @@ def literal_loss(name, weights, x, y, importance, rarity, l2):
         "logistic": lambda: (softplus.sum() - (y * z).sum()) / len(y),
         "squared": lambda: ((y - z) ** 2 * importance).sum() / len(y),
         "cosine": lambda: np.mean(
-            2 - 2 * (y * z).sum(axis=1) / np.sqrt((y**2).sum(axis=1) * (z**2 * importance).sum(axis=1))
+            2 - 2 * (y * z).sum(axis=1) / np.maximum(np.sqrt(likes[:, 0] * (z**2 * importance).sum(axis=1)), 1e-12)
         ),
         "multinomial_by_user": lambda: -(by_user * log_softmax).sum() / by_user.sum(),
         "logistic_by_user": lambda: (softplus @ by_user.max(axis=1) - (by_user * z).sum()) / by_user.sum(),
@@ -95,7 +93,7 @@ def slopes(function, weights, step=1e-5):
 def small(l2=0.0):
     """A network of 30 columns, 4 hidden units and 30 columns again, with weights that are not small."""
     inputs = keras.Input((N,))
-    network = Network(inputs, ToColumns(N, l2=l2)(FromColumns(4, "tanh", l2)(inputs)))
+    network = keras.Model(inputs, ToColumns(N, l2=l2)(FromColumns(4, "tanh", l2)(inputs)))
     training_step.any_width(network)
     rng = np.random.default_rng(0)
     network.set_weights([rng.normal(0, 0.5, weight.shape) for weight in network.get_weights()])
@@ -106,7 +104,7 @@ def small(l2=0.0):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_step_has_the_literal_loss_and_its_gradients(name, sample):
     given, l2 = MATRIX[:8], 0.1
-    y = given if name == "masked_mse" else sp.csr_array((given > 3).astype(np.float32))
+    y = given if name == "masked_mse" else sp.csr_array((given > 2).astype(np.float32))
     chosen = batches.ColumnSampler(MATRIX, N, 8, sample, 3)(given, 2, 1)
     index, importance, rarity = chosen.arrays
     occurs = len(np.unique(given.indices))
@@ -114,7 +112,7 @@ def test_a_step_has_the_literal_loss_and_its_gradients(name, sample):
     assert occurs < N - 5
     network = small(l2)
     network.compile("sgd", loss=LOSSES[name])
-    before = [weight.astype(np.float64) for weight in network.get_weights()]
+    before = [weight.astype(float) for weight in network.get_weights()]
     step = training_step.on_columns(network, N, network.compute_loss, Descent())
     x = tf.constant(chosen.only(given).toarray())
     found = float(step((x, index, importance, rarity), chosen.only(y).toarray()))
@@ -144,13 +142,14 @@ def test_an_estimate_from_samples_is_that_of_all_on_average(compute):
     assert np.std(estimates, axis=0).min() > 0.1
 
 
+@pytest.mark.parametrize("beside", [0, 2])
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_the_squares_of_rows_count_as_they_are_rare(blocks):
-    rows = np.random.default_rng(0).normal(size=(blocks * 3, 4)).astype(np.float32)
+def test_the_squares_of_rows_count_as_they_are_rare(blocks, beside):
+    rows = np.random.default_rng(0).normal(size=(blocks * 3 + beside, 4)).astype(np.float32)
     with of([2, 8, 9], rarity=[1, 10, 100]):
-        found = float(columns.squares(rows))
+        found = float(columns.squares(rows, beside))
     of_rows = (rows.astype(float) ** 2).sum(axis=1)
-    assert found == pytest.approx(np.tile([1, 10, 100], blocks) @ of_rows, rel=1e-5)
+    assert found == pytest.approx([*[1, 10, 100] * blocks, *[1] * beside] @ of_rows, rel=1e-5)
     assert float(columns.squares(rows)) == pytest.approx(of_rows.sum(), rel=1e-5)
 
 
@@ -219,10 +218,9 @@ SAME = [
     ("autorec", {"side": ("genres", "age")}),
     ("deeprec", {"refeed": 0, "code_dropout": 0.0}),
     ("joint", {"linear": False, "dropout": 0.3}),
-    ("joint", {"linear": False, "likes_loss": "logistic"}),
     ("joint", {"linear": False, "side": ("genres", "age")}),
     ("sparsefc", {"sparsity": 0.01, "dropout": 0.3}),
-    ("multdae", {"l2": 0.01}),
+    ("sparsefc", {"side": ("genres", "age")}),
     ("multdae", {"l2": 0.01, "signed": True}),
     ("multvae", {"l2": 0.01, "signed": True}),
     ("recvae", {"l2": 0.01, "signed": True, "encoder_epochs": 1}),
@@ -234,12 +232,11 @@ SAME = [
 @pytest.mark.parametrize(("name", "options"), SAME, ids=str)
 def test_on_all_columns_a_step_is_the_dense_one(name, options):
     assert len(np.unique(MATRIX.indices)) == N
-    assert np.diff((MATRIX > 3.5).astype(int).indptr).min() >= 0
     (dense, history), (sampled, again) = (refitted(name, sample=sample, **options) for sample in (0, 1000))
     assert (dense.network.columns, sampled.network.columns > 0) == (0, True)
     np.testing.assert_allclose([row["loss"] for row in again], [row["loss"] for row in history], rtol=1e-5)
     for one, other in zip(dense.network.get_weights(), sampled.network.get_weights(), strict=True):
-        np.testing.assert_allclose(other, one, atol=2e-6)
+        np.testing.assert_allclose(other, one, atol=1e-5 if name == "cdae" else 2e-6)  # its gradients are small
 
 
 @pytest.mark.parametrize(("name", "options"), [("autorec", {}), ("sparsefc", {"rows": "users"}), ("multdae", {})])
@@ -304,67 +301,6 @@ def test_layers_of_columns_are_saved_whole_and_are_dense_layers(tmp_path):
     np.testing.assert_array_equal(last.dense()[0], np.array(last.kernel).T)
     expected = np.tanh(x @ first.dense()[0] + first.dense()[1]) @ last.dense()[0] + last.dense()[1]
     np.testing.assert_allclose(np.array(network(x)), expected, atol=1e-4)
-
-
-# -- which columns -----------------------------------------------------------------------------------------------------
-
-
-def test_the_columns_of_a_batch_are_those_that_occur_and_some_others():
-    part, drawn = MATRIX[[3, 8]], []
-    occurs = np.unique(part.indices)
-    for seed, epoch, step in ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)):
-        chosen = batches.ColumnSampler(MATRIX, N, 2, 6, seed)(part, epoch, step)
-        np.testing.assert_array_equal(chosen.index[: len(occurs)], occurs)
-        assert len(set(chosen.index.tolist())) == len(occurs) + 6
-        assert chosen.importance.sum() == pytest.approx(N)
-        np.testing.assert_array_equal(chosen.importance[: len(occurs)], 1)
-        drawn.append(tuple(chosen.index.tolist()))
-    assert drawn[0] == drawn[4]
-    assert len(set(drawn)) == 4
-    assert batches.ColumnSampler(MATRIX, N, 2, 0, 0)(part, 0, 0).index.tolist() == occurs.tolist()
-    assert batches.ColumnSampler(MATRIX, N, 2, N, 0)(part, 0, 0).importance.tolist() == [1] * N
-
-
-def test_rows_of_some_columns_are_those_columns_of_the_rows():
-    two = sp.csr_array(sp.hstack([MATRIX, 2 * MATRIX[::-1]]))
-    for rows, blocks in ((MATRIX[[5, 1]], 1), (two[[5, 1]], 2)):
-        chosen = batches.ColumnSampler(rows, N, 2, 3, 0)(rows, 0, 0)
-        index = np.concatenate([chosen.index + N * block for block in range(blocks)])
-        found = chosen.only(rows)
-        assert found.shape == (2, len(index))
-        np.testing.assert_array_equal(found.toarray(), rows.toarray()[:, index])
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 6, 9])
-def test_how_rare_a_column_is_counts_the_batches_of_all_orders(size):
-    matrix = sp.csr_array(np.triu(np.ones((6, 7), np.float32))[:, [0, 1, 2, 5, 4]])
-    shares = []
-    for order in permutations(range(6)):
-        of_order = [matrix.toarray()[list(order[start : start + size])] for start in range(0, 6, size)]
-        shares.append(np.mean([batch.any(axis=0) for batch in of_order], axis=0))
-    rarity = batches.ColumnSampler(matrix, 5, size, 0, 0).rarity
-    np.testing.assert_allclose(1 / rarity, np.mean(shares, axis=0), rtol=1e-5)
-
-
-def test_how_rare_a_column_is_counts_that_it_is_sampled():
-    sampler = batches.ColumnSampler(MATRIX, N, 3, 6, 0)
-    epochs = batches.rows(MATRIX, MATRIX, 3, 0, lambda index, dense: dense, sampler)
-    seen = np.zeros(N)
-    for number in range(60):
-        for (_, index, _, _), _ in epochs(number):
-            seen[index] += 1
-    np.testing.assert_allclose(1 / sampler.rarity, seen / (60 * epochs.steps), atol=0.06)
-
-
-@pytest.mark.parametrize(
-    ("sample", "n", "counts_all", "expected"),
-    [(None, 10_000, True, None), (None, 10_001, True, 1000), (0, 10_001, True, None), (7, 30, True, 7),
-     (7, 30, False, 0), (None, 10_001, False, 0)],
-)  # fmt: skip
-def test_how_many_columns_are_sampled(sample, n, counts_all, expected):
-    rows = sp.csr_array(([1.0], ([0], [3])), shape=(2, n))
-    made = batches.sampler(SimpleNamespace(sample=sample), rows, n, 2, 0, counts_all)
-    assert (made and made.sample) == expected
 
 
 # -- workers -----------------------------------------------------------------------------------------------------------
