@@ -1,5 +1,6 @@
 """Training on the columns of a batch: losses, gradients and updates against literal ones of all columns."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from conftest import eagerly, random_ratings
 from literal import assert_same_weights
 
 import models
+from models import recvae
 from models.elsa import cosine_loss
 from models.networks import columns, losses, training_step
 from models.networks.columns import FromColumns, ToColumns
@@ -29,11 +31,13 @@ LOSSES = {
 } | {"cosine": cosine_loss}
 
 
+@contextmanager
 def of(index, importance=None, rarity=None, n=N):
     """The context in which layers and losses compute with these columns."""
     one = np.ones(len(index), np.float32)
     parts = (one if part is None else np.asarray(part, np.float32) for part in (importance, rarity))
-    return columns.computed_on(columns.Columns(np.asarray(index, np.int32), *parts, n, tf.GradientTape()))
+    with tf.GradientTape() as tape, columns.computed_on(columns.Columns(np.asarray(index, np.int32), *parts, n, tape)):
+        yield
 
 
 # -- loss and gradients ------------------------------------------------------------------------------------------------
@@ -200,14 +204,16 @@ def test_rows_are_updated_as_kerass_optimizer_updates_a_weight_of_these_alone(na
 # -- models ------------------------------------------------------------------------------------------------------------
 
 
+HIDDEN = {"recvae": (5, 4)}
+SIDE = side_features.Side(*(np.eye(3, dtype=np.float32)[np.arange(n) % 3] for n in (ROWS, N)))
+
+
 def refitted(name, matrix=MATRIX, **options):
     """(model, history) of two epochs; in one batch each, unless the options say otherwise."""
     config = {"epochs": 2, "batch_size": 100, "dropout": 0.0}
-    config |= {"hidden": (5, 4) if name == "recvae" else (4,)} | options
+    config |= {"hidden": HIDDEN.get(name, (4,))} | options
     model = models.build(name, matrix.shape, models.module(name).Config(**config))
-    if options.get("side"):
-        features = (np.eye(3, dtype=np.float32)[np.arange(n) % 3] for n in matrix.shape)
-        model.side = side_features.Side(*features)
+    model.side = SIDE
     with eagerly():
         return model, model.refit(matrix, Training())
 
@@ -237,6 +243,30 @@ def test_on_all_columns_a_step_is_the_dense_one(name, options):
     np.testing.assert_allclose([row["loss"] for row in again], [row["loss"] for row in history], rtol=1e-5)
     for one, other in zip(dense.network.get_weights(), sampled.network.get_weights(), strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5 if name == "cdae" else 2e-6)  # its gradients are small
+
+
+@pytest.mark.parametrize(("name", "options"), SAME, ids=str)
+def test_what_networks_give_on_some_columns_is_what_they_give_there_on_all(name, options):
+    model = models.build(name, MATRIX.shape, models.module(name).Config(**{"hidden": HIDDEN.get(name, (4,))} | options))
+    model.side = SIDE
+    model._build(MATRIX)
+    rng = np.random.default_rng(0)
+    model.network.set_weights([w + rng.normal(0, 0.2, w.shape) for w in model.network.get_weights()])
+    rows = model._network_rows(MATRIX if model.by_user else sp.csr_array(MATRIX.T))
+    who, n = np.array([5, 2, 7]), N if model.by_user else ROWS
+    chosen = batches.ColumnSampler(rows, n, 3, 4, 0)(rows[who], 0, 0)
+    assert len(chosen.index) < n
+    given = [model._inputs(rows, who, np.arange(rows.shape[0]), dense) for dense in
+             (rows[who].toarray(), chosen.only(rows[who]).toarray())]  # fmt: skip
+    whole = model.network(given[0], training=False)
+    with of(*chosen.arrays, n=n):
+        some = model.network(given[1], training=False)
+    for one, other in zip(*(part if isinstance(part, list) else [part] for part in (whole, some)), strict=True):
+        np.testing.assert_allclose(np.array(other), np.array(one)[:, chosen.index], atol=1e-5)
+    if name == "recvae":
+        with of(*chosen.arrays):
+            count = np.array(recvae.Count(N)(given[1]))
+        np.testing.assert_array_equal(count, (rows[who, :N] != 0).toarray().sum(axis=1))
 
 
 @pytest.mark.parametrize(("name", "options"), [("autorec", {}), ("sparsefc", {"rows": "users"}), ("multdae", {})])
