@@ -17,6 +17,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property, partial
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from utils.data.movies import Movies
 from utils.data.splits import Split
+from utils.data.titles import keys_of
 from utils.errors import UserError
 from utils.runs import arrays
 from utils.runs.atomic import directory_with_manifest, recover
@@ -148,8 +150,8 @@ class Run:
     @cached_property
     def movies(self) -> Movies:
         """Return the `Movies` in column order."""
-        with self._errors("movies.csv"):
-            return Movies.read(self.path("movies.csv"), self.ratings.movie_ids)
+        with self._errors("movies.json"):
+            return Movies.read(self.path("movies.json"), self.ratings.movie_ids)
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -254,7 +256,7 @@ def save(
         columns: Facts = UserRatings.of(split).arrays()
         np.savez(new / "ratings.npz", **columns)
         _describe_arrays(new)
-        data.movies.write(new / "movies.csv")
+        replace(data.movies, keys=keys_of(data.movies)).write(new / "movies.json")
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
