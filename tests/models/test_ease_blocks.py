@@ -168,6 +168,7 @@ def test_of_many_weights_the_largest_of_each_row_are_kept(signed, monkeypatch, t
     assert isinstance(by_popularity(monkeypatch, most=30, dense=n, signed=signed)[0].weights, np.ndarray)
     expected = np.where(np.abs(whole) >= np.sort(np.abs(whole), axis=1)[:, [-3]], whole, 0)
     assert model.weights.nnz == 3 * n
+    assert model.weights.indices.dtype == model.weights.indptr.dtype == np.int32  # half the size of the run
     np.testing.assert_array_equal(model.weights.toarray(), expected)
     given = np.hstack([matrix.toarray() > 3.5, (matrix.toarray() > 0) & (matrix.toarray() <= 3.5)])[:, model.inputs]
     scores = model.score(matrix)

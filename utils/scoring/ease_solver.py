@@ -105,7 +105,8 @@ def largest(weights: NDArray, k: int) -> csr_array:
         kept[rows] = np.take_along_axis(weights[rows], columns[rows], axis=1)
 
     parallel_rows(keep, len(weights), TILE)
-    return csr_array((kept.ravel(), columns.ravel(), np.arange(len(weights) + 1) * k), shape=weights.shape)
+    starts = k * np.arange(len(weights) + 1, dtype=np.int32)  # scipy makes columns as wide as these
+    return csr_array((kept.ravel(), columns.ravel(), starts), shape=weights.shape)
 
 
 def weights_by_users(given: csr_array, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
