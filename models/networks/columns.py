@@ -29,10 +29,12 @@ class Columns:
         self.index, self.importance, self.rarity, self.n, self.tape = index, importance, rarity, n, tape
         self.taken: list[tuple[keras.Variable, Any, Any]] = []
 
-    def take(self, weight: keras.Variable) -> Any:
-        """Return the rows of a weight that has one, or several blocks of one, for each column."""
-        starts = range(0, weight.shape[0], self.n)
-        return self.gather(weight, tf.concat([self.index + start for start in starts], 0))
+    def take(self, weight: keras.Variable, beside: int = 0) -> Any:
+        """Return the rows of a weight that has one, or several blocks of one, for each column, and behind them `beside`
+        others, which all batches need."""
+        end = weight.shape[0] - beside
+        blocks = [self.index + start for start in range(0, end, self.n)]
+        return self.gather(weight, tf.concat([*blocks, tf.range(end, end + beside)], 0))
 
     def gather(self, weight: keras.Variable, index: Any) -> Any:
         """Return rows of a weight, of which these alone are updated; none may be there twice."""
@@ -58,9 +60,10 @@ def computed_on(columns: Columns) -> Iterator[Columns]:
         _columns.pop()
 
 
-def take(weight: keras.Variable) -> Any:
-    """Return the rows of a weight that belong to the columns of the batch: all of them outside `computed_on`."""
-    return _columns[-1].take(weight) if _columns else weight
+def take(weight: keras.Variable, beside: int = 0) -> Any:
+    """Return the rows of a weight that belong to the columns of the batch: all of them outside `computed_on`. beside:
+    its last rows that belong to none."""
+    return _columns[-1].take(weight, beside) if _columns else weight
 
 
 def on_some_columns() -> bool:
@@ -92,13 +95,15 @@ def log_softmax(logits: KerasTensor) -> KerasTensor:
     return logits - ops.logsumexp(weighted, axis=-1, keepdims=True)
 
 
-def squares(rows: KerasTensor) -> KerasTensor:
+def squares(rows: KerasTensor, beside: int = 0) -> KerasTensor:
     """Sum the squares of all rows of a weight, those taken of it given. Each counts one over the share of batches that
-    it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps."""
+    it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps. beside: as in
+    `take`."""
     if not _columns:
         return 2 * tf.nn.l2_loss(rows)  # passes over the weights half as often as a sum of squares and its gradient
     rarity = _columns[-1].rarity
-    return _weighted_squares(rows, tf.tile(rarity, [tf.shape(rows)[0] // tf.shape(rarity)[0]]))
+    of_blocks = tf.tile(rarity, [(tf.shape(rows)[0] - beside) // tf.shape(rarity)[0]])
+    return _weighted_squares(rows, tf.concat([of_blocks, tf.ones(beside)], 0))
 
 
 @tf.custom_gradient
@@ -112,11 +117,12 @@ def _weighted_squares(rows: Any, weight: Any) -> tuple[Any, Callable[[Any], tupl
 
 
 class _OfColumns(keras.layers.Layer):
-    """A dense layer whose kernel has a row for each column of the matrix. l2: weight of its sum of squares."""
+    """A dense layer whose kernel has a row for each column of the matrix. l2: weight of its sum of squares. beside: the
+    last of its rows that are no columns', such as those of side features."""
 
-    def __init__(self, units: int, activation: Any = "linear", l2: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, units: int, activation: Any = "linear", l2: float = 0.0, beside: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.units, self.l2 = units, l2
+        self.units, self.l2, self.beside = units, l2, beside
         self.activation, self.initializer = keras.activations.get(activation), keras.initializers.get("glorot_uniform")
 
     def _create(self, shape: tuple[int | None, ...], initializer: Callable[..., Any]) -> None:
@@ -126,14 +132,14 @@ class _OfColumns(keras.layers.Layer):
 
     def rows(self) -> Any:
         """Return the rows of the kernel that the batch needs, after adding their penalty to the loss."""
-        rows = take(self.kernel)
+        rows = take(self.kernel, self.beside)
         if self.l2 and self.trainable:
-            self.add_loss(share_of(self.l2 * squares(rows)))
+            self.add_loss(share_of(self.l2 * squares(rows, self.beside)))
         return ops.cast(rows, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
-        arguments = {"units": self.units, "activation": self.activation.__name__, "l2": self.l2}
+        arguments = {"units": self.units, "activation": self.activation.__name__, "l2": self.l2, "beside": self.beside}
         return super().get_config() | arguments
 
 

@@ -20,8 +20,8 @@ Which = Literal["", "inputs", "units"]  # of a layer, what columns of the matrix
 class KernelDense(keras.layers.Layer):
     """A dense layer whose weights are thinned by a kernel: y = activation(x (W * K) + b), K_ij = max(0, 1 - |u_i -
     v_j|**2) for learned positions u_i of the inputs and v_j of the units in a space of few dimensions. Units far from
-    an input have no connection to it. columns: which of both are columns of the matrix, if any; where units are, W is
-    kept transposed.
+    an input have no connection to it. columns: which of both are columns of the matrix, if any, but for the last
+    `beside` of the inputs; where units are, W is kept transposed.
 
     The loss gets l2 * sum W**2 + sparsity * sum K**2; W is penalised as it is before thinning, as in the authors' code.
     """
@@ -34,11 +34,12 @@ class KernelDense(keras.layers.Layer):
         sparsity: float = 0.0,
         dimensions: int = 5,
         columns: Which = "",
+        beside: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units, self.l2, self.sparsity, self.dimensions = units, l2, sparsity, dimensions
-        self.columns = columns
+        self.columns, self.beside = columns, beside
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
@@ -65,7 +66,7 @@ class KernelDense(keras.layers.Layer):
         if self.columns == "units":
             return take(self.kernel), take(self.outputs), self.inputs, take(self.bias)
         if self.columns == "inputs":
-            return take(self.kernel), take(self.inputs), self.outputs, self.bias
+            return take(self.kernel, self.beside), take(self.inputs, self.beside), self.outputs, self.bias
         return self.kernel, self.inputs, self.outputs, self.bias
 
     def thinned(self) -> tuple[Any, Any, Any, Any]:
@@ -78,14 +79,15 @@ class KernelDense(keras.layers.Layer):
     def call(self, x: KerasTensor) -> KerasTensor:
         """Compute y; see the class."""
         kernel, thinning, weights, bias = self.thinned()
-        total = squares if self.columns else lambda values: ops.sum(values**2)
-        self.add_loss(self.l2 * total(kernel) + self.sparsity * total(thinning))
+        total = squares if self.columns else lambda values, _: ops.sum(values**2)
+        self.add_loss(self.l2 * total(kernel, self.beside) + self.sparsity * total(thinning, self.beside))
         weights, bias = (ops.cast(w, self.compute_dtype) for w in (weights, bias))
         return self.activation(ops.matmul(x, ops.transpose(weights) if self.columns == "units" else weights) + bias)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving."""
-        arguments = {name: getattr(self, name) for name in ("units", "l2", "sparsity", "dimensions", "columns")}
+        names = ("units", "l2", "sparsity", "dimensions", "columns", "beside")
+        arguments = {name: getattr(self, name) for name in names}
         return super().get_config() | arguments | {"activation": self.activation.__name__}
 
     def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -143,4 +145,5 @@ class Kernelised(rating_autoencoder.Autoencoder):
         l2 = (self.config.l2 if l2 is None else l2) * self.per_rating
         columns: Which = "" if kind is None else "inputs" if kind is FromColumns else "units"
         sparsity = self.config.sparsity * self.per_rating
-        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, columns, name=name)
+        beside = self._beside() if kind is FromColumns else 0
+        return KernelDense(units, activation, l2, sparsity, self.config.dimensions, columns, beside, name=name)

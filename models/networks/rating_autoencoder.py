@@ -163,6 +163,10 @@ class Autoencoder(LatentModel):
         """Side features (of the rows, of the columns)."""
         return self.side.of(self.config.rows)
 
+    def _beside(self) -> int:
+        """Number of the encoder's inputs behind those of columns."""
+        return self._side()[0].shape[1] if self.config.side else 0
+
     def _dense(
         self,
         units: int,
@@ -175,7 +179,7 @@ class Autoencoder(LatentModel):
         where None."""
         l2 = (self.config.l2 if l2 is None else l2) * self.per_rating
         if kind:
-            return kind(units, activation, l2, name=name)
+            return kind(units, activation, l2, self._beside() if kind is FromColumns else 0, name=name)
         return keras.layers.Dense(units, activation, kernel_regularizer=keras.regularizers.L2(l2), name=name)
 
     # -- training ------------------------------------------------------------------------------------------------

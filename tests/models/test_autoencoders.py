@@ -274,7 +274,7 @@ OWN = {
     "glocalk": {"hidden": (4,), "activation": "relu", "dimensions": 2, "sparsity": 0.5, "global_epochs": 0}
     | {"global_rate": 0.05},
 }
-ELSEWHERE = {"patience", "iterations", "side", "side_weight"}  # each has a test of its own
+ELSEWHERE = {"patience", "iterations", "side", "side_weight", "sample"}  # each has a test of its own
 CASES = [("autorec", option, value) for option, value in (SHARED | {"seed": 1}).items()]
 CASES += [
     (name, option, value) for name, options in OWN.items() if name != "glocalk" for option, value in options.items()

@@ -219,14 +219,14 @@ def test_the_one_missing_movie_of_ones_kind_comes_first(name):
 
 SHARED = {
     "activation": "relu", "dropout": 0.1, "signed": True, "l2": 0.1, "learning_rate": 0.05, "batch_size": 5,
-    "epochs": 1, "precision": "bfloat16",
+    "epochs": 1, "precision": "bfloat16", "sample": 2,
 }  # fmt: skip
 OWN = {
-    "cdae": {"hidden": (4,)},
-    "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True},
-    "multdae": {"hidden": (4,), "sample": 2, "loss": "logistic"},
-    "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1, "sample": 2},
-    "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2},
+    "cdae": {"hidden": (4,), "sample": 2},
+    "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True, "sample": 2},
+    "multdae": {"hidden": (4,), "loss": "logistic"},
+    "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},
+    "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2, "sample": 2},
 }
 CASES = [("multdae", option, value) for option, value in (SHARED | {"seed": 1, "like": 2.5}).items()]
 CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]
@@ -254,7 +254,7 @@ def test_the_epoch_of_the_highest_ndcg_is_kept():
 
 IMPOSSIBLE = [("multdae", {"hidden": ()}), ("multdae", {"dropout": 1.0}), ("multdae", {"epochs": 0})]
 IMPOSSIBLE += [("multdae", {"l2": -1.0}), ("multvae", {"beta": -1.0}), ("multvae", {"anneal": 0})]
-IMPOSSIBLE += [("multdae", {"loss": "squared", "sample": 5})]
+IMPOSSIBLE += [("multdae", {"loss": "squared", "sample": -5})]
 IMPOSSIBLE += [("recvae", {"hidden": (5,)}), ("recvae", {"gamma": -1.0})]
 
 

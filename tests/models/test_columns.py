@@ -1,0 +1,329 @@
+"""Training on the columns of a batch: losses, gradients and updates against literal ones of all columns."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import tensorflow as tf
+from conftest import eagerly, random_ratings
+from literal import assert_same_weights
+
+import models
+from models.elsa import cosine_loss
+from models.networks import columns, losses, training_step
+from models.networks.columns import FromColumns, ToColumns
+from utils.data import side_features, splits
+from utils.distributed import training_workers
+from utils.training import batches
+from utils.training.training import Training
+
+ROWS, N = 40, 30
+TABLE = random_ratings(ROWS, N, 150)
+MATRIX = TABLE.matrix()
+LOSSES = {
+    name: getattr(losses, name)
+    for name in ("masked_mse", "multinomial", "logistic", "squared", "multinomial_by_user", "logistic_by_user")
+} | {"cosine": cosine_loss}
+
+
+def of(index, importance=None, rarity=None, n=N):
+    """The context in which layers and losses compute with these columns."""
+    one = np.ones(len(index), np.float32)
+    parts = (one if part is None else np.asarray(part, np.float32) for part in (importance, rarity))
+    return columns.computed_on(columns.Columns(np.asarray(index, np.int32), *parts, n, tf.GradientTape()))
+
+
+# -- loss and gradients ------------------------------------------------------------------------------------------------
+
+
+class Descent:
+    """An optimizer that takes the gradient itself off the weights."""
+
+    def __init__(self):
+        self.learning_rate, self.iterations = 1.0, keras.Variable(0)
+
+    def moments(self, weight):
+        return []
+
+    def update_step(self, gradient, weight, rate):
+        weight.assign_sub(gradient)
+
+    def updated(self, gradient, rate, rows):
+        return [rows - gradient]
+
+
+def literal_loss(name, weights, x, y, importance, rarity, l2):
+    """The loss on all columns, of which each counts `importance` times, 0 where it is not in the sample."""
+    first, bias, last, offset = weights
+    z = np.tanh(x @ first + bias) @ last.T + offset
+    likes = y.sum(axis=1, keepdims=True)
+    by_user = np.divide(y, np.sqrt(likes), out=np.zeros_like(y), where=likes > 0)
+    log_softmax = z - np.log((np.exp(z) * importance).sum(axis=1, keepdims=True))
+    softplus = (np.log1p(np.exp(z)) * importance).sum(axis=1)
+    value = {
+        "masked_mse": lambda: ((y - z)[y != 0] ** 2).mean(),
+        "multinomial": lambda: -(y * log_softmax).sum() / len(y),
+        "logistic": lambda: (softplus.sum() - (y * z).sum()) / len(y),
+        "squared": lambda: ((y - z) ** 2 * importance).sum() / len(y),
+        "cosine": lambda: np.mean(
+            2 - 2 * (y * z).sum(axis=1) / np.maximum(np.sqrt(likes[:, 0] * (z**2 * importance).sum(axis=1)), 1e-12)
+        ),
+        "multinomial_by_user": lambda: -(by_user * log_softmax).sum() / by_user.sum(),
+        "logistic_by_user": lambda: (softplus @ by_user.max(axis=1) - (by_user * z).sum()) / by_user.sum(),
+    }[name]()
+    return value + l2 * sum((rarity * (kernel**2).sum(axis=1)).sum() for kernel in (first, last))
+
+
+def slopes(function, weights, step=1e-5):
+    """The gradient of a function of arrays, by differences."""
+    found = [np.zeros_like(weight) for weight in weights]
+    for weight, slope in zip(weights, found, strict=True):
+        for cell in np.ndindex(weight.shape):
+            before = weight[cell]
+            values = []
+            for weight[cell] in (before + step, before - step):
+                values.append(function(weights))
+            weight[cell], slope[cell] = before, (values[0] - values[1]) / (2 * step)
+    return found
+
+
+def small(l2=0.0):
+    """A network of 30 columns, 4 hidden units and 30 columns again, with weights that are not small."""
+    inputs = keras.Input((N,))
+    network = keras.Model(inputs, ToColumns(N, l2=l2)(FromColumns(4, "tanh", l2)(inputs)))
+    training_step.any_width(network)
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(0, 0.5, weight.shape) for weight in network.get_weights()])
+    return network
+
+
+@pytest.mark.parametrize("sample", [0, 5, N])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_step_has_the_literal_loss_and_its_gradients(name, sample):
+    given, l2 = MATRIX[:8], 0.1
+    y = given if name == "masked_mse" else sp.csr_array((given > 2).astype(np.float32))
+    chosen = batches.ColumnSampler(MATRIX, N, 8, sample, 3)(given, 2, 1)
+    index, importance, rarity = chosen.arrays
+    occurs = len(np.unique(given.indices))
+    assert len(index) == {0: occurs, 5: occurs + 5, N: N}[sample]
+    assert occurs < N - 5
+    network = small(l2)
+    network.compile("sgd", loss=LOSSES[name])
+    before = [weight.astype(float) for weight in network.get_weights()]
+    step = training_step.on_columns(network, N, network.compute_loss, Descent())
+    x = tf.constant(chosen.only(given).toarray())
+    found = float(step((x, index, importance, rarity), chosen.only(y).toarray()))
+    after = network.get_weights()
+    of_all, rare = np.zeros(N), np.zeros(N)
+    of_all[index], rare[index] = importance, rarity
+    if sample == N:  # exact: the dense loss
+        np.testing.assert_allclose([of_all, rare], 1)
+    dense = given.toarray().astype(float), y.toarray().astype(float)
+    literal = lambda weights: literal_loss(name, weights, *dense, of_all, rare, l2)  # noqa: E731
+    assert found == pytest.approx(literal(before), rel=1e-5)
+    for one, other, slope in zip(before, after, slopes(literal, before), strict=True):
+        np.testing.assert_allclose(one - other, slope, atol=2e-5)
+
+
+@pytest.mark.parametrize("compute", [lambda z: columns.total(z), lambda z: np.exp(z - columns.log_softmax(z))])
+def test_an_estimate_from_samples_is_that_of_all_on_average(compute):
+    values = np.random.default_rng(0).normal(size=(5, N)).astype(np.float32)
+    occurs, estimates = np.arange(0, N, 3), []
+    for drawn in np.setdiff1d(np.arange(N), occurs):  # all samples of one
+        index = np.append(occurs, drawn)
+        with of(index, np.append(np.ones(len(occurs)), N - len(occurs))):
+            estimate = np.array(compute(values[:, index]))
+        estimates.append(estimate if estimate.ndim == 1 else estimate[:, 0])
+    whole = np.array(compute(values))
+    np.testing.assert_allclose(np.mean(estimates, axis=0), whole if whole.ndim == 1 else whole[:, 0], rtol=1e-4)
+    assert np.std(estimates, axis=0).min() > 0.1
+
+
+@pytest.mark.parametrize("beside", [0, 2])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_the_squares_of_rows_count_as_they_are_rare(blocks, beside):
+    rows = np.random.default_rng(0).normal(size=(blocks * 3 + beside, 4)).astype(np.float32)
+    with of([2, 8, 9], rarity=[1, 10, 100]):
+        found = float(columns.squares(rows, beside))
+    of_rows = (rows.astype(float) ** 2).sum(axis=1)
+    assert found == pytest.approx([*[1, 10, 100] * blocks, *[1] * beside] @ of_rows, rel=1e-5)
+    assert float(columns.squares(rows)) == pytest.approx(of_rows.sum(), rel=1e-5)
+
+
+# -- optimizers --------------------------------------------------------------------------------------------------------
+
+RULES = {  # ours, Keras's
+    "adam": (lambda: training_step.Adam(0.1), lambda: keras.optimizers.Adam(0.1)),
+    "momentum": (
+        lambda: training_step.Momentum(0.1, momentum=0.9, nesterov=True),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    ),
+    "nadam": (lambda: training_step.Nadam(0.1), lambda: keras.optimizers.Nadam(0.1)),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rows_are_updated_as_kerass_optimizer_updates_a_weight_of_these_alone(name):
+    ours, reference = RULES[name][0](), RULES[name][1]
+    rng = np.random.default_rng(0)
+    weight = keras.Variable(rng.normal(size=(N, 4)).astype(np.float32))
+    ours.build([weight])
+    parts = [weight, *ours.moments(weight)]
+    for number, index in enumerate(([3, 7, 9], [7, 20], [9, 3, 20], [0])):
+        before = [np.array(part) for part in parts]
+        slope = rng.normal(size=(len(index), 4)).astype(np.float32)
+        alone, keras_own = keras.Variable(before[0][index]), reference()
+        keras_own.build([alone])
+        moments = {"momentum": "momentums"}.get(name, "_momentums _velocities").split()
+        moments = [getattr(keras_own, kind)[0] for kind in moments]
+        for moment, values in zip(moments, before[1:], strict=True):
+            moment.assign(values[index])
+        keras_own.iterations.assign(number)
+        if name == "nadam":
+            keras_own._u_product.assign(ours._u_product)
+            ours.begin_step()
+        keras_own.apply([tf.constant(slope)], [alone])
+        rows = tf.gather(weight.value, index)
+        training_step.update_rows(ours, weight, tf.constant(index), rows, tf.constant(slope), tf.constant(0.1))
+        ours.iterations.assign_add(1)
+        others = np.setdiff1d(np.arange(N), index)
+        for part, values, of_keras in zip(parts, before, [alone, *moments], strict=True):
+            np.testing.assert_allclose(np.array(part)[index], np.array(of_keras), rtol=1e-5, atol=1e-6)
+            np.testing.assert_array_equal(np.array(part)[others], values[others])
+    if name == "nadam":
+        assert float(ours._u_product) == pytest.approx(float(keras_own._u_product))
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def refitted(name, matrix=MATRIX, **options):
+    """(model, history) of two epochs; in one batch each, unless the options say otherwise."""
+    config = {"epochs": 2, "batch_size": 100, "dropout": 0.0}
+    config |= {"hidden": (5, 4) if name == "recvae" else (4,)} | options
+    model = models.build(name, matrix.shape, models.module(name).Config(**config))
+    if options.get("side"):
+        features = (np.eye(3, dtype=np.float32)[np.arange(n) % 3] for n in matrix.shape)
+        model.side = side_features.Side(*features)
+    with eagerly():
+        return model, model.refit(matrix, Training())
+
+
+SAME = [
+    ("autorec", {"dropout": 0.3, "target": "hidden"}),
+    ("autorec", {"rows": "movies", "optimizer": "sgd"}),
+    ("autorec", {"side": ("genres", "age")}),
+    ("deeprec", {"refeed": 0, "code_dropout": 0.0}),
+    ("joint", {"linear": False, "dropout": 0.3}),
+    ("joint", {"linear": False, "side": ("genres", "age")}),
+    ("sparsefc", {"sparsity": 0.01, "dropout": 0.3}),
+    ("sparsefc", {"side": ("genres", "age")}),
+    ("multdae", {"l2": 0.01, "signed": True}),
+    ("multvae", {"l2": 0.01, "signed": True}),
+    ("recvae", {"l2": 0.01, "signed": True, "encoder_epochs": 1}),
+    ("cdae", {"l2": 0.01, "signed": True}),
+    ("elsa", {"signed": True, "learning_rate": 0.01}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SAME, ids=str)
+def test_on_all_columns_a_step_is_the_dense_one(name, options):
+    assert len(np.unique(MATRIX.indices)) == N
+    (dense, history), (sampled, again) = (refitted(name, sample=sample, **options) for sample in (0, 1000))
+    assert (dense.network.columns, sampled.network.columns > 0) == (0, True)
+    np.testing.assert_allclose([row["loss"] for row in again], [row["loss"] for row in history], rtol=1e-5)
+    for one, other in zip(dense.network.get_weights(), sampled.network.get_weights(), strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5 if name == "cdae" else 2e-6)  # its gradients are small
+
+
+@pytest.mark.parametrize(("name", "options"), [("autorec", {}), ("sparsefc", {"rows": "users"}), ("multdae", {})])
+def test_rows_of_columns_that_are_in_no_batch_stay_as_they_are(name, options):
+    never, matrix = np.array([0, 11, 29]), MATRIX.copy()
+    matrix.data[np.isin(matrix.indices, never)] = 0
+    matrix.eliminate_zeros()
+    model, _ = refitted(name, matrix, sample=1, batch_size=8, **options)
+    start = models.build(name, matrix.shape, model.config)
+    start._build(matrix)
+    optimizer, compared = model.network.optimizer, 0
+    pairs = zip(model.network.trainable_variables, start.network.trainable_variables, strict=True)
+    for weight, before in pairs:
+        if weight.shape[0] % N:
+            assert (np.array(weight) != np.array(before)).any()
+            continue
+        rows = np.concatenate([never + block for block in range(0, weight.shape[0], N)])
+        moved = (np.array(weight) != np.array(before)).reshape(weight.shape[0], -1).any(axis=1)
+        if name != "multdae":  # the loss counts all movies there, and a sample of one of them is touched
+            assert not moved[rows].any()
+            assert not any(np.array(moment)[rows].any() for moment in optimizer.moments(weight))
+        assert moved.any()
+        compared += 1
+    assert compared >= 3
+
+
+def test_the_loss_of_recvae_has_no_penalty_of_the_encoder_before():
+    model, _ = refitted("recvae", l2=0.3, gamma=0.0, epochs=1)
+    model.network(MATRIX[:3].toarray(), training=True)
+    kernels = sum(float((np.array(w) ** 2).sum()) for w in model.network.trainable_variables if w.name == "kernel")
+    assert float(sum(model.network.losses)) == pytest.approx(0.3 * kernels, rel=1e-5)
+
+
+def test_a_training_on_samples_resumes_exactly(tmp_path, monkeypatch):
+    split = splits.split(TABLE, "random", splits.Options())
+    config = models.module("joint").Config(hidden=(4,), epochs=4, batch_size=8, sample=5, linear=False)
+
+    def fitted(training, epochs=4):
+        model = models.build("joint", TABLE.shape, replace(config, epochs=epochs))
+        return model, model.fit(split.train, split.validation, training)
+
+    with eagerly():
+        whole, history = fitted(Training())
+        _, half = fitted(Training(checkpoints=tmp_path), epochs=2)
+        resumed, again = fitted(Training(checkpoints=tmp_path))
+    assert whole.network.columns == N
+    assert [row["loss"] for row in again] == [row["loss"] for row in history]
+    assert len(half) == 2
+    assert [row["seconds"] for row in again[:2]] == [row["seconds"] for row in half]  # these were not trained again
+    assert_same_weights(resumed, whole)
+
+
+def test_layers_of_columns_are_saved_whole_and_are_dense_layers(tmp_path):
+    network, x = small(0.1), MATRIX[:7].toarray()
+    network.save(tmp_path / "network.keras")
+    stored = keras.models.load_model(tmp_path / "network.keras", safe_mode=True)
+    np.testing.assert_array_equal(np.array(stored(x)), np.array(network(x)))
+    assert [layer.l2 for layer in stored.layers[1:]] == [0.1, 0.1]
+    first, last = network.layers[1:]
+    assert (first.kernel.shape, last.kernel.shape) == ((N, 4), (N, 4))
+    np.testing.assert_array_equal(first.dense()[0], np.array(first.kernel))
+    np.testing.assert_array_equal(last.dense()[0], np.array(last.kernel).T)
+    expected = np.tanh(x @ first.dense()[0] + first.dense()[1]) @ last.dense()[0] + last.dense()[1]
+    np.testing.assert_allclose(np.array(network(x)), expected, atol=1e-4)
+
+
+# -- workers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [(4,), (5, 4)])
+def test_losses_and_gradients_of_workers_add_up_to_those_of_one(hidden, monkeypatch):
+    """Penalties count once, whichever layer has them."""
+    model, _ = refitted("multdae", l2=0.3, hidden=hidden, epochs=1)
+    network, weights, summed = model.network, model.network.trainable_variables, []
+    x = (MATRIX[:8] > 3).astype(np.float32).toarray()
+    with tf.GradientTape() as tape:
+        loss = model.loss(x, network(x, training=False))
+        loss += sum(0.3 * tf.reduce_sum(weight**2) for weight in weights if weight.name == "kernel")
+    expected = [loss, *tape.gradient(loss, [weight.value for weight in weights])]
+    network.compile(keras.optimizers.SGD(0.0), loss=model.loss)
+    worker = object.__new__(training_workers.Worker)
+    worker.n, worker.strategy = 3, SimpleNamespace(run=lambda function, args: function(*args))
+    monkeypatch.setattr(training_workers, "_all_reduce", lambda values: summed.append(values) or values)
+    with eagerly():
+        step = worker.step(network, model.loss)
+        for at in ([0, 3, 5], [1, 2], [4, 6, 7]):
+            step((tf.constant(x[at]), tf.constant(at), tf.constant(8)), tf.constant(x[at]))
+    assert len(summed) == 3
+    for whole, *parts in zip(expected, *summed, strict=True):
+        np.testing.assert_allclose(sum(np.array(part) for part in parts), np.array(whole), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,72 @@
+"""Which columns of the matrix a batch is computed on, and what each of them counts."""
+
+from itertools import permutations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import random_ratings
+
+from utils.training import batches
+
+ROWS, N = 40, 30
+MATRIX = random_ratings(ROWS, N, 150).matrix()
+
+
+def test_the_columns_of_a_batch_are_those_that_occur_and_some_others():
+    part, drawn = MATRIX[[3, 8]], []
+    occurs = np.unique(part.indices)
+    for seed, epoch, step in ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 0)):
+        chosen = batches.ColumnSampler(MATRIX, N, 2, 6, seed)(part, epoch, step)
+        np.testing.assert_array_equal(chosen.index[: len(occurs)], occurs)
+        assert len(set(chosen.index.tolist())) == len(occurs) + 6
+        assert chosen.importance.sum() == pytest.approx(N)
+        np.testing.assert_array_equal(chosen.importance[: len(occurs)], 1)
+        drawn.append(tuple(chosen.index.tolist()))
+    assert drawn[0] == drawn[4]
+    assert len(set(drawn)) == 4
+    assert batches.ColumnSampler(MATRIX, N, 2, 0, 0)(part, 0, 0).index.tolist() == occurs.tolist()
+    assert batches.ColumnSampler(MATRIX, N, 2, N, 0)(part, 0, 0).importance.tolist() == [1] * N
+
+
+def test_rows_of_some_columns_are_those_columns_of_the_rows():
+    two = sp.csr_array(sp.hstack([MATRIX, 2 * MATRIX[::-1]]))
+    for rows, blocks in ((MATRIX[[5, 1]], 1), (two[[5, 1]], 2)):
+        chosen = batches.ColumnSampler(rows, N, 2, 3, 0)(rows, 0, 0)
+        index = np.concatenate([chosen.index + N * block for block in range(blocks)])
+        found = chosen.only(rows)
+        assert found.shape == (2, len(index))
+        np.testing.assert_array_equal(found.toarray(), rows.toarray()[:, index])
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 6, 9])
+def test_how_rare_a_column_is_counts_the_batches_of_all_orders(size):
+    matrix = sp.csr_array(np.triu(np.ones((6, 7), np.float32))[:, [0, 1, 2, 5, 4]])
+    shares = []
+    for order in permutations(range(6)):
+        of_order = [matrix.toarray()[list(order[start : start + size])] for start in range(0, 6, size)]
+        shares.append(np.mean([batch.any(axis=0) for batch in of_order], axis=0))
+    rarity = batches.ColumnSampler(matrix, 5, size, 0, 0).rarity
+    np.testing.assert_allclose(1 / rarity, np.mean(shares, axis=0), rtol=1e-5)
+
+
+def test_how_rare_a_column_is_counts_that_it_is_sampled():
+    sampler = batches.ColumnSampler(MATRIX, N, 3, 6, 0)
+    epochs = batches.rows(MATRIX, MATRIX, 3, 0, lambda index, dense: dense, sampler)
+    seen = np.zeros(N)
+    for number in range(60):
+        for (_, index, _, _), _ in epochs(number):
+            seen[index] += 1
+    np.testing.assert_allclose(1 / sampler.rarity, seen / (60 * epochs.steps), atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ("sample", "n", "counts_all", "expected"),
+    [(None, 10_000, True, None), (None, 10_001, True, 1000), (0, 10_001, True, None), (7, 30, True, 7),
+     (7, 30, False, 0), (None, 10_001, False, 0)],
+)  # fmt: skip
+def test_how_many_columns_are_sampled(sample, n, counts_all, expected):
+    rows = sp.csr_array(([1.0], ([0], [3])), shape=(2, n))
+    made = batches.sampler(SimpleNamespace(sample=sample), rows, n, 2, 0, counts_all)
+    assert (made and made.sample) == expected
