@@ -292,7 +292,16 @@ def test_damaged_ratings_leave_nothing_behind(tmp_path):
 def test_every_byte_of_a_run_that_is_read_is_checked(run_of, tmp_path):
     whole = run_of("bias")
     names = [line.split("  ")[1] for line in (whole / "MANIFEST").read_text().splitlines()]
-    assert set(names) == {"config.json", "history.csv", "metrics.json", "movies.csv", "ratings.npz", "weights.npz"}
+    expected = {
+        "config.json",
+        "history.csv",
+        "metrics.json",
+        "movies.json",
+        "ratings.npz",
+        "weights.npz",
+        "arrays.json",
+    }
+    assert set(names) == expected
     for name in set(names) - {"history.csv"}:
         for damage in ("flip", "cut", "gone"):
             copy = tmp_path / f"{name}-{damage}"
@@ -532,7 +541,7 @@ def test_only_a_plain_number_names_a_user(text, run_of):
 
 
 def test_evaluate_checks_every_file_of_the_run(run_of, tmp_path):
-    for name in ("movies.csv", "history.csv"):
+    for name in ("movies.json", "history.csv"):
         shutil.copytree(run_of("bias"), tmp_path / name)
         (tmp_path / name / name).write_text("")
         with pytest.raises(UserError, match=f"{name} is damaged or missing"):

@@ -296,9 +296,9 @@ def test_flipped_bytes_never_give_a_wrong_answer(flips, whole_below, run_of, tmp
 def test_no_verify_reads_without_comparing(run_of, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(run_of("bias"), folder)
-    text = (folder / "movies.csv").read_text()
-    (folder / "movies.csv").write_text(text.replace("Planted", "Changed"))
-    with pytest.raises(UserError, match=r"movies\.csv is damaged"):
+    text = (folder / "movies.json").read_text()
+    (folder / "movies.json").write_text(text.replace("Planted", "Changed"))
+    with pytest.raises(UserError, match=r"movies\.json is damaged"):
         recommend.main(["--user", "1", "--run", str(folder)])
     recommend.main(["--user", "1", "--run", str(folder), "--no-verify"])
     assert "Changed" in capsys.readouterr().out
@@ -414,7 +414,7 @@ def test_a_kill_between_two_renames_loses_no_run(planted, run_of, tmp_path, monk
 
 
 def test_a_cut_file_is_named_without_checksums_too(run_of, tmp_path):
-    for name in ("config.json", "metrics.json", "ratings.npz", "weights.npz", "movies.csv"):
+    for name in ("config.json", "metrics.json", "ratings.npz", "weights.npz", "movies.json"):
         folder = tmp_path / name
         shutil.copytree(run_of("bias"), folder)
         content = (folder / name).read_bytes()

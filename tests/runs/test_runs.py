@@ -118,7 +118,7 @@ def test_every_file_is_on_the_disk_before_manifest_says_so_and_the_folder_before
     train.main(["itemknn", "--data", str(planted[0]), "--run", str(folder)])
     flushed = [call for call in flushed if call[0] not in run_folder.ADDED and not call[0].startswith(".run.")]
     size = {path.name: path.stat().st_size for path in folder.iterdir() if path.name not in run_folder.ADDED}
-    assert size.keys() > {"config.json", "ratings.npz", "movies.csv", "history.csv", "metrics.json", "MANIFEST"}
+    assert size.keys() > {"config.json", "ratings.npz", "movies.json", "history.csv", "metrics.json", "MANIFEST"}
     first = sorted(size.keys() - {"MANIFEST"})
     expected = [(name, size[name], False, False) for name in first]
     expected += [("MANIFEST", size["MANIFEST"], True, False), (".", None, True, False), ("..", None, True, True)]
@@ -145,8 +145,8 @@ def test_nothing_is_left_where_the_system_can_not_exchange_names(tmp_path, monke
 
 def test_a_run_with_a_link_in_it_is_not_replaced(house):
     assert run_folder.check_free(house / "a")
-    shutil.move(house / "a" / "movies.csv", house / "movies.csv")
-    (house / "a" / "movies.csv").symlink_to(house / "movies.csv")
+    shutil.move(house / "a" / "movies.json", house / "movies.json")
+    (house / "a" / "movies.json").symlink_to(house / "movies.json")
     with pytest.raises(UserError, match="is no run folder"):
         run_folder.check_free(house / "a")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,15 @@ class Movies:
     """One entry a column of the matrix.
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
-    lists none. rare: movies with too few ratings for --min-count, which have no column; None where there are none."""
+    lists none. rare: movies with too few ratings for --min-count, which have no column; None where there are none.
+    keys: in a run, what titles are found by, see `utils.data.titles.keys_of`."""
 
     ids: NDArray[Any]
     titles: list[str]
     years: list[int | None]
     genres: list[list[str]]
     rare: Movies | None = None
+    keys: tuple[list[str], list[int]] | None = None
 
     @classmethod
     def untitled(cls, ids: NDArray[Any]) -> Movies:
@@ -93,23 +95,29 @@ class Movies:
         return {"movieId": self.ids[index].item(), "title": title, "year": year, "genres": genres}
 
     def write(self, path: Path) -> None:
-        """Write the table as UTF-8 CSV `movieId,title,year,genres`, genres joined by `|`."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            out = csv.writer(file)
-            out.writerow(["movieId", "title", "year", "genres"])
-            for raw, title, year, genres in zip(self.ids, self.titles, self.years, self.genres, strict=True):
-                out.writerow([raw, title, "" if year is None else year, "|".join(genres)])
+        """Write the table as JSON, {column: list}, genres joined by `|`; it is read in half the time of CSV. The rare
+        movies are a table within."""
+        path.write_text(json.dumps(self._columns()), encoding="utf-8")
+
+    def _columns(self) -> dict[str, Any]:
+        columns = {"movieId": self.ids.tolist(), "title": self.titles, "year": self.years}
+        genres = ["|".join(genres) for genres in self.genres]
+        return columns | {"genres": genres, "keys": self.keys, "rare": self.rare and self.rare._columns()}
 
     @classmethod
     def read(cls, path: Path, ids: NDArray[Any]) -> Movies:
         """Read what `write` wrote; a ValueError where its ids are not `ids`, the raw ids in column order."""
-        with open(path, newline="", encoding="utf-8") as file:
-            raw, titles, years, genres = (list(column[1:]) for column in zip(*csv.reader(file), strict=True))
-        if raw != list(map(str, ids.tolist())):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["movieId"] != ids.tolist():
             raise ValueError(f"{path}: its movies are not those of the ratings beside it")
-        year_of_text = {text: int(text) if text else None for text in set(years)}
-        genres_of_text = {text: text.split("|") if text else [] for text in set(genres)}  # many movies have the same
-        return cls(ids, titles, [year_of_text[text] for text in years], [genres_of_text[text] for text in genres])
+        rare = stored["rare"] and cls._of(stored["rare"], np.array(stored["rare"]["movieId"], ids.dtype.type))
+        return replace(cls._of(stored, ids), rare=rare)
+
+    @classmethod
+    def _of(cls, stored: dict[str, Any], ids: NDArray[Any]) -> Movies:
+        genres_of = {text: text.split("|") if text else [] for text in set(stored["genres"])}  # many have the same
+        genres = [genres_of[text] for text in stored["genres"]]
+        return cls(ids, stored["title"], stored["year"], genres, keys=stored["keys"])
 
 
 def multi_hot(values: Sequence[list[Any]], known: Iterable[Any]) -> NDArray[np.float64]:

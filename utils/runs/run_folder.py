@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from utils.data.movies import Movies
 from utils.data.splits import Split
+from utils.data.titles import keys_of
 from utils.errors import UserError
 from utils.runs import arrays
 from utils.runs.atomic import directory_with_manifest, recover
@@ -44,7 +45,6 @@ RUNS = Path("runs")
 Facts: TypeAlias = dict[str, Any]  # what becomes JSON
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json")  # files that are not in MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
-RARE = "rare_movies.csv"
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
 FORMAT = 6  # raised when what is written changes; runs of an older or a newer format are refused
 
@@ -150,13 +150,8 @@ class Run:
     @cached_property
     def movies(self) -> Movies:
         """Return the `Movies` in column order, with the rare ones."""
-        with self._errors("movies.csv"):
-            movies = Movies.read(self.path("movies.csv"), self.ratings.movie_ids)
-        if not self.has_file(RARE):
-            return movies
-        with self._errors(RARE):
-            ids = np.array([row["movieId"] for row in self._table(RARE)])
-            return replace(movies, rare=Movies.read(self.path(RARE), ids.astype(movies.ids.dtype.type)))
+        with self._errors("movies.json"):
+            return Movies.read(self.path("movies.json"), self.ratings.movie_ids)
 
     @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
@@ -261,9 +256,7 @@ def save(
         columns: Facts = UserRatings.of(split).arrays()
         np.savez(new / "ratings.npz", **columns)
         _describe_arrays(new)
-        data.movies.write(new / "movies.csv")
-        if data.movies.rare:
-            data.movies.rare.write(new / RARE)
+        replace(data.movies, keys=keys_of(data.movies)).write(new / "movies.json")
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:
