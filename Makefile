@@ -1,4 +1,4 @@
-# make demo: install, train, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
+# make demo: install, train in haste, evaluate, recommend.   make app: install, open the page.   make test: install, check style,
 # run the tests (COVERAGE=1: measure their coverage, too, which takes half as long again). All need nothing but
 # Python 3.11, 3.12 or 3.13 (the newest that is there is taken; make PYTHON=... names another) and make; what they
 # install goes into .venv.
@@ -14,9 +14,9 @@ BIN = $(VENV)/bin
 .PHONY: demo app test clean
 
 demo: $(VENV)/.requirements
-	$(BIN)/python train.py
-	$(BIN)/python evaluate.py
-	$(BIN)/python recommend.py --user 42
+	$(BIN)/python train.py --learning-rate 0.002 --patience 5 --no-refit --run runs/demo
+	$(BIN)/python evaluate.py --run runs/demo
+	$(BIN)/python recommend.py --user 42 --run runs/demo
 
 app: $(VENV)/.requirements
 	$(BIN)/streamlit run app.py
