@@ -15,7 +15,7 @@ from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 import models
 from models.networks import latent_model, rating_autoencoder
 from models.networks.layers import BySide, Centre, dense_layers
-from models.networks.training_step import Adam
+from models.networks.training_step import Adam, Momentum
 from utils.data import side_features, splits
 from utils.scoring import biases, latent
 from utils.training.training import EarlyStoppingCriterion, Training
@@ -181,7 +181,7 @@ def test_the_final_model_is_trained_on_all_that_is_given_as_long_as_was_best(nam
     assert mean == pytest.approx(half.refit.data.mean(), abs=1e-5)
 
 
-@pytest.mark.parametrize(("optimizer", "kind"), [("adam", Adam), ("sgd", keras.optimizers.SGD)])
+@pytest.mark.parametrize(("optimizer", "kind"), [("adam", Adam), ("sgd", Momentum)])
 def test_the_step_size_falls_after_each_epoch_by_the_decay(optimizer, kind):
     model = built("autorec", optimizer=optimizer, learning_rate=0.0123, decay=0.5, batch_size=7, epochs=3)
     matrix = TABLE.matrix()
