@@ -31,7 +31,7 @@ from utils.training.training import DivergedError, Training
 from utils.training.training_command import Source, read
 
 DEFAULT = "joint"
-LARGE = 5_000_000  # ratings from which on a model is not trained again on those of validation, too
+REFIT_MOST = 5_000_000  # ratings from which on a model is not trained again on those of validation, too
 
 
 @dataclass(frozen=True)
@@ -195,20 +195,22 @@ def check(name: str, args: Options, config: Any, model: Any, split: splits.Split
         raise UserError("--sample is for a training by one process, without --workers")
 
 
+def without_refit(args: Options, model: Recommender, split: splits.Split, is_given: bool) -> Options:
+    """Return the options without refit, with a note, where the ratings are many and nobody asked for it. Parts of a
+    blend lack a fold of the training ratings without it."""
+    if is_given or not args.refit or split.holds_users_out or model.blends or len(split.ratings) < REFIT_MOST:
+        return args
+    split.notes.append("not trained again on validation ratings, which so large data does not miss; --refit does")
+    return replace(args, refit=False)
+
+
 def train(name: str, args: Options, config: Any, command: str, console: Console) -> Path:
     """Read the data, train the model and save the run folder, which is returned."""
     data, split = read(args)
-    if (
-        len(split.ratings) >= LARGE
-        and args.refit
-        and not split.holds_users_out
-        and not training_command.given("refit", shlex.split(command))
-    ):
-        args = replace(args, refit=False)
-        split.notes.append("not trained again on validation ratings, which so large data does not miss; --refit does")
     folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
     model = models.for_data(name, config, data, args.holding.seed)
+    args = without_refit(args, model, split, training_command.given("refit", shlex.split(command)))
     facts = facts_of(name, args, model, data)
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),

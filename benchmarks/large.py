@@ -48,7 +48,7 @@ rows, size, steps = np.flatnonzero(np.diff(matrix.indptr)), model.config.batch_s
 try:
     from utils.training.batches import parts, size as size_of  # an epoch may be a part of a pass over the rows
     size = size_of(size, matrix.shape[0], 64)
-    times = parts(-(-len(rows) // size), matrix.shape[0])
+    times = parts(matrix.shape[0])
 except ImportError:
     pass
 if steps and len(rows) > steps * size:

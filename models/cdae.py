@@ -12,11 +12,14 @@ import numpy as np
 from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
+from models.base import History
 from models.networks import likes_autoencoder
 from models.networks.columns import FromColumns, on_some_columns, take_rows
 from models.networks.losses import logistic
+from utils.data.ratings import likes
 from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
+from utils.training.training import EarlyStoppingCriterion, Training
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class UserVectors(keras.layers.Layer):
     def __init__(self, n_users: int, units: int, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n_users, self.units, self.l2 = n_users, units, l2
+        self.n_drawn = 0  # users with likes, each of whom is in one batch of an epoch; set before a training
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the vectors, all 0."""
@@ -41,9 +45,9 @@ class UserVectors(keras.layers.Layer):
 
     def call(self, users: KerasTensor) -> KerasTensor:
         """Look up the vectors; see the class."""
-        if on_some_columns():  # in training, where all users are known; each is in one batch of an epoch
+        if on_some_columns():  # in training, where all users are known
             vectors = take_rows(self.vectors, users[:, 0])
-            share = ops.shape(users)[0] / self.n_users
+            share = ops.shape(users)[0] / (self.n_drawn or self.n_users)  # of the users that an epoch draws
             self.add_loss(self.l2 * ops.sum(vectors**2) / ops.cast(share, "float32"))
             return vectors
         known = ops.cast(users < self.n_users, self.compute_dtype)
@@ -70,6 +74,18 @@ class Model(likes_autoencoder.LikesAutoencoder):
         of_user = UserVectors(self.shape[0], latent, self.config.l2, name="vector")(more[0])
         total = keras.layers.Add(name="with_user")([of_likes, of_user])
         return keras.layers.Activation(self.config.activation, name="latent")(total), self._up(sizes[::-1])
+
+    def _train(
+        self,
+        matrix: csr_array,
+        config: Any,
+        training: Training,
+        phase: str,
+        judge: EarlyStoppingCriterion | None = None,
+    ) -> History:
+        liked = likes(matrix, self.like)
+        self.encoder.get_layer("vector").n_drawn = int(np.count_nonzero(np.diff(liked.indptr)))
+        return super()._train(matrix, config, training, phase, judge)
 
     def _more_inputs(self) -> list[KerasTensor]:
         return [keras.Input((1,), dtype="int32", name="user")]

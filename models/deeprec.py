@@ -41,6 +41,8 @@ class Config(rating_autoencoder.Config):
         super().__post_init__()
         if not 0 <= self.code_dropout < 1 or self.refeed < 0:
             raise ValueError("code-dropout must be in [0, 1) and refeed 0 or more")
+        if self.sample and self.refeed:
+            raise ValueError("sample must be 0 with refeed: what is fed back has all columns")
         if self.optimizer == "lbfgs" and self.code_dropout:
             raise ValueError("lbfgs needs --code-dropout 0: it can't search along a loss that is drawn anew each time")
 

@@ -97,7 +97,8 @@ class Model(ClosedForm):
 
     def notes(self) -> list[str]:
         """See `Recommender.notes`."""
-        return [self.note] if self.note else []
+        kept = f"EASE keeps the {ease_solver.KEPT:,} largest weights of each movie"
+        return [note for note in (self.note, kept if hasattr(self.weights, "indptr") else "") if note]
 
     @property
     def scorer(self) -> LinearScorer:

@@ -41,7 +41,7 @@ class Config:
     batch_size: int = tuned(500, Choice(100, 200, 500, 1000))
     """users in a training step"""
     epochs: int = 200
-    """most epochs"""
+    """most epochs; of more than 75,000 users an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
     sample: int | None = None

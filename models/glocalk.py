@@ -38,6 +38,8 @@ class Config(kernels.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.sample:
+            raise ValueError("sample must be 0: the convolution mixes all columns")
         if self.global_epochs < 0 or not 0 < self.global_rate < np.inf:
             raise ValueError("global-epochs must be 0 or more, and global-rate above 0")
 

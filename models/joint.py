@@ -27,7 +27,7 @@ from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_
 from models.networks.training_step import Network, any_width
 from utils.command_line.options import Sizes
 from utils.data.splits import Holdout
-from utils.evaluation.holdout_metrics import JUDGED, judged_users, of_sample, ranking_metrics
+from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
 from utils.recommend.strategies import MOST, ndcg
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
@@ -179,13 +179,13 @@ class Model(rating_autoencoder.Autoencoder):
     def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         if not len(judged_users(validation)):
             return super()._judge(validation)
-        sample = of_sample(validation)
+        sample, most = of_sample(validation)
         judged = ValidationRatings(self, sample)
 
         def ndcg_less_rmse() -> float:
             codes, ranker = judged.codes(), self._arrays("ranker")
             score = lambda _, users: decode(ranker, codes[judged.place[users]])  # noqa: E731
-            return ranking_metrics(score, sample, JUDGED)["ndcg@100"].value - judged.rmse(codes) / self.star
+            return ranking_metrics(score, sample, most)["ndcg@100"].value - judged.rmse(codes) / self.star
 
         return EarlyStoppingCriterion(ndcg_less_rmse, "val_both", True)
 

@@ -22,7 +22,7 @@ from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
-from utils.evaluation.holdout_metrics import JUDGED, judged_users, of_sample, ranking_metrics
+from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
 from utils.scoring import encoders
 from utils.training import batches
 from utils.training.fit import train
@@ -51,7 +51,7 @@ class Config:
     batch_size: int | None = tuned(None, Choice(None, 50, 100, 200, 500))
     """users in a training step (default: 100, from 20,000 users on 250)"""
     epochs: int = 200
-    """most epochs; from 20,000 users on an epoch is a part of a pass over them, of about 200 steps"""
+    """most epochs; of more than 75,000 users an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
     precision: PRECISIONS = "float32"
@@ -135,11 +135,11 @@ class LikesAutoencoder(LatentModel):
         """Train with early stopping on NDCG@100 of the validation likes; see `Recommender.fit`."""
         self._build()
 
-        judged = of_sample(validation)
+        judged, most = (validation, None) if training.worker else of_sample(validation)
 
         def ndcg() -> float:
             self._copies = {}  # the weights stand still while they are judged
-            metric = ranking_metrics(self.score, judged, JUDGED)["ndcg@100"]
+            metric = ranking_metrics(self.score, judged, most)["ndcg@100"]
             self._copies = None
             total, count = training.summed([metric.total.sum(), metric.count.sum()])
             return total / count
@@ -178,14 +178,16 @@ class LikesAutoencoder(LatentModel):
             step = partial(training.worker.step, self.network, self.loss)
             count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
         else:
-            sampler = batches.sampler(config, given, n, size, self.seed, counts_all=True)
+            drawn = given[np.flatnonzero(np.diff(judged.indptr))]
+            sampler = batches.sampler(config, drawn, n, size, self.seed, counts_all=True)
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
             columns = n if sampler else 0
-            self.training_notes = batches.describe(epoch.steps, len(trained), sampler, counts_all=True)
+            if not training.workers:
+                self.training_notes = batches.describe(size, len(trained), sampler, ("users", "movies"))
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
         history = train(
-            self.network, self._batches(epoch).in_parts(len(trained)), config, training, phase, judge, self._callbacks()
+            self.network, self._batches(epoch.in_parts(len(trained))), config, training, phase, judge, self._callbacks()
         )
         self._copies = {}
         return history

@@ -77,7 +77,7 @@ class Config:
     batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
     """rows in a training step (default: 64, from 20,000 rows on 250)"""
     epochs: int = 200
-    """most epochs; from 20,000 rows on an epoch is a part of a pass over them, of about 200 steps"""
+    """most epochs; of more than 75,000 rows an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 8
     """epochs without a better validation RMSE before training stops"""
     sample: int | None = None
@@ -100,6 +100,8 @@ class Config:
             raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
         if self.sample is not None and self.sample < 0:
             raise ValueError(f"sample must not be negative, got {self.sample}")
+        if self.sample and self.optimizer == "lbfgs":
+            raise ValueError("sample must be 0 with lbfgs, which takes all rows and columns at once")
         if unknown := set(self.side) - set(side_features.NAMES):
             raise ValueError(f"side takes {', '.join(side_features.NAMES)}; got {', '.join(sorted(unknown))}")
         if not 0 < self.decay <= 1:
@@ -195,7 +197,7 @@ class Autoencoder(LatentModel):
 
     def _judge(self, validation: Holdout) -> EarlyStoppingCriterion:
         """What chooses the number of epochs."""
-        judged = ValidationRatings(self, of_sample(validation))
+        judged = ValidationRatings(self, of_sample(validation)[0])
         return EarlyStoppingCriterion(lambda: judged.rmse(judged.codes()))
 
     def _refit_phase(self) -> str:
@@ -220,7 +222,8 @@ class Autoencoder(LatentModel):
 
         sampler = self._sampler(rows, size)
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
-        self.training_notes = batches.describe(epoch.steps, rows.shape[0], sampler, self.learns_likes)
+        names = ("users", "movies") if self.by_user else ("movies", "users")
+        self.training_notes = batches.describe(size, rows.shape[0], sampler, names)
         epoch = epoch.in_parts(rows.shape[0])
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,

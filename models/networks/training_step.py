@@ -44,8 +44,8 @@ class Network(keras.Model):
     ) -> None:
         """Compile like any Keras model. make_step: gives the function that trains on a batch, for which the optimizer
         is there already; `gradient_step` where it gives None. count: what the loss of a batch is a mean over; its rows
-        where None. precision: of the matrix products of a step. columns: the
-        number of all columns where batches come with those that they are computed on."""
+        where None. precision: of the matrix products of a step. columns: the number of all, where batches come with
+        those that they are computed on."""
         super().compile(optimizer, **losses, jit_compile=False)
         if columns:
             self.optimizer.build(self.trainable_variables)
@@ -88,9 +88,9 @@ def on_columns(
     the arrays of `utils.training.batches.Columns`). loss_of: function of x, y, y_pred and training, with the losses
     of the layers. optimizer: one of those below, built. weights: those that are trained, all where None.
 
-    Its loss and gradients are those of all columns where the loss counts ratings alone, and an unbiased estimate where
-    it counts all columns. Rows of the weights of other columns, and the moments of these, stay as they are, so that
-    a moment is of the batches that its row was in (lazy Adam)."""
+    The loss of stars, which counts ratings alone, and its gradients are those of all columns; a loss that counts all
+    columns is estimated; so are penalties, see `squares`. Rows of the weights of other columns, and the moments of
+    these, stay as they are, so that a moment is of the batches that its row was in (lazy Adam)."""
     trained = network.trainable_variables if weights is None else weights
 
     def step(x: Any, y: Any) -> KerasTensor:

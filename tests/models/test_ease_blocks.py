@@ -185,12 +185,12 @@ def agrees_everywhere(model, matrix, scores, folder):
     model.save(folder)
     with np.load(folder / "weights.npz") as file:
         stored = dict(file)
-    run = SimpleNamespace(arrays=lambda _: dict(stored))
+    run = SimpleNamespace(arrays=lambda *_: dict(stored))
     loaded = models.build("ease", matrix.shape, model.config)
     loaded.load(run)
     np.testing.assert_array_equal(loaded.score(matrix), scores)
     config = {"model": "joint", "shape": matrix.shape, "like": 3.5, "options": {"signed": model.config.signed}}
-    run = SimpleNamespace(arrays=lambda _: stored | {"share": 0.5}, has_file=lambda _: True, config=config)
+    run = SimpleNamespace(arrays=lambda *_: stored | {"share": 0.5}, has_file=lambda _: True, config=config)
     for scorer in (model.scorer, linear_scorer.LinearPath.load(run).scorer):
         np.testing.assert_allclose(scorer.score_rows(rows, movies), scores[:3, movies], atol=1e-5)
         np.testing.assert_array_equal(scorer.score(matrix), scores)

@@ -203,7 +203,10 @@ def test_without_validation_likes_the_share_is_a_half():
 def test_every_layer_of_the_decoder_of_likes_has_its_penalty():
     model, split = built(hidden=(7, 6, 5), likes_l2=0.25), trained("joint")[1]
     model._build(split.train)
-    of = {layer.name: float(layer.kernel_regularizer.l2) for layer in model.ranker.layers}
+    of = {
+        layer.name: np.float32(layer.l2 if layer.name == "logits" else layer.kernel_regularizer.l2)
+        for layer in model.ranker.layers
+    }
     assert len(of) == 3
     assert set(of.values()) == {np.float32(0.25 / np.sqrt(split.train.nnz))}
 

@@ -258,7 +258,7 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
     model = built("recvae", encoder_epochs=2)
     model._build()
 
-    def epoch(number):
+    def epoch(number, begin):
         asked.append(number)
         yield from ((f"{number}.{i}", i) for i in range(2))
 

@@ -180,7 +180,7 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
         whole = matrix.toarray()
         filled = np.flatnonzero(whole.any(axis=1))
 
-        def epoch(number):
+        def epoch(number, _):
             rng = np.random.default_rng((seed, number))
             order = rng.permutation(filled)
             for start in range(0, len(order), size):
@@ -269,7 +269,7 @@ def test_what_goes_wrong_while_a_batch_is_made_is_said_as_it_is(kind, monkeypatc
     def broken(*arguments):
         epochs = made(*arguments)
 
-        def draw(number):
+        def draw(number, _):
             yield next(epochs(number))
             raise kind("the batch")
 

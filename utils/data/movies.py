@@ -55,7 +55,7 @@ class Movies:
 
     ids: raw ids, int64 or str. titles: as in the file. years: None where unknown. genres: empty where the source
     lists none. rare: movies with too few ratings for --min-count, which have no column; None where there are none.
-    keys: in a run, what titles are found by, see `utils.data.titles.keys_of`."""
+    keys: in a run, what titles are found by, see `utils.data.titles.keys_of`, those of the rare ones, too."""
 
     ids: NDArray[Any]
     titles: list[str]
@@ -82,7 +82,9 @@ class Movies:
         if self.rare is None:
             return self
         ids, rare = np.concatenate([self.ids, self.rare.ids]), self.rare
-        return Movies(ids, self.titles + rare.titles, self.years + rare.years, self.genres + rare.genres)
+        return Movies(
+            ids, self.titles + rare.titles, self.years + rare.years, self.genres + rare.genres, keys=self.keys
+        )
 
     @property
     def genre_names(self) -> list[str]:

@@ -61,22 +61,22 @@ def of_predicted(ratings: Predicted, n_users: int) -> dict[str, Metric]:
     return {"mse": Metric(squared, count), "rmse": Metric(squared, count, root=True), "mae": Metric(absolute, count)}
 
 
-SAMPLE = 10_000  # users by whose hidden ratings a training is judged
-JUDGED = 2_500  # of these, whose lists are ranked
+JUDGED_USERS = 10_000  # by whose hidden ratings an epoch is judged, where there are more
+JUDGED_LISTS = 2_500  # of these, whose lists are ranked
 
 
-def of_sample(holdout: Holdout) -> Holdout:
-    """Return the hold-out with the hidden ratings of a fixed sample of users only; as it is where it has few: up to
-    SAMPLE, the more exact figure is worth its time."""
+def of_sample(holdout: Holdout) -> tuple[Holdout, int | None]:
+    """Return what the epochs of a training are judged by: (the hold-out with the hidden ratings of a fixed sample of
+    users, of how many of them lists are ranked). Where it has up to JUDGED_USERS users, all count: (itself, None)."""
     users = np.flatnonzero(np.diff(holdout.hidden.indptr))
-    if len(users) <= SAMPLE:
-        return holdout
+    if len(users) <= JUDGED_USERS:
+        return holdout, None
     is_judged = np.zeros(holdout.hidden.shape[0], bool)
-    is_judged[np.random.default_rng(0).choice(users, SAMPLE, replace=False)] = True
+    is_judged[np.random.default_rng(0).choice(users, JUDGED_USERS, replace=False)] = True
     hidden = holdout.hidden.copy()
     hidden.data[~np.repeat(is_judged, np.diff(hidden.indptr))] = 0
     hidden.eliminate_zeros()
-    return replace(holdout, hidden=hidden)
+    return replace(holdout, hidden=hidden), JUDGED_LISTS
 
 
 def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:

@@ -256,7 +256,7 @@ def save(
         columns: Facts = UserRatings.of(split).arrays()
         np.savez(new / "ratings.npz", **columns)
         _describe_arrays(new)
-        replace(data.movies, keys=keys_of(data.movies)).write(new / "movies.json")
+        replace(data.movies, keys=keys_of(data.movies.with_rare)).write(new / "movies.json")
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:

@@ -1,6 +1,8 @@
-"""The weights of EASE in closed form (Steck, WWW 2019), solved for all movies at once.
+"""The weights of EASE in closed form (Steck, WWW 2019), solved at once for all movies, or for those with most likes.
 
 With P = (G + diag(penalty))^-1 and G = Z'Z, the weight from input i to movie j is B_ij = -P_ij / P_jj, and B_jj = 0."""
+
+import os
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -26,7 +28,9 @@ def by_users(n_users: int, n_inputs: int) -> bool:
 def chosen(given: csr_array, count: NDArray, penalty: NDArray) -> tuple[NDArray[np.intp], type[np.floating]]:
     """Return (the inputs to solve for, ascending, the type to solve in). Those are the inputs that occur; where there
     are more than MOST, or than fit into memory, those that occur most. count, penalty: of each input."""
-    frequent = np.argsort(-count, kind="stable")[: min(MOST, np.count_nonzero(count))]
+    n_inputs = int(np.count_nonzero(count))
+    most = n_inputs if by_users(given.shape[0], n_inputs) else min(MOST, n_inputs)
+    frequent = np.argsort(-count, kind="stable")[:most]
     inputs = np.sort(frequent)
     dtype, memory, n_users = precision(given[:, inputs], penalty[inputs]), MEMORY * free_memory(), given.shape[0]
     while len(inputs) > 1 and _n_bytes(n_users, len(inputs), dtype) > memory:
@@ -38,7 +42,8 @@ def _n_bytes(n_users: int, n_inputs: int, dtype: type[np.floating]) -> int:
     """Return about how many bytes it takes to solve."""
     if by_users(n_users, n_inputs):
         return 8 * n_users * (4 * n_inputs + 2 * n_users)
-    return n_inputs**2 * (4 if dtype == np.float32 else 12)  # float64 has its weights beside it
+    counted = (os.cpu_count() or 1) * TILE * n_inputs * 12  # rows of the Gram matrix in work, sparse and dense
+    return n_inputs**2 * (4 if dtype == np.float32 else 12) + counted  # float64 has its weights beside it
 
 
 def precision(given: csr_array, penalty: NDArray) -> type[np.floating]:

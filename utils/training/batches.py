@@ -49,11 +49,11 @@ class Columns:
         return self.index, self.importance, self.rarity
 
 
-LARGE = 20_000  # rows of a matrix from which on batches are larger, and an epoch may be a part of a pass over it
+LARGE_ROWS = 20_000  # rows of a matrix from which on batches are larger
 LARGE_BATCH = 250  # rows of a batch then, unless an option says otherwise
-PART = 200  # steps of such an epoch, about
-ALL = 10_000  # columns up to which batches are computed on all of them
-SAMPLE = 1_000  # beyond, columns sampled beside those that occur in a batch
+PART_ROWS = 50_000  # rows of an epoch, about, where a pass over all has more
+ALL_COLUMNS = 10_000  # columns up to which batches are computed on all of them
+SAMPLED_COLUMNS = 1_000  # beyond, columns sampled beside those that occur in a batch
 
 
 def sampler(config: Any, rows: csr_array, n: int, size: int, seed: int, counts_all: bool) -> ColumnSampler | None:
@@ -61,7 +61,7 @@ def sampler(config: Any, rows: csr_array, n: int, size: int, seed: int, counts_a
     columns. counts_all: whether the loss counts other columns than those that occur in a batch."""
     sample = config.sample
     if sample is None:
-        sample = SAMPLE if n > ALL else 0
+        sample = SAMPLED_COLUMNS if n > ALL_COLUMNS else 0
     return ColumnSampler(rows, n, size, sample if counts_all else 0, seed) if sample else None
 
 
@@ -100,7 +100,7 @@ class ColumnSampler:
         index = np.flatnonzero(occurs)
         importance, others = np.ones(len(index), np.float32), self.n - len(index)
         if self.sample and others:
-            drawn = np.random.default_rng((self.seed, epoch, step)).choice(
+            drawn = np.random.default_rng((self.seed, epoch, step, 1)).choice(
                 np.flatnonzero(~occurs), min(self.sample, others), replace=False
             )
             index = np.concatenate([index, np.sort(drawn)])
@@ -108,28 +108,26 @@ class ColumnSampler:
         return Columns(index.astype(np.int32), importance, self.rarity[index], self.n)
 
 
-def parts(steps: int, rows: int) -> int:
-    """Return how many epochs make a pass over all rows, which has so many steps."""
-    return max(1, round(steps / PART)) if rows >= LARGE else 1
+def parts(rows: int) -> int:
+    """Return how many epochs make a pass over so many rows."""
+    return max(1, round(rows / PART_ROWS))
 
 
 def size(given: int | None, rows: int, usual: int) -> int:
     """Return the number of rows of a batch: what an option gives or, where that is None, the usual of a model or
     `LARGE_BATCH`."""
-    return given or (usual if rows < LARGE else max(usual, LARGE_BATCH))
+    return given or (usual if rows < LARGE_ROWS else max(usual, LARGE_BATCH))
 
 
-def describe(steps: int, rows: int, columns: ColumnSampler | None, counts_all: bool) -> list[str]:
-    """Return sentences for the user about a training that does not go through all rows and columns each epoch."""
+def describe(size: int, rows: int, columns: ColumnSampler | None, names: tuple[str, str]) -> list[str]:
+    """Return sentences for the user about steps and epochs that are not over everything. size: of a batch. names: what
+    rows and columns are, in the plural."""
     notes = []
-    if columns and counts_all:
-        notes.append(
-            f"each step was computed on the movies that its users rated and {columns.sample:,} others, a sample"
-        )
-    elif columns:
-        notes.append("each step was computed on the columns that occur in its rows, which changes no gradient")
-    if (n := parts(steps, rows)) > 1:
-        notes.append(f"an epoch was 1/{n} of a pass over the ratings; each was judged by a sample of users")
+    if columns:
+        others = f", and on {columns.sample:,} others, a sample" if columns.sample else ""
+        notes.append(f"each step was computed on the {names[1]} that occur in its batch{others} (--sample)")
+    if (n := parts(rows)) > 1:
+        notes.append(f"an epoch was 1/{n} of a pass over the ratings, in batches of {size} {names[0]}")
     return notes
 
 
@@ -146,9 +144,9 @@ class Epochs:
         return self.draw(number, 0)
 
     def in_parts(self, rows: int) -> Epochs:
-        """Return epochs that are parts of these, one behind another, where these are of LARGE rows and have many steps,
-        so that a long training is judged, and can end, more often."""
-        n = parts(self.steps, rows)
+        """Return epochs that are parts of these, one behind another, where a pass is of many rows, so that a long
+        training is judged, and can end, more often."""
+        n = parts(rows)
         steps = -(-self.steps // n)
 
         def part(number: int, start: int) -> Iterator[Any]:
