@@ -222,11 +222,11 @@ SHARED = {
     "epochs": 1, "precision": "bfloat16", "sample": 2,
 }  # fmt: skip
 OWN = {
-    "cdae": {"hidden": (4,), "sample": 2},
+    "cdae": {"hidden": (4,)},
     "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True, "sample": 2},
     "multdae": {"hidden": (4,), "loss": "logistic"},
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},
-    "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2, "sample": 2},
+    "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2},
 }
 CASES = [("multdae", option, value) for option, value in (SHARED | {"seed": 1, "like": 2.5}).items()]
 CASES += [(name, option, value) for name, options in OWN.items() for option, value in options.items()]

@@ -260,7 +260,7 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
 
     def epoch(number, begin):
         asked.append(number)
-        yield from ((f"{number}.{i}", i) for i in range(2))
+        yield from ((f"{number}.{i}", i) for i in range(begin, 2))
 
     asked, epochs = [], batches.Epochs(epoch, 2, on_columns=True)
     alternating, (callback,) = model._batches(epochs), model._callbacks()
@@ -274,6 +274,7 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
                 np.testing.assert_array_equal(before, then)
             model.posterior.set_weights([w + 1 for w in model.posterior.get_weights()])
     assert asked == list(range(9))
+    assert [given for (_, given), _ in alternating.draw(1, 3)] == ["4.1", "5.0", "5.1"]
 
 
 def test_what_recvae_counts_are_likes():

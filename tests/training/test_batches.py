@@ -22,6 +22,30 @@ def order(epoch):
     return np.concatenate([index for index, *_ in epoch]).tolist()
 
 
+def as_bytes(found):
+    """What is in some batches, in their order."""
+    return [b"".join(np.ascontiguousarray(part).tobytes() for part in (*x, *y)) for x, y in found]
+
+
+def test_an_epoch_can_begin_with_any_step_and_be_a_part_of_a_pass(monkeypatch):
+    sampler = batches.ColumnSampler(MATRIX, 28, 5, 3, 1)
+    whole = batches.denoising(MATRIX, 5, 0.5, "all", 1, lambda *batch: (batch[:2], batch[2]), sampler)
+    for epochs in (whole, batches.rows(MATRIX, MATRIX, 5, 1, lambda *inputs: inputs, sampler)):
+        passes = [as_bytes((x, (y,)) for (x, *_), y in epochs.draw(n, 0)) for n in range(3)]
+        assert epochs.steps == len(passes[0]) == 5
+        for begin in range(6):
+            assert as_bytes((x, (y,)) for (x, *_), y in epochs.draw(1, begin)) == passes[1][begin:]
+        monkeypatch.setattr(batches, "LARGE", 23)
+        monkeypatch.setattr(batches, "PART", 3)
+        assert epochs.in_parts(22) is epochs
+        in_parts, behind = epochs.in_parts(23), [batch for one in passes for batch in one]
+        assert (in_parts.steps, in_parts.on_columns) == (3, True)
+        for number in range(5):
+            for begin in range(3):
+                found = as_bytes((x, (y,)) for (x, *_), y in in_parts.draw(number, begin))
+                assert found == behind[3 * number + begin : 3 * number + 3]
+
+
 @pytest.mark.parametrize("target", ["all", "hidden"])
 def test_a_batch_is_of_its_rows_and_judges_what_it_says(target):
     found = denoised(0.4, target, 3, 5)

@@ -180,7 +180,8 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
         whole = matrix.toarray()
         filled = np.flatnonzero(whole.any(axis=1))
 
-        def epoch(number, _):
+        def epoch(number, begin):
+            assert begin == 0
             rng = np.random.default_rng((seed, number))
             order = rng.permutation(filled)
             for start in range(0, len(order), size):
@@ -269,8 +270,8 @@ def test_what_goes_wrong_while_a_batch_is_made_is_said_as_it_is(kind, monkeypatc
     def broken(*arguments):
         epochs = made(*arguments)
 
-        def draw(number, _):
-            yield next(epochs(number))
+        def draw(number, begin):
+            yield next(epochs.draw(number, begin))
             raise kind("the batch")
 
         return batches.Epochs(draw, epochs.steps)
