@@ -125,6 +125,19 @@ def test_evaluate_judges_exactly_the_test_ratings(run_of, painted, capsys):
 
 
 @eagerly()
+@pytest.mark.parametrize(
+    ("words", "most", "refits"),
+    [
+        ("bias", 10**9, True), ("bias", 2, False), ("bias --refit", 2, True), ("bias --no-refit", 10**9, False),
+        ("blend --parts bias,popularity", 2, True),
+    ],
+)  # fmt: skip
+def test_many_ratings_are_not_trained_on_again_unless_asked_for(words, most, refits, planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "REFIT_MOST", most)
+    folder = train.main([*words.split(), "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    assert run_folder.Run(folder).config["refit"] is refits
+
+
 def test_changing_the_test_stars_changes_no_weight(planted, tmp_path):
     source = (planted[0] / "ratings.csv").read_text().splitlines()
     first, second = tmp_path / "first", tmp_path / "second"

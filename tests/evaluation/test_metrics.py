@@ -221,3 +221,21 @@ def test_likes_beyond_the_end_of_a_list_count_without_a_gain():
         gains = [1 / np.log2(rank + 1) for rank, place in zip(ranks, above, strict=True) if place < 100]
         assert 0 < len(gains) < 12
         assert found.total[user] == pytest.approx(sum(gains))
+
+
+def test_epochs_of_many_users_are_judged_by_a_fixed_sample(monkeypatch):
+    rng = np.random.default_rng(0)
+    hidden = sp.csr_array(np.where(rng.random((30, 9)) < 0.4, 4.0, 0).astype(np.float32))
+    whole = Holdout(sp.csr_array((30, 9), dtype=np.float32), hidden, None, 3.5)
+    filled = np.flatnonzero(np.diff(hidden.indptr))
+    assert holdout_metrics.of_sample(whole) == (whole, None)
+    monkeypatch.setattr(holdout_metrics, "JUDGED_USERS", len(filled))
+    assert holdout_metrics.of_sample(whole) == (whole, None)
+    monkeypatch.setattr(holdout_metrics, "JUDGED_USERS", 11)
+    sample, most = holdout_metrics.of_sample(whole)
+    kept = np.flatnonzero(np.diff(sample.hidden.indptr))
+    assert (len(kept), most) == (11, 2_500)
+    np.testing.assert_array_equal(sample.hidden.toarray()[kept], hidden.toarray()[kept])
+    again, _ = holdout_metrics.of_sample(whole)
+    np.testing.assert_array_equal(again.hidden.toarray(), sample.hidden.toarray())
+    np.testing.assert_array_equal(whole.hidden.toarray(), hidden.toarray())

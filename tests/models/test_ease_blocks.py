@@ -155,9 +155,11 @@ def test_of_too_many_movies_the_most_liked_are_solved_for(monkeypatch):
     share = liked[model.outputs].sum() / liked.sum()
     assert model.notes() == [
         f"EASE covers the 8 most liked of 13 liked movies, which hold {share:.1%} of the likes; "
-        "the others have no weights in it"
+        "the others have no weights in it",
+        "EASE keeps the 3 largest weights of each movie",
     ]
-    assert by_popularity(monkeypatch, most=13)[0].notes() == []
+    assert by_popularity(monkeypatch, most=13)[0].notes() == ["EASE keeps the 3 largest weights of each movie"]
+    assert by_popularity(monkeypatch, most=13, dense=13)[0].notes() == []
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -201,6 +203,7 @@ def agrees_everywhere(model, matrix, scores, folder):
     [(np.float32, 40, 500, 10), (np.float64, 40, 1500, 10), (np.float32, 3, 1400, 10)],
 )
 def test_no_more_is_solved_for_than_fits_into_memory(dtype, n_users, free, n, monkeypatch):
+    monkeypatch.setattr(ease_solver, "TILE", 0)  # what the Gram matrix is counted in
     monkeypatch.setattr(ease_solver, "precision", lambda *_: dtype)
     monkeypatch.setattr(ease_solver, "free_memory", lambda: free)
     given = sp.csr_array((np.random.default_rng(0).random((n_users, 30)) < 0.6).astype(np.float32))
@@ -211,6 +214,15 @@ def test_no_more_is_solved_for_than_fits_into_memory(dtype, n_users, free, n, mo
     assert count[inputs].min() >= np.sort(count)[-len(inputs)]
     monkeypatch.setattr(ease_solver, "free_memory", lambda: 10**6)
     np.testing.assert_array_equal(ease_solver.chosen(given, count, np.ones(30))[0], np.flatnonzero(count))
+    monkeypatch.setattr(ease_solver, "TILE", 10**5)
+    assert (len(ease_solver.chosen(given, count, np.ones(30))[0]) < 5) is (n_users == 40)
+
+
+def test_few_users_are_solved_for_all_movies(monkeypatch):
+    monkeypatch.setattr(ease_solver, "MOST", 5)
+    given, count = sp.csr_array(np.ones((3, 30), np.float32)), np.arange(30, 0, -1)
+    assert len(ease_solver.chosen(given, count, np.ones(30))[0]) == 30
+    assert len(ease_solver.chosen(sp.csr_array(np.ones((30, 30), np.float32)), count, np.ones(30))[0]) == 5
 
 
 def test_what_control_groups_leave_is_the_memory_there_is(tmp_path):

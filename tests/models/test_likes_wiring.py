@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import eagerly
+from conftest import eagerly, random_ratings
 from literal import assert_same_weights, ndcg
 from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
@@ -275,6 +275,23 @@ def test_the_prior_is_what_the_encoder_said_when_the_epoch_began():
             model.posterior.set_weights([w + 1 for w in model.posterior.get_weights()])
     assert asked == list(range(9))
     assert [given for (_, given), _ in alternating.draw(1, 3)] == ["4.1", "5.0", "5.1"]
+
+
+def test_a_part_of_a_pass_is_gone_through_by_encoder_and_decoder_of_recvae(monkeypatch):
+    monkeypatch.setattr(batches, "PART_ROWS", 10)
+    model, whole = built("recvae", encoder_epochs=2), batches.Epochs(lambda n, begin: iter([]), 7)
+    assert model._batches(whole.in_parts(20)).steps == 3 * 4
+
+
+def test_users_without_likes_are_in_no_batch_of_cdae():
+    model = built("cdae", epochs=1)
+    matrix = random_ratings(*model.shape, 300).matrix()
+    matrix.data[np.repeat(np.arange(model.shape[0]) % 2 == 0, np.diff(matrix.indptr))] = 1
+    model._build()
+    model._train(matrix, model.config, Training(), "train")
+    liked = (matrix.toarray() > model.like).any(axis=1).sum()
+    assert 0 < liked <= model.shape[0] / 2
+    assert model.encoder.get_layer("vector").n_drawn == liked
 
 
 def test_what_recvae_counts_are_likes():

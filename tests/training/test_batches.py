@@ -35,10 +35,9 @@ def test_an_epoch_can_begin_with_any_step_and_be_a_part_of_a_pass(monkeypatch):
         assert epochs.steps == len(passes[0]) == 5
         for begin in range(6):
             assert as_bytes((x, (y,)) for (x, *_), y in epochs.draw(1, begin)) == passes[1][begin:]
-        monkeypatch.setattr(batches, "LARGE", 23)
-        monkeypatch.setattr(batches, "PART", 3)
-        assert epochs.in_parts(22) is epochs
-        in_parts, behind = epochs.in_parts(23), [batch for one in passes for batch in one]
+        monkeypatch.setattr(batches, "PART_ROWS", 10)
+        assert epochs.in_parts(14) is epochs
+        in_parts, behind = epochs.in_parts(16), [batch for one in passes for batch in one]
         assert (in_parts.steps, in_parts.on_columns) == (3, True)
         for number in range(5):
             for begin in range(3):
@@ -113,3 +112,24 @@ def test_the_parts_of_several_workers_are_the_batches_of_one():
             np.testing.assert_array_equal(given, 2 * stars)
             put[at] = stars
         np.testing.assert_array_equal(put, judged)
+
+
+def test_what_was_not_over_everything_is_said():
+    sampler = batches.ColumnSampler(MATRIX, 28, 5, 1234, 1)
+    assert batches.describe(64, 74_999, None, ("users", "movies")) == []
+    assert batches.describe(250, 125_001, sampler, ("users", "movies")) == [
+        "each step was computed on the movies that occur in its batch, and on 1,234 others, a sample (--sample)",
+        "an epoch was 1/3 of a pass over the ratings, in batches of 250 users",
+    ]
+    exact = batches.ColumnSampler(MATRIX, 28, 5, 0, 1)
+    assert batches.describe(64, 9, exact, ("movies", "users")) == [
+        "each step was computed on the users that occur in its batch (--sample)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "usual", "size"),
+    [(None, 19_999, 64, 64), (None, 20_000, 64, 250), (None, 20_000, 500, 500), (7, 20_000, 64, 7), (900, 9, 64, 900)],
+)
+def test_batches_of_large_data_are_larger_unless_an_option_says_otherwise(given, rows, usual, size):
+    assert batches.size(given, rows, usual) == size
