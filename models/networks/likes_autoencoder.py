@@ -183,7 +183,7 @@ class LikesAutoencoder(LatentModel):
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
             columns = n if sampler else 0
             if not training.workers:
-                self.training_notes = batches.describe(size, len(trained), sampler, ("users", "movies"))
+                self.training_notes = batches.describe(size, len(trained), sampler)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
         history = train(

@@ -109,9 +109,8 @@ class Config:
         if not 0 < self.side_weight < np.inf:
             raise ValueError(f"side-weight must be above 0, got {self.side_weight}")
         if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
-            raise ValueError(
-                f"learning-rate must be above 0 and l2 0 or more, got {self.learning_rate:g} and {self.l2:g}"
-            )
+            got = f"{self.learning_rate:g} and {self.l2:g}"
+            raise ValueError(f"learning-rate must be above 0 and l2 0 or more, got {got}")
 
 
 class Autoencoder(LatentModel):
@@ -214,17 +213,16 @@ class Autoencoder(LatentModel):
         self._copies = None
         rows = self._rows(matrix)
         trained = np.arange(rows.shape[0])
-        size = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
-        size = rows.shape[0] if config.optimizer == "lbfgs" else size
+        usual = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
+        size = rows.shape[0] if config.optimizer == "lbfgs" else usual
 
         def batch(index: NDArray, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[Any, Any]:
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         sampler = self._sampler(rows, size)
         epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
-        names = ("users", "movies") if self.by_user else ("movies", "users")
-        self.training_notes = batches.describe(size, rows.shape[0], sampler, names)
-        epoch = epoch.in_parts(rows.shape[0])
+        self.training_notes = batches.describe(size, len(trained), sampler, self.by_user)
+        epoch = epoch.in_parts(len(trained))
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,
             rows.shape[1] if sampler else 0, **self._losses(),

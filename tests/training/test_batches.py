@@ -116,13 +116,13 @@ def test_the_parts_of_several_workers_are_the_batches_of_one():
 
 def test_what_was_not_over_everything_is_said():
     sampler = batches.ColumnSampler(MATRIX, 28, 5, 1234, 1)
-    assert batches.describe(64, 74_999, None, ("users", "movies")) == []
-    assert batches.describe(250, 125_001, sampler, ("users", "movies")) == [
+    assert batches.describe(64, 74_999, None) == []
+    assert batches.describe(250, 125_001, sampler) == [
         "each step was computed on the movies that occur in its batch, and on 1,234 others, a sample (--sample)",
         "an epoch was 1/3 of a pass over the ratings, in batches of 250 users",
     ]
     exact = batches.ColumnSampler(MATRIX, 28, 5, 0, 1)
-    assert batches.describe(64, 9, exact, ("movies", "users")) == [
+    assert batches.describe(64, 9, exact, by_user=False) == [
         "each step was computed on the users that occur in its batch (--sample)"
     ]
 

@@ -119,10 +119,10 @@ def size(given: int | None, rows: int, usual: int) -> int:
     return given or (usual if rows < LARGE_ROWS else max(usual, LARGE_BATCH))
 
 
-def describe(size: int, rows: int, columns: ColumnSampler | None, names: tuple[str, str]) -> list[str]:
-    """Return sentences for the user about steps and epochs that are not over everything. size: of a batch. names: what
-    rows and columns are, in the plural."""
-    notes = []
+def describe(size: int, rows: int, columns: ColumnSampler | None, by_user: bool = True) -> list[str]:
+    """Return sentences for the user about steps and epochs that are not over everything. size: of a batch. by_user:
+    whether rows are users and columns movies."""
+    notes, names = [], ("users", "movies") if by_user else ("movies", "users")
     if columns:
         others = f", and on {columns.sample:,} others, a sample" if columns.sample else ""
         notes.append(f"each step was computed on the {names[1]} that occur in its batch{others} (--sample)")
