@@ -66,14 +66,17 @@ class Centre(keras.layers.Layer):
             baseline = expected + total / ops.maximum(count + self.damping, EPSILON)
         else:
             baseline = ops.zeros_like(ratings)
-        features = observed * (ratings - baseline) / self.star
+        residual = observed * (ratings - baseline)
+        blocks = [residual if self.star == 1 else residual / self.star]  # each pass over a batch takes its time
         if self.implicit:
-            features = ops.concatenate([features, observed], axis=1)
+            blocks.append(observed)
         if self.like is not None:
-            features = ops.concatenate([features, ops.cast(ratings > self.like, ratings.dtype)], axis=1)
+            blocks.append(ops.cast(ratings > self.like, ratings.dtype))
+        features = ops.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
         if self.normalise:
             features = features / ops.sqrt(ops.maximum(count, 1))
-        return features * self._scale(training), baseline
+        scale = self._scale(training)
+        return features if scale == 1 else features * scale, baseline
 
     def _scale(self, training: bool) -> float:
         """Return the factor that makes up for the ratings that are hidden while training."""
