@@ -88,11 +88,11 @@ def total(values: KerasTensor) -> KerasTensor:
 
 def log_softmax(logits: KerasTensor) -> KerasTensor:
     """Compute the logarithm of the softmax over all columns, (batch, columns). From a sample its sum is estimated
-    without bias (importance sampling, Bengio and Senecal 2008)."""
+    without bias (importance sampling, Bengio and Senecal 2008), its logarithm nearly so."""
     if not _columns:
         return ops.log_softmax(logits, axis=-1)
-    weighted = logits + ops.log(_columns[-1].importance)
-    return logits - ops.logsumexp(weighted, axis=-1, keepdims=True)
+    weight = ops.log(_columns[-1].importance)
+    return ops.log_softmax(logits + weight, axis=-1) - weight
 
 
 def squares(rows: KerasTensor, beside: int = 0) -> KerasTensor:
