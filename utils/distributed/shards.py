@@ -24,7 +24,8 @@ from pyarrow import parquet
 
 from utils.command_line import options
 from utils.data.ratings import Ratings
-from utils.data.reading.tables import NEEDED, SPELLINGS, Table
+from utils.data.reading.formats import NEEDED, SPELLINGS
+from utils.data.reading.tables import Table
 from utils.data.reading.textfiles import PARQUET, SHARDS, check_columns, find_columns, first_line, head
 from utils.data.splits import Split
 from utils.distributed import cluster
