@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reading import HEADING, cells, refusal, write
-from test_damaged_files import on_many_files
+from test_damaged_files import damage, on_many_files
 
 from utils.data.datasets import Reading, load
 from utils.errors import UserError
@@ -54,6 +55,7 @@ def days(table):
         ("{0}|{1}|{2}|{3}", ""),
         ("{0}\t{1}\t{2}\t{3}", ""),
         ("{0}::{1}::{2}::{3}", ""),
+        ("{0} {1} {2} {3}", ""),
         ("{0},{1},{2},{moment:%Y-%m-%d %H:%M:%S}", ""),
         ("{0}\t{1}\t{2}\t{3}", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"),
         ("{0},{1},{2},{3}\n,,,", HEADING),
@@ -79,6 +81,7 @@ def test_a_column_of_dates_is_used_or_said_not_to_be(tmp_path):
     data = load(write(tmp_path, lines("{0},{1},{2},{moment:%d.%m.%Y}", heading)))
     assert cells(data) == without_time(EXPECTED)
     assert "column date not used: '07.05.2006' is no date such as 2006-05-07" in data.notes
+    assert "columns date read as timestamp" not in data.notes
 
 
 def test_what_was_taken_for_what_is_said_where_there_is_no_heading(tmp_path):
@@ -334,6 +337,45 @@ def test_a_table_of_another_layout_is_said_and_left(tmp_path, text, said):
     data = load(write(tmp_path, lines("{0},{1},{2},{3}", HEADING)))
     assert data.movies.titles == ["movie 5", "movie 29", "movie 31"]
     assert any(said in note and note.endswith("not used, movies are called by their ids") for note in data.notes)
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+FORMS = {  # name of the file: (line of a rating, lines above the first)
+    "own.csv": ("{0},{1},{2},{moment:%Y-%m-%d %H:%M:%S}", HEADING),
+    "own.txt": ("{0};{1};{2};{3}000", "sep=;\n"),
+    "amazon.csv": ("A00000000{0},B0000000{1:02d},{2},{3}", ""),
+    "own.json": ('{{"user": "u{0}", "asin": "B{1}", "overall": {2}, "time": {3}}}', ""),
+    "combined_data_1.txt": ("{0},{2},{moment:%Y-%m-%d}", "31:\n"),
+    "ml.inter": ("{0}\t{1}\t{2}\t{3}", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"),
+    "BX-Book-Ratings.csv": ('"{0}";"{1}X";"{2}"', '"User-ID";"ISBN";"Book-Rating"\n'),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", FORMS)
+def test_the_line_of_a_wrong_rating_is_named_in_every_form(tmp_path, name, encoding):
+    form, heading = FORMS[name]
+    rows = [*ROWS[:2], (9, 32, "?", 1240981388), *ROWS[3:]]
+    if name == "BX-Book-Ratings.csv" and encoding != "utf-8":
+        return
+    said = refusal(write(tmp_path, lines(form, heading, rows).replace(" ?", ' "?"').encode(encoding), name))
+    assert f"{name}:{heading.count(chr(10)) + 3}: rating '?' is not a number" in said
+
+
+@on_many_files
+@given(st.data())
+def test_a_damaged_file_of_any_form_is_read_or_refused_with_a_line_that_it_has(tmp_path_factory, data):
+    name = data.draw(st.sampled_from(sorted(FORMS)))
+    broken = data.draw(damage(lines(*FORMS[name]).encode()))
+    path = write(tmp_path_factory.mktemp("d"), broken, name)
+    n, said = len(broken.splitlines()) + 2, ""
+    try:
+        assert 1 <= len(load(path, reading=Reading(duplicates="last")).ratings) <= n
+    except UserError as error:
+        said = str(error)
+    assert len(said) < 2000
+    assert all(1 <= int(line) <= n for line in re.findall(rf"{name}:(\d+):", said))
 
 
 # --- nothing is lost -------------------------------------------------------------------------------------------------

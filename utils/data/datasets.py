@@ -29,7 +29,7 @@ from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 REPOSITORY = Path(__file__).resolve().parents[2]
 RATING_FILES = (
     *("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS),
-    *("rating.csv", "rating.csv.gz", "BX-Book-Ratings.csv"),  # of sets on Kaggle
+    *("rating.csv", "rating.csv.gz", "Ratings.csv", "BX-Book-Ratings.csv"),  # of sets on Kaggle
 )
 ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".jsonl", ".inter", ".base", ".test")  # or .gz
 AS_IT_IS = Reading()

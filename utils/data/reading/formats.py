@@ -65,6 +65,7 @@ FORMATS = (
     Format("Amazon's reviews (2018)", rf"{ASIN},A[A-Z\d]{{9,}},\d(\.\d)?,\d{{9,}}", SWAPPED, text_ids=("movieId",)),
     Format("Amazon's reviews (2018)", r"asin,.*|reviewerID,asin,.*", text_ids=("movieId",)),
     Format("Amazon's reviews (2023)", r"user_id,parent_asin,rating,timestamp.*", text_ids=("movieId",)),
+    Format("Amazon's reviews", r'\{.*"asin".*', text_ids=("movieId",)),
     Format(
         "Book-Crossing",
         r'"?User-ID"?[;,]"?ISBN"?[;,]"?(Book-)?Rating"?',
@@ -79,6 +80,7 @@ FORMATS = (
         "Yahoo! Movies",
         r"\d+\t18\d{8}\t(1[0-3]|\d)\t[1-5]",
         (*NEEDED, ""),
+        scale=(1, 13),
         about="the 4th column, the same stars on a scale of 1 to 5, is not used: as times it would be of 1970",
     ),
     Format("RecBole", r"user_id:token\t.*"),
@@ -175,8 +177,9 @@ def find_rating_layout(path: Path, columns: Mapping[str, str] | None = None) -> 
     notes = list(layout.notes)
     if form.name:
         notes.insert(0, f"read as the format of {form.name}{f': {form.about}' if form.about else ''}")
-    layout = _without_odd_dates(replace(layout, notes=(*notes, *textfiles.renamed(layout.names, layout.columns))))
-    return replace(layout, encoding=form.encoding, zeros=form.zeros), form
+    layout, about_dates = _without_odd_dates(layout)
+    notes += [*textfiles.renamed(layout.names, layout.columns), *about_dates]
+    return replace(layout, encoding=form.encoding, zeros=form.zeros, notes=tuple(notes)), form
 
 
 def _unheaded(path: Path, separator: str, names: Sequence[str], number: int) -> Layout:
@@ -189,7 +192,7 @@ def _unheaded(path: Path, separator: str, names: Sequence[str], number: int) -> 
 def _guessed(path: Path, number: int, line: str, separators: Sequence[str]) -> Layout | None:
     """Find the layout where the first line is a rating already: two ids, a number and maybe a time."""
     known = {spelling for spellings in SPELLINGS.values() for spelling in spellings}
-    for separator in separators:
+    for separator in (*separators, " "):
         fields = [text if separator == "," else with_point(text) for text in textfiles.cut(line, separator)]
         is_rating = len(fields) in (3, 4) and is_number(fields[2]) and all(map(is_time, fields[3:]))
         if is_rating and all(text.strip() and text.strip().lower() not in known for text in fields[:2]):
@@ -232,13 +235,12 @@ def _chosen(path: Path, separators: Sequence[str], columns: Mapping[str, str]) -
     return replace(layout, columns=found, heading=layout.heading - (not has_heading))
 
 
-def _without_odd_dates(layout: Layout) -> Layout:
-    """Leave out, and say so, a column `date` whose first value is no date that can be read."""
+def _without_odd_dates(layout: Layout) -> tuple[Layout, list[str]]:
+    """Leave out, with a sentence for the user, a column `date` whose first value is no date that can be read."""
     place = layout.columns.get("timestamp", 0)
     spelled = re.sub(r"\W|_", "", layout.names[place].lower())
     _, fields = next(layout.rows(), (0, []))
     if spelled not in DATES or len(fields) <= place or is_time(fields[place]):
-        return layout
+        return layout, []
     note = f"column {layout.names[place].strip()} not used: {fields[place][:40]!r} is no date such as 2006-05-07"
-    columns = {name: at for name, at in layout.columns.items() if name != "timestamp"}
-    return replace(layout, columns=columns, notes=(*layout.notes, note))
+    return replace(layout, columns={name: at for name, at in layout.columns.items() if name != "timestamp"}), [note]

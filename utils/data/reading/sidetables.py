@@ -34,6 +34,7 @@ MOVIE_COLUMNS: Spellings = {
     "year": ("year", "releaseyear", "yearofpublication"),
     "genres": ("genres", "genre", "categories", "category", "class"),
 }
+BOOKS = ("BX-Books.csv", "BX_Books.csv", "Books.csv", "books.csv")  # some of them in latin-1
 TAG_COLUMNS: Spellings = {name: (name.lower(),) for name in ("userId", "movieId", "tag", "timestamp")}
 Id: TypeAlias = int | str
 MovieEntry: TypeAlias = tuple[str, int | None, list[str]]  # title, year, genres
@@ -90,7 +91,7 @@ def _movie_file(path: Path, beside: str) -> tuple[Path, Callable[[Path], Iterato
     folder = path if is_folder(path) else path.parent
     if beside == "movie_titles.csv":
         return folder / beside, _movies_netflix
-    names = [name for name in (beside, "movie.csv") if is_there(folder / name)]
+    names = [name for name in (beside, "movie.csv", *BOOKS) if is_there(folder / name)]
     return folder / (names[0] if names else beside), _movies_csv
 
 
@@ -172,7 +173,7 @@ def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[t
 
 
 def _movies_csv(file: Path) -> Iterator[MovieLine]:
-    encoding = "latin-1" if file.name == "BX-Books.csv" and not is_utf8(file) else "utf-8-sig"
+    encoding = "latin-1" if file.name in BOOKS and not is_utf8(file) else "utf-8-sig"
     between = r"\s+" if file.suffix == ".item" else r"\|"
     for line, row, error in _headed(file, MOVIE_COLUMNS, ("movieId", "title"), encoding):
         year = re.fullmatch(r"\s*(\d{4})(\.0)?\s*", row.get("year", ""))

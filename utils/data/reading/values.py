@@ -66,6 +66,8 @@ def to_time(text: str) -> int:
         except ValueError as error:
             raise ValueError(f"timestamp {date!r}: {error}") from None
         return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _1970) // timedelta(seconds=1)
+    if text.strip() and not is_number(text):
+        raise ValueError(f"timestamp {text[:40]!r} is not a number, or a date such as 2006-05-07")
     number = math.floor(to_number(text, "timestamp"))
     if not -(2**63) <= number < 2**63:
         raise ValueError(f"timestamp {text[:40]} {NOT_SECONDS}")
