@@ -101,7 +101,8 @@ def outcomes(name, data):
 
 def parse(name, data):
     """{pair: (stars, seconds)}, all as numbers where they are, cut and counted without the reader's help."""
-    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+    data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    text = data.decode("utf-16" if data[:2] == b"\xff\xfe" else "utf-8-sig")
     lines = [line for line in re.split("\r\n|\r|\n", text) if line]
     headed = name not in ("u.data", "ratings.dat")
     if "::" in lines[0] and not headed:

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from reading import HEADING, cells, refusal, write
 from test_damaged_files import damage, on_many_files
 
+import train
 from utils.data.datasets import Reading, load
 from utils.errors import UserError
 
@@ -128,6 +130,13 @@ def test_dates_in_parquet_are_read(tmp_path, unit):
     table["timestamp"] = {"date": moments.dt.date, "text": moments.astype(str), "ms": table["timestamp"] * 1000}[unit]
     table.to_parquet(tmp_path / "own.parquet")
     assert cells(load(tmp_path / "own.parquet")) == (days(EXPECTED) if unit == "date" else EXPECTED)
+
+
+def test_odd_dates_in_parquet_are_said_not_to_be_used(tmp_path):
+    frame().drop(columns="timestamp").assign(date="7.5.2006").to_parquet(tmp_path / "own.parquet")
+    data = load(tmp_path / "own.parquet")
+    assert cells(data) == without_time(EXPECTED)
+    assert "column date not used: '7.5.2006' is no date such as 2006-05-07" in data.notes
 
 
 @pytest.mark.parametrize("name", ["ratings.parquet", "parts"])
@@ -307,6 +316,20 @@ def test_of_ratings_of_one_pair_the_last_or_the_mean_counts(tmp_path, duplicates
     assert cells(data) == {(1, 5): expected, (1, 6): (3, 31 if timed else None)}
     assert f"2 ratings read, left out: lines 2 of a pair rated again, of which the {duplicates} counts" in data.notes
     assert "keep one, or give --duplicates last or mean" in refusal(write(tmp_path, text))
+
+
+def test_the_options_reach_the_reader_and_the_config(tmp_path):
+    argv = ["bias", "--columns", "user=who,movie=2,rating=how", "--text-ids", "--duplicates", "mean"]
+    _, args, config = train.parse(argv)
+    assert args.reading() == Reading({"userId": "who", "movieId": "2", "rating": "how"}, True, "mean")
+    data = load(write(tmp_path, lines("{0},{1},{2}")))
+    kept = train.facts_of("bias", args, SimpleNamespace(config=config), data)
+    assert (kept["columns"], kept["text_ids"], kept["duplicates"]) == (args.columns, True, "mean")
+    plain = train.facts_of("bias", train.parse(["bias"])[1], SimpleNamespace(config=config), data)
+    assert not {"columns", "text_ids", "duplicates"} & set(plain)
+    for wrong in ("user=a", "user=a,movie=b,rating=", "user=a,movie=b,rating=c,user=d", "x"):
+        with pytest.raises(UserError, match=r"user=\.\.\.,movie=\.\.\.,rating=\.\.\. and maybe time=\.\.\. are needed"):
+            train.parse(["bias", "--columns", wrong])
 
 
 # --- side tables -----------------------------------------------------------------------------------------------------

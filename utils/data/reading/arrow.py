@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from utils.data.reading import textfiles
-from utils.data.reading.formats import NEEDED, SPELLINGS, Format, choose
+from utils.data.reading.formats import NEEDED, SPELLINGS, Format, about_date, choose
 from utils.data.reading.tables import Reading, Table
 from utils.data.reading.values import (
     NOT_SECONDS,
@@ -57,7 +57,13 @@ def read_parquet(files: Sequence[Path], reading: Reading) -> Table:
         part = int(np.searchsorted(ends, row, side="right"))
         return f"{files[part]}: row {row + 1 - (ends[part - 1] if part else 0)}"
 
-    return _to_table(arrays, where, textfiles.renamed(names, columns), reading.text_ids)
+    times, note = arrays.get("timestamp"), None
+    if times is not None and _is_text(times):
+        note = about_date(names[columns["timestamp"]], times[0].as_py() or "")
+    if note:
+        del arrays["timestamp"], columns["timestamp"]
+    notes = [*textfiles.renamed(names, columns), *([note] if note else [])]
+    return _to_table(arrays, where, notes, reading.text_ids)
 
 
 def read_plain_text(layout: textfiles.Layout, form: Format, reading: Reading) -> Table | None:
@@ -98,23 +104,28 @@ def _is_plain(layout: textfiles.Layout) -> bool:
     with open(layout.path, "rb") as file:
         if file.read(2) in textfiles.UTF_16:
             return False
+    before = b"\n"  # the sign before the block
     with textfiles.open_bytes(layout.path) as file:
-        block = file.read(1 << 20) + file.readline(1 << 20)
+        block = file.read(1 << 20)
         if layout.heading:
             block = textfiles.LINE_END.split(block, layout.heading)[-1]
         while block:
             if not block.isascii() or any(sign in block for sign in (b"x", b"X", b"\0")):
                 return False
-            if b'"' in block and not _quotes_whole_fields(block, layout.separator):
-                return False
-            block = file.read(1 << 20) + file.readline(1 << 20)
+            if b'"' in block:
+                block += file.readline(1 << 20)
+                if not _quotes_whole_fields(before + block + b"\n", layout.separator):
+                    return False
+            before = block[-1:]
+            block = file.read(1 << 20)
     return True
 
 
 def _quotes_whole_fields(block: bytes, separator: str) -> bool:
-    """Whether in these lines each quote begins or ends a field, and quoted fields hold no separator, quote or line."""
+    """Whether each quote begins or ends a field, and quoted fields hold no separator, quote or line end. block: what
+    stands from the sign before some lines to the sign after them."""
     ends = np.isin(np.arange(256), list(f"{separator[0]}\r\n".encode()))
-    signs = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+    signs = np.frombuffer(block, np.uint8)
     quotes, other = np.flatnonzero(signs == ord('"')), np.flatnonzero(ends[signs])
     first, last = quotes[::2], quotes[1::2]
     if len(first) != len(last) or separator == "::":
@@ -143,7 +154,8 @@ def _to_table(columns: dict[str, pa.ChunkedArray], where: Where, notes: list[str
 
 
 def _is_text(values: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(values.type) for is_kind in kinds)
 
 
 def _numbers(values: pa.ChunkedArray, column: str, where: Where) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from utils.data.reading.values import is_number, is_time, with_point
 from utils.errors import UserError
 
 DATES = ("date", "ratingdate", "datetime", "ratedat", "createdat")  # used where they are dates
+TIMES = ("timestamp", "time", "ts", "tstamp", "unixtime", "unixreviewtime")
 SPELLINGS: Spellings = {
     "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
     "movieId": (
@@ -23,10 +24,7 @@ SPELLINGS: Spellings = {
         *("parentasin", "asin", "isbn", "jokeid", "bookid"),
     ),
     "rating": ("rating", "ratings", "stars", "star", "score", "grade", "overall", "bookrating"),
-    "timestamp": (
-        *("timestamp", "time", "ts", "tstamp", "unixtime", "unixreviewtime"),
-        *DATES,
-    ),
+    "timestamp": (*TIMES, *DATES),
 }
 NEEDED = ("userId", "movieId", "rating")
 ORDER = tuple(SPELLINGS)
@@ -237,10 +235,16 @@ def _chosen(path: Path, separators: Sequence[str], columns: Mapping[str, str]) -
 
 def _without_odd_dates(layout: Layout) -> tuple[Layout, list[str]]:
     """Leave out, with a sentence for the user, a column `date` whose first value is no date that can be read."""
-    place = layout.columns.get("timestamp", 0)
-    spelled = re.sub(r"\W|_", "", layout.names[place].lower())
+    place = layout.columns.get("timestamp")
     _, fields = next(layout.rows(), (0, []))
-    if spelled not in DATES or len(fields) <= place or is_time(fields[place]):
+    if place is None or len(fields) <= place or not (note := about_date(layout.names[place], fields[place])):
         return layout, []
-    note = f"column {layout.names[place].strip()} not used: {fields[place][:40]!r} is no date such as 2006-05-07"
     return replace(layout, columns={name: at for name, at in layout.columns.items() if name != "timestamp"}), [note]
+
+
+def about_date(name: str, value: str) -> str | None:
+    """Say that a column of that name is not used where it is one of dates and its first value is none that can be
+    read; otherwise None."""
+    if re.sub(r"\W|_", "", name.lower()) not in DATES or is_time(value):
+        return None
+    return f"column {name.strip()} not used: {value[:40]!r} is no date such as 2006-05-07"

@@ -190,6 +190,9 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
+IGNORED = Counter[str]()  # nobody looks at what is counted there
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
@@ -208,18 +211,19 @@ class Layout:
         """Yield (line number, fields) of each line of the table, as `rows` does."""
         return rows(self.path, self.separator, self.heading, self.encoding)
 
-    def rows(self, left_out: Counter[str] | None = None) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, left_out: Counter[str] = IGNORED) -> Iterator[tuple[int, list[str]]]:
         """Yield (line number, fields) of each line of the table that is not left out. left_out: those that are, by why,
         are counted there."""
         rating = self.columns["rating"] if self.zeros else None
-        for number, fields in self.lines():
-            why = "without any value" if not any(fields) and not "".join(fields).strip() else ""
-            if rating is not None and len(fields) > rating and fields[rating].strip() == "0":
-                why = self.zeros
-            if not why:
-                yield number, fields
-            elif left_out is not None:
-                left_out[why] += 1
+        for row in self.lines():
+            if rating is None and row[1][0] > " ":  # as most are
+                yield row
+            elif not "".join(row[1]).strip():
+                left_out.update(["without any value"])
+            elif rating is not None and len(row[1]) > rating and row[1][rating].strip() == "0":
+                left_out.update([self.zeros])
+            else:
+                yield row
 
     def where(self, row: int) -> str:
         """Return "file:line" of a row, counted from 0; the file is read again."""
