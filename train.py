@@ -183,6 +183,7 @@ def facts_of(name: str, args: Options, model: Recommender, data: datasets.Datase
         "like": data.ratings.like,
         "min_count": args.min_count,
         "holding": holding,
+        **{name: value for name, value in asdict(args.reading()).items() if value != getattr(datasets.AS_IT_IS, name)},
     }
 
 
@@ -257,8 +258,7 @@ def main(argv: list[str] | None = None) -> Path | None:
         return None
     name, args, config = parse(argv)
     if args.describe:
-        data = datasets.load(args.data, scale=args.scale, like=args.like)
-        tables.print_facts(datasets.keep_core(data, args.min_count)[0], console)
+        tables.print_facts(datasets.keep_core(args.load(), args.min_count)[0], console)
         return None
     if args.workers:
         cluster.check(args.ray)

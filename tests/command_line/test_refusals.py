@@ -24,7 +24,7 @@ def test_constant_timestamps_are_no_timestamps_and_said(tmp_path):
 def test_timestamps_a_second_apart_are_timestamps(tmp_path):
     dataset = load(write(tmp_path, HEADING + "1,1,0.5,10\n1,2,5,11\n"))
     assert dataset.ratings.timestamp.tolist() == [10, 11]
-    assert not any("timestamp" in note for note in dataset.notes)
+    assert "every timestamp is the same: treated as no timestamps" not in dataset.notes
 
 
 def test_fractions_of_seconds_are_cut_off(tmp_path):
@@ -133,7 +133,7 @@ def test_where_nothing_or_everything_is_a_like_the_option_that_helps_is_said(tmp
         ("\n \n", "the file is empty"),
         (HEADING, "holds no ratings"),
         ("userId,movieId,stras\n1,2,3\n", ":1: missing column(s) rating; found: userId, movieId, stras"),
-        ("1,31,2.5,1260759144\n", ":1: missing column(s) userId, movieId, rating; found: 1, 31, 2.5"),
+        ("1,31,x,1260759144\n", ":1: missing column(s) userId, movieId, rating; found: 1, 31, x"),
         ("userId,movieId,rating,Rating\n1,2,3,4\n", "names 'rating' twice"),
         (HEADING + "1,2,3,4\n1,3,good,5\n", ":3: rating 'good' is not a number"),
         (HEADING + "1,2,3,4\n1,3,nan,5\n", ":3: rating 'nan' is not a number"),
@@ -144,8 +144,10 @@ def test_where_nothing_or_everything_is_a_like_the_option_that_helps_is_said(tmp
         (HEADING + "1,2,3,4\n1,3,,5\n", ":3: the rating is empty"),
         (HEADING + "1,2,3,4\n,3,3,5\n", ":3: userId '' is an empty id"),
         (HEADING + "1,2,3,4\n1,3,3,\n", ":3: the timestamp is empty"),
-        (HEADING + "1,2,3,4\n1,3,3,2009-01-01\n", ":3: timestamp '2009-01-01' is not a number"),
-        (HEADING + "1,2,3,4\n1,3,3,1260759144000\n", ":3: timestamp 1260759144000 is not in seconds"),
+        (HEADING + "1,2,3,4\n1,3,3,2009-13-01\n", ":3: timestamp '2009-13-01'"),
+        (HEADING + "1,2,3,4\n1,3,3,01/02/2009\n", ":3: timestamp '01/02/2009' is not a number"),
+        (HEADING + "1,2,3,4\n1,3,3,4\n1,4,3,1260759144000\n", ":4: timestamp 1260759144000 is not in seconds"),
+        (HEADING + "1,2,3,1260759144\n1,3,3,1260759144000\n1,4,3,1260759144001\n", ":2: timestamp 1260759144 is not"),
         (HEADING + "1,2,3,4\n1,3,3," + "9" * 5000 + "\n", ":3: timestamp"),
         (HEADING + "1,2,3,4\n1,3,3\n", ":3: too few fields: 3, where 4 belong"),
         (HEADING + "1,2,3,4\n1,3,3,4,5\n", ":3: too many fields: 5, where 4 belong"),
@@ -162,7 +164,7 @@ def test_where_nothing_or_everything_is_a_like_the_option_that_helps_is_said(tmp
         (b"userId,movieId,rating,remark\n1,2,3,\xe9\n", ":2: byte 0xe9 is not UTF-8"),
         ((HEADING + "1,2,3,4\n").encode() + b"\xe9,3,3,4\n", ":3: byte 0xe9 is not UTF-8"),
         (b"us\xe9r,movieId,rating\n1,2,3\n", ":1: byte 0xe9 is not UTF-8"),
-        ((HEADING + FIVE_STARS).encode("utf-16"), "UTF-16"),
+        ((HEADING + FIVE_STARS).encode("utf-16")[:-1], "can't be read: the text is not whole UTF-16"),
         (HEADING + "1,2,3,4\n1,3\0,3,4\n", "binary"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
         (b"PK\x03\x04rest", "zip archive"),
@@ -193,7 +195,6 @@ def test_the_line_is_right_in_a_file_whose_notes_hold_line_breaks(tmp_path):
     ("name", "text", "said"),
     [
         ("u.item", "1|A|||a|0|1", "u.item:1: too few fields: 7, where 24 belong"),
-        ("u.item", "x|A|||a" + "|0" * 19, "u.item:1: id 'x' is not a whole number"),
         ("u.item", "1|A|||a" + "|2" * 19, "u.item:1: genre flags"),
         ("u.item", ("1|A|||a" + "|0" * 19 + "\n") * 2, "u.item:2: '1' is listed already on line 1"),
         ("u.user", "1|24|M|technician", "u.user:1: too few fields"),
@@ -210,7 +211,6 @@ def test_a_wrong_side_table_is_refused_with_the_line(tmp_path, name, text, said)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("movieId,name of it\n1,A\n", ":1: missing column(s) title; found: movieId, name of it"),
         ("movieId,title,genres\n1,A, with comma,Drama\n", ":2: too many fields: 4, where 3 belong"),
         ("movieId,title,genres\n1,A,Drama\n1,B,Drama\n", ":3: '1' is listed already on line 2"),
         (b"movieId,title\n1,Am\xe9lie\n", ":2: byte 0xe9 is not UTF-8"),
@@ -252,7 +252,7 @@ def test_a_device_is_no_file():
         ({"userId": [1.0, 1e17, 3]}, "row 2: userId 1e+17 is not a whole number"),
         ({"rating": [1, math.nan, 3]}, "row 2"),
         ({"rating": [1, 2, math.inf]}, "row 3"),
-        ({"rating": ["a", "b", "c"]}, "not numbers"),
+        ({"rating": ["a", "b", "c"]}, "row 1: rating 'a' is not a number"),
         ({"timestamp": [1, 2, 10**17]}, "row 3: timestamp"),
         ({"userId": [1, 1, 2], "movieId": [3, 3, 4]}, "row 2: user 1 has already rated movie 3"),
     ],

@@ -20,7 +20,7 @@ from reading import cells, write
 
 from utils.data.datasets import load
 from utils.data.movies import Movies
-from utils.data.reading import arrow, tables
+from utils.data.reading import arrow, formats
 from utils.errors import UserError
 from utils.recommend.personal_file import read_personal
 
@@ -101,7 +101,8 @@ def outcomes(name, data):
 
 def parse(name, data):
     """{pair: (stars, seconds)}, all as numbers where they are, cut and counted without the reader's help."""
-    text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
+    data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    text = data.decode("utf-16" if data[:2] == b"\xff\xfe" else "utf-8-sig")
     lines = [line for line in re.split("\r\n|\r|\n", text) if line]
     headed = name not in ("u.data", "ratings.dat")
     if "::" in lines[0] and not headed:
@@ -111,12 +112,21 @@ def parse(name, data):
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if row]
     order = ["user", "movie", "stars", "time"]
     if headed:
-        words = zip(HEADINGS, tables.SPELLINGS.values(), strict=True)  # damage may make one spelling another
+        words = zip(HEADINGS, formats.SPELLINGS.values(), strict=True)  # damage may make one spelling another
         known = {spelling: column for column, spellings in words for spelling in spellings}
         order = [known.get(letters(title)) for title in rows.pop(0)]
     elif len(rows[0]) == 3:
         order.remove("time")
+    rows = [row for row in rows if any(map(str.strip, row))]
     assert all(len(row) == len(order) for row in rows)
+    if not headed or separator != ",":
+        rows = [
+            [
+                re.sub(r"^(\d+),(\d+)$", r"\1.\2", field) if name == "stars" else field
+                for name, field in zip(order, row, strict=True)
+            ]
+            for row in rows
+        ]
     rows = [dict(zip(order, row, strict=True)) for row in rows]
     seconds = [float(row["time"]) // 1 if "time" in row else None for row in rows]
     if len(set(seconds)) == 1:

@@ -39,6 +39,28 @@ def _separated(number: Callable[[str], Any], metavar: str, length: int | None = 
     )
 
 
+def _columns(arguments: list[str]) -> dict[str, str]:
+    """Read user=...,movie=...,rating=...[,time=...] as {name of a column of ratings: its heading or number}."""
+    pairs = [part.partition("=") for part in arguments[0].split(",")]
+    found = {COLUMNS[name.strip()]: value.strip() for name, _, value in pairs if name.strip() in COLUMNS and value}
+    if len(found) != len(pairs) or not {"userId", "movieId", "rating"} <= set(found):
+        raise ValueError(f"user=...,movie=...,rating=... and maybe time=... are needed, got {arguments[0]}")
+    return found
+
+
+COLUMNS = {"user": "userId", "movie": "movieId", "rating": "rating", "time": "timestamp"}
+Columns = Annotated[
+    dict[str, str] | None,
+    Spec(
+        nargs=1,
+        metavar="user=NAME,movie=NAME,rating=NAME[,time=NAME]",
+        instance_from_str=_columns,
+        is_instance=lambda value: value is None or isinstance(value, dict),
+        str_from_instance=lambda value: [",".join(f"{name}={column}" for name, column in (value or {}).items())],
+    ),
+    tyro.conf.arg(help_behavior_hint=""),
+]
+"""Which columns of a file hold what."""
 Sizes = Annotated[tuple[int, ...], _separated(int, "N[,N...]")]
 """Layer sizes, written 500,200 on the command line."""
 Names = Annotated[tuple[str, ...], _separated(str, "NAME[,NAME...]")]

@@ -16,18 +16,25 @@ import pandas as pd
 from utils.data.movies import Movies
 from utils.data.ratings import Indices, Ratings, Scale, given, pair_order, zero_sentinel
 from utils.data.reading import arrow
+from utils.data.reading.formats import find_rating_layout
 from utils.data.reading.known_sets import KNOWN
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
-from utils.data.reading.tables import Table, find_rating_layout, read_line_by_line
+from utils.data.reading.tables import Reading, Table, read_line_by_line
 from utils.data.reading.textfiles import PARQUET, SHARDS, head
 from utils.data.reading.values import positions, refuse_where
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RATING_FILES = ("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS)
-ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".base", ".test")  # .gz may follow
+RATING_FILES = (
+    *("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS),
+    *("rating.csv", "rating.csv.gz", "Ratings.csv", "BX-Book-Ratings.csv"),  # of sets on Kaggle
+)
+ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".jsonl", ".inter", ".base", ".test")  # or .gz
+AS_IT_IS = Reading()
+FOUND = "found from the ratings"
+YEAR = 365 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,11 @@ class Dataset:
 
 
 def load(
-    source: str | Path, data_dir: str | Path = Path("data"), scale: Scale | None = None, like: float | None = None
+    source: str | Path,
+    data_dir: str | Path = Path("data"),
+    scale: Scale | None = None,
+    like: float | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> Dataset:
     """Load a data set from a known set's name, a folder or a file.
 
@@ -61,14 +72,15 @@ def load(
     where None. like: stars above which a rating is a like; by the scale where None. Raises UserError, with file and
     line, for whatever can't be read exactly."""
     path = rating_file(find(source, Path(data_dir)))
-    table = read_ratings(path)
+    table = read_ratings(path, reading)
     notes = list(table.notes)
     check_options(scale, like)
-    low, high = map(float, scale or find_scale(table.rating))
+    low, high = map(float, scale or table.form.scale or find_scale(table.rating))
     if scale is None:
-        notes.append(f"scale {low:.9g} to {high:.9g} found from the ratings")
+        notes.append(f"scale {low:.9g} to {high:.9g} {'of ' + table.form.name if table.form.scale else FOUND}")
     check_scale(table.rating, (low, high), table.where, given=scale is not None)
-    check_duplicates(table)
+    table = settle_duplicates(table, reading.duplicates)
+    notes.append(about_lines(table))
     rating, sentinel = table.rating, zero_sentinel((low, high))
     if n_zeros := np.count_nonzero(rating == 0):
         rating = np.where(rating == 0, np.float32(sentinel), rating)
@@ -77,12 +89,15 @@ def load(
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
+    if timestamp is not None and timestamp.min() >= 0 and timestamp.max() < YEAR:
+        notes.append("every timestamp is of 1970: is this column a time? --columns without time leaves it out")
     ratings = Ratings(table.user, table.movie, rating, timestamp, table.user_ids, table.movie_ids, (low, high), like)
     notes += about_likes(ratings)
-    movies, more = read_movies(path, ratings.movie_ids)
-    users = read_users(path, ratings.user_ids)
+    movies, more = read_movies(path, ratings.movie_ids, table.form.beside)
+    users, about_users = read_users(path, ratings.user_ids)
     name = name_of(path)
-    return Dataset(name, ratings, movies, users, [*notes, *more, *check_counts(name, ratings)], path.parent)
+    notes += [*more, *about_users, *check_counts(name, ratings)]
+    return Dataset(name, ratings, movies, users, notes, path if is_folder(path) else path.parent)
 
 
 def keep_core(data: Dataset, least: int, test: Indices | None = None) -> tuple[Dataset, Indices | None]:
@@ -140,18 +155,24 @@ def about_likes(ratings: Ratings) -> list[str]:
     return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
 
 
-def read_ratings(path: Path) -> Table:
-    """Read a rating file, told apart by content: Parquet, CSV, TSV, `a::b::c`, gzipped or not.
+def read_ratings(path: Path, reading: Reading = AS_IT_IS) -> Table:
+    """Read a rating file, told apart by content: Parquet, or a folder of its parts, JSON or any text table, gzipped or
+    not.
 
     Raises UserError, with file and line, for anything but one rating a line; scale and duplicates are not checked."""
     if path.name == SHARDS:
         from utils.distributed.shards import read_table  # needs Arrow
 
         return read_table(path.parent)
-    if head(path).startswith(PARQUET):
-        return arrow.read_parquet(path)
-    layout = find_rating_layout(path)
-    return arrow.read_plain_text(layout) or read_line_by_line(layout)
+    if is_folder(path) or head(path).startswith(PARQUET):
+        return arrow.read_parquet(parquet_parts(path) if is_folder(path) else [path], reading)
+    layout, form = find_rating_layout(path, reading.columns)
+    return arrow.read_plain_text(layout, form, reading) or read_line_by_line(layout, form, reading)
+
+
+def parquet_parts(folder: Path) -> list[Path]:
+    """Return the parts of a Parquet table in a folder, sorted by name; [] where there are none."""
+    return [folder / name for name in names_in(folder) if name.endswith(".parquet") and is_file(folder / name)]
 
 
 def find(source: str | Path, data_dir: Path) -> Path:
@@ -178,14 +199,18 @@ def find(source: str | Path, data_dir: Path) -> Path:
 
 
 def rating_file(path: Path) -> Path:
-    """Return the rating file in a folder, or `path` itself where it is a file."""
+    """Return the rating file in a folder, or `path` itself where it is a file or a folder of parts in Parquet."""
     if is_file(path):
         return path
     if not is_folder(path):
         raise UserError(f"{path}: neither a file nor a folder")
     for name in RATING_FILES:
-        if is_file(path / name):
+        if is_file(path / name) or (name.endswith(".parquet") and is_folder(path / name)):
             return path / name
+    if len(interactions := [name for name in names_in(path) if name.endswith(".inter")]) == 1:
+        return path / interactions[0]  # of RecBole
+    if parquet_parts(path):
+        return path
     # a hint only: it does not matter here what can't be read in other folders
     folders = [path / name for name in names_in(path)]
     inside = [folder for folder in folders if any(os.path.isfile(folder / name) for name in RATING_FILES)]
@@ -214,15 +239,35 @@ def check_counts(name: str, ratings: Ratings) -> list[str]:
     return [f"this copy of {name} is not the published one: it has {has}, published were {had}"]
 
 
-def check_duplicates(table: Table) -> None:
-    """Raise a UserError, with both lines, where a user has rated a movie twice."""
+def settle_duplicates(table: Table, duplicates: str) -> Table:
+    """Return the table with one rating of each pair: the last by time, or in the file where there are no times, or the
+    mean, at the time of the last. A UserError with both lines with "refuse", where a user has rated a movie twice."""
     if len(pair_order(table.user, table.movie)) == len(table.user):
-        return
+        return table
     pair = table.user.astype(np.int64) * len(table.movie_ids) + table.movie
+    if duplicates == "refuse":
 
-    def problem(row: int) -> str:
-        first = table.where(int(np.argmax(pair == pair[row])))
-        user, movie = table.user_ids[table.user[row]].item(), table.movie_ids[table.movie[row]].item()
-        return f"user {user!r} has already rated movie {movie!r} ({first}); keep one"
+        def problem(row: int) -> str:
+            first = table.where(int(np.argmax(pair == pair[row])))
+            user, movie = table.user_ids[table.user[row]].item(), table.movie_ids[table.movie[row]].item()
+            again = f"user {user!r} has already rated movie {movie!r} ({first})"
+            return f"{again}; keep one, or give --duplicates last or mean"
 
-    refuse_where(pd.Series(pair).duplicated().to_numpy(), table.where, problem)
+        refuse_where(pd.Series(pair).duplicated().to_numpy(), table.where, problem)
+    order = slice(None) if table.timestamp is None else np.argsort(table.timestamp, kind="stable")
+    last = np.arange(len(pair))[order][~pd.Series(pair[order]).duplicated(keep="last").to_numpy()]
+    last.sort()
+    rating = table.rating[last]
+    if duplicates == "mean":
+        rating = pd.Series(table.rating, dtype=float).groupby(pair).mean()[pair[last]].to_numpy(np.float32)
+    times = None if table.timestamp is None else table.timestamp[last]
+    why = f"of a pair rated again, of which the {duplicates} counts"
+    left_out = table.left_out | {why: len(pair) - len(last)}
+    user, movie = table.user[last], table.movie[last]
+    return replace(table, user=user, movie=movie, rating=rating, timestamp=times, left_out=left_out)
+
+
+def about_lines(table: Table) -> str:
+    """Say how many ratings were read, and how many lines were left out and why."""
+    left_out = ", ".join(f"{n:,} {why}" for why, n in table.left_out.items())
+    return f"{len(table.rating):,} ratings read, {'left out: lines ' + left_out if left_out else 'none left out'}"

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data import datasets
-from utils.data.datasets import Dataset
+from utils.data.datasets import AS_IT_IS, Dataset, Reading
 from utils.data.movies import Movies
 from utils.data.ratings import Ratings, Scale, given, index_of, zero_sentinel
 from utils.data.reading.scales import find_scale
@@ -21,12 +21,16 @@ from utils.runs.paths import is_file
 
 
 def with_test_ratings(
-    data: Dataset, protocol: str, path: Path | None, scale: Scale | None = None
+    data: Dataset,
+    protocol: str,
+    path: Path | None,
+    scale: Scale | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> tuple[Dataset, NDArray[np.intp] | None]:
     """Add the ratings of the protocol's test file to the data: (data, indices of the test ratings).
 
     For a protocol without such a file the data comes back as it is, with None. scale: given by the user; found from
-    both files where None. Raises UserError where the file does not fit."""
+    both files where None. reading: how to read the test file. Raises UserError where the file does not fit."""
     if protocol in FOLDS:
         path = (data.folder or Path()) / f"{protocol}.test"
         if not is_file(path):
@@ -40,8 +44,8 @@ def with_test_ratings(
         raise UserError(f"--test belongs to --protocol fixed; {protocol} draws its own test")
     else:
         return data, None
-    data = data if scale else _on_one_scale(data, path)
-    test = datasets.load(path, scale=data.ratings.scale)
+    data = data if scale else _on_one_scale(data, path, reading)
+    test = datasets.load(path, scale=data.ratings.scale, reading=reading)
     ratings, place = join(data.ratings, test.ratings, path)
     movies = _movies(ratings.movie_ids, data.movies, test.movies)
     users = data.users
@@ -50,9 +54,9 @@ def with_test_ratings(
     return replace(data, ratings=ratings, movies=movies, users=users), place
 
 
-def _on_one_scale(data: Dataset, path: Path) -> Dataset:
+def _on_one_scale(data: Dataset, path: Path, reading: Reading) -> Dataset:
     """Return the data on the scale found from its ratings and those of a test file together."""
-    ratings, test_stars = data.ratings, datasets.read_ratings(datasets.rating_file(path)).rating
+    ratings, test_stars = data.ratings, datasets.read_ratings(datasets.rating_file(path), reading).rating
     stars = given(ratings.rating, ratings.scale).astype(np.float32)
     scale = find_scale(np.concatenate([stars, test_stars]))
     if scale == ratings.scale:

@@ -24,7 +24,8 @@ from pyarrow import parquet
 
 from utils.command_line import options
 from utils.data.ratings import Ratings
-from utils.data.reading.tables import NEEDED, SPELLINGS, Table
+from utils.data.reading.formats import NEEDED, SPELLINGS, TIMES
+from utils.data.reading.tables import Table
 from utils.data.reading.textfiles import PARQUET, SHARDS, check_columns, find_columns, first_line, head
 from utils.data.splits import Split
 from utils.distributed import cluster
@@ -136,7 +137,9 @@ def _read(log: Path) -> Any:
         raise UserError(f"{log}: there is no such file, or nothing in the folder")
     in_parquet = head(paths[0]).startswith(PARQUET)
     names = parquet.read_schema(paths[0]).names if in_parquet else next(csv.reader([first_line(paths[0])[1]]))
-    columns = {column: names[place] for column, place in find_columns(log, names, SPELLINGS).items()}
+    columns = {
+        column: names[place] for column, place in find_columns(log, names, SPELLINGS | {"timestamp": TIMES}).items()
+    }
     check_columns(log, names, columns, NEEDED)
     files = [str(path.resolve()) for path in paths]
     if in_parquet:

@@ -29,6 +29,14 @@ class Source:
     """a known set's name, a folder in a MovieLens layout, or a file with userId, movieId, rating[, timestamp]"""
     scale: options.Pair = None
     """lowest and highest stars a rating can have (default: found from the ratings)"""
+    columns: options.Columns = None
+    """which columns of the file hold what: their headings, or their numbers from 1 (default: found by their usual
+    names, or by their order in a file without a heading)"""
+    text_ids: bool = False
+    """take ids for text even where most are whole numbers: 007 and 7 are then two"""
+    duplicates: Literal["refuse", "last", "mean"] = "refuse"
+    """which rating counts where a user has rated a movie twice: none, the last one (by time, otherwise in the file), or
+    the mean"""
     like: options.Threshold = None
     """a rating above so many stars is a like: what is learned from, hidden and found again as one (default: 3.5 on a
     scale up to 5, and as high on any other)"""
@@ -43,6 +51,14 @@ class Source:
     holding: splits.Options = field(default_factory=splits.Options)
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """take model and options from a file that tune.py wrote; options beside it on the command line override it"""
+
+    def load(self) -> datasets.Dataset:
+        """Read the data."""
+        return datasets.load(self.data, scale=self.scale, like=self.like, reading=self.reading())
+
+    def reading(self) -> datasets.Reading:
+        """Return how the data are to be read."""
+        return datasets.Reading(self.columns, self.text_ids, self.duplicates)
 
 
 S = TypeVar("S", bound=Source)
@@ -126,8 +142,8 @@ def given(name: str, argv: Sequence[str]) -> bool:
 
 def read(args: Source) -> tuple[datasets.Dataset, splits.Split]:
     """Read the data that a `Source` asks for, and split them."""
-    data = datasets.load(args.data, scale=args.scale, like=args.like)
-    data, test = test_file.with_test_ratings(data, args.protocol, args.holding.test, args.scale)
+    data = args.load()
+    data, test = test_file.with_test_ratings(data, args.protocol, args.holding.test, args.scale, args.reading())
     data, place = datasets.keep_core(data, args.min_count, test)
     return data, splits.split(data.ratings, args.protocol, args.holding, place)
 

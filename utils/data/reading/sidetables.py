@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,20 +13,32 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, year_of
-from utils.data.reading.tables import ENDINGS_100K
-from utils.data.reading.textfiles import Spellings, check_columns, check_width, find_layout, is_utf8, located, rows
+from utils.data.reading.formats import ENDINGS_100K, SPELLINGS
+from utils.data.reading.textfiles import (
+    Spellings,
+    check_columns,
+    check_width,
+    find_layout,
+    is_utf8,
+    located,
+    rows,
+    text_lines,
+)
 from utils.data.reading.values import to_seconds, to_whole
-from utils.runs.paths import is_file, is_there
+from utils.errors import UserError
+from utils.runs.paths import is_file, is_folder, is_there
 
 MOVIE_COLUMNS: Spellings = {
-    "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid", "id"),
-    "title": ("title", "name", "movietitle", "movie", "film"),
-    "year": ("year", "releaseyear"),
-    "genres": ("genres", "genre", "categories", "category"),
+    "movieId": (*SPELLINGS["movieId"], "id"),
+    "title": ("title", "name", "movietitle", "booktitle", "movie", "film"),
+    "year": ("year", "releaseyear", "yearofpublication"),
+    "genres": ("genres", "genre", "categories", "category", "class"),
 }
+BOOKS = ("BX-Books.csv", "BX_Books.csv", "Books.csv", "books.csv")  # some of them in latin-1
 TAG_COLUMNS: Spellings = {name: (name.lower(),) for name in ("userId", "movieId", "tag", "timestamp")}
 Id: TypeAlias = int | str
 MovieEntry: TypeAlias = tuple[str, int | None, list[str]]  # title, year, genres
+MovieLine: TypeAlias = tuple[int, str, MovieEntry | ValueError]  # number, text of the id, what it says or what is wrong
 NO_GENRE = ("", "unknown", "(no genres listed)")
 GENRES_100K = (  # one 0/1 column of u.item each, unless u.genre says otherwise
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
@@ -37,17 +51,23 @@ OCCUPATIONS_1M = (  # by the code's position, as ml-1m's README lists them
 )
 
 
-def read_movies(path: Path, ids: NDArray[Any]) -> tuple[Movies, list[str]]:
+def read_movies(path: Path, ids: NDArray[Any], beside: str = "movies.csv") -> tuple[Movies, list[str]]:
     """Read the movie file beside the rating file `path`, if there is one: (movies in the order of `ids`, notes).
+    beside: its name, where that is not told by the name of the rating file.
 
     Listed movies without a rating are left out; rated movies that aren't listed are called "movie <id>"."""
-    readers = {".dat": ("movies.dat", _movies_dat), **dict.fromkeys(ENDINGS_100K, ("u.item", _movies_100k))}
-    name, read = readers.get(path.suffix, ("movies.csv", _movies_csv))
-    file, movies = path.with_name(name), Movies.untitled(ids)
+    file, read = _movie_file(path, beside)
+    movies, name = Movies.untitled(ids), file.name
     if not is_file(file):
         why = f"{file} is no file" if is_there(file) else f"no {name} beside the ratings"
         return movies, [f"{why}: movies are called by their ids"]
-    listed, rated = _by_id(file, read(file), ids), ids.tolist()
+    try:
+        entries = read(file)
+        first = next(entries, None)
+    except _OtherLayoutError as error:
+        return movies, [f"{error}: not used, movies are called by their ids"]
+    listed, bad = _by_id(file, entries if first is None else itertools.chain([first], entries), ids)
+    rated = ids.tolist()
     for index, raw in enumerate(rated):
         title, year, genres = listed.get(raw, ("", None, []))
         if title.strip():
@@ -57,20 +77,53 @@ def read_movies(path: Path, ids: NDArray[Any]) -> tuple[Movies, list[str]]:
     notes = [f"{unrated:,} movies of {name} have no rating: left out"] if unrated else []
     if unlisted:
         notes.append(f"{unlisted:,} rated movies are not in {name}: called by their ids")
-    return movies, notes
+    return movies, notes + _about_bad(name, bad, "movie")
 
 
-def _by_id(file: Path, entries: Iterable[tuple[int, str, Any]], ids: NDArray[Any]) -> dict[Id, Any]:
-    """Return {raw id: entry} of (line, text of the id, entry), each id listed once. ids: those of the ratings."""
+def _movie_file(path: Path, beside: str) -> tuple[Path, Callable[[Path], Iterator[MovieLine]]]:
+    """Return (the movie file that belongs beside a rating file, its reader). beside: its name, by the format."""
+    if path.suffix == ".dat":
+        return path.with_name("movies.dat"), _movies_dat
+    if path.suffix in ENDINGS_100K:
+        return path.with_name("u.item"), _movies_100k
+    if path.suffix == ".inter":
+        return path.with_suffix(".item"), _movies_csv
+    folder = path if is_folder(path) else path.parent
+    if beside == "movie_titles.csv":
+        return folder / beside, _movies_netflix
+    names = [name for name in (beside, "movie.csv", *BOOKS) if is_there(folder / name)]
+    return folder / (names[0] if names else beside), _movies_csv
+
+
+def _about_bad(name: str, bad: Sequence[str], of: str) -> list[str]:
+    """Say how many lines of a table could not be read, and what is wrong with the first."""
+    return [f"{len(bad):,} lines of {name} can't be read, of no rated {of}: left out (first: {bad[0]})"] if bad else []
+
+
+class _OtherLayoutError(UserError):
+    """A table beside the ratings is of a layout that is not read."""
+
+
+def _by_id(file: Path, entries: Iterable[tuple[int, str, Any]], ids: NDArray[Any]) -> tuple[dict[Id, Any], list[str]]:
+    """Return ({raw id: entry} of (line, text of the id, entry), what is wrong with lines about none of `ids`). ids:
+    those of the ratings, each listed once. An entry may be a ValueError, which is fatal only for an id of `ids`."""
     by_id: dict[Id, Any] = {}
     lines: dict[Id, int] = {}
+    rated, bad = set(ids.tolist()), list[str]()
     for line, text, entry in entries:
-        with located(file, line):
+        try:
             raw = _to_id(text, ids)
+            if isinstance(entry, ValueError):
+                raise entry
             if raw in lines:
                 raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
+        except ValueError as error:
+            if _to_id_or_none(text, ids) in rated:
+                raise UserError(f"{file}:{line}: {error}") from None
+            bad.append(f"line {line}: {error}")
+            continue
         by_id[raw], lines[raw] = entry, line
-    return by_id
+    return by_id, bad
 
 
 def _to_id(text: str, ids: NDArray[Any]) -> Id:
@@ -81,91 +134,135 @@ def _to_id(text: str, ids: NDArray[Any]) -> Id:
     return raw
 
 
-def _headed(file: Path, spellings: Spellings, needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line, {column: text}) for the rows of a file with a heading."""
-    layout = find_layout(file, (",", "\t", ";", "|"), spellings, needed)
-    check_columns(f"{file}:{layout.heading}", layout.names, layout.columns, needed)
+def _to_id_or_none(text: str, ids: NDArray[Any]) -> Id | None:
+    return text if ids.dtype.kind == "U" else to_whole(text)
+
+
+def _wrong_width(fields: Sequence[str], width: int) -> ValueError | None:
+    """Return what `check_width` raises."""
+    try:
+        check_width(fields, width)
+    except ValueError as error:
+        return error
+    return None
+
+
+def _headed(
+    file: Path, spellings: Spellings, needed: Iterable[str], encoding: str = "utf-8-sig"
+) -> Iterator[tuple[int, dict[str, str], ValueError | None]]:
+    """Yield (line, {column: text}, error where there are too few or many fields) for the rows below a heading."""
+    layout = replace(find_layout(file, (",", "\t", ";", "|"), spellings, needed), encoding=encoding)
+    try:
+        check_columns(f"{file}:{layout.heading}", layout.names, layout.columns, needed)
+    except UserError as error:
+        raise _OtherLayoutError(str(error)) from None
     for line, fields in layout.rows():
-        with located(file, line):
-            check_width(fields, len(layout.names))
-        yield line, {name: fields[place] for name, place in layout.columns.items()}
+        row = {name: fields[place] for name, place in layout.columns.items() if place < len(fields)}
+        if row.get("genres", "").startswith("[{") and any("imdb" in name.lower() for name in layout.names):
+            raise _OtherLayoutError(f"{file} is TMDB's metadata, whose ids are not those of MovieLens' ratings")
+        yield line, row, _wrong_width(fields, len(layout.names))
 
 
 def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[tuple[int, list[str]]]:
     """Yield (line, fields) of a .dat file; the last but one field is text that may hold the separator itself."""
     for line, fields in rows(file, "::", encoding=encoding):
-        with located(file, line):
-            check_width(fields[:width], width)
-        yield line, [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
+        if len(fields) < width:
+            yield line, fields
+        else:
+            yield line, [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
 
 
-def _movies_csv(file: Path) -> Iterator[tuple[int, str, MovieEntry]]:
-    for line, row in _headed(file, MOVIE_COLUMNS, ("movieId", "title")):
+def _movies_csv(file: Path) -> Iterator[MovieLine]:
+    encoding = "latin-1" if file.name in BOOKS and not is_utf8(file) else "utf-8-sig"
+    between = r"\s+" if file.suffix == ".item" else r"\|"
+    for line, row, error in _headed(file, MOVIE_COLUMNS, ("movieId", "title"), encoding):
         year = re.fullmatch(r"\s*(\d{4})(\.0)?\s*", row.get("year", ""))
-        genres = [genre.strip() for genre in row.get("genres", "").split("|")]
-        yield line, row["movieId"], (row["title"], int(year[1]) if year else year_of(row["title"]), genres)
+        genres = [genre.strip() for genre in re.split(between, row.get("genres", ""))]
+        title = row.get("title", "")
+        yield line, row.get("movieId", ""), error or (title, int(year[1]) if year else year_of(title), genres)
 
 
-def _movies_dat(file: Path) -> Iterator[tuple[int, str, MovieEntry]]:
-    for line, (raw, title, genres) in _unheaded(file, 3, "utf-8" if is_utf8(file) else "latin-1"):
-        yield line, raw, (title, year_of(title), genres.split("|"))
+def _movies_dat(file: Path) -> Iterator[MovieLine]:
+    for line, fields in _unheaded(file, 3, "utf-8" if is_utf8(file) else "latin-1"):
+        error = _wrong_width(fields, 3)
+        yield line, fields[0], error or (fields[1], year_of(fields[1]), fields[-1].split("|"))
 
 
-def _movies_100k(file: Path) -> Iterator[tuple[int, str, MovieEntry]]:
+def _movies_netflix(file: Path) -> Iterator[MovieLine]:
+    for line, text in enumerate(text_lines(file, "utf-8-sig" if is_utf8(file) else "latin-1"), 1):
+        raw, *rest = text.strip().split(",", 2)  # the title may hold commas
+        if raw:
+            year = int(rest[0]) if rest and rest[0].isdecimal() else None
+            title = f"{rest[-1]} ({year})" if year else rest[-1] if rest else ""
+            yield line, raw, _wrong_width([raw, *rest], 3) or (title, year, [])
+
+
+def _movies_100k(file: Path) -> Iterator[MovieLine]:
     names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
     if is_file(listed):
         names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
     for line, fields in rows(file, "|", encoding="latin-1", quoted=False):
-        with located(file, line):
-            check_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
-            raw, title, date, _, _, *flags = fields
-            if not set(flags) <= {"0", "1"}:
-                raise ValueError(f"genre flags must be 0 or 1, found {'|'.join(flags)[:60]!r}")
+        error = _wrong_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
+        if error is None and not set(fields[5:]) <= {"0", "1"}:
+            error = ValueError(f"genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
+        if error:
+            yield line, fields[0], error
+            continue
+        raw, title, date, _, _, *flags = fields
         year = year_of(title) or (int(date[-4:]) if date[-4:].isdecimal() else None)
         yield line, raw, (title, year, [name for name, flag in zip(names, flags, strict=True) if flag == "1"])
 
 
-def read_users(path: Path, ids: NDArray[Any]) -> pd.DataFrame | None:
-    """Read age, gender and occupation from the user file of ml-100k or ml-1m beside the rating file `path`.
+def read_users(path: Path, ids: NDArray[Any]) -> tuple[pd.DataFrame | None, list[str]]:
+    """Read age, gender and occupation from the user file of ml-100k or ml-1m beside the rating file `path`: (table,
+    notes for the user).
 
     One row for each of `ids`, missing where unknown; None where there is no such file. Ages of ml-1m are the lowest of
     a group: 1 stands for under 18, then 18, 25, 35, 45, 50, 56."""
     name = {".dat": "users.dat", ".data": "u.user"}.get(path.suffix)
     if name is None or not is_file(path.with_name(name)):
-        return None
+        return None, []
     file = path.with_name(name)
-    users = _by_id(file, _users(file), ids)
+    _, first = next(rows(file, "::" if file.suffix == ".dat" else "|", encoding="latin-1", quoted=False), (0, []))
+    if len(first) <= 2:  # of MovieTweetings: user, account at Twitter
+        return None, [f"{name} is a table of another layout than MovieLens': not used"]
+    users, bad = _by_id(file, _users(file), ids)
     table = pd.DataFrame([users.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
-    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"})
+    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"}), _about_bad(name, bad, "user")
 
 
-def _users(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _users(file: Path) -> Iterator[tuple[int, str, dict[str, Any] | ValueError]]:
     occupations: dict[int | None, str] = dict(enumerate(OCCUPATIONS_1M.split("|")))
     of_1m = file.suffix == ".dat"
     for line, fields in rows(file, "::" if of_1m else "|", encoding="latin-1", quoted=False):
-        with located(file, line):
-            check_width(fields, 5)
-            raw, first, second, occupation, _ = fields
-            age, gender = (to_whole(second), first) if of_1m else (to_whole(first), second)
-            known = occupations.get(to_whole(occupation)) if of_1m else occupation
-            if age is None or not 0 < age < 150 or known is None:
-                raise ValueError(f"no age or occupation in {', '.join(fields)[:60]!r}")
-        yield line, raw, {"age": age, "gender": gender, "occupation": known}
+        if error := _wrong_width(fields, 5):
+            yield line, fields[0], error
+            continue
+        raw, first, second, occupation, _ = fields
+        age, gender = (to_whole(second), first) if of_1m else (to_whole(first), second)
+        known = occupations.get(to_whole(occupation)) if of_1m else occupation
+        if age is None or not 0 < age < 150 or known is None:
+            yield line, raw, ValueError(f"no age or occupation in {', '.join(fields)[:60]!r}")
+        else:
+            yield line, raw, {"age": age, "gender": gender, "occupation": known}
 
 
 def read_tags(folder: Path, user_ids: NDArray[Any], movie_ids: NDArray[Any]) -> pd.DataFrame | None:
-    """Read the tags that users gave movies from tags.csv or tags.dat in `folder`; None where there is neither.
+    """Read the tags that users gave movies from tags.csv, tag.csv or tags.dat in `folder`; None where there is none.
 
     Columns: user, movie (matrix indices, -1 where the ratings lack them), tag, timestamp."""
-    file = next((folder / name for name in ("tags.csv", "tags.dat") if is_file(folder / name)), None)
+    file = next((folder / name for name in ("tags.csv", "tag.csv", "tags.dat") if is_file(folder / name)), None)
     if file is None:
         return None
     users = {raw: index for index, raw in enumerate(user_ids.tolist())}
     movies = {raw: index for index, raw in enumerate(movie_ids.tolist())}
-    headed = ((line, [*row.values()]) for line, row in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
+    needed = list(TAG_COLUMNS)
+    headed = ((line, [*row.values()]) for line, row, _ in _headed(file, TAG_COLUMNS, needed))
     tags = []
-    for line, (user, movie, tag, seconds) in headed if file.suffix == ".csv" else _unheaded(file, 4):
+    for line, fields in headed if file.suffix == ".csv" else _unheaded(file, 4):
         with located(file, line):
+            check_width(fields, 4)
+            user, movie, tag, seconds = fields
             indices = users.get(_to_id(user, user_ids), -1), movies.get(_to_id(movie, movie_ids), -1)
             tags.append((*indices, tag, to_seconds(seconds)))
     return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import functools
 from array import array
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.reading import textfiles
-from utils.data.reading.textfiles import Layout, Spellings
-from utils.data.reading.values import Where, is_number, to_ids, to_number, to_seconds
+from utils.data.reading.formats import NEEDED, PLAIN, Format
+from utils.data.reading.textfiles import Layout
+from utils.data.reading.values import Where, seconds_of, to_ids, to_number, to_time, with_point
 from utils.errors import UserError
-
-SPELLINGS: Spellings = {
-    "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
-    "movieId": ("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid"),
-    "rating": ("rating", "ratings", "stars", "star", "score", "grade"),
-    "timestamp": ("timestamp", "time", "ts", "unixtime", "unixreviewtime"),
-}
-NEEDED = ("userId", "movieId", "rating")
-ENDINGS_100K = (".data", ".base", ".test")  # of u.data and of the folds published with it
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Table:
 
     user, movie: positions in `user_ids`, `movie_ids`, which are the file's ids, ascending (int64 or str).
     rating: finite. timestamp: seconds since 1970, or None where the file has no such column.
-    notes: sentences for the user about how the file was read."""
+    notes: sentences for the user about how the file was read. left_out: how many lines are left out, by why."""
 
     user: NDArray[np.int32]
     user_ids: NDArray[Any]
@@ -47,46 +40,47 @@ class Table:
     timestamp: NDArray[np.int64] | None
     where: Where
     notes: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    form: Format = PLAIN
 
 
-def find_rating_layout(path: Path) -> Layout:
-    """Find the layout from the heading, or from the fields where there is none, as in MovieLens' u.data and *.dat."""
-    layout = textfiles.find_layout(path, ("::", "\t", ",", ";", "|"), SPELLINGS, NEEDED)
-    if any(column not in layout.columns for column in NEEDED):
-        _, line = textfiles.first_line(path)
-        for separator, endings in (("::", (".dat",)), ("\t", ENDINGS_100K)):
-            fields = line.split(separator)
-            is_numeric = len(fields) in (3, 4) and all(is_number(text) for text in fields)
-            if is_numeric or path.suffix in endings:
-                names = list(SPELLINGS)[: len(fields) if is_numeric else 4]
-                return Layout(path, separator, names, {name: i for i, name in enumerate(names)}, layout.heading - 1)
-    hint = "; the first line must name the columns"
-    textfiles.check_columns(f"{path}:{layout.heading}", layout.names, layout.columns, NEEDED, hint)
-    return layout
+@dataclass(frozen=True)
+class Reading:
+    """How to read a rating file where it does not say so itself.
+
+    columns: {known name: heading or number of the column}; found where None. text_ids: whether ids are text even where
+    most are whole numbers. duplicates: which rating counts where a user has rated a movie twice."""
+
+    columns: Mapping[str, str] | None = None
+    text_ids: bool = False
+    duplicates: Literal["refuse", "last", "mean"] = "refuse"
 
 
-def read_line_by_line(layout: Layout) -> Table:
+def read_line_by_line(layout: Layout, form: Format, reading: Reading) -> Table:
     """Read any text file; a UserError names the first line that is not a rating."""
     user_place, movie_place, rating_place = (layout.columns[column] for column in NEEDED)
     time_place = layout.columns.get("timestamp")
     users: dict[str, int] = {}  # text -> code
     movies: dict[str, int] = {}
-    to_stars = functools.cache(lambda text: to_number(text, "rating"))
+    with_commas = layout.separator not in (",", "")
+    to_stars = functools.cache(lambda text: to_number(with_point(text) if with_commas else text, "rating"))
     user, movie, rating, timestamp = array("i"), array("i"), array("d"), array("q")
-    for number, fields in layout.rows():
+    left_out = Counter[str]()
+    for number, fields in layout.rows(left_out):
         try:
             textfiles.check_width(fields, len(layout.names))
             rating.append(to_stars(fields[rating_place]))
             if time_place is not None:
-                timestamp.append(to_seconds(fields[time_place]))
+                timestamp.append(to_time(fields[time_place]))
         except ValueError as error:
             raise UserError(f"{layout.path}:{number}: {error}") from None
         user.append(users.setdefault(fields[user_place], len(users)))
         movie.append(movies.setdefault(fields[movie_place], len(movies)))
     if not user:
         raise UserError(f"{layout.path}: the file names its columns but holds no ratings")
-    user_ids = to_ids(np.asarray(user), list(users), "userId", layout.where)
-    movie_ids = to_ids(np.asarray(movie), list(movies), "movieId", layout.where)
-    times = np.asarray(timestamp) if time_place is not None else None
-    notes = textfiles.renamed(layout.names, layout.columns)
-    return Table(*user_ids, *movie_ids, np.asarray(rating, np.float32), times, layout.where, notes)
+    codes = {"userId": (np.asarray(user), list(users)), "movieId": (np.asarray(movie), list(movies))}
+    text = [reading.text_ids or name in form.text_ids for name in codes]
+    ids = [to_ids(*codes[name], name, layout.where, as_text) for name, as_text in zip(codes, text, strict=True)]
+    times, notes = seconds_of(np.asarray(timestamp), layout.where) if time_place is not None else (None, [])
+    stars = np.asarray(rating, np.float32)
+    return Table(*ids[0], *ids[1], stars, times, layout.where, [*layout.notes, *notes], dict(left_out), form)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import itertools
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from utils.errors import UserError
 from utils.runs.paths import ALLOW, DENIED
@@ -20,9 +22,12 @@ from utils.runs.paths import ALLOW, DENIED
 PARQUET = b"PAR1"
 SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what Excel calls "Unicode text"
 HEAD = 1 << 16  # bytes from which the kind of a file is told
 LONGEST = 1 << 20  # characters of a line: longer ones are not of a table, and would fill the memory
 Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)  # which Excel writes and reads above the heading
+TYPED = re.compile(r":(token|float)(_seq)?\s*$")  # RecBole's headings: user_id:token
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -45,8 +50,6 @@ def head(path: str | Path) -> bytes:
         return start
     if not start.removeprefix(b"\xef\xbb\xbf").strip():
         raise UserError(f"{path}: the file is empty")
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path}: the text is UTF-16; save it as UTF-8")
     if start.startswith(b"PK\x03\x04"):
         raise UserError(f"{path}: this is a zip archive or a spreadsheet; give what is inside, or save it as CSV")
     if b"\0" in start:
@@ -54,13 +57,17 @@ def head(path: str | Path) -> bytes:
     return start
 
 
-def first_line(path: str | Path) -> tuple[int, str]:
-    """Return (line number, text) of the first line that is not blank, at most 65,536 characters of it."""
+def first_line(path: str | Path, after: int = 0) -> tuple[int, str]:
+    """Return (line number, text) of the first line below line `after` that is not blank, at most 65,536 characters of
+    it."""
     start = head(path)
     if not start.decode("utf-8-sig", "ignore").strip():
         raise UserError(f"{path}: no text in the first {len(start):,} bytes")
-    lines = enumerate(_lines(path, "utf-8-sig"), 1)
-    return next((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if text.strip())
+    lines = enumerate(text_lines(path), 1)
+    first = ((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if number > after and text.strip())
+    if (found := next(first, None)) is None:
+        raise UserError(f"{path}: nothing below line {after}")
+    return found
 
 
 def is_gzip(path: str | Path) -> bool:
@@ -69,12 +76,46 @@ def is_gzip(path: str | Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
+class _FromUtf16(io.RawIOBase):
+    """The bytes of a UTF-16 file as UTF-8."""
+
+    def __init__(self, file: gzip.GzipFile | io.BufferedReader) -> None:
+        self.file, self.decoder, self.left = file, codecs.getincrementaldecoder("utf-16")(), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer; an OSError where the file is not UTF-16."""
+        while not self.left:
+            block = self.file.read(HEAD)
+            try:
+                self.left = self.decoder.decode(block, final=not block).encode()
+            except UnicodeError:
+                raise OSError("the text is not whole UTF-16; save it as UTF-8") from None
+            if not block:
+                break
+        part, self.left = self.left[: len(buffer)], self.left[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
 def open_bytes(path: str | Path) -> gzip.GzipFile | io.BufferedReader:
-    """Open a file to read its bytes, unpacked if gzipped."""
-    return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
+    """Open a file to read its bytes, unpacked if gzipped, as UTF-8 where they are UTF-16."""
+
+    def opened() -> gzip.GzipFile | io.BufferedReader:
+        return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
+
+    with opened() as file:
+        is_utf_16 = file.read(2) in UTF_16
+    return io.BufferedReader(_FromUtf16(opened())) if is_utf_16 else opened()
 
 
-def _lines(path: str | Path, encoding: str) -> Iterator[str]:
+def text_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[str]:
     """Yield the lines of a text file, gzipped or not, with their ends, as the csv module takes them. Raises UserError,
     with the line, for one that is too long or not of this encoding, and for broken gzip data."""
     number = 0
@@ -102,12 +143,12 @@ def rows(
 
     Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data."""
     if separator == "::" or not quoted:
-        for number, text in enumerate(_lines(path, encoding), 1):
+        for number, text in enumerate(text_lines(path, encoding), 1):
             line = text.rstrip("\r\n")
             if line and number > heading:
                 yield number, line.split(separator)
         return
-    reader = csv.reader(_lines(path, encoding), delimiter=separator, strict=True)
+    reader = csv.reader(text_lines(path, encoding), delimiter=separator, strict=True)
     last = 0  # line that was read last: a quoted field may hold line breaks, so that a row ends below its first line
     try:
         for fields in reader:
@@ -149,6 +190,9 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
+IGNORED = Counter[str]()  # nobody looks at what is counted there
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
@@ -159,10 +203,27 @@ class Layout:
     names: list[str]
     columns: dict[str, int]
     heading: int
+    encoding: str = "utf-8-sig"
+    zeros: str = ""  # why lines with a rating of 0 are left out; empty where they are not
+    notes: tuple[str, ...] = ()  # sentences for the user about what was taken for what
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line number, fields) of each line of the table, as `rows` does."""
-        return rows(self.path, self.separator, self.heading)
+        return rows(self.path, self.separator, self.heading, self.encoding)
+
+    def rows(self, left_out: Counter[str] = IGNORED) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, fields) of each line of the table that is not left out. left_out: those that are, by why,
+        are counted there."""
+        rating = self.columns["rating"] if self.zeros else None
+        for row in self.lines():
+            if rating is None and row[1][0] > " ":  # as most are
+                yield row
+            elif not "".join(row[1]).strip():
+                left_out.update(["without any value"])
+            elif rating is not None and len(row[1]) > rating and row[1][rating].strip() == "0":
+                left_out.update([self.zeros])
+            else:
+                yield row
 
     def where(self, row: int) -> str:
         """Return "file:line" of a row, counted from 0; the file is read again."""
@@ -170,10 +231,19 @@ class Layout:
         return f"{self.path}:{line}"
 
 
+def table_start(path: Path) -> tuple[int, str, str | None]:
+    """Return (line number, text) of the first line of a table, below Excel's line `sep=;` where there is one, and the
+    separator that this line names, otherwise None."""
+    number, line = first_line(path)
+    said = SEPARATOR_LINE.fullmatch(line)
+    return (*first_line(path, number), said[1]) if said else (number, line, None)
+
+
 def find_layout(path: Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
     """Find the layout from the first line, split at the first of the separators that gives all `needed` columns, or
     else at the one that gives the most columns."""
-    number, line = first_line(path)
+    number, line, separator = table_start(path)
+    separators = [separator] if separator else separators
     layouts = []
     for separator in separators:
         names = cut(line, separator)
@@ -185,7 +255,7 @@ def find_layout(path: Path, separators: Sequence[str], spellings: Spellings, nee
 
 def find_columns(path: str | Path, names: Sequence[str], spellings: Spellings) -> dict[str, int]:
     """Find the columns that a heading names: {known name: position}. spellings: {known name: its spellings}."""
-    plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
+    plain = [re.sub(r"[\W_]", "", TYPED.sub("", name.lower())) for name in names]
     columns: dict[str, int] = {}
     for column, known in spellings.items():
         if present := [spelling for spelling in known if spelling in plain]:

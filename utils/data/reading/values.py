@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
@@ -17,10 +18,14 @@ PositionsAndIds: TypeAlias = tuple[NDArray[np.int32], NDArray]  # so that ids[po
 Where: TypeAlias = Callable[[int], str]  # row -> "file:line", for messages
 LARGEST = float(np.finfo(np.float32).max)
 SECONDS = (-62_135_596_800, 253_402_300_799)  # the years 1 to 9999
-NOT_SECONDS = "is not in seconds since 1970 (milliseconds?)"
+NOT_SECONDS = "is not in seconds since 1970"
+UNITS = {1000: "milliseconds", 1000**2: "microseconds", 1000**3: "nanoseconds"}  # {how many in a second: name}
 LONGEST_ID = 200  # characters: text ids become one array of fixed width
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  # float() takes "1_0" and "nan" too
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*", re.ASCII)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"\s*([+-]?\d{1,19})(\.0*)?\s*", re.ASCII)
 
 
@@ -40,13 +45,57 @@ def to_number(text: str, column: str) -> float:
     return number
 
 
+def with_point(text: str) -> str:
+    """Return a number that has a decimal comma with a point; any other text as it is."""
+    return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+
+
+def is_time(text: str) -> bool:
+    """Whether a field is a number, or a date with or without a time, such as 2006-05-07 20:51:26."""
+    return is_number(text) or _DATE.fullmatch(text.strip()) is not None
+
+
+def to_time(text: str) -> int:
+    """Convert a field to whole seconds since 1970, or milli-, micro- or nanoseconds where it is a number of those (a
+    fraction is cut off); otherwise a ValueError. A date without a zone is one of UTC."""
+    if len(text) < 18 and text.isascii() and text.isdigit():
+        return int(text)
+    if _DATE.fullmatch(date := text.strip()):
+        try:
+            moment = datetime.fromisoformat(date.removesuffix("UTC").strip())
+        except ValueError as error:
+            raise ValueError(f"timestamp {date!r}: {error}") from None
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _1970) // timedelta(seconds=1)
+    if text.strip() and not is_number(text):
+        raise ValueError(f"timestamp {text[:40]!r} is not a number, or a date such as 2006-05-07")
+    number = math.floor(to_number(text, "timestamp"))
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"timestamp {text[:40]} {NOT_SECONDS}")
+    return number
+
+
 def to_seconds(text: str) -> int:
-    """Convert a field to whole seconds since 1970 (a fraction is cut off); otherwise a ValueError."""
-    short = len(text) < 18 and text.isascii() and text.isdigit()
-    seconds = int(text) if short else math.floor(to_number(text, "timestamp"))
+    """Convert a field to whole seconds since 1970; otherwise a ValueError."""
+    seconds = to_time(text)
     if not SECONDS[0] <= seconds <= SECONDS[1]:
         raise ValueError(f"timestamp {text[:40]} {NOT_SECONDS}")
     return seconds
+
+
+def seconds_of(times: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int64], list[str]]:
+    """Convert a column of whole numbers to seconds since 1970, from the unit that most of them are in: (seconds, notes
+    for the user). Raises UserError, with the line, for one that is in another unit."""
+    low, high = SECONDS
+    if low <= times.min() and times.max() <= high:
+        return times, []
+    middle = abs(int(np.median(times)))
+    unit = next((unit for unit in (1, *UNITS) if middle <= high * unit), 1)
+    wrong = (times < low * unit) | (times > high * unit)
+    if unit > 1:
+        wrong |= abs(times) <= high * unit // 1000
+    name = UNITS.get(unit, "seconds")
+    refuse_where(wrong, where, lambda row: f"timestamp {times[row]} is not in {name} since 1970, as others are")
+    return times // unit, [f"timestamps in {name}"]
 
 
 def to_whole(text: str) -> int | None:
@@ -80,9 +129,11 @@ def refuse_where(wrong: NDArray[np.bool_], where: Where, problem: Callable[[int]
         raise UserError(f"{where(row)}: {problem(row)}")
 
 
-def to_ids(codes: NDArray[np.integer], texts: list[str], column: str, where: Where) -> PositionsAndIds:
+def to_ids(
+    codes: NDArray[np.integer], texts: list[str], column: str, where: Where, as_text: bool = False
+) -> PositionsAndIds:
     """Return (positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole
-    numbers, otherwise text.
+    numbers, otherwise text; always so with `as_text`.
 
     codes: positions in `texts`, which are all different, one a row. Raises UserError, with the line, where an id is
     empty or not of the column's type."""
@@ -91,10 +142,10 @@ def to_ids(codes: NDArray[np.integer], texts: list[str], column: str, where: Whe
         refuse_where(wrong[codes], where, lambda row: f"{column} {texts[codes[row]][:40]!r} {problem}")
 
     refuse(np.array([not text.strip() for text in texts]), "is an empty id")
-    numbers = [to_whole(text) for text in texts]
+    numbers = [None if as_text else to_whole(text) for text in texts]
     is_whole = np.array([number is not None for number in numbers])
     if 2 * is_whole[codes].sum() > len(codes):
-        refuse(~is_whole, "is not a whole number (of at most 64 bits), as most of the column are")
+        refuse(~is_whole, "is not a whole number (of at most 64 bits), as most of the column are; --text-ids?")
         ids, position = np.unique(np.array(numbers, np.int64), return_inverse=True)
     else:
         too_long = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
