@@ -21,6 +21,7 @@ from reading import cells, write
 from utils.data.datasets import load
 from utils.data.movies import Movies
 from utils.data.reading import arrow, tables
+from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend.personal_file import read_personal
 
@@ -244,7 +245,7 @@ def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
         path = Path(folder) / "own.csv"
         path.write_bytes(broken)
         try:
-            (found, _), said = read_personal(path, MOVIES, (0.5, 5.0)), None
+            (found, _, _), said = read_personal(path, Titles(MOVIES), (0.5, 5.0)), None
         except UserError as error:
             found, said = {}, str(error)
     assert found if said is None else str(path) in said and len(said) < 2000
@@ -254,5 +255,5 @@ def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
 def test_every_file_of_ones_own_ratings_is_read_before_it_is_damaged(tmp_path):
     for name, content in OWN.items():
         (tmp_path / name).write_bytes(content)
-        found, _ = read_personal(tmp_path / name, MOVIES, (0.5, 5.0))
+        found, _, _ = read_personal(tmp_path / name, Titles(MOVIES), (0.5, 5.0))
         assert found, name
