@@ -76,6 +76,8 @@ class Options:
         if len(given) != 1 and given != {"rate", "ratings"}:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in QUESTIONS)
             raise ValueError(f"one of {names} is needed" + ("; more than one was given" if given else ""))
+        if self.ratings_scale and (not self.ratings or not self.ratings_scale[0] < self.ratings_scale[1]):
+            raise ValueError("--ratings-scale takes the lowest and highest stars of the file of --ratings")
         is_default = self.by == "best" and self.filters == reranking.Options() and not self.explain
         if given & {"like_movie", "similar_users"} and not is_default:
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")

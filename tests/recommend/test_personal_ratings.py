@@ -125,9 +125,9 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         found, notes = read(tmp_path, (heading + "\n".join(lines) + "\n").encode(encoding))
         assert found == {2: 4.5, 3: 0.5}
         assert notes[0] == "IMDb's stars are from 1 to 10, converted to 0.5 to 5"
-        assert notes[1] == "left out, no movies but series, episodes or games: 1 (Heat)"
+        assert notes[1] == "left out, no movies but series or games: 1 (Heat)"
         assert notes[2].endswith(
-            "3 lines, read as IMDb's: 2 rated movies are in the data, 1 no movies but series, episodes or games"
+            "3 lines, read as IMDb's: 2 rated movies are in the data, 1 no movies but series or games"
         )
     assert read(tmp_path, heading + lines[0] + "\n", (1, 100))[0] == {2: 90.0}
 

@@ -19,6 +19,7 @@ from utils.errors import UserError
 SHOWN = 8  # movies listed where several fit
 LETTERS_AN_EDIT = 8  # a spelling counts as near with one letter wrong in so many
 MOST_EDITS = 3
+MANY = 30  # ratings of a movie that may be called by the beginning of its title
 WORDS = 3  # at the beginning of one title alone, that are enough where somebody types them
 ALONE = "by its title alone"
 NUMBERS = {
@@ -30,7 +31,8 @@ NUMBERS = {
     )
     for word in words.split()
 }
-SHORT = {"vol": "volume", "pt": "part", "dr": "doctor", "mr": "mister", "mrs": "missus", "st": "saint", "vs": "versus"}
+PARTS = ("part", "pt", "volume", "vol")  # "Part II" is "2" in other sources
+SHORT = {"dr": "doctor", "mr": "mister", "mrs": "missus", "st": "saint", "vs": "versus"}
 _FOLDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "'": None})
 _FOLDED |= dict.fromkeys(map(ord, "’‘`´ʼ"))
 _SMALL = re.compile("[¹²³¼-¾⅐-⅞]")  # NFKD would join them to the digits before
@@ -80,7 +82,7 @@ def key(title: str) -> str:
 
 def loose(name: str) -> str:
     """Return a key in which Roman numbers, numbers in words and usual short forms are the same, and blanks none."""
-    return "".join(NUMBERS.get(word) or SHORT.get(word, word) for word in name.split())
+    return "".join(NUMBERS.get(word) or SHORT.get(word, word) for word in name.split() if word not in PARTS)
 
 
 def _numbers(name: str) -> list[str]:
@@ -262,6 +264,17 @@ class Titles:
         yield from self._parts.get(key(title), ())
         for part in _parts(title):
             yield from self.by_key.get(part, ())
+        for movie in self._well_known:
+            titled = _names(self.movies.titles[movie], self.movies.years[movie])[0]
+            if ": " in titled and key(titled.split(": ")[0]) == key(title):
+                yield movie
+
+    @cached_property
+    def _well_known(self) -> list[int]:
+        """The movies that many rated and whose titles have a colon. Before it may stand the title of another movie:
+        Hellboy is not `Hellboy: The Seeds of Creation`, but few rated the latter."""
+        known = () if self.count is None else np.flatnonzero(self.count >= MANY).tolist()
+        return [movie for movie in known if ": " in self.movies.titles[movie]]
 
     def _near(self, name: str, year: int | None) -> list[int]:
         """Return the movies of that year whose title differs by the fewest letters, and by few for its length."""
@@ -326,9 +339,10 @@ class Titles:
 
 def _parts(title: str) -> list[str]:
     """Return the keys of a title's ends of several words behind a colon or dash, and of its beginnings before "Episode"
-    and "or". Other beginnings are often another movie: Hellboy is not `Hellboy: The Seeds of Creation`."""
+    and "or"; and of the title without "Episode IV"."""
     cuts = list(_BREAK.finditer(title))
     goes_on = re.compile(r"\W*(episode|or)\b", re.IGNORECASE)
     starts = [title[: cut.start()] for cut in cuts if goes_on.match(title[cut.start() :])]
     ends = [title[cut.end() :] for cut in cuts if " " in title[cut.end() :].strip()]
-    return list(filter(None, map(key, starts + ends)))
+    bare = re.sub(r"\bepisode [ivx]+\b", "", title, flags=re.IGNORECASE)
+    return list(filter(None, map(key, [*starts, *ends, *([bare] if bare != title else [])])))

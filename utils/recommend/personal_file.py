@@ -18,7 +18,7 @@ from utils.recommend.profile import NAMED, by_id
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
-RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series, episodes or games"
+RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series or games"
 APART, AGAIN = "of one movie by its id and another by its title", "rated again"
 KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
@@ -205,7 +205,7 @@ def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:
     if not min(scale[0], 0) <= stars <= scale[1] or (scale == to and stars < scale[0]):
         raise ValueError(f"rating {stars:g} is not from {scale[0]:g} to {scale[1]:g}")
     if scale[0] < 0:
-        stars = to[0] + (stars - scale[0]) / (scale[1] - scale[0]) * (to[1] - to[0])
+        return to[0] + (stars - scale[0]) / (scale[1] - scale[0]) * (to[1] - to[0])
     return (max(stars if scale == to else stars * to[1] / scale[1], to[0])) or zero_sentinel(to)
 
 
