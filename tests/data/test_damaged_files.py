@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import tempfile
+import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -221,12 +222,24 @@ def test_titles_are_read_exactly_whatever_stands_in_them(movies):
         assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
 
 
+def _zip(ratings):
+    """A zip archive with such a ratings.csv."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ratings.csv", ratings)
+    return buffer.getvalue()
+
+
 OWN = {
     "letterboxd": b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"
     b"2020-01-02,Heat,1995,https://boxd.it/2,\n2020-01-03,=cmd(),2001,https://boxd.it/3,1\n",
     "imdb": b"Const,Your Rating,Title,Title Type,Year\ntt1,10,Alien,Movie,1979\ntt2,3,Heat,TV Series,1995\n",
     "plain": b'title,rating\n"Matrix, The",5\nAlein,0.5\nHeat (1995),3\n',
     "ids": b"movieId;rating\n1;5\n2;0.5\n3;4\n",
+    "trakt": b'[{"rated_at": "2020", "rating": 9, "type": "movie", "movie": {"title": "Alien", "year": 1979}}]',
+    "tmdb": b"TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Your Rating\n9,tt9,movie,Heat,1995-12-15,,9\n",
+    "excel": "sep=;\r\ntitle;year;rating\r\nAlien;1979;4,5\r\n;;\r\n".encode("utf-16"),
+    "zip": _zip(b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"),
 }
 MOVIES = Movies(
     np.arange(1, 5),

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -52,10 +51,12 @@ def sheets(path: Path) -> list[Sheet]:
         return [_sheet(str(path), data)]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = _members(path, archive)
-            return [_sheet(f"{path}/{name}", archive.read(name), name.endswith("watched.csv")) for name in names]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            files = {name: archive.read(name) for name in _members(path, archive)}
+    except UserError:
+        raise
+    except Exception as error:  # zipfile raises whatever damaged bytes lead to
         raise UserError(f"{path}: the archive can't be read: {error}") from None
+    return [_sheet(f"{path}/{name}", content, name.endswith("watched.csv")) for name, content in files.items()]
 
 
 def _content(path: Path) -> bytes:

@@ -19,6 +19,7 @@ from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
 RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series or games"
+UNLINKED = "by title and year, since the data does not have its IMDb id"
 APART, AGAIN = "of one movie by its id and another by its title", "rated again"
 KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
@@ -145,8 +146,8 @@ class _Reading:
                 return Match(place if place >= 0 else None), MISSING
             if place >= 0:
                 self.disagreed.append(f"{where}: {raw} is {titles.movies.titles[place]}, beside {title}")
-        if match.how and imdb and self.links.imdb:  # a movie of the data would have been found by its id
-            return Match(None), MISSING
+        if match.movie is not None and imdb and self.links.imdb:  # a movie of the data should have been found by its id
+            return (Match(None) if match.how else Match(match.movie, UNLINKED)), MISSING
         return match, SEVERAL if match.others and len(match.others) > 1 else MISSING
 
     def _scale(self, sheet: Sheet, rows: Iterable[tuple[int, dict[str, str], float | None]]) -> Scale:
