@@ -15,6 +15,7 @@ from utils.data.movies import Links, Movies, as_links, read_links, year_of
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.personal.formats import columns_of, format_of, imdb_id, is_movie
+from utils.recommend.personal_file import _year as year_in
 from utils.recommend.personal_file import read_personal
 
 SCALE = (0.5, 5.0)
@@ -133,6 +134,11 @@ def zipped(**files):
             "title\tyear\trating\r\nAmélie\t2001\t4.5\r\nHeat\t1995\t3\r\n".encode("utf-16"),
             {AMELIE: 4.5, HEAT: 3},
             "2 lines: 2 rated movies are in the data",
+        ),
+        (
+            "Movie Name,Year released,My rating (out of 10)\nLilo &amp; Stitch (2002),,8\nHeat (TV Series 1995),,9\n",
+            {"Lilo & Stitch (2002)": 4},
+            "2 lines: 1 rated movies are in the data, 1 no movies but series or games",
         ),
         (
             "SIMKL_ID,Title,Type,Year,Last Ep Watched,Rating,TMDB,IMDB\n1,Heat,movie,1995,,8,949,tt0113277\n"
@@ -286,6 +292,17 @@ def test_series_episodes_and_games_are_no_movies():
     )
     assert all(is_movie({"kind": word}) for word in movies.split("|"))
     assert not any(is_movie({"kind": word}) for word in others.split("|"))
+
+
+def test_ids_alone_need_the_links_of_the_data(read):
+    with pytest.raises(UserError, match=r"mine.csv: ids of IMDb and TMDB need a links.csv .*; give a column of titles"):
+        read("Const,Your Rating\ntt0113277,8\n")
+
+
+@pytest.mark.parametrize("text", ["1999", "1999.0", "(1999)", "1999-03-30", "30.3.1999", "3/30/1999", "1999–2004"])
+def test_years_are_read_in_dates(text):
+    assert year_in(text) == 1999
+    assert year_in("19991") is year_in("") is None
 
 
 def test_columns_are_found_by_their_best_spelling():

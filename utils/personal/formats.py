@@ -88,8 +88,8 @@ def folded(text: str) -> str:
 
 
 def spelling(name: str) -> str:
-    """Return the heading of a column without case, accents and signs."""
-    return re.sub(r"[\W_]", "", folded(name))
+    """Return the heading of a column without case, accents, signs and what stands in brackets: `Rating (1-10)`."""
+    return re.sub(r"[\W_]", "", re.sub(r"\(.*?\)|\bout of \d+|/ *\d+", "", folded(name)))
 
 
 def columns_of(names: Sequence[str]) -> dict[str, int]:
@@ -108,6 +108,10 @@ def format_of(names: Iterable[str]) -> Format | None:
 def is_movie(value: dict[str, str]) -> bool:
     """Tell whether a row is about a movie: no series, episode, season or game, by whichever column says so."""
     numbers = (value.get(column, "").strip("0. ").casefold() for column in ("season", "episode"))
+    if re.search(
+        r"\((tv|mini)\W?(mini\W?)?(series|episode)", folded(value.get("title", ""))
+    ):  # copied from IMDb's pages
+        return False
     return all(number in UNRATED for number in numbers) and not NO_MOVIE.search(folded(value.get("kind", "")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
-from utils.personal.formats import UNRATED, format_of, imdb_id, is_movie, spelling
+from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, spelling
 from utils.recommend.profile import NAMED, by_id
 from utils.scoring.protocols import Scale
 
@@ -68,6 +69,9 @@ class _Reading:
         known = format_of(sheet.names)
         if known and known.name not in self.formats:
             self.formats.append(known.name)
+        if not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
+            need = "ids of IMDb and TMDB need a links.csv beside the ratings that were trained on"
+            raise UserError(f"{sheet.name}: {need}; give a column of titles")
         rows = [(number, value, _stars(sheet, number, value)) for number, value in sheet.values()]
         scale = given or (known.scale if known else self._scale(sheet, rows))
         if scale != self.scale and not sheet.is_seen:
@@ -129,7 +133,7 @@ class _Reading:
 
     def _find(self, where: str, value: dict[str, str], year: int | None) -> tuple[Match, str]:
         """Return (the match, why there is none): by ids of IMDb and TMDB, by an id of the data, by the title."""
-        title, titles, match = value.get("title", "").removeprefix("'"), self.titles, Match(None)
+        title, titles, match = unescape(value.get("title", "").removeprefix("'")), self.titles, Match(None)
         for text in (value.get("title", ""), title, value.get("original", "")):
             if text and match.movie is None and not match.others:
                 match = titles.match(text, year)
@@ -212,7 +216,7 @@ def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:
 
 def _year(text: str) -> int | None:
     """Return the year in a text such as 1999, 1999.0, 1999-03-30, 30.3.1999 or 2007–2010, or None."""
-    match = re.match(r"\d{4}(?!\d)", text) or re.search(r"(?<!\d)\d{4}$", text)
+    match = re.search(r"(?<!\d)\d{4}(?!\d)", text)
     return int(match[0]) if match else None
 
 
