@@ -12,7 +12,6 @@ import tyro
 import models
 from utils.command_line import options
 from utils.data.movies import shortened, spoken
-from utils.data.titles import Titles
 from utils.recommend import everyone, profile, recommendations, reranking
 from utils.runs import files, run_folder
 from utils.runs.run_folder import Run
@@ -30,8 +29,10 @@ class Options:
     rate: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE=STARS ...", help_behavior_hint="")] = ()
     """recommend to somebody with these ratings; the year and the exact spelling may be left out"""
     ratings: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """recommend to somebody whose ratings are in this CSV file: title or movieId, and rating; the exports of Letterboxd
-    and IMDb are read as they are"""
+    """recommend to somebody whose ratings are in this file: CSV with title and rating, best with year, or what
+    Letterboxd, IMDb, Trakt, TMDB, Simkl, Criticker or MovieLens export"""
+    ratings_scale: options.Pair = None
+    """lowest and highest stars of that file (default: those of its format, or by its stars)"""
     like_movie: Annotated[str | None, tyro.conf.arg(metavar="TITLE|ID", help_behavior_hint="")] = None
     """movies near this one in latent space"""
     similar_users: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
@@ -75,6 +76,8 @@ class Options:
         if len(given) != 1 and given != {"rate", "ratings"}:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in QUESTIONS)
             raise ValueError(f"one of {names} is needed" + ("; more than one was given" if given else ""))
+        if self.ratings_scale and (not self.ratings or not self.ratings_scale[0] < self.ratings_scale[1]):
+            raise ValueError("--ratings-scale takes the lowest and highest stars of the file of --ratings")
         is_default = self.by == "best" and self.filters == reranking.Options() and not self.explain
         if given & {"like_movie", "similar_users"} and not is_default:
             raise ValueError("--by, --explain and what chooses among movies are for recommendations")
@@ -99,14 +102,16 @@ def read_profile(run: Run, config: Options) -> profile.Profile:
     """Return the profile to recommend to."""
     if config.user is not None:
         return profile.of_user(run.ratings, config.user)
-    stars, notes, scale = dict[int, float](), list[str](), run.ratings.scale
+    stars, seen, notes, scale = dict[int, float](), set[int](), list[str](), run.ratings.scale
     if config.ratings:
         from utils.recommend import personal_file  # imports pandas, half a second
 
-        stars, notes = personal_file.read_personal(config.ratings, run.movies, scale)
-    typed = profile.read_typed(run.movies, scale, config.rate)
+        stars, seen, notes = personal_file.read_personal(
+            config.ratings, run.titles, scale, run.links, config.ratings_scale
+        )
+    typed, more = profile.read_typed(run.titles, scale, config.rate)
     stars, of_rare = profile.without_rare(run.movies, stars | typed)
-    return profile.of_ratings(run.ratings, stars, notes + of_rare)
+    return profile.of_ratings(run.ratings, stars, notes + more + of_rare, seen)
 
 
 def answer(run: Run, config: Options) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
     start, saved = time.perf_counter(), models.open_run(run)
     if config.like_movie is not None:
         _ = saved.space  # a model without one is refused, whatever the title
-        movie = profile.find_movie(Titles(run.movies), config.like_movie)
+        movie = profile.find_movie(run.titles, config.like_movie)
         facts = recommendations.movies_like(saved, movie, config.n)
     elif config.similar_users is not None:
         user = profile.find_user(run.ratings.user_ids, config.similar_users)

@@ -28,6 +28,7 @@ from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.data.movies import Movies
+from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import elicitation, explanations, recommendations
 from utils.report import map_figures
@@ -172,7 +173,7 @@ def test_a_visitor_goes_through_an_address_and_a_file_unchanged(run_of):
     again = Visitor.of_address(visitor.address(movies), movies, scale)
     assert (again.stars, again.hidden) == (visitor.stars, visitor.hidden)
     other = Visitor()
-    other.upload("mine.csv", visitor.csv(movies, scale).encode(), movies, scale)
+    other.upload("mine.csv", visitor.csv(movies, scale).encode(), Titles(movies), scale)
     assert other.stars == visitor.stars
     many = Visitor(dict.fromkeys(range(IN_ADDRESS + 1), 1.0))
     assert many.address(movies.__class__.untitled(np.arange(IN_ADDRESS + 1))) == ""
@@ -190,12 +191,12 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
         (gzip.compress(b"movieId,rating\n" + b"1,5\n" * 60_000), "big.csv is packed; unpack it first"),
     ):
         with pytest.raises(UserError) as refused:
-            visitor.upload("big.csv", content, movies, (1.0, 5.0))
+            visitor.upload("big.csv", content, Titles(movies), (1.0, 5.0))
         assert text in str(refused.value)
         assert "ratings.csv" not in str(refused.value)  # the file it was put into for the reader
         assert not visitor.stars
-    notes = visitor.upload("mine.csv", f"title,rating\n{line}".encode(), movies, (1.0, 5.0))
-    assert notes == ["mine.csv: 1 rated movies are in the data"]
+    notes = visitor.upload("mine.csv", f"title,rating\n{line}".encode(), Titles(movies), (1.0, 5.0))
+    assert notes[-1] == "mine.csv: 1 lines: 1 rated movies are in the data"
     assert visitor.stars == {0: 5.0}
 
 
@@ -206,10 +207,10 @@ def test_an_upload_on_the_page(house, run_of):
     page = run(page)
     page.file_uploader[0].upload("mine.csv", b"title,rating\nPlanted 3,5\nnobody knows it,3\n", "text/csv")
     page = run(page)
-    assert "left out, since they are not in the data: nobody knows it" in said(page)
+    assert "left out, not in the data: 1 (nobody knows it)" in said(page)
     assert listed(page)
-    page.file_uploader[0].upload("<b>.csv", b"title,rating\nPlanted 3,99\n", "text/csv")
-    assert "&lt;b&gt;.csv:2: rating 99 is not from" in said(run(page))
+    page.file_uploader[0].upload("<b>.csv", b"title,rating\nPlanted 3,999\n", "text/csv")
+    assert "&lt;b&gt;.csv:2: rating 999 is not from" in said(run(page))
 
 
 def test_titles_are_text_on_the_page(house, tmp_path):

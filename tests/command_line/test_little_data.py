@@ -14,6 +14,7 @@ import train
 from utils.app.visitor import Visitor
 from utils.data import datasets, describe, test_file
 from utils.data.ratings import given
+from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import profile
 from utils.runs import run_folder
@@ -121,7 +122,7 @@ def test_stars_of_0_are_0_in_every_answer(noughts, tmp_path, capsys):
     assert "your ratings: Movie 3 0; Movie 4 10" in shown
     assert "0.001" not in shown + (tmp_path / "a.csv").read_text()
     with pytest.raises(UserError, match="is rated twice, with 0 and 2 stars"):
-        profile.read_typed(noughts.movies, (0, 10), ["Movie 3=0", "Movie 3=2"])
+        profile.read_typed(Titles(noughts.movies), (0, 10), ["Movie 3=0", "Movie 3=2"])
 
 
 def test_stars_of_0_are_0_in_every_figure(noughts, tmp_path, capsys):
@@ -146,7 +147,7 @@ def test_a_visitors_stars_of_0_are_0_in_their_file_and_kept_in_the_address(nough
     text = visitor.csv(movies, (0, 10))
     assert [row["rating"] for row in csv.DictReader(text.splitlines())] == ["0", "7"]
     again = Visitor()
-    again.upload("mine.csv", text.encode(), movies, (0, 10))
+    again.upload("mine.csv", text.encode(), Titles(movies), (0, 10))
     assert again.stars == visitor.stars
     known = Visitor.of_address(visitor.address(movies), movies, (0, 10))
     assert (known.stars, known.hidden) == (visitor.stars, visitor.hidden)

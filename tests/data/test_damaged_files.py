@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import tempfile
+import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from reading import cells, write
 from utils.data.datasets import load
 from utils.data.movies import Movies
 from utils.data.reading import arrow, formats
+from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend.personal_file import read_personal
 
@@ -230,12 +232,24 @@ def test_titles_are_read_exactly_whatever_stands_in_them(movies):
         assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
 
 
+def _zip(ratings):
+    """A zip archive with such a ratings.csv."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ratings.csv", ratings)
+    return buffer.getvalue()
+
+
 OWN = {
     "letterboxd": b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"
     b"2020-01-02,Heat,1995,https://boxd.it/2,\n2020-01-03,=cmd(),2001,https://boxd.it/3,1\n",
     "imdb": b"Const,Your Rating,Title,Title Type,Year\ntt1,10,Alien,Movie,1979\ntt2,3,Heat,TV Series,1995\n",
     "plain": b'title,rating\n"Matrix, The",5\nAlein,0.5\nHeat (1995),3\n',
     "ids": b"movieId;rating\n1;5\n2;0.5\n3;4\n",
+    "trakt": b'[{"rated_at": "2020", "rating": 9, "type": "movie", "movie": {"title": "Alien", "year": 1979}}]',
+    "tmdb": b"TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Your Rating\n9,tt9,movie,Heat,1995-12-15,,9\n",
+    "excel": "sep=;\r\ntitle;year;rating\r\nAlien;1979;4,5\r\n;;\r\n".encode("utf-16"),
+    "zip": _zip(b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"),
 }
 MOVIES = Movies(
     np.arange(1, 5),
@@ -254,7 +268,7 @@ def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
         path = Path(folder) / "own.csv"
         path.write_bytes(broken)
         try:
-            (found, _), said = read_personal(path, MOVIES, (0.5, 5.0)), None
+            (found, _, _), said = read_personal(path, Titles(MOVIES), (0.5, 5.0)), None
         except UserError as error:
             found, said = {}, str(error)
     assert found if said is None else str(path) in said and len(said) < 2000
@@ -264,5 +278,5 @@ def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
 def test_every_file_of_ones_own_ratings_is_read_before_it_is_damaged(tmp_path):
     for name, content in OWN.items():
         (tmp_path / name).write_bytes(content)
-        found, _ = read_personal(tmp_path / name, MOVIES, (0.5, 5.0))
+        found, _, _ = read_personal(tmp_path / name, Titles(MOVIES), (0.5, 5.0))
         assert found, name

@@ -110,9 +110,14 @@ def test_a_rare_movie_is_named_and_does_not_count(run, capsys, tmp_path):
     without = answer(capsys, "--run", run.folder, "--rate", "number 3=5")
     assert with_rare["notes"] == [notes]
     assert with_rare["items"] == without["items"]
-    (tmp_path / "mine.csv").write_text("title,rating\nNumber 3,5\nFall,4\n")
+    (tmp_path / "mine.csv").write_text("title,rating\nNumber 3,5\nThe Fall,4\n")
     of_file = answer(capsys, "--run", run.folder, "--ratings", tmp_path / "mine.csv")
-    assert of_file["notes"] == [f"{tmp_path / 'mine.csv'}: 1 rated movies are in the data", notes]
+    left_out = "with too few ratings to count (--min-count)"
+    assert of_file["notes"] == [
+        "taken by its title alone, without a year: line 2 Number 3 (2000)",
+        f"left out, {left_out}: 1 (Fall, The (2006))",
+        f"{tmp_path / 'mine.csv'}: 2 lines: 1 rated movies are in the data, 1 {left_out}",
+    ]
     assert of_file["items"] == without["items"]
 
 

@@ -35,7 +35,6 @@ INDEX = Titles(MOVIES)
         ("matrix", 0),
         ("THE MATRIX", 0),
         ("the matrix 1999", 0),
-        ("matrx", 0),
         ("heat 1995", 1),
         ("Heat (2013)", 2),
         ("Amélie", 3),
@@ -52,14 +51,15 @@ INDEX = Titles(MOVIES)
     ],
 )
 def test_a_movie_is_found_however_it_is_typed(typed, title):
-    assert TITLES[INDEX.find(typed)] == TITLES[title]
+    assert TITLES[INDEX.find(typed).movie] == TITLES[title]
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
         ("heat", r"several movies: Heat \(1995\); Heat, The \(2013\); add the year"),
-        ("star wars", "several movies: Star Wars: Episode IV"),
+        ("star wars", "no movie is called 'star wars'; did you mean Star Wars: Episode IV"),
+        ("matrx", r"no movie is called 'matrx'; did you mean Matrix, The \(1999\)"),
         ("qqqq", "no movie is called 'qqqq'$"),
         ("", "no movie is called ''$"),
         ("Heat 1950", r"no movie is called 'Heat 1950'; did you mean Heat"),
@@ -75,36 +75,107 @@ def test_every_bundled_title_but_doubles_finds_its_own_movie():
     index, times = Titles(movies), Counter(movies.titles)
     for i, title in enumerate(movies.titles):
         if times[title] == 1:
-            assert index.find(title) == i
+            assert index.find(title).movie == i
         else:
             with pytest.raises(UserError, match="several movies"):
                 index.find(title)
 
 
+def table(*titles):
+    return Movies(np.arange(len(titles)), [*titles], [year_of(t) for t in titles], [[] for _ in titles])
+
+
+def named(index, title, year=None, typed=False):
+    """(Title of the match, how) or the titles that may be meant."""
+    match, titles = index.match(title, year, typed), index.movies.titles
+    return [titles[i] for i in match.others] if match.movie is None else (titles[match.movie], match.how)
+
+
 def test_a_year_beside_a_title_is_forgiven_by_one_and_no_more():
-    titles = [
-        "Alone (1999)",
-        "Alone (2000)",
-        "Alone (2004)",
-        "Lost",
-        "Lost (1990)",
-        "Twins (1988)",
-        "Twins, The (1988)",
-    ]
-    index = Titles(Movies(np.arange(len(titles)), titles, [year_of(t) for t in titles], [[] for _ in titles]))
-    found = {year: [titles[i] for i in index.of("Alone", year)] for year in range(1996, 2008)}
-    one_off = {1998: ["Alone (1999)"], 2001: ["Alone (2000)"], 2003: ["Alone (2004)"], 2005: ["Alone (2004)"]}
-    exact = {year: [f"Alone ({year})"] for year in (1999, 2000, 2004)}
-    assert found == {year: [] for year in range(1996, 2008)} | one_off | exact
-    assert [titles[i] for i in index.of("Lost", 1990)] == ["Lost (1990)"]
-    assert [titles[i] for i in index.of("Lost", 1950)] == ["Lost"]  # of which no year is known
-    assert [titles[i] for i in index.alike("Twinns", 1989)] == ["Twins (1988)", "Twins, The (1988)"]
-    assert index.alike("Twinns", 1990) == []
+    index = Titles(table("Alone (1999)", "Alone (2000)", "Alone (2004)", "Lost", "Lost (1990)"))
+    other = {1998: 1999, 2001: 2000, 2003: 2004, 2005: 2004}
+    for year in range(1996, 2008):
+        exact = (f"Alone ({year})", "") if year in (1999, 2000, 2004) else []
+        assert named(index, "Alone", year) == (
+            (f"Alone ({other[year]})", "of another year") if year in other else exact
+        )
+    assert named(index, "Lost", 1990) == ("Lost (1990)", "")
+    assert named(index, "Lost", 1950) == ("Lost", "whose year is not known")
 
 
-def test_a_title_begins_with_whole_words():
-    titles = ["Star Wars: Episode IV - A New Hope (1977)", "Stargate (1994)", "Star (1990)", "Rising Star (1980)"]
-    index = Titles(Movies(np.arange(4), titles, [year_of(t) for t in titles], [[] for _ in titles]))
-    assert index.beginning("star") == [0]
-    assert index.beginning("star wars") == [0]
-    assert index.beginning("") == []
+@pytest.mark.parametrize(
+    ("asked", "year", "found"),
+    [
+        ("Sing", 2016, []),  # not Sing Street
+        ("Frozen", 2010, []),
+        ("Hellboy", 2004, []),
+        ("(500) Days of Summer", 2009, ("(500) Days of Summer (2009)", "")),
+        ("Twelve Monkeys (a.k.a. 12 Monkeys)", 1995, ("Twelve Monkeys (a.k.a. 12 Monkeys) (1995)", "")),
+        ("12 Monkeys", 1995, ("Twelve Monkeys (a.k.a. 12 Monkeys) (1995)", "")),
+        ("Not", 2009, []),  # brackets within a title are no title
+        ("You Can (Not) Advance", 2009, ("You Can (Not) Advance (2009)", "")),
+        ("L'Avventura", 1960, ("Avventura, L' (Adventure, The) (1960)", "")),
+        ("The Adventure", 1960, ("Avventura, L' (Adventure, The) (1960)", "")),
+        ("Das Boot", 1981, ("Boot, Das (Boat, The) (1981)", "")),
+        ("8 1/2", 1963, ("8½ (8½) (1963)", "")),
+        ("Alien³", 1992, ("Alien 3 (1992)", "")),
+        ("Rocky 2", 1979, ("Rocky II (1979)", "spelt otherwise")),
+        ("Rocky III", 1979, []),
+        ("Lowenherz", 1990, ("Løwenherz (1990)", "")),
+        ("Spiderman", 2002, ("Spider-Man (2002)", "spelt otherwise")),
+        (
+            "The Empire Strikes Back",
+            1980,
+            ("Star Wars: Episode V - The Empire Strikes Back (1980)", "by a part of the title"),
+        ),
+        ("Star Wars", 1980, ("Star Wars: Episode V - The Empire Strikes Back (1980)", "by a part of the title")),
+        ("Star Wars", 1981, []),
+        ("Sing Streat", 2016, ("Sing Street (2016)", "the nearest spelling of that year")),
+        ("Sing Streat", 2015, []),  # near spellings only of the same year
+        ("Frozon Planet", 2011, ("Frozen Planet (2011)", "the nearest spelling of that year")),
+        ("Sino", 2016, []),
+    ],
+)
+def test_a_title_with_a_year_is_the_right_movie_or_none(asked, year, found):
+    index = Titles(
+        table(
+            "Sing Street (2016)",
+            "Frozen Planet (2010)",
+            "Frozen Planet (2011)",
+            "Hellboy: The Seeds of Creation (2004)",
+            "(500) Days of Summer (2009)",
+            "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)",
+            "You Can (Not) Advance (2009)",
+            "Avventura, L' (Adventure, The) (1960)",
+            "Boot, Das (Boat, The) (1981)",
+            "8½ (8½) (1963)",
+            "Alien 3 (1992)",
+            "Rocky II (1979)",
+            "Løwenherz (1990)",
+            "Spider-Man (2002)",
+            "Star Wars: Episode V - The Empire Strikes Back (1980)",
+        )
+    )
+    assert named(index, asked, year) == found
+    assert named(index, f"{asked} ({year})") == found
+    assert named(index, f"{asked} ({year})", year) == found
+
+
+def test_a_title_without_a_year_is_exact_and_the_only_one():
+    index = Titles(table("Burning, The (1981)", "Cocoon (1985)", "Joker (2012)", "Solaris (1972)", "Solaris (2002)"))
+    assert named(index, "The Burning") == ("Burning, The (1981)", "by its title alone")
+    assert named(index, "Burning") == ["Burning, The (1981)"]
+    assert named(index, "Burning", typed=True) == ("Burning, The (1981)", "by its title alone")
+    assert named(index, "Coco") == named(index, "Coco", typed=True) == []
+    assert named(index, "Solaris") == ["Solaris (1972)", "Solaris (2002)"]
+    assert named(index, "Solaris 2002") == ("Solaris (2002)", "")
+
+
+def test_of_two_movies_of_one_title_and_year_the_one_that_more_people_rated_is_taken():
+    movies = table("War of the Worlds (2005)", "War of the Worlds (2005)", "Heat (1995)")
+    found = ("War of the Worlds (2005)", "of 2 with that title and year the one that most people rated")
+    for counts, movie in (([1, 40, 90], 1), ([40, 1, 90], 0)):
+        index = Titles(movies, np.array(counts))
+        assert named(index, "War of the Worlds", 2005) == found
+        assert index.match("War of the Worlds (2005)").movie == movie
+    assert named(Titles(movies), "War of the Worlds", 2005) == ["War of the Worlds (2005)"] * 2

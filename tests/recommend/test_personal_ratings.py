@@ -6,6 +6,7 @@ import pytest
 import recommend
 from utils.command_line import options
 from utils.data.movies import Movies, spoken
+from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import profile
 from utils.recommend.personal_file import read_personal
@@ -31,19 +32,23 @@ SCALE = (0.5, 5.0)
 
 
 def typed(*texts):
-    return profile.read_typed(MOVIES, SCALE, texts)
+    return profile.read_typed(Titles(MOVIES), SCALE, texts)[0]
 
 
 def read(tmp_path, text, scale=SCALE):
     path = tmp_path / "mine.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_personal(path, MOVIES, scale)
+    stars, _, notes = read_personal(path, Titles(MOVIES), scale)
+    return stars, notes
 
 
 def test_typed_titles_are_found_forgivingly():
     assert typed("toy story=5", "heat 1995=4.5", "the matrix=1") == {0: 5.0, 1: 4.5, 2: 1.0}
     assert typed("amelie=3", "Solaris (2002)=2", "2571=4", "8½=5") == {3: 3, 5: 2, 2: 4, 7: 5}
-    assert typed("toy stroy=5") == {0: 5.0}
+    assert profile.read_typed(Titles(MOVIES), SCALE, ["toy stroy=5"]) == (
+        {0: 5.0},
+        ["toy stroy read as Toy Story (1995), the nearest spelling"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,13 +80,18 @@ def test_a_movie_rated_twice_is_said():
 def test_a_file_with_ids_or_titles(tmp_path):
     found, notes = read(tmp_path, "movieId,rating\n1,5\n2571,0.5\n")
     assert found == {0: 5.0, 2: 0.5}
-    assert len(notes) == 1
+    assert notes == [f"{tmp_path / 'mine.csv'}: 2 lines: 2 rated movies are in the data"]
     found, notes = read(
-        tmp_path, 'title;rating;year\n"Matrix, The";4;1999\nSolaris;3;1971\nmatrx;2;1998\n'.replace(";", "\t")
+        tmp_path, 'title;rating;year\n"Matrix, The";4;1999\nSolaris;3;1971\nmatrx;2;1999\n'.replace(";", "\t")
     )
-    assert found == {2: 2.0, 4: 3.0}
-    assert "line 4: matrx read as Matrix, The (1999)" in notes[1]
-    assert "line 4: Matrix, The (1999) again, first in line 2; this one counts" in notes[2]
+    assert found == {2: 4.0, 4: 3.0}
+    assert notes[0] == "line 3: Solaris (1971) read as Solaris (1972), of another year"
+    assert notes[1] == "left out, not in the data: 1 (matrx (1999))"
+    found, notes = read(tmp_path, "title,rating,year\nToy Story,4,1995\nToy Sotry,2,1995\n")
+    assert found == {0: 2.0}
+    assert notes[0] == "line 3: Toy Sotry (1995) read as Toy Story (1995), the nearest spelling of that year"
+    assert notes[1] == "line 3: Toy Story (1995) again, first in line 2; this one counts"
+    assert notes[2].endswith(": 2 lines: 1 rated movies are in the data, 1 rated again")
 
 
 def test_what_letterboxd_exports(tmp_path):
@@ -99,8 +109,8 @@ def test_what_letterboxd_exports(tmp_path):
     assert found == {2: 4.5, 3: 0.5, 8: 3.0, 9: 4.0}
     said = " | ".join(notes)
     assert "4 rated movies are in the data" in said
-    assert "are not in the data: Crash (1996); Dune (2021)" in said
-    assert "have no rating: 1" in said
+    assert "left out, not in the data: 2 (Crash (1996); Dune (2021))" in said
+    assert "left out, without a rating: 1 (Heat)" in said
     assert read(tmp_path, text, (1.0, 5.0))[0][3] == 1.0
 
 
@@ -114,8 +124,11 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
     for encoding in ("utf-8", "latin-1"):
         found, notes = read(tmp_path, (heading + "\n".join(lines) + "\n").encode(encoding))
         assert found == {2: 4.5, 3: 0.5}
-        assert notes[1] == "left out, since they are no movies (episodes, series, games): 1"
-        assert "IMDb's stars, up to 10, converted to up to 5" in notes[0]
+        assert notes[0] == "IMDb's stars are from 1 to 10, converted to 0.5 to 5"
+        assert notes[1] == "left out, no movies but series or games: 1 (Heat)"
+        assert notes[2].endswith(
+            "3 lines, read as IMDb's: 2 rated movies are in the data, 1 no movies but series or games"
+        )
     assert read(tmp_path, heading + lines[0] + "\n", (1, 100))[0] == {2: 90.0}
 
 
@@ -123,9 +136,9 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
     ("text", "said"),
     [
         ("name,when\nHeat,1995\n", r"mine.csv:1: columns title \(or movieId\) and rating are needed"),
-        ("title,rating\nHeat,9\n", "mine.csv:2: rating 9 is not from 0.5 to 5"),
+        ("title,rating\nHeat,900\n", "mine.csv:2: rating 900 is not from 0.5 to 5; give --ratings-scale"),
         ("title,rating\nHeat,good\n", "mine.csv:2: rating 'good' is not a number"),
-        ("title,rating\nHeat,\n", "mine.csv:2: the rating is empty"),
+        ("title,rating\nHeat,-2\n", "mine.csv:2: rating -2 is not from 0.5 to 5"),
         ("title,rating\nHeat\n", "mine.csv:2: too few fields"),
         ("movieId,rating\n,5\n", "mine.csv:2: the movieId is empty"),
         ("title,rating\n,5\n", "mine.csv:2: the title is empty"),
@@ -144,7 +157,8 @@ def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path)
 def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):
     found, notes = read(tmp_path, "title,rating\nSolaris,5\nHeat,4\n")
     assert found == {1: 4.0}
-    assert "left out, since they fit several movies: Solaris" in notes[1]
+    assert notes[0] == "taken by its title alone, without a year: line 3 Heat (1995)"
+    assert notes[1] == "left out, fitting several movies: 1 (Solaris)"
 
 
 def test_titles_as_one_says_them():
@@ -162,13 +176,12 @@ def test_an_option_with_several_values_may_be_given_often():
     assert (chosen.by, chosen.n) == ("movies", 4)
 
 
-def test_a_number_that_is_an_id_and_begins_a_title_is_asked_about():
+def test_a_number_is_an_id_unless_it_is_a_title_and_that_is_said():
     titles = ["Heat (1995)", "300 (2006)", "12 Monkeys (1995)"]
-    movies = Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3)
-    with pytest.raises(UserError, match=r"'12' is the id of Heat \(1995\) and the beginning of 12 Monkeys \(1995\)"):
-        profile.read_typed(movies, SCALE, ["12=5"])
-    assert profile.read_typed(movies, SCALE, ["99=5"]) == {1: 5}
-    assert profile.read_typed(movies, SCALE, ["300=4"]) == {1: 4}  # a whole title goes before an id
+    index = Titles(Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3))
+    assert profile.read_typed(index, SCALE, ["12=5"]) == ({0: 5}, ["12 read as Heat (1995), by its id"])
+    assert profile.read_typed(index, SCALE, ["99=5"]) == ({1: 5}, ["99 read as 300 (2006), by its id"])
+    assert profile.read_typed(index, SCALE, ["300=4"]) == ({1: 4}, [])  # a whole title goes before an id
 
 
 def test_an_id_is_found_as_the_data_has_it():

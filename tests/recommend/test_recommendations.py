@@ -178,7 +178,7 @@ def test_an_effect_is_the_score_less_that_without_the_rating(strategy, run, caps
     for left_out in (1, 5):
         fewer = [one for i, one in enumerate(every) if i != left_out]
         # who is no neighbour stays: without the rating the person is nobody's twin, yet still the same person
-        them = profile.of_ratings(run.ratings, profile.read_typed(run.movies, run.ratings.scale, fewer[1:]))
+        them = profile.of_ratings(run.ratings, profile.read_typed(run.titles, run.ratings.scale, fewer[1:])[0])
         them = profile.Profile(them.rows, them.seen, excluded=4)
         scores = models.open_run(run).scores(them, strategy, movies_of(run))[0]
         title = every[left_out].rpartition("=")[0]

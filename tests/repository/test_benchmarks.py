@@ -24,6 +24,7 @@ import published
 import pytest
 import searches
 import tables
+import titles
 import vectors
 from conftest import write_checkerboard
 
@@ -69,7 +70,7 @@ def test_the_readme_and_the_page_of_blending_show_the_results_as_they_are():
     assert tables.shown("summary", tables.README) == accuracy.summary_table()
 
 
-@pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page], ids=lambda script: script.__name__)
+@pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page, titles], ids=lambda s: s.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
 

@@ -23,6 +23,7 @@ from utils.data import datasets
 from utils.data.datasets import load
 from utils.data.movies import Movies
 from utils.data.reading import textfiles
+from utils.data.titles import Titles
 from utils.distributed import shards
 from utils.errors import UserError
 from utils.recommend import everyone
@@ -335,7 +336,7 @@ def test_a_file_of_a_run_that_the_system_refuses_is_not_called_damaged(number, s
 def test_a_pipe_is_no_file_of_ratings(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match=r"pipe\.csv: this is not a file"):
-        read_personal(tmp_path / "pipe.csv", Movies.untitled(np.arange(3)), (1, 5))
+        read_personal(tmp_path / "pipe.csv", Titles(Movies.untitled(np.arange(3))), (1, 5))
 
 
 def test_movies_that_are_no_file_are_said(tmp_path):

@@ -50,7 +50,7 @@ def upload(shared: Shared, visitor: Visitor, key: str) -> None:
     try:
         if file.size > MB << 20:
             raise UserError(f"{file.name} has more than {MB} MB")
-        visitor.notes = visitor.upload(file.name, file.getvalue(), shared.movies, shared.scale)
+        visitor.notes = visitor.upload(file.name, file.getvalue(), shared.titles, shared.scale, shared.saved.run.links)
     except UserError as error:
         visitor.notes = [str(error)]
     st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # a new key empties the widget
@@ -135,8 +135,8 @@ def file_upload(shared: Shared, visitor: Visitor) -> None:
     """Show the upload of a file, and notes on what was read in it."""
     key = f"upload {st.session_state.get('uploads', 0)}"
     st.file_uploader(
-        "Export of Letterboxd or IMDb, or a CSV file with title (or movieId) and rating",
-        type=["csv", "tsv", "txt"],
+        "Export of Letterboxd, IMDb, Trakt, TMDB, ..., or a CSV file with title, year and rating",
+        type=["csv", "tsv", "txt", "json", "zip"],
         max_upload_size=MB,
         key=key,
         on_change=upload,

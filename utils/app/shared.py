@@ -34,7 +34,7 @@ class Shared:
     @cached_property
     def titles(self) -> Titles:
         """Return the index that finds a movie by what somebody types."""
-        return Titles(self.movies)
+        return self.saved.run.titles
 
     @cached_property
     def labels(self) -> dict[str, int]:

@@ -18,7 +18,8 @@ from utils.recommend import profile
 from utils.recommend.personal_file import read_personal
 
 if TYPE_CHECKING:
-    from utils.data.movies import Movies
+    from utils.data.movies import Links, Movies
+    from utils.data.titles import Titles
     from utils.recommend.profile import Profile
     from utils.runs.user_ratings import UserRatings
     from utils.scoring.protocols import Indices, Scale
@@ -103,22 +104,24 @@ class Visitor:
 
     # -- from and to files and addresses ---------------------------------------------------------------------------
 
-    def upload(self, name: str, content: bytes, movies: Movies, scale: Scale) -> list[str]:
+    def upload(self, name: str, content: bytes, titles: Titles, scale: Scale, links: Links | None = None) -> list[str]:
         """Add the ratings of a file with this content, and return notes, as `read_personal` does; a `UserError` names a
         file that can't be used."""
         if content.startswith(b"\x1f\x8b"):
             raise UserError(f"{name} is packed; unpack it first")
-        if len(content.splitlines()) > LINES + 1:  # the page takes no file of more than 5 MB
+        # the page takes no file of more than 5 MB
+        if not content.startswith(b"PK") and len(content.splitlines()) > LINES + 1:
             raise UserError(f"{name} has more than {LINES:,} lines; a file of one person's ratings is needed")
         with tempfile.TemporaryDirectory() as folder:  # the reader needs a file
             path = Path(folder) / "ratings.csv"
             path.write_bytes(content)
             try:
-                ratings, notes = read_personal(path, movies, scale)
+                ratings, seen, notes = read_personal(path, titles, scale, links)
             except UserError as error:
                 raise UserError(str(error).replace(str(path), name)) from None
         for movie, stars in ratings.items():
             self.rate(movie, stars)
+        self.hidden |= seen - self.stars.keys()
         return [note.replace(str(path), name) for note in notes]
 
     def csv(self, movies: Movies, scale: Scale) -> str:

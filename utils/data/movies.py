@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,3 +136,44 @@ def genre_shares(movies: Movies) -> NDArray[np.float64]:
     """Divide each movie evenly among its genres: (n_movies, n_genres), all 0 where it has none."""
     flags = multi_hot(movies.genres, movies.genre_names)
     return flags / np.maximum(flags.sum(axis=1, keepdims=True), 1)
+
+
+# -- ids at IMDb and TMDB: links.csv beside the ratings ----------------------------------------------------------------
+
+
+class Links(NamedTuple):
+    """{id at IMDb, a number: index of the movie}, and the same of TMDB."""
+
+    imdb: dict[int, int]
+    tmdb: dict[int, int]
+
+
+def read_links(folder: Path | None, ids: list[Any]) -> dict[str, list[int | None]] | None:
+    """Return {imdbId, tmdbId: a number a movie, None where it has none} in the order of `ids`, raw ids; None where the
+    folder has no links.csv with such columns. Lines that hold no ids are passed over."""
+    path = folder / "links.csv" if folder else None
+    if path is None or not path.is_file():
+        return None
+    place = {str(raw): index for index, raw in enumerate(ids)}
+    columns: dict[str, list[int | None]] = {name: [None] * len(ids) for name in ("imdbId", "tmdbId")}
+    try:
+        with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+            for row in csv.DictReader(file):
+                index = place.get((row.get("movieId") or "").strip())
+                for name, column in columns.items():
+                    if index is not None:
+                        column[index] = _number(row.get(name) or "")
+    except (OSError, csv.Error):
+        return None
+    return columns if any(number for column in columns.values() for number in column) else None
+
+
+def as_links(stored: dict[str, list[int | None]] | None) -> Links:
+    """Return what `read_links` returned as `Links`."""
+    columns = [(stored or {}).get(name, []) for name in ("imdbId", "tmdbId")]
+    return Links(*({number: index for index, number in enumerate(column) if number} for column in columns))
+
+
+def _number(text: str) -> int | None:
+    match = re.fullmatch(r"(?:tt)?0*(\d{1,12})(?:\.0)?", text.strip(), re.ASCII)
+    return int(match[1]) if match else None

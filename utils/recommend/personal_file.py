@@ -1,126 +1,227 @@
-"""One person's ratings in a file: movieId or title and rating, or what Letterboxd and IMDb export."""
+"""One person's ratings in a file: of their own making, or as sites export them (`utils.personal.formats`)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from html import unescape
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
-from utils.data.movies import Movies, shortened
+from utils.data.movies import Links, Movies, shortened
 from utils.data.ratings import zero_sentinel
-from utils.data.reading.textfiles import check_width, cut, find_columns, first_line, is_utf8, located, rows, shown
 from utils.data.reading.values import to_number, to_whole
-from utils.data.titles import Titles
+from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
-from utils.recommend.profile import NAMED, RARE, by_id
+from utils.personal.files import Sheet, sheets
+from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, spelling
+from utils.recommend.profile import NAMED, by_id
 from utils.scoring.protocols import Scale
 
-COLUMNS = {
-    "userId": ("userid", "user"),
-    "movieId": ("movieid", "itemid"),
-    "title": ("title", "name", "movietitle", "movie", "film"),
-    "year": ("year", "releaseyear"),
-    "rating": ("yourrating", "rating", "ratings", "stars", "score"),
-    "type": ("titletype",),
-}
-Export: TypeAlias = tuple[str, int]  # name of the site, its highest stars
-EXPORTS = {"letterboxduri": ("Letterboxd", 5), "yourrating": ("IMDb", 10)}  # by a column that only they have
-MISSING, SEVERAL, UNRATED = "are not in the data", "fit several movies", "have no rating"
-NO_MOVIE = "are no movies (episodes, series, games)"
+MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
+RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series or games"
+UNLINKED = "by title and year, since the data does not have its IMDb id"
+APART, AGAIN = "of one movie by its id and another by its title", "rated again"
+KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
+STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
 
 
-def read_personal(path: Path | str, movies: Movies, scale: Scale) -> tuple[dict[int, float], list[str]]:
-    """Read ({index of a movie: stars}, notes) from a text file with a movie and a rating a line.
+class Personal(NamedTuple):
+    """stars: {index of a movie: stars of the run's scale}. seen: indices of movies that were seen without being rated.
+    notes: sentences on how the file was read; the last counts its lines."""
 
-    A movieId names a movie of the data; where there is none, a title does, with small differences forgiven, and a year
-    (one year off is forgiven) tells movies of one title apart. The stars of an export are converted to `scale` by the
-    highest stars of both. What can't be found is left out, with a note; a line that can't be read is a `UserError`."""
-    path = Path(path)
-    heading, columns, separator, width, export = _layout(path)
-    titles, stars_of, line_of, users = Titles(movies), dict[int, float](), dict[int, int](), set[str | None]()
-    notes, left_out = list[str](), {why: list[str]() for why in (MISSING, RARE, SEVERAL, UNRATED, NO_MOVIE)}
-    for line, fields in rows(path, separator, heading, "utf-8-sig" if is_utf8(path) else "latin-1"):
-        with located(path, line):
-            check_width(fields, width)
-            value = {name: fields[place].strip() for name, place in columns.items()}
-            name = f"movie {value['movieId']}" if value.get("movieId") else value.get("title")
-            if export and not value["rating"]:
-                left_out[UNRATED].append(name or "")
-                continue
-            if re.search("episode|series|game|podcast", value.get("type", ""), re.IGNORECASE):
-                left_out[NO_MOVIE].append(name or "")
-                continue
-            stars = _stars(to_number(value["rating"], "rating"), scale, export)
-            users.add(value.get("userId"))
-            if len(users) > 1:
-                raise ValueError("ratings of a second user; --ratings takes one person's")
-            year = to_whole(value["year"]) if value.get("year") else None
-            if not name:
-                raise ValueError(f"the {'title' if 'title' in value else 'movieId'} is empty")
-            matches, note = _movies(titles, value, year, forgiving=not export)
-        if len(matches) != 1:
-            name += f" ({year})" if year and "title" in value else ""
-            left_out[SEVERAL if matches else MISSING].append(name)
-            continue
-        movie = matches[0]
-        if movie >= len(movies.ids):
-            left_out[RARE].append(titles.movies.titles[movie])
-            continue
-        if note:
-            notes.append(f"line {line}: {note}")
-        if movie in stars_of:
-            notes.append(f"line {line}: {movies.titles[movie]} again, first in line {line_of[movie]}; this one counts")
-        stars_of[movie], line_of[movie] = stars, line
-    return stars_of, [*_notes(path, len(stars_of), left_out, export, scale), *notes]
+    stars: dict[int, float]
+    seen: set[int]
+    notes: list[str]
 
 
-def _layout(path: Path) -> tuple[int, dict[str, int], str, int, Export | None]:
-    """Return (lines of heading, {column: place}, separator, fields a line, the `Export` if it is one)."""
-    number, text = first_line(path)
-    most: list[str] = []
-    for separator in (",", "\t", ";"):
-        names = cut(text, separator)
-        columns = find_columns(path, names, COLUMNS)
-        if "rating" in columns and columns.keys() & {"movieId", "title"}:
-            plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
-            export = next((source for name, source in EXPORTS.items() if name in plain), None)
-            return number, columns, separator, len(names), export
-        most = max(most, names, key=len)
-    raise UserError(
-        f"{path}:{number}: columns title (or movieId) and rating are needed, the first line must name them; "
-        f"found: {shown(most)}"
-    )
+def read_personal(
+    path: Path | str, titles: Titles, scale: Scale, links: Links | None = None, ratings_scale: Scale | None = None
+) -> Personal:
+    """Read a person's ratings from a file with a movie and a rating a line.
+
+    A movie is found by its id at IMDb or TMDB, where `links` has them, by a movieId of the data that the title beside
+    it agrees with, or by title and year as `Titles` does. ratings_scale: lowest and highest stars of the file, else
+    those of its format, or by its stars. What can't be found is left out, counted and named; a line that can't be read
+    is a `UserError`."""
+    reading = _Reading(titles, links or Links({}, {}), scale)
+    for sheet in sheets(Path(path)):
+        reading.read(sheet, ratings_scale)
+    notes = reading.all_notes(str(path))
+    if not reading.stars:
+        said = "; ".join(notes[:-1])
+        raise UserError(f"{path}: none of its movies is in the data of this run" + (f"; {said}" if said else ""))
+    return Personal(reading.stars, reading.seen - reading.stars.keys(), notes)
 
 
-def _stars(value: float, scale: Scale, export: Export | None) -> float:
-    """Convert the stars to the scale of the run."""
-    low, high = (0, export[1]) if export else scale
-    if not low <= value <= high:
-        raise ValueError(f"rating {value:g} is not from {low:g} to {high:g}")
-    return (max(value * scale[1] / high, scale[0]) if export else value) or zero_sentinel(scale)
+class _Reading:
+    """What was read so far. left_out: {why: names}. alone: what was taken by its title alone."""
+
+    def __init__(self, titles: Titles, links: Links, scale: Scale) -> None:
+        self.titles, self.links, self.scale = titles, links, scale
+        self.stars, self.seen, self.line_of = dict[int, float](), set[int](), dict[int, tuple[str, str]]()
+        self.left_out = {why: list[str]() for why in KINDS}
+        self.notes, self.alone, self.users, self.lines, self.blank = list[str](), list[str](), set[str](), 0, 0
+        self.disagreed, self.n_seen, self.formats = list[str](), 0, list[str]()
+
+    def read(self, sheet: Sheet, given: Scale | None) -> None:
+        """Read the rows of a sheet."""
+        known = format_of(sheet.names)
+        if known and known.name not in self.formats:
+            self.formats.append(known.name)
+        if not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
+            need = "ids of IMDb and TMDB need a links.csv beside the ratings that were trained on"
+            raise UserError(f"{sheet.name}: {need}; give a column of titles")
+        rows = [(number, value, _stars(sheet, number, value)) for number, value in sheet.values()]
+        scale = given or (known.scale if known else self._scale(sheet, rows))
+        if scale != self.scale and not sheet.is_seen:
+            ends = f"from {scale[0]:g} to {scale[1]:g}, converted to {self.scale[0]:g} to {self.scale[1]:g}"
+            whose = f"{known.name}'s stars" if known and not given else "the stars"
+            self.notes.append(f"{whose} are {ends}" + ("" if given or known else "; --ratings-scale says another"))
+        has_seen = sheet.is_seen or "watcheddate" in map(spelling, sheet.names)  # a diary, say
+        self.lines, self.blank = self.lines + len(rows) + sheet.blank, self.blank + sheet.blank
+        for number, value, stars in rows:
+            where = f"{sheet.unit} {number}"
+            try:
+                self._row(where, value, _convert(stars, scale, self.scale), has_seen)
+            except ValueError as error:
+                at = f"{sheet.name}:{number}" if sheet.unit == "line" else f"{sheet.name}: {where}"
+                raise UserError(f"{at}: {error}") from None
+
+    def _row(self, where: str, value: dict[str, str], stars: float | None, has_seen: bool) -> None:
+        """Read a row: find its movie, and keep its stars or why it is left out."""
+        ids = [value[column] for column in ("movieId", "imdbId", "tmdbId") if value.get(column)]
+        year, name = _year(value.get("year", "")), value.get("title") or (f"movie {ids[0]}" if ids else "")
+        self.users.add(value.get("userId", ""))
+        if len(self.users) > 1:
+            raise ValueError("ratings of a second user; --ratings takes one person's")
+        if not is_movie(value):
+            return self.left_out[NO_MOVIE].append(name)
+        if stars is None and not has_seen:
+            return self.left_out[EMPTY].append(name)
+        if not name:
+            raise ValueError(f"the {'title' if 'title' in value else 'movieId'} is empty")
+        match, why = self._find(where, value, year)
+        shown = f"{name} ({year})" if year and value.get("title") and f"({year})" not in name else name
+        if match.movie is None:
+            near = [self.titles.movies.titles[i] for i in match.others if why == MISSING]
+            return self.left_out[why].append(f"{shown}, or is it {near[0]}?" if near else shown)
+        title = self.titles.movies.titles[match.movie]
+        if match.movie >= self.titles.n_columns:
+            return self.left_out[RARE].append(title)
+        if match.how == ALONE:
+            self.alone.append(f"{where} {title}")
+        elif match.how:
+            self.notes.append(f"{where}: {shown} read as {title}, {match.how}")
+        if stars is None:
+            self.seen.add(match.movie)
+            self.n_seen += 1
+            return None
+        return self._keep(where, match.movie, stars, value.get("date", ""))
+
+    def _keep(self, where: str, movie: int, stars: float, date: str) -> None:
+        """Keep the stars of a movie; of those rated often the last, by the date where both have one."""
+        if movie in self.stars:
+            first, before = self.line_of[movie]
+            counts = first if date and before > date else where
+            title, which = self.titles.movies.titles[movie], "this one" if counts == where else "the later one"
+            self.notes.append(f"{where}: {title} again, first in {first}; {which} counts")
+            self.left_out[AGAIN].append(title)
+            if counts != where:
+                return
+        self.stars[movie], self.line_of[movie] = stars, (where, date)
+
+    def _find(self, where: str, value: dict[str, str], year: int | None) -> tuple[Match, str]:
+        """Return (the match, why there is none): by ids of IMDb and TMDB, by an id of the data, by the title."""
+        title, titles, match = unescape(value.get("title", "").removeprefix("'")), self.titles, Match(None)
+        for text in (value.get("title", ""), title, value.get("original", "")):
+            if text and match.movie is None and not match.others:
+                match = titles.match(text, year)
+        imdb, tmdb = imdb_id(value.get("imdbId", "")), to_whole(value.get("tmdbId", ""))
+        linked = self.links.imdb.get(imdb or 0)
+        if linked is None and imdb is None and tmdb and titles.near_year(self.links.tmdb.get(tmdb), year):
+            linked = self.links.tmdb.get(tmdb)
+        if linked is not None:
+            is_other = match.movie not in (None, linked) and not match.how
+            return (Match(None), APART) if is_other and year else (Match(linked), "")
+        if raw := value.get("movieId"):
+            place = _by_id(titles.movies, raw)
+            if not title or (place >= 0 and titles.agrees(place, title, year)):
+                return Match(place if place >= 0 else None), MISSING
+            if place >= 0:
+                self.disagreed.append(f"{where}: {raw} is {titles.movies.titles[place]}, beside {title}")
+        if match.movie is not None and imdb and self.links.imdb:  # a movie of the data should have been found by its id
+            return (Match(None) if match.how else Match(match.movie, UNLINKED)), MISSING
+        return match, SEVERAL if match.others and len(match.others) > 1 else MISSING
+
+    def _scale(self, sheet: Sheet, rows: Iterable[tuple[int, dict[str, str], float | None]]) -> Scale:
+        """Return the scale of a file of no known format: the run's, or up to 10 or 100 where its stars are higher."""
+        found = [(stars, number) for number, value, stars in rows if stars is not None and is_movie(value)]
+        low, high = self.scale
+        above = [pair for pair in found if pair[0] > high]
+        if not above:
+            return self.scale
+        top, number = max(above)
+        ends = next((end for end in (10, 100) if top <= end), 0)
+        if not ends or (len(found) >= STRAY and len(above) <= len(found) // STRAY):
+            raise UserError(
+                f"{sheet.name}:{number}: rating {top:g} is not from {low:g} to {high:g}; "
+                "give --ratings-scale LOW,HIGH if it is meant"
+            )
+        return (0.0 if any(stars == 0 for stars, _ in found) and ends == 100 else 1.0), float(ends)
+
+    # -- what is said --------------------------------------------------------------------------------------------------
+
+    def all_notes(self, path: str) -> list[str]:
+        """Return the notes; the last counts the lines, each once."""
+        notes = self.notes
+        if self.alone:
+            notes.append(f"taken {ALONE}, without a year: {'; '.join(self.alone)}")
+        if self.disagreed:
+            more = f" and {len(self.disagreed) - 1:,} more" if len(self.disagreed) > 1 else ""
+            notes.append(f"ids that are not the data's, the titles count: {self.disagreed[0]}{more}")
+        for why, names in self.left_out.items():
+            if names and why != AGAIN:
+                named = shortened([name for name in names if name], NAMED)
+                notes.append(f"left out, {why}: {len(names):,}" + (f" ({named})" if named else ""))
+        parts = [f"{len(self.stars):,} rated movies are in the data"]
+        parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen else []
+        parts += [f"{len(names):,} {why}" for why, names in self.left_out.items() if names]
+        parts += [f"{self.blank:,} empty"] if self.blank else []
+        whose = f", read as {' and '.join(self.formats)}'s" if self.formats else ""
+        return [*notes, f"{path}: {self.lines:,} lines{whose}: {', '.join(parts)}"]
 
 
-def _movies(titles: Titles, value: dict[str, str], year: int | None, forgiving: bool) -> tuple[list[int], str | None]:
-    """Return (indices of the movies that may be meant, note about a spelling that was corrected)."""
-    if raw := value.get("movieId"):
-        ids = titles.movies.ids
-        place = max(by_id(ids, raw), by_id(ids, raw.removeprefix("'")))  # see movies.csv_safe
-        return ([place] if place >= 0 else []), None
-    matches = titles.of(value["title"], year)
-    if matches or not forgiving:
-        return matches, None
-    matches = titles.alike(value["title"], year)
-    return matches, f"{value['title']} read as {titles.movies.titles[matches[0]]}" if len(matches) == 1 else None
+def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:
+    """Return the number of stars of a row, which may have a decimal comma, or None where there is none."""
+    text = value.get("rating", "")
+    if sheet.is_seen or text.casefold() in UNRATED:
+        return None
+    try:
+        return to_number(re.sub(r"^(-?\d+),(\d{1,2})$", r"\1.\2", text), "rating")
+    except ValueError as error:
+        raise UserError(f"{sheet.name}:{number}: {error}") from None
 
 
-def _notes(path: Path, n_rated: int, left_out: dict[str, list[str]], export: Export | None, scale: Scale) -> list[str]:
-    notes = [f"{path}: {n_rated:,} rated movies are in the data"]
-    if export and export[1] != scale[1]:
-        notes[0] += f"; {export[0]}'s stars, up to {export[1]}, converted to up to {scale[1]:g}"
-    for why, names in left_out.items():
-        if names:
-            which = shortened(names, NAMED) if why in (MISSING, RARE, SEVERAL) else f"{len(names):,}"
-            notes.append(f"left out, since they {why}: {which}")
-    if not n_rated:
-        raise UserError("; ".join([f"{path}: none of its movies is in the data of this run", *notes[1:]]))
-    return notes
+def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:
+    """Convert stars to the scale of the run, by the highest stars of both; None where there are none."""
+    if stars is None or (stars == 0 and scale[0] > 0):
+        return None
+    if not min(scale[0], 0) <= stars <= scale[1] or (scale == to and stars < scale[0]):
+        raise ValueError(f"rating {stars:g} is not from {scale[0]:g} to {scale[1]:g}")
+    if scale[0] < 0:
+        return to[0] + (stars - scale[0]) / (scale[1] - scale[0]) * (to[1] - to[0])
+    return (max(stars if scale == to else stars * to[1] / scale[1], to[0])) or zero_sentinel(to)
+
+
+def _year(text: str) -> int | None:
+    """Return the year in a text such as 1999, 1999.0, 1999-03-30, 30.3.1999 or 2007–2010, or None."""
+    match = re.search(r"(?<!\d)\d{4}(?!\d)", text)
+    return int(match[0]) if match else None
+
+
+def _by_id(movies: Movies, text: str) -> int:
+    """Return the index of the movie with this movieId, which may be written 2571.0, or -1."""
+    whole = to_whole(text)
+    texts = [text, text.removeprefix("'"), *([str(whole)] if whole is not None else [])]  # see movies.csv_safe
+    return max(by_id(movies.ids, each) for each in texts)

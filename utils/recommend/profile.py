@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from utils.data.movies import Movies, shortened
 from utils.data.ratings import given, zero_sentinel
-from utils.data.titles import Titles
+from utils.data.titles import ALONE, Found, Titles
 from utils.errors import UserError
 from utils.runs.user_ratings import UserRatings
 from utils.scoring.profile_rows import ProfileRows
@@ -41,12 +41,15 @@ def of_user(ratings: UserRatings, text: str) -> Profile:
     return Profile(ProfileRows.of(movies[known], stars[known]), movies, user, user, ratings.user_ids[user].item())
 
 
-def of_ratings(ratings: UserRatings, stars: dict[int, float], notes: Iterable[str] = ()) -> Profile:
-    """Return the `Profile` who rated as `stars` says: {index of a movie: stars}. A user with exactly these known
-    ratings is left out of their neighbours, so that both get the same scores."""
+def of_ratings(
+    ratings: UserRatings, stars: dict[int, float], notes: Iterable[str] = (), seen: Iterable[int] = ()
+) -> Profile:
+    """Return the `Profile` who rated as `stars` says: {index of a movie: stars}, and has seen movies without rating
+    them. A user with exactly these known ratings is left out of their neighbours, so that both get the same scores."""
     rows = ProfileRows.of(list(stars), list(stars.values()))
     # only what they typed is seen, so that the test ratings of a user with the same known ratings stay secret
-    return Profile(rows, rows.movies, excluded=ratings.twin(rows.movies, rows.stars[0]), notes=list(notes))
+    all_seen = np.union1d(rows.movies, np.array(sorted(seen), np.intp)) if seen else rows.movies
+    return Profile(rows, all_seen, excluded=ratings.twin(rows.movies, rows.stars[0]), notes=list(notes))
 
 
 def find_user(ids: NDArray, text: str) -> int:
@@ -61,22 +64,17 @@ def find_user(ids: NDArray, text: str) -> int:
 
 def find_movie(titles: Titles, text: str) -> int:
     """Find the index of the movie that `text` names; a `UserError` for a rare one, too."""
-    movie = _find(titles, text)
+    movie = _find(titles, text).movie
     if movie >= titles.n_columns:
         raise _too_rare(titles.movies.titles[movie])
     return movie
 
 
-def _find(titles: Titles, text: str) -> int:
-    """Find the index of the movie, which may be rare: by its title, or by an id of the data that is no title."""
-    raw, names = text.strip(), titles.movies.titles
-    movie = by_id(titles.movies.ids, raw) if raw.isdecimal() and not titles.exactly(text) else -1
-    if movie < 0:
-        return titles.find(text)
-    if matches := titles.beginning(raw):
-        others = "; ".join(names[i] for i in matches[:3])
-        raise UserError(f"{text!r} is the id of {names[movie]} and the beginning of {others}; add more of the title")
-    return movie
+def _find(titles: Titles, text: str) -> Found:
+    """Find the movie, which may be rare: by its title, or by an id of the data that is no title."""
+    raw = text.strip()
+    movie = by_id(titles.movies.ids, raw) if raw.isdecimal() and raw not in titles.by_key else -1
+    return Found(movie, "by its id") if movie >= 0 else titles.find(text)
 
 
 def _too_rare(names: str) -> UserError:
@@ -107,10 +105,10 @@ def without_rare(movies: Movies, stars: dict[int, float]) -> tuple[dict[int, flo
 # -- typed: --rate "Toy Story=5" ---------------------------------------------------------------------------------------
 
 
-def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, float]:
-    """Read {index of a movie: stars} from texts such as `Toy Story=5`, with a title or an id; of the rare movies, too
-    (see `Titles`)."""
-    titles, stars = Titles(movies), dict[int, float]()
+def read_typed(titles: Titles, scale: Scale, texts: Iterable[str]) -> tuple[dict[int, float], list[str]]:
+    """Read ({index of a movie: stars}, notes) from texts such as `Toy Story=5`, with a title or an id; of the rare
+    movies, too (see `Titles`). A note says which movie was taken for what is not its title."""
+    stars, notes = dict[int, float](), list[str]()
     for text in texts:
         title, equals, number = text.rpartition("=")
         value = to_finite(number)
@@ -118,11 +116,14 @@ def read_typed(movies: Movies, scale: Scale, texts: Iterable[str]) -> dict[int, 
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
         if not scale[0] <= value <= scale[1]:
             raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
-        movie, value = _find(titles, title), value or zero_sentinel(scale)
+        found, value = _find(titles, title), value or zero_sentinel(scale)
+        movie = found.movie
+        if found.how not in ("", ALONE):
+            notes.append(f"{title.strip()} read as {titles.movies.titles[movie]}, {found.how}")
         if stars.setdefault(movie, value) != value:
             both = " and ".join(f"{given(rating, scale):g}" for rating in (stars[movie], value))
             raise UserError(f"{titles.movies.titles[movie]} is rated twice, with {both} stars")
-    return stars
+    return stars, notes
 
 
 def to_finite(text: str) -> float | None:

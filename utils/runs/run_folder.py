@@ -27,9 +27,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import Movies
+from utils.data.movies import Links, Movies, as_links, read_links
 from utils.data.splits import Split
-from utils.data.titles import keys_of
+from utils.data.titles import Titles, keys_of
 from utils.errors import UserError
 from utils.runs import arrays
 from utils.runs.atomic import directory_with_manifest, recover
@@ -154,6 +154,18 @@ class Run:
             return Movies.read(self.path("movies.json"), self.ratings.movie_ids)
 
     @cached_property
+    def links(self) -> Links:
+        """Return the ids that the movies, with the rare ones behind, have at IMDb and TMDB."""
+        if self.blend:
+            return self.blend.links
+        return as_links(self.json("links.json") if self.has_file("links.json") else None)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """Return the index that finds a movie by what somebody types."""
+        return Titles(self.movies, self.ratings.movie_known)
+
+    @cached_property
     def users(self) -> dict[str, NDArray[np.str_]] | None:
         """Return {column: array of text, "" where unknown} of the users in row order; None where nothing is known."""
         if not self.has_file("users.csv"):
@@ -257,6 +269,8 @@ def save(
         np.savez(new / "ratings.npz", **columns)
         _describe_arrays(new)
         replace(data.movies, keys=keys_of(data.movies.with_rare)).write(new / "movies.json")
+        if links := read_links(data.folder, data.movies.with_rare.ids.tolist()):
+            (new / "links.json").write_text(json.dumps(links), encoding="utf-8")
         if data.users is not None:
             data.users.set_axis(ratings.user_ids).to_csv(new / "users.csv", index_label="userId", lineterminator="\n")
         with open(new / "history.csv", "w", newline="", encoding="utf-8") as file:

@@ -1,0 +1,338 @@
+"""Files that people really have: the right movies, stars and counts, and nothing lost without a word."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import BUNDLED
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.data import datasets
+from utils.data.movies import Links, Movies, as_links, read_links, year_of
+from utils.data.titles import Titles
+from utils.errors import UserError
+from utils.personal.formats import columns_of, format_of, imdb_id, is_movie
+from utils.recommend.personal_file import _year as year_in
+from utils.recommend.personal_file import read_personal
+
+SCALE = (0.5, 5.0)
+LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n"
+AMELIE = "Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)"
+MATRIX, HEAT, TOYS = "Matrix, The (1999)", "Heat (1995)", "Toy Story (1995)"
+
+
+@pytest.fixture(scope="module")
+def titles():
+    data = datasets.load(BUNDLED)
+    return Titles(data.movies, np.bincount(data.ratings.movie, minlength=len(data.movies.ids)))
+
+
+@pytest.fixture
+def read(titles, tmp_path):
+    def of(content, name="mine.csv", **more):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        stars, seen, notes = read_personal(tmp_path / name, titles, SCALE, **more)
+        named = {titles.movies.titles[movie]: value for movie, value in stars.items()}
+        return named, {titles.movies.titles[movie] for movie in seen}, [n.replace(f"{tmp_path}/", "") for n in notes]
+
+    return of
+
+
+def zipped(**files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/") + ".csv", text)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "stars", "counts"),
+    [
+        (
+            'title,year,rating\n"(500) Days of Summer",2009,5\n"Twelve Monkeys (a.k.a. 12 Monkeys)",1995,4\n'
+            '"Seven (a.k.a. Se7en)",1995,3\nHeat,1995,3\n',
+            {
+                "(500) Days of Summer (2009)": 5,
+                "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)": 4,
+                "Seven (a.k.a. Se7en) (1995)": 3,
+                HEAT: 3,
+            },
+            "4 lines: 4 rated movies are in the data",
+        ),
+        (
+            f"{LETTERBOXD}2021-01-01,Sing,2016,a,5\n2021-01-01,No,2012,b,4.5\n2021-01-01,Frozen,2010,c,0.5\n"
+            "2021-01-01,Heat,1995,d,4\n",
+            {HEAT: 4},
+            "4 lines, read as Letterboxd's: 1 rated movies are in the data, 3 not in the data",
+        ),
+        (
+            "rated_at,type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id,rating\n"
+            "2020,movie,The Matrix,1999,8.5,481,tt0133093,603,4\n2020,show,Friends,1994,9.0,1657,tt0108778,1668,5\n"
+            "2020,show,Lost,2004,9.0,73,tt0411008,4607,1\n2020,movie,Heat,1995,8.5,60203,tt0113277,949,5\n",
+            {MATRIX: 2, HEAT: 2.5},
+            "4 lines, read as Trakt's: 2 rated movies are in the data, 2 no movies but series or games",
+        ),
+        (
+            "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated\n"
+            '429,tt0060196,movie,"Il buono, il brutto, il cattivo",1966-12-23T00:00:00Z,,,8.473,9.0,2014\n'
+            "603,tt0133093,movie,The Matrix,1999-03-30T00:00:00Z,,,8.2,4.0,2014\n"
+            "1433,tt0000001,tv,Fargo,2014-04-15T00:00:00Z,,,8.3,2.0,2014\n"
+            "1434,tt0000002,episode,Heat,2010-04-15T00:00:00Z,1,5,8.3,1.0,2014\n"
+            "1435,tt0000003,movie,Solaris,1972-03-20T00:00:00Z,,,8.3,8.0,2014\n",
+            {
+                "Good, the Bad and the Ugly, The (Buono, il brutto, il cattivo, Il) (1966)": 4.5,
+                MATRIX: 2,
+                "Solaris (Solyaris) (1972)": 4,
+            },
+            "5 lines, read as TMDB's: 3 rated movies are in the data, 2 no movies but series or games",
+        ),
+        (
+            "movie_id,title,year,rating\n603,The Matrix,1999,5\n949,Heat,1995,4.5\n862,Toy Story,1995,1\n",
+            {MATRIX: 5, HEAT: 4.5, TOYS: 1},
+            "3 lines: 3 rated movies are in the data",
+        ),
+        (
+            '"position","const","created","Title","Title type","You rated","IMDb Rating","Year"\n'
+            '"1","tt0133093","Sat Mar  1","The Matrix","Feature Film","9","8.7","1999"\n'
+            '"3","tt0944947","Sat Mar  1","Game of Thrones","TV Series","9","9.4","2011"\n',
+            {MATRIX: 4.5},
+            "2 lines, read as IMDb's: 1 rated movies are in the data, 1 no movies but series or games",
+        ),
+        (
+            "Const,Votre note,Titre,Titre original,Type de titre,Année\n"
+            "tt1,10,Le Fabuleux Destin d'Amélie Poulain,x,Film,2001\ntt3,9,Alerte !,Heat,Film,1995\n"
+            "tt2,2,Heat,Heat,Série télévisée,1995\n",
+            {AMELIE: 5, HEAT: 4.5},
+            "3 lines, read as IMDb's: 2 rated movies are in the data, 1 no movies but series or games",
+        ),
+        (
+            "title,year,rating\nThe Matrix,1999,9\nHeat,1995,8\nToy Story,1995,4\n",
+            {MATRIX: 4.5, HEAT: 4, TOYS: 2},
+            "3 lines: 3 rated movies are in the data",
+        ),
+        (
+            "title,year,rating\nThe Matrix,1999,5\nHeat,1995,\nToy Story,1995,0\n,,\n",
+            {MATRIX: 5},
+            "4 lines: 1 rated movies are in the data, 2 without a rating, 1 empty",
+        ),
+        ("movieId,rating\n2571.0,5\n6.0,4\n", {MATRIX: 5, HEAT: 4}, "2 lines: 2 rated movies are in the data"),
+        (
+            "title;year;rating\nThe Matrix;1999;4,5\nHeat;1995;3\n",
+            {MATRIX: 4.5, HEAT: 3},
+            "2 lines: 2 rated movies are in the data",
+        ),
+        (
+            "sep=;\ntitle;year;rating\nAmélie;2001;4.5\nHeat;1995;3\n".encode("cp1252"),
+            {AMELIE: 4.5, HEAT: 3},
+            "2 lines: 2 rated movies are in the data",
+        ),
+        (
+            "title\tyear\trating\r\nAmélie\t2001\t4.5\r\nHeat\t1995\t3\r\n".encode("utf-16"),
+            {AMELIE: 4.5, HEAT: 3},
+            "2 lines: 2 rated movies are in the data",
+        ),
+        (
+            "Movie Name,Year released,My rating (out of 10)\nLilo &amp; Stitch (2002),,8\nHeat (TV Series 1995),,9\n",
+            {"Lilo & Stitch (2002)": 4},
+            "2 lines: 1 rated movies are in the data, 1 no movies but series or games",
+        ),
+        (
+            "SIMKL_ID,Title,Type,Year,Last Ep Watched,Rating,TMDB,IMDB\n1,Heat,movie,1995,,8,949,tt0113277\n"
+            "2,Fargo,tv,1996,s1e2,9,1,tt9\n3,Toy Story,anime,1995,,9,1,tt8\n",
+            {HEAT: 4},
+            "3 lines, read as Simkl's: 1 rated movies are in the data, 2 no movies but series or games",
+        ),
+        (
+            "Film ID,Film Name,Rating,IMDB ID\n1,Heat (1995),90,tt0113277\n2,Toy Story (1995),0,tt0114709\n",
+            {HEAT: 4.5, TOYS: 0.5},
+            "2 lines, read as Criticker's: 2 rated movies are in the data",
+        ),
+        (
+            "movie_id,imdb_id,tmdb_id,rating,average_rating,title\n6,113277,949,4.5,3.8,Heat (1995)\n",
+            {HEAT: 4.5},
+            "1 lines, read as MovieLens's: 1 rated movies are in the data",
+        ),
+        (
+            json.dumps(
+                [
+                    {"rated_at": "2020", "rating": 9, "type": "movie", "movie": {"title": "The Matrix", "year": 1999}},
+                    {"rated_at": "2020", "rating": 9, "type": "show", "show": {"title": "Fargo", "year": 1996}},
+                ]
+            ),
+            {MATRIX: 4.5},
+            "2 lines, read as Trakt's: 1 rated movies are in the data, 1 no movies but series or games",
+        ),
+        (
+            '{"movies": [{"user_rating": 7, "movie": {"title": "Heat", "year": 1995, "ids": {"simkl": 1}}}],'
+            ' "shows": [{"user_rating": 10, "show": {"title": "Fargo", "year": 1996, "ids": {}}}]}',
+            {HEAT: 3.5},
+            "2 lines, read as Simkl's: 1 rated movies are in the data, 1 no movies but series or games",
+        ),
+    ],
+)
+def test_a_file_is_read_as_it_is(read, text, stars, counts):
+    found, _, notes = read(text)
+    assert found == stars
+    assert notes[-1] == f"mine.csv: {counts}"
+
+
+def test_a_file_without_years_gives_exact_and_unique_titles_and_says_them(read):
+    names = "Unbroken|Cars 3|Tenet|Coco|Us|Vice|Green Book|Burning|Dune: Part Two|Little Women|Ratatouille|Joker"
+    found, _, notes = read("title,rating\n" + "".join(f"{name},4\n" for name in names.split("|")))
+    assert found == {"Unbroken (2014)": 4, "Ratatouille (2007)": 4, "Joker (2012)": 4}
+    alone = "line 2 Unbroken (2014); line 12 Ratatouille (2007); line 13 Joker (2012)"
+    assert notes[0] == f"taken by its title alone, without a year: {alone}"
+    assert notes[-1].endswith("12 lines: 3 rated movies are in the data, 8 not in the data, 1 fitting several movies")
+
+
+def test_ids_that_disagree_with_the_titles_are_said(read):
+    _, _, notes = read("movie_id,title,year,rating\n603,The Matrix,1999,5\n949,Heat,1995,4.5\n862,Toy Story,1995,1\n")
+    said = "ids that are not the data's, the titles count: line 2: 603 is Bye Bye, Love (1995), beside The Matrix"
+    assert notes[0] == f"{said} and 1 more"
+    found, _, notes = read("movieId,title,rating\n2571,Matrix,5\n6,Nothing like it,4\n")  # of 2571 the title agrees
+    assert (list(found), notes[-2]) == ([MATRIX], "left out, not in the data: 1 (Nothing like it)")
+
+
+def test_of_two_movies_of_one_name_the_better_known_is_read_and_said(read, titles):
+    found, _, notes = read(f"{LETTERBOXD}2021-01-01,War of the Worlds,2005,a,2\n")
+    assert found == {"War of the Worlds (2005)": 2}
+    how = "of 2 with that title and year the one that most people rated"
+    assert notes[0] == f"line 2: War of the Worlds (2005) read as War of the Worlds (2005), {how}"
+
+
+def test_a_zip_of_letterboxd_gives_the_ratings_and_what_was_seen(read):
+    content = zipped(
+        ratings=f"{LETTERBOXD}2021-01-01,Heat,1995,x,4\n",
+        diary="Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n2021,Fargo,1996,x,1,,,2021\n",
+        watched="Date,Name,Year,Letterboxd URI\n2021,Heat,1995,x\n2021,The Matrix,1999,x\n",
+        deleted__ratings=f"{LETTERBOXD}2021-01-01,Toy Story,1995,x,4\n",
+    )
+    found, seen, notes = read(content, "letterboxd.zip")
+    assert (found, seen) == ({HEAT: 4}, {MATRIX})
+    assert notes[-1].endswith("3 lines, read as Letterboxd's: 1 rated movies are in the data, 2 seen without a rating")
+    for entries, said in (
+        ({"list": "a,b\n"}, "mine.zip/list.csv:1: columns title"),
+        ({"a": "", "b": ""}, "no ratings.csv"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read(zipped(**entries), "mine.zip")
+    with pytest.raises(UserError, match="archive can't be read"):
+        read(content[:200], "mine.zip")
+
+
+def test_the_last_rating_by_its_date_counts_and_unrated_entries_of_a_diary_are_seen(read):
+    heading = "Date,Name,Year,Letterboxd URI,Rating,Rewatch,Tags,Watched Date\n"
+    rows = "2021,Heat,1995,x,4,Yes,,2021-05-01\n2021,Heat,1995,x,2,,,2020-01-01\n2021,The Matrix,1999,x,,,,2020-01-01\n"
+    found, seen, notes = read(heading + rows)
+    assert (found, seen) == ({HEAT: 4}, {MATRIX})
+    assert notes[0] == "line 3: Heat (1995) again, first in line 2; the later one counts"
+
+
+@pytest.mark.parametrize(
+    ("scale", "stars", "expected"),
+    [((1, 10), 8, 4), ((0, 100), 0, 0.5), ((1, 20), 20, 5), ((-10, 10), 0, 2.75), ((-10, 10), -10, 0.5), (None, 80, 4)],
+)
+def test_the_scale_of_a_file_is_given_or_found(read, scale, stars, expected):
+    found, _, notes = read(f"title,year,rating\nHeat,1995,{stars}\n", ratings_scale=scale)
+    assert found == {HEAT: pytest.approx(expected)}
+    ends = scale or (1, 100)
+    more = "" if scale else "; --ratings-scale says another"
+    assert notes[0] == f"the stars are from {ends[0]} to {ends[1]}, converted to 0.5 to 5{more}"
+
+
+def test_a_single_rating_above_all_others_is_a_mistake(read):
+    with pytest.raises(UserError, match=r"mine.csv:32: rating 55 is not from 0.5 to 5; give --ratings-scale LOW,HIGH"):
+        read("title,year,rating\n" + "Heat,1995,4\n" * 30 + "Heat,1995,55\n")
+    with pytest.raises(UserError, match=r"mine.csv:2: rating 11 is not from 1 to 10"):
+        read("title,year,rating\nHeat,1995,11\n", ratings_scale=(1, 10))
+
+
+# -- ids at IMDb and TMDB ----------------------------------------------------------------------------------------------
+
+
+def test_ids_of_imdb_and_tmdb_name_the_movie(tmp_path):
+    names = [HEAT, "Fargo (1996)", "Matrix, The (1999)"]
+    titles = Titles(Movies(np.array([6, 608, 2571]), names, [year_of(n) for n in names], [[]] * 3))
+    (tmp_path / "links.csv").write_text(
+        "movieId,imdbId,tmdbId\n6,0113277,949\n608,0116282,\n9,0000009,603\n2571,0133093,603\n"
+    )
+    stored = read_links(tmp_path, [6, 608, 2571])
+    assert stored == {"imdbId": [113277, 116282, 133093], "tmdbId": [949, None, 603]}
+    links = as_links(stored)
+    assert links == Links({113277: 0, 116282: 1, 133093: 2}, {949: 0, 603: 2})
+    rows = {
+        "tt0113277,,Coûte que coûte,2001": [0],  # the id of IMDb counts, whatever the title
+        ",949,Coûte que coûte,1995": [0],
+        ",949,Coûte que coûte,2001": [],  # TMDB's are those of series, too: the year has to agree
+        "tt0113277,,Fargo,1996": [],  # two movies
+        "tt7654321,,Fargo,1996": [1],
+        "tt7654321,,Fargo,1997": [],  # another movie, or else the data had the id
+        "tt7654321,,Fargo,": [],
+    }
+    for row, movies in rows.items():
+        path = tmp_path / "mine.csv"
+        path.write_text(f"Const,TMDB ID,Title,Year,Your Rating\n{row},8\ntt0133093,,The Matrix,1999,8\n")
+        assert sorted(read_personal(path, titles, SCALE, links).stars) == [*movies, 2], row
+    assert read_links(tmp_path / "nowhere", [1]) is None
+    assert as_links(None) == Links({}, {})
+
+
+# -- kinds and columns -------------------------------------------------------------------------------------------------
+
+
+def test_series_episodes_and_games_are_no_movies():
+    movies = "movie|Film|TV Movie|TV-Film|Short|Video|Feature Film|Película|TV Special||Documentary"
+    others = (
+        "tv|show|TV Series|TV Mini Series|tvEpisode|episode|season|Video Game|Podcast Series|Fernsehserie|anime"
+        "|Série télévisée|Serie de TV|Episodio TV|Videojuego|Jeu vidéo"
+    )
+    assert all(is_movie({"kind": word}) for word in movies.split("|"))
+    assert not any(is_movie({"kind": word}) for word in others.split("|"))
+
+
+def test_ids_alone_need_the_links_of_the_data(read):
+    with pytest.raises(UserError, match=r"mine.csv: ids of IMDb and TMDB need a links.csv .*; give a column of titles"):
+        read("Const,Your Rating\ntt0113277,8\n")
+
+
+@pytest.mark.parametrize("text", ["1999", "1999.0", "(1999)", "1999-03-30", "30.3.1999", "3/30/1999", "1999–2004"])
+def test_years_are_read_in_dates(text):
+    assert year_in(text) == 1999
+    assert year_in("19991") is year_in("") is None
+
+
+def test_columns_are_found_by_their_best_spelling():
+    assert columns_of(["Rating", "Your Rating", "NAME", "Année"]) == {"rating": 1, "title": 2, "year": 3}
+    assert not is_movie({"season": "1"})
+    assert not is_movie({"episode": "s1e3"})
+    assert is_movie({"season": "", "episode": "None"})
+    assert format_of(["Title", "Rating"]) is None
+    assert [imdb_id(text) for text in ("tt0133093", "133093", "https://www.imdb.com/title/tt0133093/", "x")] == [
+        *(133093,) * 3, None,
+    ]  # fmt: skip
+
+
+ROW = st.tuples(
+    st.sampled_from(["Heat", "The Matrix", "Toy Story", "Sing", "Solaris", "War of the Worlds", ""]),
+    st.sampled_from(["1995", "1999", "2005", ""]),
+    st.sampled_from(["5", "1", "0", ""]),
+    st.sampled_from(["movie", "tv", ""]),
+)
+
+
+@given(rows=st.lists(ROW, max_size=12))
+def test_every_line_is_counted_once(titles, tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("files") / "mine.csv"
+    lines = [",".join(row) for row in [*rows, ("Heat", "1995", "4", "movie")]]
+    path.write_text("title,year,rating,type\n" + "\n".join(lines) + "\n")
+    if any(not title and stars not in ("", "0") and kind != "tv" for title, _, stars, kind in rows):
+        with pytest.raises(UserError, match=r"mine.csv:\d+: the title is empty"):
+            read_personal(path, titles, SCALE)
+        return
+    notes = read_personal(path, titles, SCALE).notes
+    total, parts = notes[-1].removeprefix(f"{path}: ").split(" lines: ")
+    assert int(total) == len(lines) == sum(int(part.split()[0]) for part in parts.split(", "))

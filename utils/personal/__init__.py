@@ -1,0 +1,1 @@
+"""Files of somebody's own ratings: the formats of sites and spreadsheets."""

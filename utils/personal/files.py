@@ -1,0 +1,210 @@
+"""Open people's own files: text in any encoding, with any separator, JSON, gzipped or in a zip archive."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from utils.data.reading.textfiles import UNREADABLE, cut, open_bytes, reason, shown
+from utils.errors import UserError
+from utils.personal.formats import columns_of
+
+MOST = 16 << 20  # bytes: more are no file of one person
+ROWS = 100_000  # the same
+SEPARATORS = (",", "\t", ";", "|")
+MOVIE_COLUMNS = ("title", "movieId", "imdbId", "tmdbId")
+NEEDED = "columns title (or movieId) and rating are needed"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The rows of one file. names: headings of the columns. rows: (number, fields), a text of each column. unit: what
+    the numbers count, `line` or `entry`. blank: how many rows without any text were left out. is_seen: whether it lists
+    what was seen, without stars."""
+
+    name: str
+    names: list[str]
+    rows: list[tuple[int, list[str]]]
+    unit: str = "line"
+    blank: int = 0
+    is_seen: bool = False
+
+    def values(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield (number, {known column: text}) of each row."""
+        columns = columns_of(self.names)
+        for number, fields in self.rows:
+            yield number, {column: fields[place].strip() for column, place in columns.items()}
+
+
+def sheets(path: Path) -> list[Sheet]:
+    """Return the sheets of a file, of an archive those with ratings and with what was seen. A `UserError` says what
+    can't be read, with the line."""
+    data = _content(path)
+    if not data.startswith(b"PK\x03\x04"):
+        return [_sheet(str(path), data)]
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = {name: archive.read(name) for name in _members(path, archive)}
+    except UserError:
+        raise
+    except Exception as error:  # zipfile raises whatever damaged bytes lead to
+        raise UserError(f"{path}: the archive can't be read: {error}") from None
+    return [_sheet(f"{path}/{name}", content, name.endswith("watched.csv")) for name, content in files.items()]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # a pipe, say, which might never end
+            raise UserError(f"{path}: this is not a file")
+        with open_bytes(path) as file:
+            data = file.read(MOST + 1)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: can't be read: {reason(error)}") from None
+    if len(data) > MOST:
+        raise UserError(f"{path}: more than {MOST >> 20} MB; a file of one person's ratings is needed")
+    return data
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the files to read in an archive: those of ratings, and Letterboxd's watched.csv."""
+    if "xl/workbook.xml" in archive.namelist():
+        raise UserError(f"{path}: this is a spreadsheet; save it as CSV")
+    files = [entry for entry in archive.infolist() if re.search(r"\.(csv|tsv|txt|json)$", entry.filename, re.I)]
+    files = [entry for entry in files if not re.search(r"(^|/)(deleted|orphaned|likes|__MACOSX)/", entry.filename)]
+    bare = {entry.filename: PurePosixPath(entry.filename).name.lower() for entry in files}
+    chosen = [name for name, last in bare.items() if "ratings" in last] or (list(bare) if len(bare) == 1 else [])
+    if not chosen:
+        raise UserError(f"{path}: no ratings.csv in this zip archive; found: {shown(archive.namelist()) or 'nothing'}")
+    chosen += [name for name, last in bare.items() if last == "watched.csv" and name not in chosen]
+    if sum(entry.file_size for entry in files if entry.filename in chosen) > MOST:
+        raise UserError(f"{path}: more than {MOST >> 20} MB; a file of one person's ratings is needed")
+    return chosen
+
+
+def _sheet(name: str, data: bytes, is_seen: bool = False) -> Sheet:
+    text = _text(name, data)
+    if not text.strip():
+        raise UserError(f"{name}: the file is empty")
+    return _json(name, text) if text.lstrip()[0] in "[{" else _table(name, text, is_seen)
+
+
+def _text(name: str, data: bytes) -> str:
+    """Decode the text: UTF-16 or UTF-8, else that of Windows in the West."""
+    half = data[:400:2].count(0), data[1:400:2].count(0)
+    encodings = ["utf-8-sig", "cp1252", "latin-1"]
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    elif max(half) > 4 * (min(half) + 1):
+        encodings = ["utf-16-be" if half[0] > half[1] else "utf-16-le"]
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            break
+        return text
+    raise UserError(f"{name}: this is binary data; CSV, TSV, JSON and zip archives of them can be read")
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _table(name: str, text: str, is_seen: bool) -> Sheet:
+    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns."""
+    heading, line = 0, ""
+    separators: tuple[str, ...] = SEPARATORS
+    for heading, line in enumerate(io.StringIO(text, newline=None), 1):  # noqa: B007
+        if given := re.fullmatch(r'\s*"?sep=(.)"?\s*', line, re.IGNORECASE):
+            separators = (given[1],)
+        elif line.strip():
+            break
+    names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_seen)
+    rows, blank = [], 0
+    for number, fields in _rows(name, text, separator):
+        if number <= heading:
+            continue
+        if not any(map(str.strip, fields)):
+            blank += bool(fields)
+            continue
+        while len(fields) > len(names) and not fields[-1].strip():
+            fields.pop()
+        if len(fields) != len(names):
+            few = "few" if len(fields) < len(names) else "many"
+            raise UserError(f"{name}:{number}: too {few} fields: {len(fields)}, where {len(names)} belong")
+        rows.append((number, fields))
+        if len(rows) > ROWS:
+            raise UserError(f"{name}: more than {ROWS:,} ratings; a file of one person's is needed")
+    return Sheet(name, names, rows, blank=blank, is_seen=is_seen)
+
+
+def _heading(where: str, line: str, separators: tuple[str, ...], is_seen: bool) -> tuple[list[str], str]:
+    """Return (names of the columns, separator)."""
+    most: list[str] = []
+    for separator in separators:
+        try:
+            names = cut(line, separator)
+        except csv.Error as error:
+            raise UserError(f"{where}: can't be cut into fields: {error}") from None
+        while len(names) > 1 and not names[-1].strip():
+            names.pop()
+        columns = columns_of(names)
+        if columns.keys() & set(MOVIE_COLUMNS) and (is_seen or "rating" in columns):
+            return names, separator
+        most = max(most, names, key=len)
+    raise UserError(f"{where}: {NEEDED}, the first line must name them; found: {shown(most)}")
+
+
+def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, fields) of each row, [] for an empty line."""
+    reader, last = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), 0
+    try:
+        for fields in reader:
+            yield last + 1, fields
+            last = reader.line_num
+    except csv.Error as error:
+        raise UserError(f"{name}:{last + 1}: can't be cut into fields: {error}") from None
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+
+def _json(name: str, text: str) -> Sheet:
+    """Read a list of objects, an object a line, or lists by kind, `{"movies": [...], "shows": [...]}`."""
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        try:
+            stored = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except (ValueError, RecursionError):
+            raise UserError(f"{name}: this is no JSON that can be read: {error}") from None
+    entries: list[dict[str, str]] = []
+    for kind, listed in stored.items() if isinstance(stored, dict) else [("", stored)]:
+        for entry in listed if isinstance(listed, list) else []:
+            if not isinstance(entry, dict):
+                raise UserError(f"{name}: entry {len(entries) + 1} is no object with a title and a rating")
+            kinds = [word for word in ("movie", "show", "episode", "season") if word in entry]
+            known = {"type": kind.removesuffix("s")} if kind else {"type": kinds[-1]} if kinds else {}
+            entries.append(known | dict(_leaves(entry)))
+    names = list(dict.fromkeys(column for entry in entries for column in entry))
+    columns = columns_of(names)
+    if "rating" not in columns or not columns.keys() & set(MOVIE_COLUMNS):
+        raise UserError(f"{name}: {NEEDED} in each object; found: {shown(names)}")
+    return Sheet(name, names, [(n, [entry.get(c, "") for c in names]) for n, entry in enumerate(entries, 1)], "entry")
+
+
+def _leaves(entry: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of the values of an object, those of the objects in it first, which so count less."""
+    for value in entry.values():
+        if isinstance(value, dict) and depth < 5:
+            yield from _leaves(value, depth + 1)
+    for column, value in entry.items():
+        if isinstance(value, str | int | float):
+            yield column, f"{value}"
