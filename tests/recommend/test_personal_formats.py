@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import BUNDLED
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.data import datasets
@@ -324,6 +324,7 @@ ROW = st.tuples(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(rows=st.lists(ROW, max_size=12))
 def test_every_line_is_counted_once(titles, tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("files") / "mine.csv"
