@@ -17,6 +17,7 @@ from test_damaged_files import damage, on_many_files
 
 import train
 from utils.data.datasets import Reading, load
+from utils.data.reading import arrow
 from utils.errors import UserError
 
 ROWS = [(7, 31, 2.5, 1147035086), (7, 29, 5.0, 1120490867), (9, 31, 1.0, 1240981388), (12, 5, 4.5, 1037338099)]
@@ -104,6 +105,12 @@ def test_rating_csv_and_movie_csv_of_kaggle_are_found(tmp_path):
     write(tmp_path, '"movieId","title","genres"\n5,"Five (1955)","Drama"\n29,B,C\n31,A,B\n', "movie.csv")
     data = load(tmp_path)
     assert (cells(data), data.movies.titles) == (EXPECTED, ["Five (1955)", "B", "A"])
+
+
+@pytest.mark.parametrize("line", ['1"2",3', '"1"2,3', '"1,2",3', '"1,2', '""1"",2'])
+def test_quotes_that_arrow_reads_otherwise_than_the_csv_module_are_left_to_it(line):
+    assert not arrow._quotes_whole_fields(b"\n" + line.encode() + b"\n", ",")
+    assert arrow._quotes_whole_fields(b'\n"1",2,""\r\n3,"4"\n', ",")
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------------------
