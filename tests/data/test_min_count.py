@@ -116,7 +116,7 @@ def test_a_rare_movie_is_named_and_does_not_count(run, capsys, tmp_path):
     assert of_file["notes"] == [
         "taken by its title alone, without a year: line 2 Number 3 (2000)",
         f"left out, {left_out}: 1 (Fall, The (2006))",
-        f"{tmp_path / 'mine.csv'}: 2 lines: 1 rated movies are in the data, 1 {left_out}",
+        f"{tmp_path / 'mine.csv'}: 2 lines: 1 rated movie is in the data, 1 {left_out}",
     ]
     assert of_file["items"] == without["items"]
 

@@ -30,6 +30,14 @@ def test_fingerprint_ignores_order_and_sees_every_change(ratings):
     assert replace(ratings, user_ids=ratings.user_ids + 1).fingerprint() != ratings.fingerprint()
 
 
+def test_ratings_are_ordered_where_their_cells_are_beyond_32_bits():
+    many, none = np.arange(70_000), np.zeros(2, np.int32)
+    table = replace(
+        random_ratings(n=2), user=np.array([40_000, 0], np.int32), movie=none, user_ids=many, movie_ids=many
+    )
+    assert np.arange(2)[table.order()].tolist() == [1, 0]
+
+
 def test_pairs_are_ordered_as_by_lexsort_and_are_fewer_where_one_occurs_twice():
     pairs = np.random.default_rng(2).permutation(600)[:300]
     first, second = (pairs // 20 + 3).astype(np.int32), (pairs % 20 * 7).astype(np.int32)

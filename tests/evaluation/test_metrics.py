@@ -225,7 +225,9 @@ def test_likes_beyond_the_end_of_a_list_count_without_a_gain():
 
 def test_epochs_of_many_users_are_judged_by_a_fixed_sample(monkeypatch):
     rng = np.random.default_rng(0)
-    hidden = sp.csr_array(np.where(rng.random((30, 9)) < 0.4, 4.0, 0).astype(np.float32))
+    hidden = np.where(rng.random((30, 9)) < 0.4, 4.0, 0).astype(np.float32)
+    hidden[::2] = 0  # of every other user nothing is hidden
+    hidden = sp.csr_array(hidden)
     whole = Holdout(sp.csr_array((30, 9), dtype=np.float32), hidden, None, 3.5)
     filled = np.flatnonzero(np.diff(hidden.indptr))
     assert holdout_metrics.of_sample(whole) == (whole, None)

@@ -18,6 +18,7 @@ from models.networks.layers import BySide, Centre, dense_layers
 from models.networks.training_step import Adam, Momentum
 from utils.data import side_features, splits
 from utils.scoring import biases, latent
+from utils.training import batches
 from utils.training.training import EarlyStoppingCriterion, Training
 
 N_USERS, N_MOVIES = TABLE.shape
@@ -193,6 +194,15 @@ def test_the_step_size_falls_after_each_epoch_by_the_decay(optimizer, kind):
     assert float(optimizer.learning_rate) == pytest.approx(0.0123 * 0.5**3)
     assert type(optimizer) is kind
     assert kind is Adam or (optimizer.momentum, optimizer.nesterov) == (0.9, True)
+
+
+def test_the_step_size_falls_after_each_part_of_a_pass(monkeypatch):
+    monkeypatch.setattr(batches, "PART_ROWS", 10)
+    model = built("autorec", learning_rate=0.0123, decay=0.5, batch_size=7, epochs=3)
+    with eagerly():
+        model.refit(TABLE.matrix(), Training())
+    assert int(model.network.optimizer.iterations) == 3 * 2  # of five steps of a pass
+    assert float(model.network.optimizer.learning_rate) == pytest.approx(0.0123 * 0.5**3)
 
 
 def test_lbfgs_sees_all_rows_at_once_in_every_epoch():

@@ -13,9 +13,9 @@ from conftest import eagerly, random_ratings
 from literal import assert_same_weights
 
 import models
-from models import recvae
+from models import cdae, recvae
 from models.elsa import cosine_loss
-from models.networks import columns, losses, training_step
+from models.networks import columns, kernels, losses, training_step
 from models.networks.columns import FromColumns, ToColumns
 from utils.data import side_features, splits
 from utils.distributed import training_workers
@@ -155,6 +155,35 @@ def test_the_squares_of_rows_count_as_they_are_rare(blocks, beside):
     of_rows = (rows.astype(float) ** 2).sum(axis=1)
     assert found == pytest.approx([*[1, 10, 100] * blocks, *[1] * beside] @ of_rows, rel=1e-5)
     assert float(columns.squares(rows)) == pytest.approx(of_rows.sum(), rel=1e-5)
+
+
+def test_the_users_of_a_batch_are_penalised_for_all_who_are_drawn():
+    layer = cdae.UserVectors(6, 2, l2=0.5)
+    layer.build((None, 1))
+    vectors = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    vectors[4:], layer.n_drawn = 0, 4  # the last two like nothing
+    layer.vectors.assign(vectors)
+    found = []
+    for users in ([[2], [0], [3]], [[1]]):
+        with of([0]):
+            layer(np.array(users, np.int32))
+        found.append(float(sum(layer.losses)))
+    shares = vectors[[2, 0, 3]], vectors[[1]]
+    expected = [0.5 * (own**2).sum() * 4 / len(own) for own in shares]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("which", "inputs", "units"), [("inputs", N, 4), ("units", 4, N)])
+def test_kernels_are_penalised_as_their_columns_are_rare(which, inputs, units):
+    layer = kernels.KernelDense(units, l2=0.3, sparsity=0.2, columns=which)
+    layer.build((None, inputs))
+    rng, index, rarity = np.random.default_rng(0), [2, 8, 9], np.array([1, 10, 100])
+    layer.set_weights([rng.normal(0, 0.3, weight.shape) for weight in layer.get_weights()])
+    weights, thinning = (np.array(part)[index] for part in layer.thinned()[:2])
+    with of(index, rarity=rarity):
+        layer(np.ones((2, 3 if which == "inputs" else 4), np.float32))
+    expected = rarity @ (0.3 * weights**2 + 0.2 * thinning**2).sum(axis=1)
+    assert float(sum(layer.losses)) == pytest.approx(expected, rel=1e-5)
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------------

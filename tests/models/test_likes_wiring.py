@@ -283,6 +283,30 @@ def test_a_part_of_a_pass_is_gone_through_by_encoder_and_decoder_of_recvae(monke
     assert model._batches(whole.in_parts(20)).steps == 3 * 4
 
 
+def test_each_part_of_a_pass_is_a_cycle_of_recvae(monkeypatch):
+    monkeypatch.setattr(batches, "PART_ROWS", 10)
+    model, seen, matrix = built("recvae", encoder_epochs=2, batch_size=7), [], TABLE.matrix()
+    monkeypatch.setattr(likes_autoencoder, "train", lambda _, epoch, *__: seen.append(epoch.steps) or [])
+    model._build()
+    model._train(matrix, model.config, Training(), "train")
+    steps = -(-np.count_nonzero(np.diff(likes(matrix).indptr)) // 7)
+    assert steps % 3
+    assert seen == [3 * -(-steps // 3)]
+
+
+def test_how_rare_a_movie_is_counts_the_users_that_are_drawn(monkeypatch):
+    model, seen, make = built("multdae", signed=True, sample=3), [], batches.sampler
+    monkeypatch.setattr(batches, "sampler", lambda *given, **more: seen.append(given[1]) or make(*given, **more))
+    monkeypatch.setattr(likes_autoencoder, "train", lambda *_: [])
+    matrix = TABLE.matrix()
+    matrix.data[: matrix.indptr[9]] = 1  # nine users like nothing
+    model._build()
+    model._train(matrix, model.config, Training(), "train")
+    liked = (matrix.toarray() > model.like).any(axis=1)
+    assert not liked[:9].any()
+    np.testing.assert_array_equal(seen[0].toarray(), likes(matrix, signed=True).toarray()[liked])
+
+
 def test_users_without_likes_are_in_no_batch_of_cdae():
     model = built("cdae", epochs=1)
     matrix = random_ratings(*model.shape, 300).matrix()

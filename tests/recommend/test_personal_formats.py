@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -67,7 +68,7 @@ def zipped(**files):
             f"{LETTERBOXD}2021-01-01,Sing,2016,a,5\n2021-01-01,No,2012,b,4.5\n2021-01-01,Frozen,2010,c,0.5\n"
             "2021-01-01,Heat,1995,d,4\n",
             {HEAT: 4},
-            "4 lines, read as Letterboxd's: 1 rated movies are in the data, 3 not in the data",
+            "4 lines, read as Letterboxd's: 1 rated movie is in the data, 3 not in the data",
         ),
         (
             "rated_at,type,title,year,trakt_rating,trakt_id,imdb_id,tmdb_id,rating\n"
@@ -100,7 +101,7 @@ def zipped(**files):
             '"1","tt0133093","Sat Mar  1","The Matrix","Feature Film","9","8.7","1999"\n'
             '"3","tt0944947","Sat Mar  1","Game of Thrones","TV Series","9","9.4","2011"\n',
             {MATRIX: 4.5},
-            "2 lines, read as IMDb's: 1 rated movies are in the data, 1 no movies but series or games",
+            "2 lines, read as IMDb's: 1 rated movie is in the data, 1 no movies but series or games",
         ),
         (
             "Const,Votre note,Titre,Titre original,Type de titre,Année\n"
@@ -117,7 +118,7 @@ def zipped(**files):
         (
             "title,year,rating\nThe Matrix,1999,5\nHeat,1995,\nToy Story,1995,0\n,,\n",
             {MATRIX: 5},
-            "4 lines: 1 rated movies are in the data, 2 without a rating, 1 empty",
+            "4 lines: 1 rated movie is in the data, 2 without a rating, 1 empty",
         ),
         ("movieId,rating\n2571.0,5\n6.0,4\n", {MATRIX: 5, HEAT: 4}, "2 lines: 2 rated movies are in the data"),
         (
@@ -138,13 +139,13 @@ def zipped(**files):
         (
             "Movie Name,Year released,My rating (out of 10)\nLilo &amp; Stitch (2002),,8\nHeat (TV Series 1995),,9\n",
             {"Lilo & Stitch (2002)": 4},
-            "2 lines: 1 rated movies are in the data, 1 no movies but series or games",
+            "2 lines: 1 rated movie is in the data, 1 no movies but series or games",
         ),
         (
             "SIMKL_ID,Title,Type,Year,Last Ep Watched,Rating,TMDB,IMDB\n1,Heat,movie,1995,,8,949,tt0113277\n"
             "2,Fargo,tv,1996,s1e2,9,1,tt9\n3,Toy Story,anime,1995,,9,1,tt8\n",
             {HEAT: 4},
-            "3 lines, read as Simkl's: 1 rated movies are in the data, 2 no movies but series or games",
+            "3 lines, read as Simkl's: 1 rated movie is in the data, 2 no movies but series or games",
         ),
         (
             "Film ID,Film Name,Rating,IMDB ID\n1,Heat (1995),90,tt0113277\n2,Toy Story (1995),0,tt0114709\n",
@@ -154,7 +155,7 @@ def zipped(**files):
         (
             "movie_id,imdb_id,tmdb_id,rating,average_rating,title\n6,113277,949,4.5,3.8,Heat (1995)\n",
             {HEAT: 4.5},
-            "1 lines, read as MovieLens's: 1 rated movies are in the data",
+            "1 line, read as MovieLens's: 1 rated movie is in the data",
         ),
         (
             json.dumps(
@@ -164,13 +165,13 @@ def zipped(**files):
                 ]
             ),
             {MATRIX: 4.5},
-            "2 lines, read as Trakt's: 1 rated movies are in the data, 1 no movies but series or games",
+            "2 lines, read as Trakt's: 1 rated movie is in the data, 1 no movies but series or games",
         ),
         (
             '{"movies": [{"user_rating": 7, "movie": {"title": "Heat", "year": 1995, "ids": {"simkl": 1}}}],'
             ' "shows": [{"user_rating": 10, "show": {"title": "Fargo", "year": 1996, "ids": {}}}]}',
             {HEAT: 3.5},
-            "2 lines, read as Simkl's: 1 rated movies are in the data, 1 no movies but series or games",
+            "2 lines, read as Simkl's: 1 rated movie is in the data, 1 no movies but series or games",
         ),
     ],
 )
@@ -213,7 +214,7 @@ def test_a_zip_of_letterboxd_gives_the_ratings_and_what_was_seen(read):
     )
     found, seen, notes = read(content, "letterboxd.zip")
     assert (found, seen) == ({HEAT: 4}, {MATRIX})
-    assert notes[-1].endswith("3 lines, read as Letterboxd's: 1 rated movies are in the data, 2 seen without a rating")
+    assert notes[-1].endswith("3 lines, read as Letterboxd's: 1 rated movie is in the data, 2 seen without a rating")
     for entries, said in (
         ({"list": "a,b\n"}, "mine.zip/list.csv:1: columns title"),
         ({"a": "", "b": ""}, "no ratings.csv"),
@@ -335,5 +336,5 @@ def test_every_line_is_counted_once(titles, tmp_path_factory, rows):
             read_personal(path, titles, SCALE)
         return
     notes = read_personal(path, titles, SCALE).notes
-    total, parts = notes[-1].removeprefix(f"{path}: ").split(" lines: ")
+    total, parts = re.fullmatch(r"(\d+) lines?: (.*)", notes[-1].removeprefix(f"{path}: ")).groups()
     assert int(total) == len(lines) == sum(int(part.split()[0]) for part in parts.split(", "))

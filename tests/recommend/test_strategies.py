@@ -57,6 +57,11 @@ def test_the_choice_is_that_of_the_literal_search(problem, monkeypatch):
     assert best != strategies.START  # something was chosen
 
 
+def test_all_that_the_users_of_a_sample_like_votes(problem, monkeypatch):
+    monkeypatch.setattr(strategies, "MOST", 5)
+    assert strategies.choose(*problem)["validation"] == literal(*problem)[1]
+
+
 @pytest.mark.parametrize("shrink", [0.0, 4.0])
 def test_the_scores_of_both_ways_are_the_literal_sums(shrink, problem, monkeypatch):
     monkeypatch.setattr(strategies, "ROWS", 5)

@@ -23,25 +23,25 @@ def order(epoch):
 
 
 def as_bytes(found):
-    """What is in some batches, in their order."""
-    return [b"".join(np.ascontiguousarray(part).tobytes() for part in (*x, *y)) for x, y in found]
+    """What is in some batches on some columns, and which these are, in their order."""
+    return [b"".join(np.ascontiguousarray(part).tobytes() for part in (*x, *own, y)) for (x, *own), y in found]
 
 
 def test_an_epoch_can_begin_with_any_step_and_be_a_part_of_a_pass(monkeypatch):
     sampler = batches.ColumnSampler(MATRIX, 28, 5, 3, 1)
     whole = batches.denoising(MATRIX, 5, 0.5, "all", 1, lambda *batch: (batch[:2], batch[2]), sampler)
     for epochs in (whole, batches.rows(MATRIX, MATRIX, 5, 1, lambda *inputs: inputs, sampler)):
-        passes = [as_bytes((x, (y,)) for (x, *_), y in epochs.draw(n, 0)) for n in range(3)]
+        passes = [as_bytes(epochs.draw(n, 0)) for n in range(3)]
         assert epochs.steps == len(passes[0]) == 5
         for begin in range(6):
-            assert as_bytes((x, (y,)) for (x, *_), y in epochs.draw(1, begin)) == passes[1][begin:]
+            assert as_bytes(epochs.draw(1, begin)) == passes[1][begin:]
         monkeypatch.setattr(batches, "PART_ROWS", 10)
         assert epochs.in_parts(14) is epochs
         in_parts, behind = epochs.in_parts(16), [batch for one in passes for batch in one]
         assert (in_parts.steps, in_parts.on_columns) == (3, True)
         for number in range(5):
             for begin in range(3):
-                found = as_bytes((x, (y,)) for (x, *_), y in in_parts.draw(number, begin))
+                found = as_bytes(in_parts.draw(number, begin))
                 assert found == behind[3 * number + begin : 3 * number + 3]
 
 

@@ -184,12 +184,16 @@ class _Reading:
             if names and why != AGAIN:
                 named = shortened([name for name in names if name], NAMED)
                 notes.append(f"left out, {why}: {len(names):,}" + (f" ({named})" if named else ""))
-        parts = [f"{len(self.stars):,} rated movies are in the data"]
+        parts = [
+            "1 rated movie is in the data"
+            if len(self.stars) == 1
+            else f"{len(self.stars):,} rated movies are in the data"
+        ]
         parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen else []
         parts += [f"{len(names):,} {why}" for why, names in self.left_out.items() if names]
         parts += [f"{self.blank:,} empty"] if self.blank else []
         whose = f", read as {' and '.join(self.formats)}'s" if self.formats else ""
-        return [*notes, f"{path}: {self.lines:,} lines{whose}: {', '.join(parts)}"]
+        return [*notes, f"{path}: {self.lines:,} line{'s' * (self.lines != 1)}{whose}: {', '.join(parts)}"]
 
 
 def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:
