@@ -1,7 +1,7 @@
 """How many movies EASE has to cover, and how many of the weights of each it has to keep: NDCG@100 on validation, by the
 share of the likes that the most liked movies hold, and the seconds of solving. The solver's limits follow from it.
 
-python benchmarks/ease_coverage.py ml-1m /tmp/ml20m.csv      # the second by `generate.py`; writes results/ease_coverage.csv
+python benchmarks/ease_coverage.py ml-1m /tmp/ml20m.csv    # the second by `generate.py`; results/ease_coverage.csv
 """
 
 import csv
