@@ -14,7 +14,7 @@ BIN = $(VENV)/bin
 .PHONY: demo app test clean
 
 demo: $(VENV)/.requirements
-	$(BIN)/python train.py --learning-rate 0.002 --patience 5 --no-refit --run runs/demo
+	$(BIN)/python train.py --learning-rate 0.003 --epochs 20 --no-refit --run runs/demo
 	$(BIN)/python evaluate.py --run runs/demo
 	$(BIN)/python recommend.py --user 42 --run runs/demo
 
