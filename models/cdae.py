@@ -19,7 +19,6 @@ from models.networks.losses import logistic
 from utils.data.ratings import likes
 from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Range, tuned
-from utils.training.training import EarlyStoppingCriterion, Training
 
 
 @dataclass(frozen=True)
@@ -75,17 +74,10 @@ class Model(likes_autoencoder.LikesAutoencoder):
         total = keras.layers.Add(name="with_user")([of_likes, of_user])
         return keras.layers.Activation(self.config.activation, name="latent")(total), self._up(sizes[::-1])
 
-    def _train(
-        self,
-        matrix: csr_array,
-        config: Any,
-        training: Training,
-        phase: str,
-        judge: EarlyStoppingCriterion | None = None,
-    ) -> History:
-        liked = likes(matrix, self.like)
-        self.encoder.get_layer("vector").n_drawn = int(np.count_nonzero(np.diff(liked.indptr)))
-        return super()._train(matrix, config, training, phase, judge)
+    def _train(self, matrix: csr_array, *arguments: Any, **options: Any) -> History:
+        drawn = int(np.count_nonzero(np.diff(likes(matrix, self.like).indptr)))
+        self.encoder.get_layer("vector").n_drawn = drawn
+        return super()._train(matrix, *arguments, **options)
 
     def _more_inputs(self) -> list[KerasTensor]:
         return [keras.Input((1,), dtype="int32", name="user")]
