@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -49,6 +50,8 @@ def recommendations(answer: dict[str, Any]) -> Table:
     items = answer["items"]
     if "movie" in answer:
         title = f"Like {answer['movie']['title']}"
+    elif "people" in answer:
+        return _for_people(answer)
     else:
         whom = "you" if answer["user"] is None else f"user {answer['user']}"
         title = f"For {whom}, by {answer['method']}"
@@ -62,6 +65,25 @@ def recommendations(answer: dict[str, Any]) -> Table:
         why = explanations.sentence(item) if explained else ", ".join(item["genres"])
         cells = str(item["rank"]), name, year, why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
+    return table
+
+
+def _for_people(answer: dict[str, Any]) -> Table:
+    """Make the table of the movies for several people: the rank for each, and the stars where they are predicted."""
+    people = [os.path.basename(str(who)) for who in answer["people"]]
+    table = _table(
+        f"For {', '.join(people[:-1])} and {people[-1]}, by {answer['method']}, {answer['join']}; "
+        "of each the rank and the stars",
+        ["", "title", "year", *people],
+        ("title",),
+    )
+    for item in answer["items"]:
+        each = [
+            f"{person['rank']:,.0f}" + (f" ({person['predicted_rating']:.1f})" if "predicted_rating" in person else "")
+            for person in item["people"]
+        ]
+        name, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
+        table.add_row(*map(plain, (str(item["rank"]), name, year, *each)))
     return table
 
 
