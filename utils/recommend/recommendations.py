@@ -70,15 +70,25 @@ def recommend(
     top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
     movies = candidates[top]
     items = _ranked(run.movies, movies, score[top])
-    if (stars := saved.stars(user_profile, movies)) is not None:
-        for item, value in zip(items, stars, strict=True):
-            item["predicted_rating"] = round(float(value), 3)
+    _predict(saved, user_profile, movies, items)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
     facts = {"user": user_profile.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
     if user_profile.user is None:
         facts["given"] = _rated(saved, user_profile.rows.movies, user_profile.rows.stars[0])
     return facts
+
+
+def _predict(saved: Saved, user_profile: Profile, movies: Indices, items: list[dict[str, Any]]) -> None:
+    """Put into each item the predicted stars, and the range around them, where the run has these."""
+    if (stars := saved.stars(user_profile, movies)) is None:
+        return
+    predicted = {"predicted_rating": stars}
+    if ranges := saved.star_ranges(user_profile, movies, stars):
+        predicted |= {"predicted_rating_low": ranges[0], "predicted_rating_high": ranges[1]}
+    for name, values in predicted.items():
+        for item, value in zip(items, values, strict=True):
+            item[name] = round(float(value), 3)
 
 
 def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
@@ -193,6 +203,7 @@ def as_csv(facts: dict[str, Any]) -> str:
     """Return the items as the text of a CSV file."""
     first = facts["items"][0] if facts["items"] else {}
     names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
+    names += [name for name in ("predicted_rating_low", "predicted_rating_high") if name in first]
     if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
     if "because" in first:

@@ -57,12 +57,20 @@ def recommendations(answer: dict[str, Any]) -> Table:
     about = "why" if explained else "genres"
     table = _table(title, ["", "title", "year", about, *(["stars"] if starred else []), "score"], ("title", about))
     for item in items:
-        stars = [f"{item['predicted_rating']:.1f}"] if starred else []
+        stars = [_stars(item, explained)] if starred else []
         name, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
         why = explanations.sentence(item) if explained else ", ".join(item["genres"])
         cells = str(item["rank"]), name, year, why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
     return table
+
+
+def _stars(item: dict[str, Any], with_range: bool) -> str:
+    """Write the predicted stars of a recommended movie; with_range: and the range around them, where it has one."""
+    stars = f"{item['predicted_rating']:.1f}"
+    if not with_range or "predicted_rating_low" not in item:
+        return stars
+    return f"{stars} ({item['predicted_rating_low']:.1f} to {item['predicted_rating_high']:.1f})"
 
 
 def similar_users(answer: dict[str, Any]) -> Table:
