@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 import models
-from utils.command_line import options
+from utils.command_line import options, presets
 from utils.data.movies import shortened, spoken
 from utils.recommend import everyone, profile, recommendations, reranking
 from utils.runs import files, run_folder
@@ -51,6 +51,10 @@ class Options:
     filters: reranking.Options = field(default_factory=reranking.Options)
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
+    preset: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """take the options of this file, too; those beside it on the command line count before them"""
+    save_preset: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """write the options of this command line to that file"""
     json: options.Output = None
     """write the recommendations as JSON to this file, or - for standard output and nothing else there"""
     csv: options.Output = None
@@ -147,7 +151,9 @@ def for_everyone(run: Run, config: Options) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Find the run, answer, print."""
-    config = options.parse(Options, argv or [], "recommend.py", __doc__)
+    config = options.parse(Options, presets.read(argv or [], Options, QUESTIONS), "recommend.py", __doc__)
+    if config.save_preset:
+        presets.write(config.save_preset, config)
     run = run_folder.find(config.run, config.verify)
     if config.all_users:
         message = for_everyone(run, config)

@@ -216,7 +216,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
     folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
     model = models.for_data(name, config, data, args.holding.seed)
-    args = without_refit(args, model, split, training_command.given("refit", shlex.split(command)))
+    args = without_refit(args, model, split, options.given("refit", shlex.split(command)))
     facts = facts_of(name, args, model, data)
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),
