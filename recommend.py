@@ -33,8 +33,10 @@ class Options:
     Letterboxd, IMDb, Trakt, TMDB, Simkl, Criticker or MovieLens export"""
     ratings_scale: options.Pair = None
     """lowest and highest stars of that file (default: those of its format, or by its stars)"""
-    like_movie: Annotated[str | None, tyro.conf.arg(metavar="TITLE|ID", help_behavior_hint="")] = None
-    """movies near this one in latent space"""
+    like_movie: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE|ID ...", help_behavior_hint="")] = ()
+    """movies near this one, or these, in latent space"""
+    unlike_movie: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE|ID ...", help_behavior_hint="")] = ()
+    """and far from these, with --like-movie"""
     similar_users: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """users near this one in latent space, and what both like"""
     all_users: bool = False
@@ -80,6 +82,8 @@ class Options:
         if len(given) != 1 and given != {"rate", "ratings"}:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in QUESTIONS)
             raise ValueError(f"one of {names} is needed" + ("; more than one was given" if given else ""))
+        if self.unlike_movie and not self.like_movie:
+            raise ValueError("--unlike-movie takes --like-movie, too")
         if self.ratings_scale and (not self.ratings or not self.ratings_scale[0] < self.ratings_scale[1]):
             raise ValueError("--ratings-scale takes the lowest and highest stars of the file of --ratings")
         is_default = self.by == "best" and self.filters == reranking.Options() and not self.explain
@@ -121,10 +125,13 @@ def read_profile(run: Run, config: Options) -> profile.Profile:
 def answer(run: Run, config: Options) -> dict[str, Any]:
     """Answer the question of the options, as the plain values that --json writes."""
     start, saved = time.perf_counter(), models.open_run(run)
-    if config.like_movie is not None:
+    if config.like_movie:
         _ = saved.space  # a model without one is refused, whatever the title
-        movie = profile.find_movie(run.titles, config.like_movie)
-        facts = recommendations.movies_like(saved, movie, config.n)
+        liked, unlike = (
+            [profile.find_movie(run.titles, text) for text in dict.fromkeys(texts)]
+            for texts in (config.like_movie, config.unlike_movie)
+        )
+        facts = recommendations.movies_like(saved, liked, config.n, unlike)
     elif config.similar_users is not None:
         user = profile.find_user(run.ratings.user_ids, config.similar_users)
         facts = recommendations.users_like(saved, user, config.n)

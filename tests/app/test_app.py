@@ -129,7 +129,7 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     titles = run_folder.Run(run_).movies.titles
     shown_map.selectbox(key="picked").set_value(shown(titles[3]))
     near = said(run(shown_map)).split("Near ")[1]
-    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), 3, 5)["items"]:
+    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), [3], 5)["items"]:
         assert brief(item["title"], item["year"]) in near
 
 

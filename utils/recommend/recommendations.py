@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from utils.scoring.protocols import CSR, Floats, Indices
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
 
-FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
+FEW = 5  # ratings a movie needs to be named as like another, and two users in common; fewer leave it to chance
 SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the test users
 LONG = 5  # movies of a sample
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
@@ -117,17 +118,24 @@ def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, 
     ]
 
 
-def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
-    """Find the `n` movies whose latent vectors are nearest to that of the movie at this index."""
+def movies_like(saved: Saved, liked: Sequence[int], n: int, unlike: Sequence[int] = ()) -> dict[str, Any]:
+    """Find the `n` movies nearest in latent space to the movies at the indices `liked`, by mean cosine, less the mean
+    cosine with those of `unlike`."""
     run, vectors, whitening = saved.run, saved.space.movies, saved.space.whitenings["movies"]
-    rated = saved.ratings.movie_known
-    if not rated[movie]:
-        raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
-    pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whitening)
-    exists = np.isfinite(near[0])  # there may be fewer than n
-    items = _ranked(run.movies, index[0, exists], near[0, exists])
-    return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
+    rated, named = saved.ratings.movie_known, [*liked, *unlike]
+    for movie in named:
+        if not rated[movie]:
+            nobody = f"nobody is known to have rated {run.movies.titles[movie]}"
+            raise UserError(f"{nobody}, so nothing is known to be like it")
+    cosines = whitening.cosines(vectors, vectors[named])
+    score = cosines[: len(liked)].mean(axis=0)
+    if unlike:
+        score -= cosines[len(liked) :].mean(axis=0)
+    score[rated < min(FEW, *rated[named])] = -np.inf
+    score[named] = -np.inf
+    top = reranking.best(score, n)
+    facts = {name: [run.movies.describe(m) for m in of] for name, of in (("like", liked), ("unlike", unlike))}
+    return facts | {"run": str(run.folder), "items": _ranked(run.movies, top, score[top])}
 
 
 def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
@@ -157,7 +165,10 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
                 "both_like": [run.movies.describe(m) for m in both_like],
             }
         )
-    return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
+    facts = {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
+    unsure = sum(item["both_rated"] < FEW for item in items)
+    note = f"{unsure} of these rated fewer than {FEW} movies that this user rated, so they may be near by chance"
+    return facts | {"notes": [note] if unsure else []}
 
 
 def top_lists(
@@ -202,7 +213,7 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
 def as_csv(facts: dict[str, Any]) -> str:
     """Return the items as the text of a CSV file."""
     first = facts["items"][0] if facts["items"] else {}
-    names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
+    names = ["rank", "movieId", "title", "name", "year", "genres", "score", "predicted_rating"]
     names += [name for name in ("predicted_rating_low", "predicted_rating_high") if name in first]
     if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from utils.data.describe import describe
-from utils.data.movies import shortened, spoken
+from utils.data.movies import shortened
 from utils.recommend import explanations
 
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ def print_facts(data: Dataset, console: Console) -> None:
 def recommendations(answer: dict[str, Any]) -> Table:
     """Make the table of the movies that recommend.py found."""
     items = answer["items"]
-    if "movie" in answer:
-        title = f"Like {answer['movie']['title']}"
+    if "like" in answer:
+        title = f"Like {_several(answer['like'])}" + (
+            f", unlike {_several(answer['unlike'])}" if answer["unlike"] else ""
+        )
     else:
         whom = "you" if answer["user"] is None else f"user {answer['user']}"
         title = f"For {whom}, by {answer['method']}"
@@ -58,11 +60,16 @@ def recommendations(answer: dict[str, Any]) -> Table:
     table = _table(title, ["", "title", "year", about, *(["stars"] if starred else []), "score"], ("title", about))
     for item in items:
         stars = [_stars(item, explained)] if starred else []
-        name, year = item["title"].removesuffix(f" ({item['year']})"), str(item["year"] or "")
         why = explanations.sentence(item) if explained else ", ".join(item["genres"])
-        cells = str(item["rank"]), name, year, why, *stars, f"{item['score']:.3g}"
+        cells = str(item["rank"]), item["name"], str(item["year"] or ""), why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
     return table
+
+
+def _several(movies: list[dict[str, Any]]) -> str:
+    """Name movies with their years."""
+    named = [movie["name"] + (f" ({movie['year']})" if movie["year"] else "") for movie in movies]
+    return " and ".join(named)
 
 
 def _stars(item: dict[str, Any], with_range: bool) -> str:
@@ -78,7 +85,7 @@ def similar_users(answer: dict[str, Any]) -> Table:
     title = f"Near user {answer['user']} in latent space"
     table = _table(title, ["", "user", "cosine", "both rated", "both like"], ("both like",))
     for item in answer["items"]:
-        liked = shortened([spoken(movie["title"]) for movie in item["both_like"]], 3, ", ")
+        liked = shortened([movie["name"] for movie in item["both_like"]], 3, ", ")
         cells = str(item["rank"]), str(item["user"]), f"{item['cosine']:.2f}", str(item["both_rated"]), liked
         table.add_row(*map(plain, cells))
     return table
