@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import Movies, csv_safe
+from utils.data.movies import Movies, csv_safe, spoken
 from utils.data.ratings import given
 from utils.errors import UserError
-from utils.recommend import explanations, profile, reranking
+from utils.recommend import profile, reranking
 from utils.recommend.profile import Profile
 from utils.recommend.reranking import Reorder
 from utils.scoring import latent, ranking
 from utils.scoring.profile_rows import ProfileRows
-from utils.scoring.protocols import CSR, Floats, Indices
+from utils.scoring.protocols import CSR, Floats, Indices, Scale
 
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FEW = 5  # ratings a movie needs to be named as like another, and two users in common; fewer leave it to chance
 SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the test users
 LONG = 5  # movies of a sample
+MOST = 2  # ratings named in a sentence
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
 
 
@@ -97,11 +98,36 @@ def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices
     rows, scale = user_profile.rows, saved.ratings.scale
     scores = saved.scores(user_profile, strategy, movies, rows.without_each())
     for item, effect in zip(items, (scores[:1] - scores[1:]).T, strict=True):
-        item["because"] = explanations.explain(saved.run.movies, rows, effect, scale)
+        item["because"] = explain(saved.run.movies, rows, effect, scale)
     if strategy == "neighbours":
         liked, n_nearest = saved.liked_by_nearest(user_profile, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
             item |= {"liked_by_nearest": count, "nearest": n_nearest}
+
+
+def explain(movies: Movies, rows: ProfileRows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
+    """List what each rating of the one row of `ProfileRows` adds to one movie's score, most first, as plain values for
+    --json. effect: (k,), in the order of the row."""
+    order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
+    return [
+        {
+            "movieId": movies.ids[rows.movies[i]].item(),
+            "title": movies.titles[rows.movies[i]],
+            "rating": float(stars[i]),
+            "effect": float(effect[i]),
+        }
+        for i in order
+    ]
+
+
+def sentence(item: dict[str, Any]) -> str:
+    """Say in words why an item is recommended."""
+    positive = [rating for rating in item["because"][:MOST] if rating["effect"] > 0]
+    ratings = " and ".join(f"{spoken(rating['title'])} {rating['rating']:g}" for rating in positive)
+    reason = f"because you gave {ratings}" if ratings else "no single rating of yours speaks for it"
+    if item.get("nearest"):
+        reason += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"
+    return reason
 
 
 def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]:
@@ -202,7 +228,7 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
             facts = recommend(saved, user_profile, "best", LONG)
         for item in facts["items"]:
             if "because" in item:
-                item["because"] = item["because"][: explanations.MOST]
+                item["because"] = item["because"][:MOST]
         rows = user_profile.rows
         best = np.argsort(-rows.stars[0], kind="stable")[:LONG]
         liked = _rated(saved, rows.movies[best], rows.stars[0, best])
@@ -226,6 +252,6 @@ def as_csv(facts: dict[str, Any]) -> str:
         row = item | {"genres": "|".join(item.get("genres", ()))}
         row["both_like"] = "|".join(movie["title"] for movie in item.get("both_like", ()))
         if "because" in item:
-            row["because"] = explanations.sentence(item)
+            row["because"] = sentence(item)
         out.writerow({name: csv_safe(value) for name, value in row.items()})
     return file.getvalue()

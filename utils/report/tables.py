@@ -10,7 +10,7 @@ from rich.table import Table
 
 from utils.data.describe import describe
 from utils.data.movies import shortened
-from utils.recommend import explanations
+from utils.recommend.recommendations import sentence
 
 if TYPE_CHECKING:
     from utils.data.datasets import Dataset
@@ -60,7 +60,7 @@ def recommendations(answer: dict[str, Any]) -> Table:
     table = _table(title, ["", "title", "year", about, *(["stars"] if starred else []), "score"], ("title", about))
     for item in items:
         stars = [_stars(item, explained)] if starred else []
-        why = explanations.sentence(item) if explained else ", ".join(item["genres"])
+        why = sentence(item) if explained else ", ".join(item["genres"])
         cells = str(item["rank"]), item["name"], str(item["year"] or ""), why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
     return table
