@@ -112,11 +112,9 @@ def read_profile(run: Run, config: Options) -> profile.Profile:
         return profile.of_user(run.ratings, config.user)
     stars, seen, notes, scale = dict[int, float](), set[int](), list[str](), run.ratings.scale
     if config.ratings:
-        from utils.recommend import personal_file  # imports pandas, half a second
+        from utils.personal.ratings import read_personal  # imports pandas, half a second
 
-        stars, seen, notes = personal_file.read_personal(
-            config.ratings, run.titles, scale, run.links, config.ratings_scale
-        )
+        stars, seen, notes = read_personal(config.ratings, run.titles, scale, run.links, config.ratings_scale)
     typed, more = profile.read_typed(run.titles, scale, config.rate)
     stars, of_rare = profile.without_rare(run.movies, stars | typed)
     return profile.of_ratings(run.ratings, stars, notes + more + of_rare, seen)

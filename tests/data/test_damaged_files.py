@@ -24,7 +24,7 @@ from utils.data.movies import Movies
 from utils.data.reading import arrow, formats
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend.personal_file import read_personal
+from utils.personal.ratings import read_personal
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),

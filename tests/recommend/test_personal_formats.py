@@ -1,11 +1,13 @@
 """Files that people really have: the right movies, stars and counts, and nothing lost without a word."""
 
+import datetime
 import io
 import json
 import re
 import zipfile
 
 import numpy as np
+import openpyxl
 import pytest
 from conftest import BUNDLED
 from hypothesis import given, settings
@@ -16,8 +18,8 @@ from utils.data.movies import Links, Movies, as_links, read_links, year_of
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.personal.formats import columns_of, format_of, imdb_id, is_movie
-from utils.recommend.personal_file import _year as year_in
-from utils.recommend.personal_file import read_personal
+from utils.personal.ratings import _year as year_in
+from utils.personal.ratings import read_personal
 
 SCALE = (0.5, 5.0)
 LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n"
@@ -338,3 +340,92 @@ def test_every_line_is_counted_once(titles, tmp_path_factory, rows):
     notes = read_personal(path, titles, SCALE).notes
     total, parts = re.fullmatch(r"(\d+) lines?: (.*)", notes[-1].removeprefix(f"{path}: ")).groups()
     assert int(total) == len(lines) == sum(int(part.split()[0]) for part in parts.split(", "))
+
+
+# -- workbooks ---------------------------------------------------------------------------------------------------------
+
+
+def workbook(*sheets):
+    """An .xlsx file of these sheets, each (title, rows)."""
+    book, buffer = openpyxl.Workbook(), io.BytesIO()
+    book.remove(book.active)
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+MINE = (
+    ["Title", "Released", "My rating", None, "Average"],
+    ["The Matrix", datetime.date(1999, 3, 30), 4.5, None, 4],
+    [],
+    [300, 2006, 3, None, None],
+    ["Heat", 1995.0, "2,5", None, None],
+    ["Sing", 2016, 5, None, None],
+    ["Toy Story", datetime.datetime(1995, 11, 22), None, None, "#N/A"],
+)
+
+
+def test_a_workbook_is_read_from_the_sheet_that_names_the_columns(read):
+    content = workbook(("About", [["My movies"], ["Title", 5]]), ("Empty", []), ("Films", MINE))
+    for name, data in (("mine.xlsx", content), ("mine.zip", zipped_bytes({"my ratings.xlsx": content}))):
+        found, _, notes = read(data, name)
+        assert found == {MATRIX: 4.5, "300 (2007)": 3, HEAT: 2.5}
+        assert notes[0] == "row 4: 300 (2006) read as 300 (2007), of another year"
+        counts = "5 lines: 3 rated movies are in the data, 1 not in the data, 1 without a rating"
+        assert notes[-1] == f"{name}: {counts}"
+
+
+def zipped_bytes(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            workbook(("S", [["a"], ["b"]])),
+            r"mine.xlsx: columns title .* the first row of a sheet must name them",
+        ),
+        (workbook(("S", [])), "found: nothing"),
+        (workbook(("S", [["title", "rating"], [], ["Heat", "good"]])), "mine.xlsx/S:3: rating 'good' is not a number"),
+        (workbook(("S", [["title", "rating"], ["Heat", 400]])), "mine.xlsx/S:2: rating 400 is not from 0.5 to 5"),
+        (workbook(("S", MINE))[:900], "mine.xlsx: the archive can't be read"),
+        (zipped_bytes({"xl/workbook.xml": "<workbook"}), "mine.xlsx: the workbook can't be read"),
+        (
+            OLD_EXCEL,
+            r"mine.xlsx: this is an old Excel workbook \(.xls\); save it as .xlsx without a password, or",
+        ),
+        (OLD_EXCEL + "EncryptedPackage".encode("utf-16-le"), "mine.xlsx: this is a workbook with a password; save it"),
+        (zipped_bytes({"ratings.xls": OLD_EXCEL}), "mine.xlsx/ratings.xls: this is an old Excel workbook"),
+        (zipped_bytes({"content.xml": "x"}), "mine.xlsx: this is an OpenDocument spreadsheet"),
+    ],
+)
+def test_a_workbook_that_can_not_be_used_is_said(read, content, said):
+    with pytest.raises(UserError, match=said):
+        read(content, "mine.xlsx")
+
+
+def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read):
+    def entry(title, kind="movie", **more):
+        return {kind: {"title": title, "year": 1995, "ids": {}}, **more}
+
+    movies = [entry("Heat", rated_at="2020", rating=9, type="movie")]
+    files = {
+        "ratings-movies.json": movies,
+        "ratings-shows.json": [],
+        "watched-movies.json": [entry("Heat", plays=2), entry("Toy Story", plays=1)],
+        "watched-shows.json": [entry("Casino", "show", plays=9)],
+    }
+    found, seen, notes = read(zipped_bytes({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
+    assert (found, seen) == ({HEAT: 4.5}, {TOYS})
+    assert notes[-1].endswith("3 lines, read as Trakt's: 1 rated movie is in the data, 2 seen without a rating")

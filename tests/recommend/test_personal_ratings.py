@@ -6,10 +6,11 @@ import pytest
 import recommend
 from utils.command_line import options
 from utils.data.movies import Movies, spoken
+from utils.data.ratings import by_id
 from utils.data.titles import Titles
 from utils.errors import UserError
+from utils.personal.ratings import read_personal
 from utils.recommend import profile
-from utils.recommend.personal_file import read_personal
 
 TITLES = [
     "Toy Story (1995)",
@@ -189,7 +190,7 @@ def test_a_number_is_an_id_unless_it_is_a_title_and_that_is_said():
 
 
 def test_an_id_is_found_as_the_data_has_it():
-    assert [profile.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
+    assert [by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
         0, 2, -1, -1, -1, -1, -1,
     ]  # fmt: skip
-    assert [profile.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]
+    assert [by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]

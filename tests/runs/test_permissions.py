@@ -26,8 +26,8 @@ from utils.data.reading import textfiles
 from utils.data.titles import Titles
 from utils.distributed import shards
 from utils.errors import UserError
+from utils.personal.ratings import read_personal
 from utils.recommend import everyone
-from utils.recommend.personal_file import read_personal
 from utils.runs import arrays, atomic, evaluation_results, files, paths, run_folder
 from utils.training.training import Training
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, shortened
-from utils.data.ratings import given, zero_sentinel
+from utils.data.ratings import by_id, given, zero_sentinel
 from utils.data.titles import ALONE, Found, Titles
 from utils.errors import UserError
 from utils.runs.user_ratings import UserRatings
@@ -79,14 +78,6 @@ def _find(titles: Titles, text: str) -> Found:
 
 def _too_rare(names: str) -> UserError:
     return UserError(f"{names}: known, but with too few ratings to count (--min-count); name another movie")
-
-
-def by_id(ids: NDArray, text: str) -> int:
-    """Find the index of the user or movie with the raw id `text`, or -1."""
-    is_number = ids.dtype.kind == "i"
-    if is_number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        return -1
-    return next(iter(np.flatnonzero(ids == (int(text) if is_number else text)).tolist()), -1)
 
 
 RARE = "have too few ratings to count (--min-count)"

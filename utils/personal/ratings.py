@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data.movies import Links, Movies, shortened
-from utils.data.ratings import zero_sentinel
+from utils.data.ratings import by_id, zero_sentinel
 from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
 from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, spelling
-from utils.recommend.profile import NAMED, by_id
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
@@ -23,6 +22,7 @@ RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but s
 UNLINKED = "by title and year, since the data does not have its IMDb id"
 APART, AGAIN = "of one movie by its id and another by its title", "rated again"
 KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
+NAMED = 5  # titles named of those that are left out
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
 
 
@@ -69,7 +69,7 @@ class _Reading:
         known = format_of(sheet.names)
         if known and known.name not in self.formats:
             self.formats.append(known.name)
-        if not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
+        if sheet.rows and not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
             need = "ids of IMDb and TMDB need a links.csv beside the ratings that were trained on"
             raise UserError(f"{sheet.name}: {need}; give a column of titles")
         rows = [(number, value, _stars(sheet, number, value)) for number, value in sheet.values()]
@@ -85,8 +85,7 @@ class _Reading:
             try:
                 self._row(where, value, _convert(stars, scale, self.scale), has_seen)
             except ValueError as error:
-                at = f"{sheet.name}:{number}" if sheet.unit == "line" else f"{sheet.name}: {where}"
-                raise UserError(f"{at}: {error}") from None
+                raise UserError(f"{sheet.at(number)}: {error}") from None
 
     def _row(self, where: str, value: dict[str, str], stars: float | None, has_seen: bool) -> None:
         """Read a row: find its movie, and keep its stars or why it is left out."""
@@ -165,7 +164,7 @@ class _Reading:
         ends = next((end for end in (10, 100) if top <= end), 0)
         if not ends or (len(found) >= STRAY and len(above) <= len(found) // STRAY):
             raise UserError(
-                f"{sheet.name}:{number}: rating {top:g} is not from {low:g} to {high:g}; "
+                f"{sheet.at(number)}: rating {top:g} is not from {low:g} to {high:g}; "
                 "give --ratings-scale LOW,HIGH if it is meant"
             )
         return (0.0 if any(stars == 0 for stars, _ in found) and ends == 100 else 1.0), float(ends)
@@ -204,7 +203,7 @@ def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:
     try:
         return to_number(re.sub(r"^(-?\d+),(\d{1,2})$", r"\1.\2", text), "rating")
     except ValueError as error:
-        raise UserError(f"{sheet.name}:{number}: {error}") from None
+        raise UserError(f"{sheet.at(number)}: {error}") from None
 
 
 def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:
