@@ -147,7 +147,8 @@ def _read(log: Path) -> Any:
     else:  # as text: `_checked` says which value is wrong
         text = ConvertOptions(column_types=dict.fromkeys(columns.values(), pa.string()))
         ratings = ray.data.read_csv(files, include_paths=True, convert_options=text)
-    return ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
+    check: Any = _checked  # Ray's types know no other arguments
+    return ratings.map_batches(check, fn_args=(columns,), batch_format="pyarrow").materialize()
 
 
 def _checked(table: pa.Table, columns: dict[str, str]) -> pa.Table:
