@@ -264,6 +264,7 @@ def test_ml_100k_has_its_published_counts():
     assert dataset.movies.describe(0) == {
         "movieId": 1,
         "title": "Toy Story (1995)",
+        "name": "Toy Story",
         "year": 1995,
         "genres": ["Animation", "Children's", "Comedy"],
     }
