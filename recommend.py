@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 import models
-from utils.command_line import options
+from utils.command_line import options, presets
 from utils.data.movies import shortened, spoken
 from utils.data.ratings import by_id
 from utils.recommend import everyone, group, profile, recommendations, reranking
@@ -47,8 +47,10 @@ class Options:
     watchlist: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """recommend among the movies of this file only: a watchlist or list of Letterboxd, IMDb or Trakt, or a title with
     its year a line"""
-    like_movie: Annotated[str | None, tyro.conf.arg(metavar="TITLE|ID", help_behavior_hint="")] = None
-    """movies near this one in latent space"""
+    like_movie: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE|ID ...", help_behavior_hint="")] = ()
+    """movies near this one, or these, in latent space"""
+    unlike_movie: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TITLE|ID ...", help_behavior_hint="")] = ()
+    """and far from these, with --like-movie"""
     similar_users: Annotated[str | None, tyro.conf.arg(metavar="ID", help_behavior_hint="")] = None
     """users near this one in latent space, and what both like"""
     all_users: bool = False
@@ -65,6 +67,10 @@ class Options:
     filters: reranking.Options = field(default_factory=reranking.Options)
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
+    preset: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """take the options of this file, too; those beside it on the command line count before them"""
+    save_preset: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """write the options of this command line to that file"""
     json: options.Output = None
     """write the recommendations as JSON to this file, or - for standard output and nothing else there"""
     csv: options.Output = None
@@ -90,6 +96,8 @@ class Options:
         if len(given) != 1 and given not in ({"rate", "ratings"}, {"for_all", "ratings"}):
             names = ", ".join(f"--{name.replace('_', '-')}" for name in QUESTIONS)
             raise ValueError(f"one of {names} is needed" + ("; more than one was given" if given else ""))
+        if self.unlike_movie and not self.like_movie:
+            raise ValueError("--unlike-movie takes --like-movie, too")
         files = self.ratings or self.for_all
         if self.ratings_scale and (not files or not self.ratings_scale[0] < self.ratings_scale[1]):
             raise ValueError("--ratings-scale takes the lowest and highest stars of the file of --ratings")
@@ -179,10 +187,13 @@ def read_listed(run: Run, config: Options) -> tuple[set[int] | None, list[str]]:
 def answer(run: Run, config: Options) -> dict[str, Any]:
     """Answer the question of the options, as the plain values that --json writes."""
     start, saved = time.perf_counter(), models.open_run(run)
-    if config.like_movie is not None:
+    if config.like_movie:
         _ = saved.space  # a model without one is refused, whatever the title
-        movie = profile.find_movie(run.titles, config.like_movie)
-        facts = recommendations.movies_like(saved, movie, config.n)
+        liked, unlike = (
+            [profile.find_movie(run.titles, text) for text in dict.fromkeys(texts)]
+            for texts in (config.like_movie, config.unlike_movie)
+        )
+        facts = recommendations.movies_like(saved, liked, config.n, unlike)
     elif config.similar_users is not None:
         user = profile.find_user(run.ratings.user_ids, config.similar_users)
         facts = recommendations.users_like(saved, user, config.n)
@@ -217,7 +228,9 @@ def for_everyone(run: Run, config: Options) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Find the run, answer, print."""
-    config = options.parse(Options, argv or [], "recommend.py", __doc__)
+    config = options.parse(Options, presets.read(argv or [], Options, QUESTIONS), "recommend.py", __doc__)
+    if config.save_preset:
+        presets.write(config.save_preset, config)
     run = run_folder.find(config.run, config.verify)
     if config.all_users:
         message = for_everyone(run, config)

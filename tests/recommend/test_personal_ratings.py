@@ -168,6 +168,10 @@ def test_titles_as_one_says_them():
     assert spoken("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)") == "Amelie"
     assert spoken("Heat") == "Heat"
     assert spoken("(500)") == "(500)"
+    assert spoken("(500) Days of Summer (2009)") == "(500) Days of Summer"
+    assert spoken("Babies (Bébé(s)) (2010)") == "Babies"
+    birdman = "Birdman: Or (The Unexpected Virtue of Ignorance)"
+    assert spoken(f"{birdman} (2014)") == birdman
 
 
 def test_an_option_with_several_values_may_be_given_often():

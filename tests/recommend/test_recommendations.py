@@ -17,7 +17,9 @@ import recommend
 from utils.data import splits
 from utils.data.splits import KNOWN
 from utils.errors import UserError
-from utils.recommend import profile, strategies
+from utils.evaluation import holdout_metrics, prediction_ranges
+from utils.evaluation.prediction_ranges import PredictionRanges
+from utils.recommend import profile, recommendations, strategies
 from utils.runs import run_folder
 from utils.runs.user_ratings import UserRatings
 from utils.scoring import encoders
@@ -388,3 +390,32 @@ def test_scores_that_say_nothing_are_said_to_and_the_most_rated_come_first(run, 
 def test_calibrating_by_nothing_is_said(run, capsys):
     found = answer(capsys, "--rate", "planted 3=1", "--calibrated", "--run", run.folder)
     assert "not calibrated" in found["notes"][0]
+
+
+def test_the_range_of_a_movie_goes_by_the_known_ratings_of_person_and_movie(run_of):
+    run = run_folder.Run(run_of("itemknn"))
+    saved, n = models.open_run(run), run.split.ratings.shape[1]
+    edges, low = (
+        [[3], [10], []],
+        [[-0.5, -0.25], [0, 0], [0]],
+    )  # the low end by the person's, the high end by the movie's
+    saved.ranges = PredictionRanges(edges, low, [[0, 0], [0.1, 0.2], [0]])
+    few, many = profile.of_ratings(saved.ratings, {0: 4.0, 1: 3.0}), profile.of_user(saved.ratings, "3")
+    assert len(many.rows.movies) >= 3
+    for person, down in ((few, 0.5), (many, 0.25)):
+        for item in recommendations.recommend(saved, person, "best", n)["items"]:
+            movie = int(np.flatnonzero(run.movies.ids == item["movieId"])[0])
+            up, stars = 0.2 if run.split.known_count[movie] >= 10 else 0.1, item["predicted_rating"]
+            assert item["predicted_rating_low"] == pytest.approx(max(stars - down, 0.5), abs=2e-3)
+            assert item["predicted_rating_high"] == pytest.approx(min(stars + up, 5), abs=2e-3)
+
+
+def test_training_learns_the_ranges_on_validation_alone(run_of):
+    """With the counts of what training knew, by the model before it was trained again."""
+    run = run_folder.Run(run_of("bias", "--validation-share", "0.4"))
+    split = run.split
+    assert split.validation.hidden.nnz >= prediction_ranges.LEAST
+    model = models.build("bias", split.ratings.shape, scale=split.ratings.scale)
+    model.refit(split.train, None)
+    predicted = holdout_metrics.predicted(model.predict, split.validation, split.ratings.scale)
+    assert run.json("metrics.json")["ranges"] == prediction_ranges.learn(predicted, split.validation.given)

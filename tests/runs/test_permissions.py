@@ -219,9 +219,9 @@ def test_a_hint_is_no_reason_to_fail(tmp_path, monkeypatch):
     (tmp_path / "denied").mkdir()
     refusing(monkeypatch, tmp_path / "denied", "stat")
     with pytest.raises(UserError, match="no ratings in this folder"):
-        datasets.rating_file(tmp_path)
+        datasets.rating_files(tmp_path)
     with pytest.raises(UserError, match="denied can't be read"):
-        datasets.rating_file(tmp_path / "denied")
+        datasets.rating_files(tmp_path / "denied")
 
 
 def test_no_read_of_a_text_file_is_left_out(tmp_path, monkeypatch):

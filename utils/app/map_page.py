@@ -89,9 +89,9 @@ def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]
 
 def _nearest(shared: Shared, movie: int) -> list[int]:
     """List the movies nearest to one on the page, and return the indices of all, that one first."""
-    near = recommendations.movies_like(shared.saved, movie, NEAR)
+    near = recommendations.movies_like(shared.saved, [movie], NEAR)
     titles = (brief(item["title"], item["year"]) for item in near["items"])
     items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
-    title = brief(near["movie"]["title"], near["movie"]["year"])
+    title = brief(near["like"][0]["title"], near["like"][0]["year"])
     write('<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>', title, items)
     return [movie, *shared.indices(near["items"])]

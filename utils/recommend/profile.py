@@ -97,16 +97,27 @@ def without_rare(movies: Movies, stars: dict[int, float]) -> tuple[dict[int, flo
 
 
 def read_typed(titles: Titles, scale: Scale, texts: Iterable[str]) -> tuple[dict[int, float], list[str]]:
-    """Read ({index of a movie: stars}, notes) from texts such as `Toy Story=5`, with a title or an id; of the rare
-    movies, too (see `Titles`). A note says which movie was taken for what is not its title."""
-    stars, notes = dict[int, float](), list[str]()
+    """Read ({index of a movie: stars}, notes) from texts such as `Toy Story=5`; see `of_titles`."""
+    pairs = []
     for text in texts:
         title, equals, number = text.rpartition("=")
         value = to_finite(number)
         if not equals or not title.strip() or value is None:
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
+        pairs.append((title, value))
+    return of_titles(titles, scale, pairs, "--rate ")
+
+
+def of_titles(
+    titles: Titles, scale: Scale, pairs: Iterable[tuple[str, float]], where: str = ""
+) -> tuple[dict[int, float], list[str]]:
+    """Find ({index of a movie: stars}, notes) of pairs of a title or an id, and stars; of the rare movies, too (see
+    `Titles`). A note says which movie was taken for what is not its title. where: what an error begins with."""
+    stars, notes = dict[int, float](), list[str]()
+    for title, value in pairs:
         if not scale[0] <= value <= scale[1]:
-            raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
+            got = f"{where}'{title}={value:g}'"
+            raise UserError(f"{got}: stars are from {scale[0]:g} to {scale[1]:g}")
         found, value = _find(titles, title), value or zero_sentinel(scale)
         movie = found.movie
         if found.how not in ("", ALONE):
