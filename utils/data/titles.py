@@ -44,7 +44,7 @@ _LEFT_OUT = (
     re.compile(r"\W+(part|vol\.?|volume|chapter) (1|i|one)$", re.IGNORECASE),
     re.compile(r"^(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) (?=\S+ )"),
 )
-_YEAR = re.compile(r"^(.*\S)\s+(?:\((\d{4})\)|(\d{4}))$")
+_YEAR = re.compile(r"^(.*\S)\s+(?:[(\[](\d{4})[)\]]|(\d{4}))$")
 
 
 @dataclass(frozen=True)
