@@ -19,7 +19,7 @@ from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.personal.formats import columns_of, format_of, imdb_id, is_movie
 from utils.personal.ratings import _year as year_in
-from utils.personal.ratings import read_personal
+from utils.personal.ratings import read_personal, read_watchlist
 
 SCALE = (0.5, 5.0)
 LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n"
@@ -429,3 +429,65 @@ def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read
     found, seen, notes = read(zipped_bytes({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
     assert (found, seen) == ({HEAT: 4.5}, {TOYS})
     assert notes[-1].endswith("3 lines, read as Trakt's: 1 rated movie is in the data, 2 seen without a rating")
+
+
+# -- watchlists --------------------------------------------------------------------------------------------------------
+
+CASINO, FARGO = "Casino (1995)", "Fargo (1996)"
+LISTS = {
+    "watchlist.csv": "Date,Name,Year,Letterboxd URI\n2021,Heat,1995,x\n2021,Sing,2016,y\n2021,Casino,1995,z\n",
+    "list.csv": "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n2021,Mine,,x,\n\n"
+    "Position,Name,Year,URL,Description\n1,Heat,1995,x,\n2,Sing,2016,x,\n3,Casino,1995,x,\n",
+    "imdb.csv": "Position,Const,Created,Modified,Description,Title,URL,Title Type,IMDb Rating,Year,Your Rating\n"
+    "1,tt1,2020,2020,,Heat,u,Movie,8.3,1995,\n2,tt2,2020,2020,,Sing,u,Movie,8,2016,odd\n"
+    "3,tt3,2020,2020,,Fargo,u,TV Series,9,1996,\n4,tt4,2020,2020,,Casino,u,Movie,8.2,1995,9\n",
+    "trakt.json": json.dumps(
+        [
+            {"rank": 1, "listed_at": "2020", "type": kind, kind: {"title": title, "year": year, "ids": {"trakt": 1}}}
+            for kind, title, year in (("movie", "Heat", 1995), ("movie", "Sing", 2016), ("show", "Fargo", 1996))
+        ]
+        + [{"rank": 4, "listed_at": "2020", "type": "movie", "movie": {"title": "Casino", "year": 1995}}]
+    ),
+    "plain.txt": "Heat (1995)\n\nSing (2016)\nCasino, 1995\n",
+    "numbered.txt": "1. Heat (1995)\r\n2. Sing (2016)\r\n3. Casino\t1995\r\n",
+    "ticked.md": "- [ ] Heat (1995)\n- [x] Sing (2016)\n- [ ] Casino (1995)\n",
+}
+
+
+@pytest.fixture
+def listed(titles, tmp_path):
+    def of(content, name):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        movies, notes = read_watchlist(tmp_path / name, titles)
+        return {titles.movies.titles[movie] for movie in movies}, [n.replace(f"{tmp_path}/", "") for n in notes]
+
+    return of
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_watchlist_gives_its_movies(listed, name):
+    movies, notes = listed(LISTS[name], name)
+    assert movies == {HEAT, CASINO}
+    assert "left out, not in the data: 1 (Sing (2016))" in notes
+    n, series = (4, ", 1 no movies but series or games") if name in ("imdb.csv", "trakt.json") else (3, "")
+    whose = {"watchlist.csv": "Letterboxd", "list.csv": "Letterboxd", "imdb.csv": "IMDb", "trakt.json": "Trakt"}
+    read_as = f", read as {whose[name]}'s" if name in whose else ""
+    assert notes[-1] == f"{name}: {n} lines{read_as}: 2 movies are in the data, 1 not in the data{series}"
+    guessed = f"{name}: its first line names no columns, so each line is read as a title"
+    assert (guessed in notes) == (name not in whose)
+
+
+def test_the_watchlist_in_a_zip_of_letterboxd_is_read_and_a_repeated_movie_counts_once(listed, read):
+    lines = LISTS["watchlist.csv"] + "2022,Heat,1995,x\n"
+    archive = zipped(ratings=f"{LETTERBOXD}2021-01-01,Fargo,1996,x,4\n", watchlist=lines, watched=LISTS["list.csv"])
+    movies, notes = listed(archive, "letterboxd.zip")
+    assert movies == {HEAT, CASINO}
+    counts = "2 movies are in the data, 1 named before, 1 not in the data"
+    assert notes[-1] == f"letterboxd.zip: 4 lines, read as Letterboxd's: {counts}"
+    assert read(archive, "letterboxd.zip")[:2] == ({FARGO: 4}, {HEAT, CASINO})
+    with pytest.raises(UserError, match=r"mine.zip: no watchlist.csv in this zip archive; found: a.csv, b.csv"):
+        listed(zipped(a="title\nHeat\n", b="title\nHeat\n"), "mine.zip")
+    with pytest.raises(
+        UserError, match=r"mine.txt: none of its movies is in the data of this run; .*\(Sing \(2016\)\)"
+    ):
+        listed("Sing (2016)\n", "mine.txt")

@@ -92,7 +92,7 @@ def test_a_file_with_ids_or_titles(tmp_path):
     assert found == {0: 2.0}
     assert notes[0] == "line 3: Toy Sotry (1995) read as Toy Story (1995), the nearest spelling of that year"
     assert notes[1] == "line 3: Toy Story (1995) again, first in line 2; this one counts"
-    assert notes[2].endswith(": 2 lines: 1 rated movie is in the data, 1 rated again")
+    assert notes[2].endswith(": 2 lines: 1 rated movie is in the data, 1 named before")
 
 
 def test_what_letterboxd_exports(tmp_path):

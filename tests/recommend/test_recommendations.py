@@ -119,6 +119,47 @@ def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, s
             assert one.get("predicted_rating", 0) == pytest.approx(other.get("predicted_rating", 0), abs=2e-3)
 
 
+@pytest.mark.parametrize("strategy", ["neighbours", "movies", "decoder"])
+def test_a_watchlist_holds_all_that_is_recommended_in_the_order_of_the_whole_list(strategy, run, capsys, tmp_path):
+    file, asked = tmp_path / "watch.csv", ("--run", run.folder, "--by", strategy, "-n", 24)
+    whole = answer(capsys, "--user", 1, *asked)["items"]
+    unseen = [item["title"] for item in whole]
+    seen = [title for title in run.movies.titles if title not in unseen]
+    chosen = [*unseen[1::2], *seen[:3], "Sing (2016)"]
+    file.write_text("title\n" + "\n".join(chosen) + "\n")
+    facts = answer(capsys, "--user", 1, "--watchlist", file, *asked)
+    assert [item["title"] for item in facts["items"]] == unseen[1::2]
+    assert [item["score"] for item in facts["items"]] == [item["score"] for item in whole[1::2]]
+    n = len(unseen[1::2])
+    assert facts["notes"][1:] == [
+        f"{file}: {n + 4} lines: {n + 3} movies are in the data, 1 not in the data",
+        f"of the watchlist {n + 3} are in the data, 3 seen already, {n} left",
+    ]
+    again = answer(capsys, "--user", 1, "--watchlist", file, "--include-seen", *asked)
+    assert {item["title"] for item in again["items"]} == {*unseen[1::2], *seen[:3]}
+    few = answer(capsys, "--user", 1, "--watchlist", file, "--years", "1960-1973", *asked)
+    years = [item["title"] for item in whole[1::2] if 1960 <= item["year"] <= 1973]
+    assert [item["title"] for item in few["items"]] == years
+    filtered = f"of the watchlist {n + 3} are in the data, 3 seen already, {n} left, {len(years)} of them let through"
+    assert few["notes"][-1] == f"{filtered} by the filters"
+
+
+def test_a_watchlist_goes_with_typed_ratings_and_a_file_of_them(run, capsys, tmp_path):
+    watch, mine = tmp_path / "watch.txt", tmp_path / "mine.csv"
+    watch.write_text("\n".join(run.movies.titles[:6]))
+    mine.write_text(f"title,rating\n{run.movies.titles[0]},5\n")
+    for given, seen in (("--rate", f"{run.movies.titles[2]}=5"), {2}), (("--ratings", mine), {0}):
+        facts = answer(capsys, *given, "--watchlist", watch, "--run", run.folder)
+        assert {item["title"] for item in facts["items"]} == {run.movies.titles[m] for m in set(range(6)) - seen}
+        assert "of the watchlist 6 are in the data, 1 seen already, 5 left" in facts["notes"]
+    mine.write_text("title,rating\n" + "".join(f"{title},4\n" for title in run.movies.titles[:6]))
+    recommend.main(["--ratings", str(mine), "--watchlist", str(watch), "--run", str(run.folder)])
+    assert capsys.readouterr().out.rstrip().endswith("no movie fits")
+    for wrong in (["--like-movie", "Heat"], ["--all-users", "--csv", "-"]):
+        with pytest.raises(UserError, match="--watchlist is for recommendations to one person"):
+            recommend.main([*wrong, "--watchlist", str(watch), "--run", str(run.folder)])
+
+
 def test_a_model_without_a_latent_space_takes_new_users(run_of, capsys):
     run = run_folder.Run(run_of("ease", *ALL))
     known = answer(capsys, "--user", 1, "--run", run.folder)["items"]

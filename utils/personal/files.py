@@ -28,15 +28,16 @@ NEEDED = "columns title (or movieId) and rating are needed"
 @dataclass(frozen=True)
 class Sheet:
     """The rows of one file. names: headings of the columns. rows: (number, fields), a text of each column. unit: what
-    the numbers count, `line`, `row` or `entry`. blank: how many rows without any text were left out. is_seen: whether
-    it lists what was seen, without stars."""
+    the numbers count, `line`, `row` or `entry`. blank: how many rows without any text were left out. is_starless:
+    whether it lists movies without stars, what was seen or is to be seen. note: what was guessed about it."""
 
     name: str
     names: list[str]
     rows: list[tuple[int, list[str]]]
     unit: str = "line"
     blank: int = 0
-    is_seen: bool = False
+    is_starless: bool = False
+    note: str = ""
 
     def at(self, number: int) -> str:
         """Say where a row is."""
@@ -49,22 +50,22 @@ class Sheet:
             yield number, {column: fields[place].strip() for column, place in columns.items()}
 
 
-def sheets(path: Path) -> list[Sheet]:
-    """Return the sheets of a file, of an archive those with ratings and with what was seen. A `UserError` says what
-    can't be read, with the line."""
+def sheets(path: Path, is_watchlist: bool = False) -> list[Sheet]:
+    """Return the sheets of a file, of an archive those with ratings and with what was seen, or those of a watchlist. A
+    `UserError` says what can't be read, with the line."""
     data = _content(path)
     if not data.startswith(b"PK\x03\x04"):
-        return [_sheet(str(path), data)]
+        return [_sheet(str(path), data, is_watchlist)]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if spreadsheets.is_workbook(archive.namelist()):
-                return [_workbook(str(path), data, False)]
-            files = {name: archive.read(name) for name in _members(path, archive)}
+                return [_workbook(str(path), data, is_watchlist)]
+            files = {name: archive.read(name) for name in _members(path, archive, is_watchlist)}
     except UserError:
         raise
     except Exception as error:  # zipfile raises whatever damaged bytes lead to
         raise UserError(f"{path}: the archive can't be read: {error}") from None
-    return [_sheet(f"{path}/{name}", content, bool(SEEN.search(name))) for name, content in files.items()]
+    return [_sheet(f"{path}/{name}", data, is_watchlist or bool(SEEN.search(name))) for name, data in files.items()]
 
 
 def _content(path: Path) -> bytes:
@@ -80,29 +81,30 @@ def _content(path: Path) -> bytes:
     return data
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the files to read in an archive: those of ratings, and what was seen."""
+def _members(path: Path, archive: zipfile.ZipFile, is_watchlist: bool) -> list[str]:
+    """Return the names of the files to read in an archive: those of ratings and what was seen, or of a watchlist."""
     spreadsheets.refuse(str(path), names=archive.namelist())
     files = [e for e in archive.infolist() if re.search(r"\.(csv|tsv|txt|json|xlsx?)$", e.filename, re.I)]
     files = [entry for entry in files if not re.search(r"(^|/)(deleted|orphaned|likes|__MACOSX)/", entry.filename)]
     bare = {entry.filename: PurePosixPath(entry.filename).name.lower() for entry in files}
-    chosen = [name for name, last in bare.items() if "ratings" in last] or (list(bare) if len(bare) == 1 else [])
+    word = "watchlist" if is_watchlist else "ratings"
+    chosen = [name for name, last in bare.items() if word in last] or (list(bare) if len(bare) == 1 else [])
     if not chosen:
-        raise UserError(f"{path}: no ratings.csv in this zip archive; found: {shown(archive.namelist()) or 'nothing'}")
-    chosen += [name for name, last in bare.items() if SEEN.search(name) and name not in chosen]
+        raise UserError(f"{path}: no {word}.csv in this zip archive; found: {shown(archive.namelist()) or 'nothing'}")
+    chosen += [name for name in bare if SEEN.search(name) and name not in chosen and not is_watchlist]
     if sum(entry.file_size for entry in files if entry.filename in chosen) > MOST:
         raise UserError(f"{path}: more than {MOST >> 20} MB; a file of one person's ratings is needed")
     return chosen
 
 
-def _sheet(name: str, data: bytes, is_seen: bool = False) -> Sheet:
+def _sheet(name: str, data: bytes, is_starless: bool) -> Sheet:
     spreadsheets.refuse(name, data)
     if data.startswith(b"PK\x03\x04"):  # in an archive
-        return _workbook(name, data, is_seen)
+        return _workbook(name, data, is_starless)
     text = _text(name, data)
     if not text.strip():
         raise UserError(f"{name}: the file is empty")
-    return _json(name, text, is_seen) if text.lstrip()[0] in "[{" else _table(name, text, is_seen)
+    return _json(name, text, is_starless) if text.lstrip()[0] in "[{" else _table(name, text, is_starless)
 
 
 def _text(name: str, data: bytes) -> str:
@@ -127,18 +129,36 @@ def _text(name: str, data: bytes) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def _table(name: str, text: str, is_seen: bool) -> Sheet:
-    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns."""
+def _table(name: str, text: str, is_starless: bool) -> Sheet:
+    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns; or else a list."""
     heading, line = 0, ""
     separators: tuple[str, ...] = SEPARATORS
+    is_list = text.startswith("Letterboxd list export")  # about the list, an empty line, and then its table
     for heading, line in enumerate(io.StringIO(text, newline=None), 1):  # noqa: B007
         if given := re.fullmatch(r'\s*"?sep=(.)"?\s*', line, re.IGNORECASE):
             separators = (given[1],)
-        elif line.strip():
+        elif line.strip() and (not is_list or line.startswith("Position,")):
             break
-    names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_seen)
+    try:
+        names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_starless)
+    except UserError:
+        if not is_starless:
+            raise
+        return _list(name, text)
     rows = ((number, fields) for number, fields in _rows(name, text, separator) if number > heading)
-    return _gathered(Sheet(name, names, [], is_seen=is_seen), rows)
+    return _gathered(Sheet(name, names, [], is_starless=is_starless), rows)
+
+
+def _list(name: str, text: str) -> Sheet:
+    """Read a list of titles, one a line, with the year behind or not, numbered or not."""
+    lines = [(number, line.strip()) for number, line in enumerate(io.StringIO(text, newline=None), 1) if line.strip()]
+    signs = [re.match(r"(?:[-*•–]|\d+[.)])\s+(?:\[[ xX]?\]\s*)?", line) for _, line in lines]
+    if all(signs):
+        lines = [(number, line[sign.end() :]) for (number, line), sign in zip(lines, signs, strict=True) if sign]
+    parts = [(number, re.fullmatch(r"(.*?)(?:\s*[,;\t|]\s*\(?(\d{4})\)?)?", line)) for number, line in lines]
+    rows = [(number, [part[1].strip().strip('"'), part[2] or ""]) for number, part in parts if part]
+    note = f"{name}: its first line names no columns, so each line is read as a title"
+    return Sheet(name, ["title", "year"], rows, is_starless=True, note=note)
 
 
 def _gathered(sheet: Sheet, rows: Iterable[tuple[int, list[str]]]) -> Sheet:
@@ -159,21 +179,21 @@ def _gathered(sheet: Sheet, rows: Iterable[tuple[int, list[str]]]) -> Sheet:
     return replace(sheet, rows=kept, blank=blank)
 
 
-def _workbook(name: str, data: bytes, is_seen: bool) -> Sheet:
+def _workbook(name: str, data: bytes, is_starless: bool) -> Sheet:
     """Read the first sheet of a workbook whose first row, but for blank ones, names the columns."""
     most: list[str] = []
     for title, rows in spreadsheets.rows_of(name, data):
         names = rows[0][1] if rows else []
-        if _is_heading(names, is_seen):
+        if _is_heading(names, is_starless):
             width = max(len(texts) for _, texts in rows)  # beside the table may stand notes
             names = [*names, *[""] * (width - len(names))]
             padded = [(number, [*texts, *[""] * (width - len(texts))]) for number, texts in rows[1:]]
-            return _gathered(Sheet(f"{name}/{title}", names, [], "row", is_seen=is_seen), padded)
+            return _gathered(Sheet(f"{name}/{title}", names, [], "row", is_starless=is_starless), padded)
         most = max(most, names, key=len)
     raise UserError(f"{name}: {NEEDED}, the first row of a sheet must name them; found: {shown(most) or 'nothing'}")
 
 
-def _heading(where: str, line: str, separators: tuple[str, ...], is_seen: bool) -> tuple[list[str], str]:
+def _heading(where: str, line: str, separators: tuple[str, ...], is_starless: bool) -> tuple[list[str], str]:
     """Return (names of the columns, separator)."""
     most: list[str] = []
     for separator in separators:
@@ -183,15 +203,15 @@ def _heading(where: str, line: str, separators: tuple[str, ...], is_seen: bool) 
             raise UserError(f"{where}: can't be cut into fields: {error}") from None
         while len(names) > 1 and not names[-1].strip():
             names.pop()
-        if _is_heading(names, is_seen):
+        if _is_heading(names, is_starless):
             return names, separator
         most = max(most, names, key=len)
     raise UserError(f"{where}: {NEEDED}, the first line must name them; found: {shown(most) or 'nothing'}")
 
 
-def _is_heading(names: list[str], is_seen: bool) -> bool:
+def _is_heading(names: list[str], is_starless: bool) -> bool:
     columns = columns_of(names)
-    return bool(columns.keys() & set(MOVIE_COLUMNS)) and (is_seen or "rating" in columns)
+    return bool(columns.keys() & set(MOVIE_COLUMNS)) and (is_starless or "rating" in columns)
 
 
 def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -208,7 +228,7 @@ def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]
 # -- JSON --------------------------------------------------------------------------------------------------------------
 
 
-def _json(name: str, text: str, is_seen: bool) -> Sheet:
+def _json(name: str, text: str, is_starless: bool) -> Sheet:
     """Read a list of objects, an object a line, or lists by kind, `{"movies": [...], "shows": [...]}`."""
     try:
         stored = json.loads(text)
@@ -226,10 +246,10 @@ def _json(name: str, text: str, is_seen: bool) -> Sheet:
             known = {"type": kind.removesuffix("s")} if kind else {"type": kinds[-1]} if kinds else {}
             entries.append(known | dict(_leaves(entry)))
     names = list(dict.fromkeys(column for entry in entries for column in entry))
-    if entries and not _is_heading(names, is_seen):
+    if entries and not _is_heading(names, is_starless):
         raise UserError(f"{name}: {NEEDED} in each object; found: {shown(names)}")
     rows = [(n, [entry.get(column, "") for column in names]) for n, entry in enumerate(entries, 1)]
-    return Sheet(name, names, rows, "entry", is_seen=is_seen)
+    return Sheet(name, names, rows, "entry", is_starless=is_starless)
 
 
 def _leaves(entry: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:

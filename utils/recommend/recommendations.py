@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FEW = 5  # ratings a movie needs to be named as like another, and two users in common; fewer leave it to chance
 SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the test users
+OF_EACH = ("rank", "predicted_rating")  # columns in CSV for each of several people
 LONG = 5  # movies of a sample
 MOST = 2  # ratings named in a sentence
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
@@ -53,16 +54,39 @@ def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
     return scores
 
 
-def recommend(
-    saved: Saved, user_profile: Profile, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
-) -> dict[str, Any]:
-    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score."""
-    run, strategy = saved.run, saved.strategy(by)
-    count = saved.ratings.movie_known
-    fits = reranking.allowed(run.movies, filters, count)
+def find_candidates(
+    saved: Saved, filters: reranking.Options, seen: Indices, watchlist: Collection[int] | None
+) -> tuple[Indices, list[str]]:
+    """Return (indices of the movies that may be recommended, notes). seen: of a user all that they rated, whichever
+    part of the split it fell into. watchlist: indices of the only movies to recommend, or None."""
+    fits = reranking.allowed(saved.run.movies, filters, saved.ratings.movie_known)
+    unseen = np.ones(len(fits), bool)
     if not filters.include_seen:
-        fits[user_profile.seen] = False  # whichever part of the split it fell into
-    candidates, notes = np.flatnonzero(fits), list(user_profile.notes)
+        unseen[seen] = False
+    if watchlist is None:
+        return np.flatnonzero(fits & unseen), []
+    listed = np.zeros(len(fits), bool)
+    listed[list(watchlist)] = True
+    n_seen, n_left, left = int(listed[seen].sum()), int((listed & unseen).sum()), listed & unseen & fits
+    note = f"of the watchlist {len(watchlist):,} are in the data, {n_seen:,} seen already, {n_left:,} left"
+    fewer = f", {left.sum():,} of them let through by the filters" if left.sum() < n_left else ""
+    return np.flatnonzero(left), [note + fewer]
+
+
+def recommend(
+    saved: Saved,
+    user_profile: Profile,
+    by: str,
+    n: int,
+    filters: reranking.Options = ALL,
+    explained: bool = False,
+    watchlist: Collection[int] | None = None,
+) -> dict[str, Any]:
+    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score.
+    watchlist: indices of the only movies to recommend, or None."""
+    run, strategy, count = saved.run, saved.strategy(by), saved.ratings.movie_known
+    candidates, notes = find_candidates(saved, filters, user_profile.seen, watchlist)
+    notes = [*user_profile.notes, *notes]
     score = saved.scores(user_profile, strategy, candidates)[0]
     reranker = reorder(saved, filters, candidates, user_profile.rows)
     if filters.calibrated and reranker is None:
@@ -71,7 +95,7 @@ def recommend(
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
     top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
     movies = candidates[top]
-    items = _ranked(run.movies, movies, score[top])
+    items = ranked(run.movies, movies, score[top])
     _predict(saved, user_profile, movies, items)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
@@ -136,7 +160,7 @@ def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]
     return [{"title": titles[m], "rating": value} for m, value in zip(movies, stars.tolist(), strict=True)]
 
 
-def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, Any]]:
+def ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, Any]]:
     """List the movies at these indices, best first, with their scores, as plain values for --json."""
     return [
         {"rank": rank, **movies.describe(m), "score": float(value)}
@@ -161,7 +185,7 @@ def movies_like(saved: Saved, liked: Sequence[int], n: int, unlike: Sequence[int
     score[named] = -np.inf
     top = reranking.best(score, n)
     facts = {name: [run.movies.describe(m) for m in of] for name, of in (("like", liked), ("unlike", unlike))}
-    return facts | {"run": str(run.folder), "items": _ranked(run.movies, top, score[top])}
+    return facts | {"run": str(run.folder), "items": ranked(run.movies, top, score[top])}
 
 
 def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
@@ -243,6 +267,7 @@ def as_csv(facts: dict[str, Any]) -> str:
     names += [name for name in ("predicted_rating_low", "predicted_rating_high") if name in first]
     if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
+    names += [f"{column} of {person['who']}" for person in first.get("people", ()) for column in OF_EACH]
     if "because" in first:
         names.append("because")
     file = io.StringIO(newline="")
@@ -251,6 +276,8 @@ def as_csv(facts: dict[str, Any]) -> str:
     for item in facts["items"]:
         row = item | {"genres": "|".join(item.get("genres", ()))}
         row["both_like"] = "|".join(movie["title"] for movie in item.get("both_like", ()))
+        for person in item.get("people", ()):
+            row |= {f"{column} of {person['who']}": person.get(column) for column in OF_EACH}
         if "because" in item:
             row["because"] = sentence(item)
         out.writerow({name: csv_safe(value) for name, value in row.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -48,9 +49,10 @@ def recommendations(answer: dict[str, Any]) -> Table:
     """Make the table of the movies that recommend.py found."""
     items = answer["items"]
     if "like" in answer:
-        title = f"Like {_several(answer['like'])}" + (
-            f", unlike {_several(answer['unlike'])}" if answer["unlike"] else ""
-        )
+        unlike = f", unlike {_several(answer['unlike'])}" if answer["unlike"] else ""
+        title = f"Like {_several(answer['like'])}{unlike}"
+    elif "people" in answer:
+        return _for_people(answer)
     else:
         whom = "you" if answer["user"] is None else f"user {answer['user']}"
         title = f"For {whom}, by {answer['method']}"
@@ -78,6 +80,24 @@ def _stars(item: dict[str, Any], with_range: bool) -> str:
     if not with_range or "predicted_rating_low" not in item:
         return stars
     return f"{stars} ({item['predicted_rating_low']:.1f} to {item['predicted_rating_high']:.1f})"
+
+
+def _for_people(answer: dict[str, Any]) -> Table:
+    """Make the table of the movies for several people: the rank for each, and the stars where they are predicted."""
+    people = [os.path.basename(str(who)) for who in answer["people"]]
+    table = _table(
+        f"For {', '.join(people[:-1])} and {people[-1]}, by {answer['method']}, {answer['join']}; "
+        "of each the rank and the stars",
+        ["", "title", "year", *people],
+        ("title",),
+    )
+    for item in answer["items"]:
+        each = [
+            f"{person['rank']:,.0f}" + (f" ({person['predicted_rating']:.1f})" if "predicted_rating" in person else "")
+            for person in item["people"]
+        ]
+        table.add_row(*map(plain, (str(item["rank"]), item["name"], str(item["year"] or ""), *each)))
+    return table
 
 
 def similar_users(answer: dict[str, Any]) -> Table:
