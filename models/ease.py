@@ -49,11 +49,11 @@ class Config:
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
-    relax: float = tuned(0.0, Range(0.0, 0.8))
+    relax: float = tuned(0.4, Range(0.0, 0.8))
     """how much a movie may predict itself while the weights are solved for (RDLAE), 0 <= r < 1; rarer movies gain"""
     user_norm: float = tuned(0.0, Range(0.0, 0.5))
     """how much less users with many ratings count (DAN): each by the number of inputs to the power of minus this"""
-    movie_norm: float = tuned(0.0, Range(-0.2, 0.5))
+    movie_norm: float = tuned(0.1, Range(-0.2, 0.5))
     """how much better than its likes say a rarer movie is ranked (DAN)"""
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ def by_ridge(given, wanted, penalty):
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.3}, {"signed": True}, {"signed": True, "dropout": 0.3}])
 def test_each_column_is_a_ridge_regression_on_the_other_movies(users, options):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
-    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, **options))
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, relax=0.0, movie_norm=0.0, **options))
     model.refit(matrix)
     wanted = likes(matrix).toarray()
     given = likes(matrix, signed=True).toarray() if model.config.signed else wanted
@@ -50,6 +50,7 @@ def test_each_column_is_a_ridge_regression_on_the_other_movies(users, options):
 )
 def test_rdlae_and_dan_are_their_formulas(users, options):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    options = {"relax": 0.0, "user_norm": 0.0, "movie_norm": 0.0} | options
     model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, **options))
     model.refit(matrix)
     config, given = model.config, likes(matrix, signed=model.config.signed).toarray().astype(float)
@@ -63,7 +64,8 @@ def test_rdlae_and_dan_are_their_formulas(users, options):
     weights = -inverse * (gamma + mu) * (1 - np.eye(len(kept))) * count[:, None] ** config.movie_norm
     scores = model.score(matrix)[:, kept[:n]]
     np.testing.assert_allclose(scores, given @ weights[:, :n] / count[:n] ** config.movie_norm, atol=1e-5)
-    plain = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, signed=config.signed))
+    as_in_edlae = ease.Config(l2=2.0, dropout=0.3, signed=config.signed, relax=0.0, movie_norm=0.0)
+    plain = models.build("ease", matrix.shape, as_in_edlae)
     plain.refit(matrix)
     assert np.abs(scores - plain.score(matrix)[:, kept[:n]]).max() > 0.01
 
