@@ -20,7 +20,7 @@ from utils.command_line import options
 from utils.data.ratings import given
 from utils.data.splits import Split
 from utils.errors import UserError
-from utils.evaluation import bootstrap, holdout_metrics, reconstruction, subgroups
+from utils.evaluation import bootstrap, holdout_metrics, prediction_ranges, reconstruction, subgroups
 from utils.evaluation.beyond_accuracy import beyond
 from utils.evaluation.bootstrap import Metric, Overall
 from utils.evaluation.holdout_metrics import Predicted, RankedLists
@@ -169,7 +169,7 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
         "baselines": {name: bootstrap.estimates(baseline) for name, baseline in baselines.items()},
         "less_baselines": {name: bootstrap.differences(metrics, baseline) for name, baseline in baselines.items()},
         "parts": evaluator.parts(model, metrics),
-        "slices": of_slices(run, lists, predicted),
+        **of_slices(saved, lists, predicted),
         "learning": figures.curves(run.history),
         "latent": latent_maps.about(saved) if is_latent(model) else None,
         "samples": samples(saved, lists.users if len(lists.users) else np.unique(split.test.hidden.tocoo().row)),
@@ -185,11 +185,16 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     return facts, metrics
 
 
-def of_slices(run: Run, lists: RankedLists, predicted: Predicted | None) -> list[Facts]:
-    """Return --json's `slices`: metrics for parts of the users and of the movies."""
+def of_slices(saved: "Saved", lists: RankedLists, predicted: Predicted | None) -> Facts:
+    """Return --json's `slices`: metrics for parts of the users and of the movies; and its `ranges`: how many test
+    ratings the ranges around predicted stars hold, None where the run has none."""
+    run, split = saved.run, saved.split
     errors = (predicted.users, predicted.movies, predicted.stars - predicted.actual) if predicted else None
-    parts = subgroups.slices(run.split.test.given, run.movies, run.users)
-    return subgroups.judge(parts, run.split.ratings.shape[0], lists, errors)
+    parts = subgroups.slices(split.test.given, run.movies, run.users)
+    ranges = None
+    if predicted and saved.ranges:
+        ranges = prediction_ranges.judge(saved.ranges, predicted, split.test.given, split.ratings.scale, parts)
+    return {"slices": subgroups.judge(parts, split.ratings.shape[0], lists, errors), "ranges": ranges}
 
 
 def draw_reconstruction(saved: "Saved", predicted: Predicted, facts: Facts) -> Facts:

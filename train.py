@@ -21,6 +21,7 @@ from utils.command_line import options
 from utils.data import datasets, splits
 from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
+from utils.evaluation import holdout_metrics, prediction_ranges
 from utils.recommend import strategies
 from utils.report import pictures, projector, tables
 from utils.runs import provenance, run_folder
@@ -105,6 +106,7 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     model.encode_all(split.validation.given)
     try:
         preferred = strategies.choose(model, split)
+        preferred |= ranges(model, split)
     except KeyboardInterrupt:
         training.interrupted, preferred = True, strategies.default_choice(model)
     refit = refit and not training.interrupted
@@ -116,6 +118,15 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     if model.has_latent_space:
         model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(preferred))
     return history, preferred, refit and not training.interrupted
+
+
+def ranges(model: Any, split: splits.Split) -> dict[str, Any]:
+    """Learn the ranges around predicted stars from the errors of a model on validation; {} where it predicts none."""
+    if not model.predicts_ratings or split.holds_users_out:
+        return {}
+    validation, _ = holdout_metrics.of_sample(split.validation)
+    predicted = holdout_metrics.predicted(model.predict, validation, split.ratings.scale)
+    return {"ranges": prediction_ranges.learn(predicted, validation.given)}
 
 
 @contextlib.contextmanager
@@ -211,7 +222,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
     folder = args.run or run_folder.RUNS / f"{data.name}-{args.protocol}-{name}-s{args.holding.seed}"
     replaced = run_folder.check_free(folder)
     model = models.for_data(name, config, data, args.holding.seed)
-    args = without_refit(args, model, split, training_command.given("refit", shlex.split(command)))
+    args = without_refit(args, model, split, options.given("refit", shlex.split(command)))
     facts = facts_of(name, args, model, data)
     training = Training(
         checkpoints=folder.with_name(folder.name + ".checkpoint"),

@@ -63,7 +63,7 @@ class Search:
         self.console = console
         self.model, self.args, self.config = training_command.parse(argv, models, Options, "tune.py", __doc__)
         names = list(asdict(self.config))
-        given = [name for name in names if training_command.given(name, argv)]
+        given = [name for name in names if options.given(name, argv)]
         tunable = search_space.spaces(self.config)
         free = [name for name in tunable if name not in given and tunable[name].contains(getattr(self.config, name))]
         if not free:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 from difflib import get_close_matches
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from utils.errors import UserError
 if TYPE_CHECKING:
     from models.base import Recommender
     from utils.data.datasets import Dataset
+    from utils.recommend.answers import Answers
     from utils.recommend.saved import Saved
     from utils.runs.run_folder import Run
     from utils.scoring.protocols import Scale
@@ -103,3 +105,11 @@ def open_run(run: Run) -> Saved:
     from utils.recommend.saved import Saved
 
     return (Blended if run.config["model"] == "blend" else Saved)(run, load)
+
+
+def load_run(folder: str | Path | None = None) -> Answers:
+    """Load the run in a folder, or the one trained last, to ask it from Python: see `Answers`."""
+    from utils.recommend.answers import Answers
+    from utils.runs import run_folder
+
+    return Answers(open_run(run_folder.find(None if folder is None else Path(folder))))

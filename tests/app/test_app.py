@@ -30,7 +30,7 @@ from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.data.movies import Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend import elicitation, explanations, recommendations
+from utils.recommend import elicitation, recommendations
 from utils.report import map_figures
 from utils.runs import evaluation_results, run_folder
 
@@ -90,7 +90,7 @@ def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, cap
     rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
     found = answer(capsys, "--rate", *rated, "--explain")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
-    assert explanations.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
+    assert recommendations.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
     page.selectbox(key="by").set_value("movies")
     page.slider(key="n").set_value(5)
     page = run(page)
@@ -131,7 +131,7 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     titles = run_folder.Run(run_).movies.titles
     shown_map.selectbox(key="picked").set_value(shown(titles[3]))
     near = said(run(shown_map)).split("Near it")[1]
-    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), 3, 5)["items"]:
+    for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), [3], 5)["items"]:
         assert brief(item["title"], item["year"]) in near
 
 

@@ -21,10 +21,10 @@ from reading import cells, write
 
 from utils.data.datasets import load
 from utils.data.movies import Movies
-from utils.data.reading import arrow, formats
+from utils.data.reading import formats, tables
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend.personal_file import read_personal
+from utils.personal.ratings import read_personal
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),
@@ -96,7 +96,7 @@ def outcome(name, data):
 def outcomes(name, data):
     """`outcome`, made sure to be the same without the fast pass."""
     found = outcome(name, data)
-    with patch.object(arrow, "read_plain_text", return_value=None):
+    with patch.object(tables, "_plain_text", return_value=None):
         assert outcome(name, data) == found
     return found
 

@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import real
+from conftest import REPOSITORY, real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
 from utils.data import datasets, test_file
-from utils.data.datasets import REPOSITORY, load
+from utils.data.datasets import load
 from utils.data.describe import describe
 from utils.data.movies import Movies
 from utils.data.reading import scales
@@ -264,6 +264,7 @@ def test_ml_100k_has_its_published_counts():
     assert dataset.movies.describe(0) == {
         "movieId": 1,
         "title": "Toy Story (1995)",
+        "name": "Toy Story",
         "year": 1995,
         "genres": ["Animation", "Children's", "Comedy"],
     }
@@ -289,7 +290,7 @@ def test_ml_1m_has_its_published_counts():
 @pytest.mark.realdata
 def test_a_published_fold_is_read_like_any_rating_file():
     dataset = load(real("ml-100k"))
-    base, test = (datasets.read_ratings(real("ml-100k") / name) for name in ("u1.base", "u1.test"))
+    base, test = (datasets.read_table(real("ml-100k") / name)[1] for name in ("u1.base", "u1.test"))
     assert (len(base.rating), len(test.rating)) == (80_000, 20_000)
     union = {
         (u, m): r

@@ -14,7 +14,7 @@ import requests
 from utils.data import datasets
 from utils.data.reading import downloads
 from utils.data.reading.downloads import BLOCK, fetch
-from utils.data.reading.known_sets import KNOWN, Known
+from utils.data.reading.places import KNOWN, Known
 from utils.errors import UserError
 
 RATINGS = "".join(f"{user}::{movie}::{1 + (user + movie) % 5}::{user}\n" for user in range(99) for movie in range(99))

@@ -17,7 +17,7 @@ from test_damaged_files import damage, on_many_files
 
 import train
 from utils.data.datasets import Reading, load
-from utils.data.reading import arrow
+from utils.data.reading import textfiles
 from utils.errors import UserError
 
 ROWS = [(7, 31, 2.5, 1147035086), (7, 29, 5.0, 1120490867), (9, 31, 1.0, 1240981388), (12, 5, 4.5, 1037338099)]
@@ -109,8 +109,8 @@ def test_rating_csv_and_movie_csv_of_kaggle_are_found(tmp_path):
 
 @pytest.mark.parametrize("line", ['1"2",3', '"1"2,3', '"1,2",3', '"1,2', '""1"",2'])
 def test_quotes_that_arrow_reads_otherwise_than_the_csv_module_are_left_to_it(line):
-    assert not arrow._quotes_whole_fields(b"\n" + line.encode() + b"\n", ",")
-    assert arrow._quotes_whole_fields(b'\n"1",2,""\r\n3,"4"\n', ",")
+    assert not textfiles.quotes_whole_fields(b"\n" + line.encode() + b"\n", ",")
+    assert textfiles.quotes_whole_fields(b'\n"1",2,""\r\n3,"4"\n', ",")
 
 
 # --- Parquet ---------------------------------------------------------------------------------------------------------
@@ -248,6 +248,42 @@ def test_the_netflix_prize_is_read_with_its_titles(tmp_path):
     assert "combined_data_1.txt:3: rating 'x' is not" in refusal(
         write(tmp_path, "1:\n2,3,2006-05-07\n3,x,2006-05-07\n", "combined_data_1.txt")
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "inner"),
+    [(("combined_data_1.txt", "combined_data_2.txt"), "."), (("mv_0000029.txt", "mv_0000031.txt"), "training_set")],
+)
+def test_the_files_of_the_netflix_prize_in_a_folder_are_one_table(tmp_path, names, inner):
+    folder = tmp_path / inner
+    folder.mkdir(exist_ok=True)
+    write(folder, "29:\n7,5,2005-07-04\n", names[0])
+    second = write(folder, "31:\n7,2,2006-05-07\n9,1,2009-04-29\n", names[1])
+    write(tmp_path, "29,1999,Isle\n31,2001,B\n", "movie_titles.txt")
+    write(tmp_path, "1:\n7\n", "qualifying.txt")
+    for place in {tmp_path, folder}:
+        data = load(place)
+        assert cells(data) == {pair: value for pair, value in days(WHOLE).items() if pair[0] != 12}
+        assert data.movies.titles == ["Isle (1999)", "B (2001)"]
+        assert any(note.startswith("2 files read as one table: ") for note in data.notes)
+    write(folder, "31:\n7,2,2006-05-07\n9,?,2009-04-29\n", names[1])
+    assert f"{second}:3: rating '?' is not a number" in refusal(tmp_path)
+    write(folder, "31:\n7,2,2006-05-07\n9,1\n", names[1])
+    assert f"{second}:3: too few fields" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("data",), ("default/train", "default/test"), ("ratings", "movies")])
+def test_parquet_parts_in_folders_within_are_one_table(tmp_path, folders):
+    for number, folder in enumerate(folders):
+        (tmp_path / folder).mkdir(parents=True)
+        of_movies = folder == "movies"
+        rows = frame() if folders[1:] in ((), ("movies",)) else frame()[2 * number : 2 * number + 2]
+        parts = [(rows[:1], 0), (rows[1:], 1)]
+        for part, i in parts:
+            part = part.rename(columns={"userId": "x"}) if of_movies else part
+            part.to_parquet(tmp_path / folder / f"train-{i:05}-of-00002.parquet")
+    data = load(tmp_path)
+    assert (cells(data), data.name) == (EXPECTED, tmp_path.name)
 
 
 def test_yahoos_second_stars_are_no_times(tmp_path):

@@ -1,11 +1,13 @@
 """Files that people really have: the right movies, stars and counts, and nothing lost without a word."""
 
+import datetime
 import io
 import json
 import re
 import zipfile
 
 import numpy as np
+import openpyxl
 import pytest
 from conftest import BUNDLED
 from hypothesis import given, settings
@@ -16,8 +18,8 @@ from utils.data.movies import Links, Movies, as_links, read_links, year_of
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.personal.formats import columns_of, format_of, imdb_id, is_movie
-from utils.recommend.personal_file import _year as year_in
-from utils.recommend.personal_file import read_personal
+from utils.personal.ratings import _year as year_in
+from utils.personal.ratings import read_personal, read_watchlist
 
 SCALE = (0.5, 5.0)
 LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n"
@@ -338,3 +340,154 @@ def test_every_line_is_counted_once(titles, tmp_path_factory, rows):
     notes = read_personal(path, titles, SCALE).notes
     total, parts = re.fullmatch(r"(\d+) lines?: (.*)", notes[-1].removeprefix(f"{path}: ")).groups()
     assert int(total) == len(lines) == sum(int(part.split()[0]) for part in parts.split(", "))
+
+
+# -- workbooks ---------------------------------------------------------------------------------------------------------
+
+
+def workbook(*sheets):
+    """An .xlsx file of these sheets, each (title, rows)."""
+    book, buffer = openpyxl.Workbook(), io.BytesIO()
+    book.remove(book.active)
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+MINE = (
+    ["Title", "Released", "My rating", None, "Average"],
+    ["The Matrix", datetime.date(1999, 3, 30), 4.5, None, 4],
+    [],
+    [300, 2006, 3, None, None],
+    ["Heat", 1995.0, "2,5", None, None],
+    ["Sing", 2016, 5, None, None],
+    ["Toy Story", datetime.datetime(1995, 11, 22), None, None, "#N/A"],
+)
+
+
+def test_a_workbook_is_read_from_the_sheet_that_names_the_columns(read):
+    content = workbook(("About", [["My movies"], ["Title", 5]]), ("Empty", []), ("Films", MINE))
+    for name, data in (("mine.xlsx", content), ("mine.zip", zipped_bytes({"my ratings.xlsx": content}))):
+        found, _, notes = read(data, name)
+        assert found == {MATRIX: 4.5, "300 (2007)": 3, HEAT: 2.5}
+        assert notes[0] == "row 4: 300 (2006) read as 300 (2007), of another year"
+        counts = "5 lines: 3 rated movies are in the data, 1 not in the data, 1 without a rating"
+        assert notes[-1] == f"{name}: {counts}"
+
+
+def zipped_bytes(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            workbook(("S", [["a"], ["b"]])),
+            r"mine.xlsx: columns title .* the first row of a sheet must name them",
+        ),
+        (workbook(("S", [])), "found: nothing"),
+        (workbook(("S", [["title", "rating"], [], ["Heat", "good"]])), "mine.xlsx/S:3: rating 'good' is not a number"),
+        (workbook(("S", [["title", "rating"], ["Heat", 400]])), "mine.xlsx/S:2: rating 400 is not from 0.5 to 5"),
+        (workbook(("S", MINE))[:900], "mine.xlsx: the archive can't be read"),
+        (zipped_bytes({"xl/workbook.xml": "<workbook"}), "mine.xlsx: the workbook can't be read"),
+        (
+            OLD_EXCEL,
+            r"mine.xlsx: this is an old Excel workbook \(.xls\); save it as .xlsx without a password, or",
+        ),
+        (OLD_EXCEL + "EncryptedPackage".encode("utf-16-le"), "mine.xlsx: this is a workbook with a password; save it"),
+        (zipped_bytes({"ratings.xls": OLD_EXCEL}), "mine.xlsx/ratings.xls: this is an old Excel workbook"),
+        (zipped_bytes({"content.xml": "x"}), "mine.xlsx: this is an OpenDocument spreadsheet"),
+    ],
+)
+def test_a_workbook_that_can_not_be_used_is_said(read, content, said):
+    with pytest.raises(UserError, match=said):
+        read(content, "mine.xlsx")
+
+
+def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read):
+    def entry(title, kind="movie", **more):
+        return {kind: {"title": title, "year": 1995, "ids": {}}, **more}
+
+    movies = [entry("Heat", rated_at="2020", rating=9, type="movie")]
+    files = {
+        "ratings-movies.json": movies,
+        "ratings-shows.json": [],
+        "watched-movies.json": [entry("Heat", plays=2), entry("Toy Story", plays=1)],
+        "watched-shows.json": [entry("Casino", "show", plays=9)],
+    }
+    found, seen, notes = read(zipped_bytes({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
+    assert (found, seen) == ({HEAT: 4.5}, {TOYS})
+    assert notes[-1].endswith("3 lines, read as Trakt's: 1 rated movie is in the data, 2 seen without a rating")
+
+
+# -- watchlists --------------------------------------------------------------------------------------------------------
+
+CASINO, FARGO = "Casino (1995)", "Fargo (1996)"
+LISTS = {
+    "watchlist.csv": "Date,Name,Year,Letterboxd URI\n2021,Heat,1995,x\n2021,Sing,2016,y\n2021,Casino,1995,z\n",
+    "list.csv": "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n2021,Mine,,x,\n\n"
+    "Position,Name,Year,URL,Description\n1,Heat,1995,x,\n2,Sing,2016,x,\n3,Casino,1995,x,\n",
+    "imdb.csv": "Position,Const,Created,Modified,Description,Title,URL,Title Type,IMDb Rating,Year,Your Rating\n"
+    "1,tt1,2020,2020,,Heat,u,Movie,8.3,1995,\n2,tt2,2020,2020,,Sing,u,Movie,8,2016,odd\n"
+    "3,tt3,2020,2020,,Fargo,u,TV Series,9,1996,\n4,tt4,2020,2020,,Casino,u,Movie,8.2,1995,9\n",
+    "trakt.json": json.dumps(
+        [
+            {"rank": 1, "listed_at": "2020", "type": kind, kind: {"title": title, "year": year, "ids": {"trakt": 1}}}
+            for kind, title, year in (("movie", "Heat", 1995), ("movie", "Sing", 2016), ("show", "Fargo", 1996))
+        ]
+        + [{"rank": 4, "listed_at": "2020", "type": "movie", "movie": {"title": "Casino", "year": 1995}}]
+    ),
+    "plain.txt": "Heat (1995)\n\nSing (2016)\nCasino, 1995\n",
+    "numbered.txt": "1. Heat (1995)\r\n2. Sing (2016)\r\n3. Casino\t1995\r\n",
+    "ticked.md": "- [ ] Heat (1995)\n- [x] Sing (2016)\n- [ ] Casino (1995)\n",
+}
+
+
+@pytest.fixture
+def listed(titles, tmp_path):
+    def of(content, name):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        movies, notes = read_watchlist(tmp_path / name, titles)
+        return {titles.movies.titles[movie] for movie in movies}, [n.replace(f"{tmp_path}/", "") for n in notes]
+
+    return of
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_watchlist_gives_its_movies(listed, name):
+    movies, notes = listed(LISTS[name], name)
+    assert movies == {HEAT, CASINO}
+    assert "left out, not in the data: 1 (Sing (2016))" in notes
+    n, series = (4, ", 1 no movies but series or games") if name in ("imdb.csv", "trakt.json") else (3, "")
+    whose = {"watchlist.csv": "Letterboxd", "list.csv": "Letterboxd", "imdb.csv": "IMDb", "trakt.json": "Trakt"}
+    read_as = f", read as {whose[name]}'s" if name in whose else ""
+    assert notes[-1] == f"{name}: {n} lines{read_as}: 2 movies are in the data, 1 not in the data{series}"
+    guessed = f"{name}: its first line names no columns, so each line is read as a title"
+    assert (guessed in notes) == (name not in whose)
+
+
+def test_the_watchlist_in_a_zip_of_letterboxd_is_read_and_a_repeated_movie_counts_once(listed, read):
+    lines = LISTS["watchlist.csv"] + "2022,Heat,1995,x\n"
+    archive = zipped(ratings=f"{LETTERBOXD}2021-01-01,Fargo,1996,x,4\n", watchlist=lines, watched=LISTS["list.csv"])
+    movies, notes = listed(archive, "letterboxd.zip")
+    assert movies == {HEAT, CASINO}
+    counts = "2 movies are in the data, 1 named before, 1 not in the data"
+    assert notes[-1] == f"letterboxd.zip: 4 lines, read as Letterboxd's: {counts}"
+    assert read(archive, "letterboxd.zip")[:2] == ({FARGO: 4}, {HEAT, CASINO})
+    with pytest.raises(UserError, match=r"mine.zip: no watchlist.csv in this zip archive; found: a.csv, b.csv"):
+        listed(zipped(a="title\nHeat\n", b="title\nHeat\n"), "mine.zip")
+    with pytest.raises(
+        UserError, match=r"mine.txt: none of its movies is in the data of this run; .*\(Sing \(2016\)\)"
+    ):
+        listed("Sing (2016)\n", "mine.txt")

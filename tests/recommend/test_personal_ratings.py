@@ -6,10 +6,11 @@ import pytest
 import recommend
 from utils.command_line import options
 from utils.data.movies import Movies, spoken
+from utils.data.ratings import by_id
 from utils.data.titles import Titles
 from utils.errors import UserError
+from utils.personal.ratings import read_personal
 from utils.recommend import profile
-from utils.recommend.personal_file import read_personal
 
 TITLES = [
     "Toy Story (1995)",
@@ -91,7 +92,7 @@ def test_a_file_with_ids_or_titles(tmp_path):
     assert found == {0: 2.0}
     assert notes[0] == "line 3: Toy Sotry (1995) read as Toy Story (1995), the nearest spelling of that year"
     assert notes[1] == "line 3: Toy Story (1995) again, first in line 2; this one counts"
-    assert notes[2].endswith(": 2 lines: 1 rated movie is in the data, 1 rated again")
+    assert notes[2].endswith(": 2 lines: 1 rated movie is in the data, 1 named before")
 
 
 def test_what_letterboxd_exports(tmp_path):
@@ -167,6 +168,10 @@ def test_titles_as_one_says_them():
     assert spoken("Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)") == "Amelie"
     assert spoken("Heat") == "Heat"
     assert spoken("(500)") == "(500)"
+    assert spoken("(500) Days of Summer (2009)") == "(500) Days of Summer"
+    assert spoken("Babies (Bébé(s)) (2010)") == "Babies"
+    birdman = "Birdman: Or (The Unexpected Virtue of Ignorance)"
+    assert spoken(f"{birdman} (2014)") == birdman
 
 
 def test_an_option_with_several_values_may_be_given_often():
@@ -185,7 +190,7 @@ def test_a_number_is_an_id_unless_it_is_a_title_and_that_is_said():
 
 
 def test_an_id_is_found_as_the_data_has_it():
-    assert [profile.by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
+    assert [by_id(np.array([-5, 3, 50]), text) for text in ("-5", "50", "5", "+3", "3.0", "", "9" * 19)] == [
         0, 2, -1, -1, -1, -1, -1,
     ]  # fmt: skip
-    assert [profile.by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]
+    assert [by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]

@@ -17,7 +17,9 @@ import recommend
 from utils.data import splits
 from utils.data.splits import KNOWN
 from utils.errors import UserError
-from utils.recommend import profile, strategies
+from utils.evaluation import holdout_metrics, prediction_ranges
+from utils.evaluation.prediction_ranges import PredictionRanges
+from utils.recommend import profile, recommendations, strategies
 from utils.runs import run_folder
 from utils.runs.user_ratings import UserRatings
 from utils.scoring import encoders
@@ -115,6 +117,47 @@ def test_a_known_user_typed_in_as_a_new_one_gets_the_same_list(name, protocol, s
         for one, other in zip(known, new["items"], strict=True):
             assert one["score"] == pytest.approx(other["score"], abs=1e-4)
             assert one.get("predicted_rating", 0) == pytest.approx(other.get("predicted_rating", 0), abs=2e-3)
+
+
+@pytest.mark.parametrize("strategy", ["neighbours", "movies", "decoder"])
+def test_a_watchlist_holds_all_that_is_recommended_in_the_order_of_the_whole_list(strategy, run, capsys, tmp_path):
+    file, asked = tmp_path / "watch.csv", ("--run", run.folder, "--by", strategy, "-n", 24)
+    whole = answer(capsys, "--user", 1, *asked)["items"]
+    unseen = [item["title"] for item in whole]
+    seen = [title for title in run.movies.titles if title not in unseen]
+    chosen = [*unseen[1::2], *seen[:3], "Sing (2016)"]
+    file.write_text("title\n" + "\n".join(chosen) + "\n")
+    facts = answer(capsys, "--user", 1, "--watchlist", file, *asked)
+    assert [item["title"] for item in facts["items"]] == unseen[1::2]
+    assert [item["score"] for item in facts["items"]] == [item["score"] for item in whole[1::2]]
+    n = len(unseen[1::2])
+    assert facts["notes"][1:] == [
+        f"{file}: {n + 4} lines: {n + 3} movies are in the data, 1 not in the data",
+        f"of the watchlist {n + 3} are in the data, 3 seen already, {n} left",
+    ]
+    again = answer(capsys, "--user", 1, "--watchlist", file, "--include-seen", *asked)
+    assert {item["title"] for item in again["items"]} == {*unseen[1::2], *seen[:3]}
+    few = answer(capsys, "--user", 1, "--watchlist", file, "--years", "1960-1973", *asked)
+    years = [item["title"] for item in whole[1::2] if 1960 <= item["year"] <= 1973]
+    assert [item["title"] for item in few["items"]] == years
+    filtered = f"of the watchlist {n + 3} are in the data, 3 seen already, {n} left, {len(years)} of them let through"
+    assert few["notes"][-1] == f"{filtered} by the filters"
+
+
+def test_a_watchlist_goes_with_typed_ratings_and_a_file_of_them(run, capsys, tmp_path):
+    watch, mine = tmp_path / "watch.txt", tmp_path / "mine.csv"
+    watch.write_text("\n".join(run.movies.titles[:6]))
+    mine.write_text(f"title,rating\n{run.movies.titles[0]},5\n")
+    for given, seen in (("--rate", f"{run.movies.titles[2]}=5"), {2}), (("--ratings", mine), {0}):
+        facts = answer(capsys, *given, "--watchlist", watch, "--run", run.folder)
+        assert {item["title"] for item in facts["items"]} == {run.movies.titles[m] for m in set(range(6)) - seen}
+        assert "of the watchlist 6 are in the data, 1 seen already, 5 left" in facts["notes"]
+    mine.write_text("title,rating\n" + "".join(f"{title},4\n" for title in run.movies.titles[:6]))
+    recommend.main(["--ratings", str(mine), "--watchlist", str(watch), "--run", str(run.folder)])
+    assert capsys.readouterr().out.rstrip().endswith("no movie fits")
+    for wrong in (["--like-movie", "Heat"], ["--all-users", "--csv", "-"]):
+        with pytest.raises(UserError, match="--watchlist is for recommendations to one person"):
+            recommend.main([*wrong, "--watchlist", str(watch), "--run", str(run.folder)])
 
 
 def test_a_model_without_a_latent_space_takes_new_users(run_of, capsys):
@@ -347,3 +390,32 @@ def test_scores_that_say_nothing_are_said_to_and_the_most_rated_come_first(run, 
 def test_calibrating_by_nothing_is_said(run, capsys):
     found = answer(capsys, "--rate", "planted 3=1", "--calibrated", "--run", run.folder)
     assert "not calibrated" in found["notes"][0]
+
+
+def test_the_range_of_a_movie_goes_by_the_known_ratings_of_person_and_movie(run_of):
+    run = run_folder.Run(run_of("itemknn"))
+    saved, n = models.open_run(run), run.split.ratings.shape[1]
+    edges, low = (
+        [[3], [10], []],
+        [[-0.5, -0.25], [0, 0], [0]],
+    )  # the low end by the person's, the high end by the movie's
+    saved.ranges = PredictionRanges(edges, low, [[0, 0], [0.1, 0.2], [0]])
+    few, many = profile.of_ratings(saved.ratings, {0: 4.0, 1: 3.0}), profile.of_user(saved.ratings, "3")
+    assert len(many.rows.movies) >= 3
+    for person, down in ((few, 0.5), (many, 0.25)):
+        for item in recommendations.recommend(saved, person, "best", n)["items"]:
+            movie = int(np.flatnonzero(run.movies.ids == item["movieId"])[0])
+            up, stars = 0.2 if run.split.known_count[movie] >= 10 else 0.1, item["predicted_rating"]
+            assert item["predicted_rating_low"] == pytest.approx(max(stars - down, 0.5), abs=2e-3)
+            assert item["predicted_rating_high"] == pytest.approx(min(stars + up, 5), abs=2e-3)
+
+
+def test_training_learns_the_ranges_on_validation_alone(run_of):
+    """With the counts of what training knew, by the model before it was trained again."""
+    run = run_folder.Run(run_of("bias", "--validation-share", "0.4"))
+    split = run.split
+    assert split.validation.hidden.nnz >= prediction_ranges.LEAST
+    model = models.build("bias", split.ratings.shape, scale=split.ratings.scale)
+    model.refit(split.train, None)
+    predicted = holdout_metrics.predicted(model.predict, split.validation, split.ratings.scale)
+    assert run.json("metrics.json")["ranges"] == prediction_ranges.learn(predicted, split.validation.given)

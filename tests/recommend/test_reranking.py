@@ -35,6 +35,14 @@ def through(count=COUNT, movies=MOVIES, **options):
         ({"years": " 1980 - 1985 "}, [1, 2]),
         ({"min_ratings": 4}, [2, 3, 4]),
         ({"min_ratings": 1}, [1, 2, 3, 4, 5]),
+        ({"max_ratings": 4}, [0, 1, 2, 5]),
+        ({"max_ratings": 0}, [0]),
+        ({"min_ratings": 3, "max_ratings": 5}, [1, 2, 3]),
+        ({"popularity": "high"}, [4]),  # of 2, 3, 4, 5, 9 ratings the quantile .9 is 7.4
+        ({"popularity": "low"}, [1, 2, 3, 5]),
+        ({"without_genre": ("horror",)}, [2, 4, 5]),
+        ({"without_genre": ("Horror", "Comedy")}, [2, 5]),
+        ({"genre": ("Drama",), "without_genre": ("Comedy",)}, [0, 5]),
         ({"genre": ("Horror",), "years": "1980-", "min_ratings": 4}, [3]),
     ],
 )
@@ -65,6 +73,11 @@ def test_what_the_data_lacks_is_said():
     ):
         with pytest.raises(UserError, match=said):
             through(movies=bare, **options)
+    with pytest.raises(UserError, match="no movie has the genre 'Dram'; did you mean Drama"):
+        through(without_genre=("Dram",))
+    with pytest.raises(ValueError, match="max-ratings must be 5 or more, got 4"):
+        reranking.Options(min_ratings=5, max_ratings=4)
+    assert through(count=np.zeros(6, int), popularity="high") == through(count=np.zeros(6, int), popularity="low") == []
     with pytest.raises(UserError, match="no movie has the genre 'Western'; there are: Comedy, Drama, Horror"):
         through(genre=("Drama", "Western"))
 

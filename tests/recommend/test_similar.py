@@ -44,7 +44,7 @@ def test_movies_like_one_are_the_nearest_by_cosine(folder, capsys):
     found = answer(capsys, "--like-movie", "planted 3", "--run", folder, "-n", 5)
     run = run_folder.Run(folder)
     vectors = seen(latent.LatentSpace.load(run.arrays("latent.npz")).movies, run, "movies")
-    own = run.movies.titles.index(found["movie"]["title"])
+    own = run.movies.titles.index(found["like"][0]["title"])
     cosines = cosine_similarity(vectors[[own]], vectors)[0]
     cosines[own] = -np.inf
     expected = np.argsort(-cosines, kind="stable")[:5]
@@ -60,9 +60,40 @@ def test_movies_are_like_one_in_the_view_that_validation_chose(whiten, folder):
     saved.space = replace(saved.space, whitenings={"movies": chosen, "neighbours": None})
     cosines = cosine_similarity(seen(vectors, saved.run, "movies", whiten))[3]
     expected = [m for m in np.argsort(-cosines, kind="stable").tolist() if m != 3]
-    items = recommendations.movies_like(saved, 3, 23)["items"]
+    items = recommendations.movies_like(saved, [3], 23)["items"]
     assert [item["movieId"] for item in items] == saved.run.movies.ids[expected].tolist()
     np.testing.assert_allclose([item["score"] for item in items], cosines[expected], atol=1e-4)
+
+
+def test_movies_like_several_and_unlike_others_are_by_mean_cosine(folder, capsys):
+    run = run_folder.Run(folder)
+    vectors = seen(latent.LatentSpace.load(run.arrays("latent.npz")).movies, run, "movies")
+    cosines = cosine_similarity(vectors)
+    expected = (cosines[2] + cosines[5]) / 2 - cosines[7]
+    titles = [run.movies.titles[m] for m in (2, 5, 7)]
+    asked = ["--like-movie", titles[0], "--like-movie", titles[1], "--unlike-movie", titles[2]]
+    found = answer(capsys, *asked, "--run", folder, "-n", 24)
+    order = [m for m in np.argsort(-expected, kind="stable").tolist() if m not in (2, 5, 7)]
+    assert [item["movieId"] for item in found["items"]] == run.movies.ids[order].tolist()
+    np.testing.assert_allclose([item["score"] for item in found["items"]], expected[order], atol=1e-5)
+    assert [m["title"] for m in found["like"] + found["unlike"]] == titles
+    recommend.main([*asked, "--run", str(folder), "-n", "1"])
+    names = [run.movies.describe(m)["name"] for m in (2, 5, 7)]
+    assert f"Like {names[0]} (" in (shown := capsys.readouterr().out)
+    assert f", unlike {names[2]} (" in shown
+    with pytest.raises(UserError, match="--unlike-movie takes --like-movie"):
+        recommend.main(["--user", "1", "--unlike-movie", titles[0], "--run", str(folder)])
+
+
+def test_users_near_by_chance_are_said(folder, capsys, monkeypatch):
+    found = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4)
+    shared = sorted(item["both_rated"] for item in found["items"])
+    monkeypatch.setattr(recommendations, "FEW", shared[0])
+    assert answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4)["notes"] == []
+    monkeypatch.setattr(recommendations, "FEW", shared[0] + 1)
+    few = shared.count(shared[0])
+    note = f"{few} of these rated fewer than {shared[0] + 1} movies that this user rated, so they may be near by chance"
+    assert answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4)["notes"] == [note]
 
 
 def test_a_movie_is_named_by_title_or_id(folder, capsys):

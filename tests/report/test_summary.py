@@ -34,7 +34,14 @@ def judged(model="blend", **more):
     ]
     less = {name: {"rmse": BELOW, "ndcg@100": ABOVE} for name in ("bias", "popularity", "itemknn")}
     protocol = {"test_users_with_likes": 3, "like": 3.5}
-    return {"model": model, "parts": parts, "less_baselines": less, "protocol": protocol, "slices": []} | more
+    return {
+        "model": model,
+        "parts": parts,
+        "less_baselines": less,
+        "protocol": protocol,
+        "slices": [],
+        "ranges": None,
+    } | more
 
 
 def test_a_blend_stands_beside_its_best_part_of_each_task():

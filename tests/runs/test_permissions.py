@@ -26,8 +26,8 @@ from utils.data.reading import textfiles
 from utils.data.titles import Titles
 from utils.distributed import shards
 from utils.errors import UserError
+from utils.personal.ratings import read_personal
 from utils.recommend import everyone
-from utils.recommend.personal_file import read_personal
 from utils.runs import arrays, atomic, evaluation_results, files, paths, run_folder
 from utils.training.training import Training
 
@@ -219,9 +219,9 @@ def test_a_hint_is_no_reason_to_fail(tmp_path, monkeypatch):
     (tmp_path / "denied").mkdir()
     refusing(monkeypatch, tmp_path / "denied", "stat")
     with pytest.raises(UserError, match="no ratings in this folder"):
-        datasets.rating_file(tmp_path)
+        datasets.rating_files(tmp_path)
     with pytest.raises(UserError, match="denied can't be read"):
-        datasets.rating_file(tmp_path / "denied")
+        datasets.rating_files(tmp_path / "denied")
 
 
 def test_no_read_of_a_text_file_is_left_out(tmp_path, monkeypatch):

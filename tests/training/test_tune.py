@@ -19,6 +19,7 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import models
 import train
 import tune
+from utils.command_line import options
 from utils.data import splits
 from utils.data.ratings import likes
 from utils.errors import UserError
@@ -365,8 +366,8 @@ def test_what_is_said_beside_a_config_comes_first(tmp_path):
         train.parse([f"--config={path}", f"--config={path}"])
     with pytest.raises(UserError, match="can't be read"):
         train.parse(["--config", str(tmp_path / "none.json")])
-    assert training_command.given("batch_size", ["--batch-size=3"])
-    assert not training_command.given("batch_size", ["--batch"])
+    assert options.given("batch_size", ["--batch-size=3"])
+    assert not options.given("batch_size", ["--batch"])
 
 
 def test_the_start_is_tried_again_where_it_did_not_come_to_its_end(board, tmp_path):

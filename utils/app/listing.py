@@ -11,7 +11,7 @@ from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, write
 from utils.app.visitor import Visitor
 from utils.errors import UserError
-from utils.recommend import explanations, recommendations, reranking
+from utils.recommend import recommendations, reranking
 
 STRATEGIES = {
     "best": "what did best on validation",
@@ -46,7 +46,7 @@ def column(shared: Shared, visitor: Visitor) -> None:
         with boxed(f"item-{place}"):
             stars = [f"★ {item['predicted_rating']:.1f}"] if "predicted_rating" in item else []
             title = f"{item['rank']}. {brief(item['title'], item['year'])}"
-            why = explanations.sentence(item) if explained else ""
+            why = recommendations.sentence(item) if explained else ""
             write(ABOUT, title, " · ".join([*stars, *item["genres"]]), why)
             st.button("Seen it", key=f"seen-{place}", type="tertiary", on_click=visitor.mark_seen, args=(movie,))
             st.button("Not for me", key=f"no-{place}", type="tertiary", on_click=visitor.hidden.add, args=(movie,))

@@ -116,7 +116,7 @@ def _nearest(shared: Shared, visitor: Visitor, movie: int) -> list[int]:
     write('<p class="title">{}</p>', brief(shared.movies.titles[movie], shared.movies.years[movie]))
     rating.stars(shared, visitor, movie)
     try:
-        near = recommendations.movies_like(shared.saved, movie, NEAR)["items"]
+        near = recommendations.movies_like(shared.saved, [movie], NEAR)["items"]
     except UserError as error:
         say(str(error))
         return [movie]

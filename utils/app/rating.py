@@ -142,7 +142,7 @@ def file_upload(shared: Shared, visitor: Visitor) -> None:
     key = f"upload {st.session_state.get('uploads', 0)}"
     st.file_uploader(
         "Export of Letterboxd, IMDb, Trakt, TMDB, ..., or a CSV file with title, year and rating",
-        type=["csv", "tsv", "txt", "json", "zip"],
+        type=["csv", "tsv", "txt", "json", "xlsx", "zip"],
         max_upload_size=MB,
         key=key,
         on_change=upload,

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from utils.data.movies import csv_safe
-from utils.data.ratings import given
+from utils.data.ratings import by_id, given
 from utils.errors import UserError
+from utils.personal.ratings import read_personal
 from utils.recommend import profile
-from utils.recommend.personal_file import read_personal
 
 if TYPE_CHECKING:
     from utils.data.movies import Links, Movies
@@ -144,7 +144,7 @@ class Visitor:
         visitor = cls()
         for entry in text.split(",")[:IN_ADDRESS]:
             raw, _, number = entry.rpartition(":")
-            movie, stars = profile.by_id(movies.ids, unquote(raw)), profile.to_finite(number)
+            movie, stars = by_id(movies.ids, unquote(raw)), profile.to_finite(number)
             if movie >= 0 and stars == 0:
                 visitor.hidden.add(movie)
             elif movie >= 0 and stars is not None and scale[0] <= stars <= scale[1]:

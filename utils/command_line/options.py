@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import Field, fields, is_dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
@@ -85,7 +86,7 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, about: str, default: T 
         name = argument.split("=")[0]
         if name.startswith("--") and name not in names:
             raise UserError(_unknown(name, names))
-    argv = _gather(argv, [flag(field.name) for field in _options(kind) if _takes_several(field.type)])
+    argv = _gather(argv, [flag(field.name) for field in options_of(kind) if takes_several(field.type)])
     given = [argument.split("=")[0] for argument in argv]
     if repeated := [name for name in names if given.count(name) > 1]:
         raise UserError(f"{repeated[0]} is given twice")
@@ -112,11 +113,11 @@ def _error_in(box: str) -> str:
     return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", error)
 
 
-def _options(kind: Any) -> Iterator[Field]:
+def options_of(kind: Any) -> Iterator[Field]:
     """Yield the fields of the dataclass `kind`, and of the dataclasses in it, that are options."""
     for field in fields(kind):
         if is_dataclass(field.type):
-            yield from _options(field.type)
+            yield from options_of(field.type)
         else:
             yield field
 
@@ -129,16 +130,29 @@ def flag(name: str) -> str:
 def option_names(kind: Any) -> list[str]:
     """List the long options of the dataclass `kind`, in all spellings that tyro takes."""
     names = ["--help"]
-    for field in _options(kind):
+    for field in options_of(kind):
         names += dict.fromkeys((flag(field.name), f"--{field.name}"))
         names += [flag(f"no_{field.name}")] if field.type is bool else []
     return names
 
 
-def _takes_several(kind: Any) -> bool:
+def takes_several(kind: Any) -> bool:
     """Tell whether an option of this type takes any number of words: a tuple without a rule of its own."""
     base, *extras = get_args(kind) if get_origin(kind) is Annotated else (kind,)
     return get_origin(base) is tuple and not any(isinstance(extra, Spec) for extra in extras)
+
+
+def value_of(option: str, argv: Sequence[str]) -> str | None:
+    """Return the value of an option in the arguments; None where it is not given."""
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
+    return next((after for before, after in pairwise(words) if before == option), None)
+
+
+def given(name: str, argv: Sequence[str]) -> bool:
+    """Tell whether the option of that name is among the arguments."""
+    words = {word.split("=")[0].replace("_", "-") for word in argv}
+    short = len(name) == 1 and f"-{name}" in words
+    return short or flag(name) in words or flag(f"no_{name}") in words
 
 
 def _gather(argv: Sequence[str], several: Collection[str]) -> list[str]:

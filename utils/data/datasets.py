@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import math
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,24 +12,15 @@ import pandas as pd
 
 from utils.data.movies import Movies
 from utils.data.ratings import Indices, Ratings, Scale, given, pair_order, zero_sentinel
-from utils.data.reading import arrow
-from utils.data.reading.formats import find_rating_layout
-from utils.data.reading.known_sets import KNOWN
+from utils.data.reading.formats import SHARDS
+from utils.data.reading.places import KNOWN, find, name_of, rating_files
 from utils.data.reading.scales import check_scale, find_scale
 from utils.data.reading.sidetables import read_movies, read_tags, read_users
-from utils.data.reading.tables import Reading, Table, read_line_by_line
-from utils.data.reading.textfiles import PARQUET, SHARDS, head
+from utils.data.reading.tables import AS_IT_IS, Reading, Table, read_ratings
 from utils.data.reading.values import positions, refuse_where
 from utils.errors import UserError
-from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
+from utils.runs.paths import is_folder
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-RATING_FILES = (
-    *("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS),
-    *("rating.csv", "rating.csv.gz", "Ratings.csv", "BX-Book-Ratings.csv"),  # of sets on Kaggle
-)
-ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".jsonl", ".inter", ".base", ".test")  # or .gz
-AS_IT_IS = Reading()
 FOUND = "found from the ratings"
 YEAR = 365 * 24 * 3600  # seconds
 
@@ -71,8 +59,11 @@ def load(
     A known set is downloaded to `data_dir` if it is not there. scale: (lowest, highest) stars; found from the ratings
     where None. like: stars above which a rating is a like; by the scale where None. Raises UserError, with file and
     line, for whatever can't be read exactly."""
-    path = rating_file(find(source, Path(data_dir)))
-    table = read_ratings(path, reading)
+    if (place := find(source, Path(data_dir))) is None:
+        from utils.data.reading.downloads import fetch  # needs a library for the web
+
+        place = fetch(str(source), Path(data_dir))
+    path, table = read_table(place, reading)
     notes = list(table.notes)
     check_options(scale, like)
     low, high = map(float, scale or table.form.scale or find_scale(table.rating))
@@ -98,6 +89,17 @@ def load(
     name = name_of(path)
     notes += [*more, *about_users, *check_counts(name, ratings)]
     return Dataset(name, ratings, movies, users, notes, path if is_folder(path) else path.parent)
+
+
+def read_table(place: Path, reading: Reading = AS_IT_IS) -> tuple[Path, Table]:
+    """Read the ratings at a path: (the rating file, or the folder of its parts; the table). Scale, duplicates are not
+    checked."""
+    path, files = rating_files(place)
+    if path.name != SHARDS:
+        return path, read_ratings(files, reading)
+    from utils.distributed import shards  # needs Ray
+
+    return path, shards.read_table(path.parent)
 
 
 def keep_core(data: Dataset, least: int, test: Indices | None = None) -> tuple[Dataset, Indices | None]:
@@ -153,80 +155,6 @@ def about_likes(ratings: Ratings) -> list[str]:
     if liked:
         return [f"every rating is above {like:g}, so each is a like; --like {least:g} leaves those above it"]
     return [f"no rating is above {like:g}, so none is a like to rank by; --like {least:g} makes those above it likes"]
-
-
-def read_ratings(path: Path, reading: Reading = AS_IT_IS) -> Table:
-    """Read a rating file, told apart by content: Parquet, or a folder of its parts, JSON or any text table, gzipped or
-    not.
-
-    Raises UserError, with file and line, for anything but one rating a line; scale and duplicates are not checked."""
-    if path.name == SHARDS:
-        from utils.distributed.shards import read_table  # needs Arrow
-
-        return read_table(path.parent)
-    if is_folder(path) or head(path).startswith(PARQUET):
-        return arrow.read_parquet(parquet_parts(path) if is_folder(path) else [path], reading)
-    layout, form = find_rating_layout(path, reading.columns)
-    return arrow.read_plain_text(layout, form, reading) or read_line_by_line(layout, form, reading)
-
-
-def parquet_parts(folder: Path) -> list[Path]:
-    """Return the parts of a Parquet table in a folder, sorted by name; [] where there are none."""
-    return [folder / name for name in names_in(folder) if name.endswith(".parquet") and is_file(folder / name)]
-
-
-def find(source: str | Path, data_dir: Path) -> Path:
-    """Return the existing folder or file that `source` names: a path, a known set (downloaded if it is absent), or a
-    name under `data_dir` or the repository's data/. A UserError suggests similar names."""
-    text = str(source)
-    if is_there(text):
-        return Path(text)
-    parents, folder = [data_dir, REPOSITORY / "data"], KNOWN[text].folder if text in KNOWN else text
-    for parent in parents:
-        if text and is_there(parent / folder):
-            return parent / folder
-    if text in KNOWN:
-        from utils.data.reading.downloads import fetch
-
-        return fetch(text, data_dir)
-    names = set(KNOWN)
-    for parent in (*parents, Path(text).parent):
-        with contextlib.suppress(OSError):  # a hint only
-            names.update(os.listdir(parent))
-    near = difflib.get_close_matches(Path(text).name, sorted(names), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known sets: {', '.join(KNOWN)}"
-    raise UserError(f"{text}: no such file, folder or known set; {hint}")
-
-
-def rating_file(path: Path) -> Path:
-    """Return the rating file in a folder, or `path` itself where it is a file or a folder of parts in Parquet."""
-    if is_file(path):
-        return path
-    if not is_folder(path):
-        raise UserError(f"{path}: neither a file nor a folder")
-    for name in RATING_FILES:
-        if is_file(path / name) or (name.endswith(".parquet") and is_folder(path / name)):
-            return path / name
-    if len(interactions := [name for name in names_in(path) if name.endswith(".inter")]) == 1:
-        return path / interactions[0]  # of RecBole
-    if parquet_parts(path):
-        return path
-    # a hint only: it does not matter here what can't be read in other folders
-    folders = [path / name for name in names_in(path)]
-    inside = [folder for folder in folders if any(os.path.isfile(folder / name) for name in RATING_FILES)]
-    hint = f"; {inside[0]} has one" if inside else ""
-    raise UserError(f"{path}: no ratings in this folder (looked for {', '.join(RATING_FILES)}){hint}")
-
-
-def name_of(path: Path) -> str:
-    """Return a data set's short name: the folder's where the file has a standard name such as ratings.csv, otherwise
-    the file's without the ending of its format. Never empty; without leading dots, which would hide its runs."""
-    if path.name not in RATING_FILES:
-        bare = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
-        stem, dot, ending = bare.rpartition(".")
-        return (stem if dot + ending.lower() in ENDINGS else bare).strip(".") or "ratings"
-    folder = resolved(path).parent.name
-    return next((name for name, known in KNOWN.items() if known.folder == folder), folder.lstrip(".") or "ratings")
 
 
 def check_counts(name: str, ratings: Ratings) -> list[str]:

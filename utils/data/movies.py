@@ -28,7 +28,7 @@ def year_of(title: str) -> int | None:
 
 def spoken(title: str) -> str:
     """Return a title as one says it, without year and other titles: `Matrix, The (1999)` -> `The Matrix`."""
-    bare = re.sub(r"\s*\([^)]*\)", "", title).strip()
+    bare = re.sub(r"(?<!\bor)(?<!\bor )(?:\s*\((?:[^()]|\([^()]*\))*\))+\s*$", "", title, flags=re.IGNORECASE).strip()
     return article_first(bare or title)
 
 
@@ -93,9 +93,15 @@ class Movies:
         return sorted({name for names in self.genres for name in names})
 
     def describe(self, index: int) -> dict[str, Any]:
-        """Return movieId, title, year and genres of the movie at `index` as plain Python values."""
+        """Return movieId, title, name (as one says it), year and genres of the movie at `index` as plain values."""
         title, year, genres = self.titles[index], self.years[index], list(self.genres[index])
-        return {"movieId": self.ids[index].item(), "title": title, "year": year, "genres": genres}
+        return {
+            "movieId": self.ids[index].item(),
+            "title": title,
+            "name": spoken(title),
+            "year": year,
+            "genres": genres,
+        }
 
     def write(self, path: Path) -> None:
         """Write the table as JSON, {column: list}, genres joined by `|`; it is read in half the time of CSV. The rare

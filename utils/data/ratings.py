@@ -6,6 +6,7 @@ replaced by `zero_sentinel` on a scale that begins at 0."""
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -132,6 +133,14 @@ def pair_order(first: Indices, second: Indices) -> NDArray[np.int32]:
     from scipy.sparse import csr_array
 
     return csr_array((np.arange(len(first), dtype=np.int32), (first, second))).data
+
+
+def by_id(ids: NDArray, text: str) -> int:
+    """Find the index of the user or movie with the raw id `text`, or -1."""
+    is_number = ids.dtype.kind == "i"
+    if is_number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        return -1
+    return next(iter(np.flatnonzero(ids == (int(text) if is_number else text)).tolist()), -1)
 
 
 def index_of(ids: NDArray[Any], raw: ArrayLike) -> NDArray[np.intp]:

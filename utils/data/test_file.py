@@ -56,7 +56,7 @@ def with_test_ratings(
 
 def _on_one_scale(data: Dataset, path: Path, reading: Reading) -> Dataset:
     """Return the data on the scale found from its ratings and those of a test file together."""
-    ratings, test_stars = data.ratings, datasets.read_ratings(datasets.rating_file(path), reading).rating
+    ratings, test_stars = data.ratings, datasets.read_table(path, reading)[1].rating
     stars = given(ratings.rating, ratings.scale).astype(np.float32)
     scale = find_scale(np.concatenate([stars, test_stars]))
     if scale == ratings.scale:

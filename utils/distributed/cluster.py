@@ -29,7 +29,7 @@ def connected(address: str | None, n: int = 1) -> Iterator[None]:
     excludes = [f"/{path.name}" for path in REPOSITORY.iterdir() if path.name not in SENT]
     code = {"working_dir": str(REPOSITORY), "excludes": excludes, "env_vars": {"RAY_TRAIN_V2_ENABLED": "1"}}
     try:
-        ray.init(address, runtime_env=code, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        ray.init(address, runtime_env=code, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"Ray can't be used: {str(error).splitlines()[0]}") from None
     logging.disable(logging.ERROR)  # errors become a `UserError`

@@ -6,7 +6,6 @@ A folder of shards holds shard=K/*.parquet with the ratings of the users u with 
 movie, which are indices, rating, and timestamp where the log has it; part where they are of a split. shards.json
 describes them. Shards of a log also have ids.npz, the ids in the order of the indices."""
 
-import csv
 import json
 import re
 import shutil
@@ -24,9 +23,10 @@ from pyarrow import parquet
 
 from utils.command_line import options
 from utils.data.ratings import Ratings
-from utils.data.reading.formats import NEEDED, SPELLINGS, TIMES
+from utils.data.reading.formats import NEEDED, SHARDS, SPELLINGS, TIMES
+from utils.data.reading.layouts import check_columns, find_columns
 from utils.data.reading.tables import Table
-from utils.data.reading.textfiles import PARQUET, SHARDS, check_columns, find_columns, first_line, head
+from utils.data.reading.textfiles import PARQUET, head, table_start
 from utils.data.splits import Split
 from utils.distributed import cluster
 from utils.errors import UserError
@@ -136,7 +136,7 @@ def _read(log: Path) -> Any:
     if not paths or not all(map(is_there, paths)):
         raise UserError(f"{log}: there is no such file, or nothing in the folder")
     in_parquet = head(paths[0]).startswith(PARQUET)
-    names = parquet.read_schema(paths[0]).names if in_parquet else next(csv.reader([first_line(paths[0])[1]]))
+    names = parquet.read_schema(paths[0]).names if in_parquet else table_start(paths[0], [","]).fields[","]
     columns = {
         column: names[place] for column, place in find_columns(log, names, SPELLINGS | {"timestamp": TIMES}).items()
     }
@@ -147,7 +147,8 @@ def _read(log: Path) -> Any:
     else:  # as text: `_checked` says which value is wrong
         text = ConvertOptions(column_types=dict.fromkeys(columns.values(), pa.string()))
         ratings = ray.data.read_csv(files, include_paths=True, convert_options=text)
-    return ratings.map_batches(_checked, fn_args=(columns,), batch_format="pyarrow").materialize()
+    check: Any = _checked  # Ray's types know no other arguments
+    return ratings.map_batches(check, fn_args=(columns,), batch_format="pyarrow").materialize()
 
 
 def _checked(table: pa.Table, columns: dict[str, str]) -> pa.Table:

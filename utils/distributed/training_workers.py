@@ -12,6 +12,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import reduce
 from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -99,7 +100,7 @@ class Workers:
         remote = ray.remote(_gram)
         jobs = [remote.remote(self.folder, rank, self.n, self.parts, gram) for rank in range(self.n)]
         with cluster.ray_errors():
-            return sum(ray.get(job) for job in jobs)
+            return reduce(np.add, map(ray.get, jobs))
 
 
 def _show(fitted: AsyncResult[Any], training: Training, epochs: int) -> None:

@@ -1,4 +1,4 @@
-"""Open people's own files: text in any encoding, with any separator, JSON, gzipped or in a zip archive."""
+"""Open people's own files: text in any encoding, with any separator, JSON, workbooks, gzipped or in a zip archive."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from utils.data.reading.textfiles import UNREADABLE, cut, open_bytes, reason, shown
 from utils.errors import UserError
+from utils.personal import spreadsheets
 from utils.personal.formats import columns_of
 
 MOST = 16 << 20  # bytes: more are no file of one person
 ROWS = 100_000  # the same
+SEEN = re.compile(r"(^|/)watched(-movies)?\.(csv|json)$", re.IGNORECASE)  # files of what was seen, in an archive
 SEPARATORS = (",", "\t", ";", "|")
 MOVIE_COLUMNS = ("title", "movieId", "imdbId", "tmdbId")
 NEEDED = "columns title (or movieId) and rating are needed"
@@ -26,15 +28,20 @@ NEEDED = "columns title (or movieId) and rating are needed"
 @dataclass(frozen=True)
 class Sheet:
     """The rows of one file. names: headings of the columns. rows: (number, fields), a text of each column. unit: what
-    the numbers count, `line` or `entry`. blank: how many rows without any text were left out. is_seen: whether it lists
-    what was seen, without stars."""
+    the numbers count, `line`, `row` or `entry`. blank: how many rows without any text were left out. is_starless:
+    whether it lists movies without stars, what was seen or is to be seen. note: what was guessed about it."""
 
     name: str
     names: list[str]
     rows: list[tuple[int, list[str]]]
     unit: str = "line"
     blank: int = 0
-    is_seen: bool = False
+    is_starless: bool = False
+    note: str = ""
+
+    def at(self, number: int) -> str:
+        """Say where a row is."""
+        return f"{self.name}: entry {number}" if self.unit == "entry" else f"{self.name}:{number}"
 
     def values(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield (number, {known column: text}) of each row."""
@@ -43,20 +50,22 @@ class Sheet:
             yield number, {column: fields[place].strip() for column, place in columns.items()}
 
 
-def sheets(path: Path) -> list[Sheet]:
-    """Return the sheets of a file, of an archive those with ratings and with what was seen. A `UserError` says what
-    can't be read, with the line."""
+def sheets(path: Path, is_watchlist: bool = False) -> list[Sheet]:
+    """Return the sheets of a file, of an archive those with ratings and with what was seen, or those of a watchlist. A
+    `UserError` says what can't be read, with the line."""
     data = _content(path)
     if not data.startswith(b"PK\x03\x04"):
-        return [_sheet(str(path), data)]
+        return [_sheet(str(path), data, is_watchlist)]
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            files = {name: archive.read(name) for name in _members(path, archive)}
+            if spreadsheets.is_workbook(archive.namelist()):
+                return [_workbook(str(path), data, is_watchlist)]
+            files = {name: archive.read(name) for name in _members(path, archive, is_watchlist)}
     except UserError:
         raise
     except Exception as error:  # zipfile raises whatever damaged bytes lead to
         raise UserError(f"{path}: the archive can't be read: {error}") from None
-    return [_sheet(f"{path}/{name}", content, name.endswith("watched.csv")) for name, content in files.items()]
+    return [_sheet(f"{path}/{name}", data, is_watchlist or bool(SEEN.search(name))) for name, data in files.items()]
 
 
 def _content(path: Path) -> bytes:
@@ -72,27 +81,30 @@ def _content(path: Path) -> bytes:
     return data
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the files to read in an archive: those of ratings, and Letterboxd's watched.csv."""
-    if "xl/workbook.xml" in archive.namelist():
-        raise UserError(f"{path}: this is a spreadsheet; save it as CSV")
-    files = [entry for entry in archive.infolist() if re.search(r"\.(csv|tsv|txt|json)$", entry.filename, re.I)]
+def _members(path: Path, archive: zipfile.ZipFile, is_watchlist: bool) -> list[str]:
+    """Return the names of the files to read in an archive: those of ratings and what was seen, or of a watchlist."""
+    spreadsheets.refuse(str(path), names=archive.namelist())
+    files = [e for e in archive.infolist() if re.search(r"\.(csv|tsv|txt|json|xlsx?)$", e.filename, re.I)]
     files = [entry for entry in files if not re.search(r"(^|/)(deleted|orphaned|likes|__MACOSX)/", entry.filename)]
     bare = {entry.filename: PurePosixPath(entry.filename).name.lower() for entry in files}
-    chosen = [name for name, last in bare.items() if "ratings" in last] or (list(bare) if len(bare) == 1 else [])
+    word = "watchlist" if is_watchlist else "ratings"
+    chosen = [name for name, last in bare.items() if word in last] or (list(bare) if len(bare) == 1 else [])
     if not chosen:
-        raise UserError(f"{path}: no ratings.csv in this zip archive; found: {shown(archive.namelist()) or 'nothing'}")
-    chosen += [name for name, last in bare.items() if last == "watched.csv" and name not in chosen]
+        raise UserError(f"{path}: no {word}.csv in this zip archive; found: {shown(archive.namelist()) or 'nothing'}")
+    chosen += [name for name in bare if SEEN.search(name) and name not in chosen and not is_watchlist]
     if sum(entry.file_size for entry in files if entry.filename in chosen) > MOST:
         raise UserError(f"{path}: more than {MOST >> 20} MB; a file of one person's ratings is needed")
     return chosen
 
 
-def _sheet(name: str, data: bytes, is_seen: bool = False) -> Sheet:
+def _sheet(name: str, data: bytes, is_starless: bool) -> Sheet:
+    spreadsheets.refuse(name, data)
+    if data.startswith(b"PK\x03\x04"):  # in an archive
+        return _workbook(name, data, is_starless)
     text = _text(name, data)
     if not text.strip():
         raise UserError(f"{name}: the file is empty")
-    return _json(name, text) if text.lstrip()[0] in "[{" else _table(name, text, is_seen)
+    return _json(name, text, is_starless) if text.lstrip()[0] in "[{" else _table(name, text, is_starless)
 
 
 def _text(name: str, data: bytes) -> str:
@@ -111,41 +123,77 @@ def _text(name: str, data: bytes) -> str:
         if "\0" in text:
             break
         return text
-    raise UserError(f"{name}: this is binary data; CSV, TSV, JSON and zip archives of them can be read")
+    raise UserError(f"{name}: this is binary data; CSV, TSV, JSON, .xlsx and zip archives of them can be read")
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def _table(name: str, text: str, is_seen: bool) -> Sheet:
-    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns."""
+def _table(name: str, text: str, is_starless: bool) -> Sheet:
+    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns; or else a list."""
     heading, line = 0, ""
     separators: tuple[str, ...] = SEPARATORS
+    is_list = text.startswith("Letterboxd list export")  # about the list, an empty line, and then its table
     for heading, line in enumerate(io.StringIO(text, newline=None), 1):  # noqa: B007
         if given := re.fullmatch(r'\s*"?sep=(.)"?\s*', line, re.IGNORECASE):
             separators = (given[1],)
-        elif line.strip():
+        elif line.strip() and (not is_list or line.startswith("Position,")):
             break
-    names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_seen)
-    rows, blank = [], 0
-    for number, fields in _rows(name, text, separator):
-        if number <= heading:
-            continue
+    try:
+        names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_starless)
+    except UserError:
+        if not is_starless:
+            raise
+        return _list(name, text)
+    rows = ((number, fields) for number, fields in _rows(name, text, separator) if number > heading)
+    return _gathered(Sheet(name, names, [], is_starless=is_starless), rows)
+
+
+def _list(name: str, text: str) -> Sheet:
+    """Read a list of titles, one a line, with the year behind or not, numbered or not."""
+    lines = [(number, line.strip()) for number, line in enumerate(io.StringIO(text, newline=None), 1) if line.strip()]
+    signs = [re.match(r"(?:[-*•–]|\d+[.)])\s+(?:\[[ xX]?\]\s*)?", line) for _, line in lines]
+    if all(signs):
+        lines = [(number, line[sign.end() :]) for (number, line), sign in zip(lines, signs, strict=True) if sign]
+    parts = [(number, re.fullmatch(r"(.*?)(?:\s*[,;\t|]\s*\(?(\d{4})\)?)?", line)) for number, line in lines]
+    rows = [(number, [part[1].strip().strip('"'), part[2] or ""]) for number, part in parts if part]
+    note = f"{name}: its first line names no columns, so each line is read as a title"
+    return Sheet(name, ["title", "year"], rows, is_starless=True, note=note)
+
+
+def _gathered(sheet: Sheet, rows: Iterable[tuple[int, list[str]]]) -> Sheet:
+    """Return the sheet with these rows, but for the blank ones; each has to have the columns of the heading."""
+    kept, blank, n = [], 0, len(sheet.names)
+    for number, fields in rows:
         if not any(map(str.strip, fields)):
             blank += bool(fields)
             continue
-        while len(fields) > len(names) and not fields[-1].strip():
+        while len(fields) > n and not fields[-1].strip():
             fields.pop()
-        if len(fields) != len(names):
-            few = "few" if len(fields) < len(names) else "many"
-            raise UserError(f"{name}:{number}: too {few} fields: {len(fields)}, where {len(names)} belong")
-        rows.append((number, fields))
-        if len(rows) > ROWS:
-            raise UserError(f"{name}: more than {ROWS:,} ratings; a file of one person's is needed")
-    return Sheet(name, names, rows, blank=blank, is_seen=is_seen)
+        if len(fields) != n:
+            few = "few" if len(fields) < n else "many"
+            raise UserError(f"{sheet.at(number)}: too {few} fields: {len(fields)}, where {n} belong")
+        kept.append((number, fields))
+        if len(kept) > ROWS:
+            raise UserError(f"{sheet.name}: more than {ROWS:,} ratings; a file of one person's is needed")
+    return replace(sheet, rows=kept, blank=blank)
 
 
-def _heading(where: str, line: str, separators: tuple[str, ...], is_seen: bool) -> tuple[list[str], str]:
+def _workbook(name: str, data: bytes, is_starless: bool) -> Sheet:
+    """Read the first sheet of a workbook whose first row, but for blank ones, names the columns."""
+    most: list[str] = []
+    for title, rows in spreadsheets.rows_of(name, data):
+        names = rows[0][1] if rows else []
+        if _is_heading(names, is_starless):
+            width = max(len(texts) for _, texts in rows)  # beside the table may stand notes
+            names = [*names, *[""] * (width - len(names))]
+            padded = [(number, [*texts, *[""] * (width - len(texts))]) for number, texts in rows[1:]]
+            return _gathered(Sheet(f"{name}/{title}", names, [], "row", is_starless=is_starless), padded)
+        most = max(most, names, key=len)
+    raise UserError(f"{name}: {NEEDED}, the first row of a sheet must name them; found: {shown(most) or 'nothing'}")
+
+
+def _heading(where: str, line: str, separators: tuple[str, ...], is_starless: bool) -> tuple[list[str], str]:
     """Return (names of the columns, separator)."""
     most: list[str] = []
     for separator in separators:
@@ -155,11 +203,15 @@ def _heading(where: str, line: str, separators: tuple[str, ...], is_seen: bool) 
             raise UserError(f"{where}: can't be cut into fields: {error}") from None
         while len(names) > 1 and not names[-1].strip():
             names.pop()
-        columns = columns_of(names)
-        if columns.keys() & set(MOVIE_COLUMNS) and (is_seen or "rating" in columns):
+        if _is_heading(names, is_starless):
             return names, separator
         most = max(most, names, key=len)
-    raise UserError(f"{where}: {NEEDED}, the first line must name them; found: {shown(most)}")
+    raise UserError(f"{where}: {NEEDED}, the first line must name them; found: {shown(most) or 'nothing'}")
+
+
+def _is_heading(names: list[str], is_starless: bool) -> bool:
+    columns = columns_of(names)
+    return bool(columns.keys() & set(MOVIE_COLUMNS)) and (is_starless or "rating" in columns)
 
 
 def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -176,7 +228,7 @@ def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]
 # -- JSON --------------------------------------------------------------------------------------------------------------
 
 
-def _json(name: str, text: str) -> Sheet:
+def _json(name: str, text: str, is_starless: bool) -> Sheet:
     """Read a list of objects, an object a line, or lists by kind, `{"movies": [...], "shows": [...]}`."""
     try:
         stored = json.loads(text)
@@ -194,10 +246,10 @@ def _json(name: str, text: str) -> Sheet:
             known = {"type": kind.removesuffix("s")} if kind else {"type": kinds[-1]} if kinds else {}
             entries.append(known | dict(_leaves(entry)))
     names = list(dict.fromkeys(column for entry in entries for column in entry))
-    columns = columns_of(names)
-    if "rating" not in columns or not columns.keys() & set(MOVIE_COLUMNS):
+    if entries and not _is_heading(names, is_starless):
         raise UserError(f"{name}: {NEEDED} in each object; found: {shown(names)}")
-    return Sheet(name, names, [(n, [entry.get(c, "") for c in names]) for n, entry in enumerate(entries, 1)], "entry")
+    rows = [(n, [entry.get(column, "") for column in names]) for n, entry in enumerate(entries, 1)]
+    return Sheet(name, names, rows, "entry", is_starless=is_starless)
 
 
 def _leaves(entry: dict[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -66,6 +66,8 @@ FORMATS = (  # the first that fits
     Format("Letterboxd", ("letterboxduri",), (0.5, 5)),
     Format("Trakt", ("ratedat", "type"), (1, 10)),
     Format("Trakt", ("traktid",), (1, 10)),
+    Format("Trakt", ("listedat", "type"), (1, 10)),
+    Format("Letterboxd", ("position", "name", "url"), (0.5, 5)),
     Format("Simkl", ("simklid",), (1, 10)),
     Format("Simkl", ("userrating", "type"), (1, 10)),
     Format("Criticker", ("filmid", "filmname"), (0, 100)),

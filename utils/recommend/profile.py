@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, shortened
-from utils.data.ratings import given, zero_sentinel
+from utils.data.ratings import by_id, given, zero_sentinel
 from utils.data.titles import ALONE, Found, Titles
 from utils.errors import UserError
 from utils.runs.user_ratings import UserRatings
@@ -81,14 +80,6 @@ def _too_rare(names: str) -> UserError:
     return UserError(f"{names}: known, but with too few ratings to count (--min-count); name another movie")
 
 
-def by_id(ids: NDArray, text: str) -> int:
-    """Find the index of the user or movie with the raw id `text`, or -1."""
-    is_number = ids.dtype.kind == "i"
-    if is_number and not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        return -1
-    return next(iter(np.flatnonzero(ids == (int(text) if is_number else text)).tolist()), -1)
-
-
 RARE = "have too few ratings to count (--min-count)"
 NAMED = 5  # titles named of those that are left out
 
@@ -106,16 +97,27 @@ def without_rare(movies: Movies, stars: dict[int, float]) -> tuple[dict[int, flo
 
 
 def read_typed(titles: Titles, scale: Scale, texts: Iterable[str]) -> tuple[dict[int, float], list[str]]:
-    """Read ({index of a movie: stars}, notes) from texts such as `Toy Story=5`, with a title or an id; of the rare
-    movies, too (see `Titles`). A note says which movie was taken for what is not its title."""
-    stars, notes = dict[int, float](), list[str]()
+    """Read ({index of a movie: stars}, notes) from texts such as `Toy Story=5`; see `of_titles`."""
+    pairs = []
     for text in texts:
         title, equals, number = text.rpartition("=")
         value = to_finite(number)
         if not equals or not title.strip() or value is None:
             raise UserError(f'--rate takes TITLE=STARS, such as "Toy Story=5"; got {text!r}')
+        pairs.append((title, value))
+    return of_titles(titles, scale, pairs, "--rate ")
+
+
+def of_titles(
+    titles: Titles, scale: Scale, pairs: Iterable[tuple[str, float]], where: str = ""
+) -> tuple[dict[int, float], list[str]]:
+    """Find ({index of a movie: stars}, notes) of pairs of a title or an id, and stars; of the rare movies, too (see
+    `Titles`). A note says which movie was taken for what is not its title. where: what an error begins with."""
+    stars, notes = dict[int, float](), list[str]()
+    for title, value in pairs:
         if not scale[0] <= value <= scale[1]:
-            raise UserError(f"--rate {text!r}: stars are from {scale[0]:g} to {scale[1]:g}")
+            got = f"{where}'{title}={value:g}'"
+            raise UserError(f"{got}: stars are from {scale[0]:g} to {scale[1]:g}")
         found, value = _find(titles, title), value or zero_sentinel(scale)
         movie = found.movie
         if found.how not in ("", ALONE):

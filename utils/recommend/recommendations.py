@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.movies import Movies, csv_safe
+from utils.data.movies import Movies, csv_safe, spoken
 from utils.data.ratings import given
 from utils.errors import UserError
-from utils.recommend import explanations, profile, reranking
+from utils.recommend import profile, reranking
 from utils.recommend.profile import Profile
 from utils.recommend.reranking import Reorder
 from utils.scoring import latent, ranking
 from utils.scoring.profile_rows import ProfileRows
-from utils.scoring.protocols import CSR, Floats, Indices
+from utils.scoring.protocols import CSR, Floats, Indices, Scale
 
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
 
-FEW = 5  # ratings a movie needs to be named as like another; fewer leave its vector to chance
+FEW = 5  # ratings a movie needs to be named as like another, and two users in common; fewer leave it to chance
 SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these shares of the test users
+OF_EACH = ("rank", "predicted_rating")  # columns in CSV for each of several people
 LONG = 5  # movies of a sample
+MOST = 2  # ratings named in a sentence
 ALL = reranking.Options()  # nothing filtered, in the order of the scores
 
 
@@ -51,16 +54,39 @@ def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
     return scores
 
 
-def recommend(
-    saved: Saved, user_profile: Profile, by: str, n: int, filters: reranking.Options = ALL, explained: bool = False
-) -> dict[str, Any]:
-    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score."""
-    run, strategy = saved.run, saved.strategy(by)
-    count = saved.ratings.movie_known
-    fits = reranking.allowed(run.movies, filters, count)
+def find_candidates(
+    saved: Saved, filters: reranking.Options, seen: Indices, watchlist: Collection[int] | None
+) -> tuple[Indices, list[str]]:
+    """Return (indices of the movies that may be recommended, notes). seen: of a user all that they rated, whichever
+    part of the split it fell into. watchlist: indices of the only movies to recommend, or None."""
+    fits = reranking.allowed(saved.run.movies, filters, saved.ratings.movie_known)
+    unseen = np.ones(len(fits), bool)
     if not filters.include_seen:
-        fits[user_profile.seen] = False  # whichever part of the split it fell into
-    candidates, notes = np.flatnonzero(fits), list(user_profile.notes)
+        unseen[seen] = False
+    if watchlist is None:
+        return np.flatnonzero(fits & unseen), []
+    listed = np.zeros(len(fits), bool)
+    listed[list(watchlist)] = True
+    n_seen, n_left, left = int(listed[seen].sum()), int((listed & unseen).sum()), listed & unseen & fits
+    note = f"of the watchlist {len(watchlist):,} are in the data, {n_seen:,} seen already, {n_left:,} left"
+    fewer = f", {left.sum():,} of them let through by the filters" if left.sum() < n_left else ""
+    return np.flatnonzero(left), [note + fewer]
+
+
+def recommend(
+    saved: Saved,
+    user_profile: Profile,
+    by: str,
+    n: int,
+    filters: reranking.Options = ALL,
+    explained: bool = False,
+    watchlist: Collection[int] | None = None,
+) -> dict[str, Any]:
+    """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score.
+    watchlist: indices of the only movies to recommend, or None."""
+    run, strategy, count = saved.run, saved.strategy(by), saved.ratings.movie_known
+    candidates, notes = find_candidates(saved, filters, user_profile.seen, watchlist)
+    notes = [*user_profile.notes, *notes]
     score = saved.scores(user_profile, strategy, candidates)[0]
     reranker = reorder(saved, filters, candidates, user_profile.rows)
     if filters.calibrated and reranker is None:
@@ -69,10 +95,8 @@ def recommend(
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
     top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
     movies = candidates[top]
-    items = _ranked(run.movies, movies, score[top])
-    if (stars := saved.stars(user_profile, movies)) is not None:
-        for item, value in zip(items, stars, strict=True):
-            item["predicted_rating"] = round(float(value), 3)
+    items = ranked(run.movies, movies, score[top])
+    _predict(saved, user_profile, movies, items)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
     facts = {"user": user_profile.name, "method": strategy, "run": str(run.folder), "items": items, "notes": notes}
@@ -81,16 +105,53 @@ def recommend(
     return facts
 
 
+def _predict(saved: Saved, user_profile: Profile, movies: Indices, items: list[dict[str, Any]]) -> None:
+    """Put into each item the predicted stars, and the range around them, where the run has these."""
+    if (stars := saved.stars(user_profile, movies)) is None:
+        return
+    predicted = {"predicted_rating": stars}
+    if ranges := saved.star_ranges(user_profile, movies, stars):
+        predicted |= {"predicted_rating_low": ranges[0], "predicted_rating_high": ranges[1]}
+    for name, values in predicted.items():
+        for item, value in zip(items, values, strict=True):
+            item[name] = round(float(value), 3)
+
+
 def _explain(saved: Saved, user_profile: Profile, strategy: str, movies: Indices, items: list[dict[str, Any]]) -> None:
     """Put into each item what every rating of the person adds to its score."""
     rows, scale = user_profile.rows, saved.ratings.scale
     scores = saved.scores(user_profile, strategy, movies, rows.without_each())
     for item, effect in zip(items, (scores[:1] - scores[1:]).T, strict=True):
-        item["because"] = explanations.explain(saved.run.movies, rows, effect, scale)
+        item["because"] = explain(saved.run.movies, rows, effect, scale)
     if strategy == "neighbours":
         liked, n_nearest = saved.liked_by_nearest(user_profile, movies)
         for item, count in zip(items, liked.tolist(), strict=True):
             item |= {"liked_by_nearest": count, "nearest": n_nearest}
+
+
+def explain(movies: Movies, rows: ProfileRows, effect: Floats, scale: Scale) -> list[dict[str, Any]]:
+    """List what each rating of the one row of `ProfileRows` adds to one movie's score, most first, as plain values for
+    --json. effect: (k,), in the order of the row."""
+    order, stars = (-effect).argsort(kind="stable"), given(rows.stars[0], scale)
+    return [
+        {
+            "movieId": movies.ids[rows.movies[i]].item(),
+            "title": movies.titles[rows.movies[i]],
+            "rating": float(stars[i]),
+            "effect": float(effect[i]),
+        }
+        for i in order
+    ]
+
+
+def sentence(item: dict[str, Any]) -> str:
+    """Say in words why an item is recommended."""
+    positive = [rating for rating in item["because"][:MOST] if rating["effect"] > 0]
+    ratings = " and ".join(f"{spoken(rating['title'])} {rating['rating']:g}" for rating in positive)
+    reason = f"because you gave {ratings}" if ratings else "no single rating of yours speaks for it"
+    if item.get("nearest"):
+        reason += f"; {item['liked_by_nearest']} of your {item['nearest']} nearest liked it"
+    return reason
 
 
 def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]:
@@ -99,7 +160,7 @@ def _rated(saved: Saved, movies: Indices, stars: Floats) -> list[dict[str, Any]]
     return [{"title": titles[m], "rating": value} for m, value in zip(movies, stars.tolist(), strict=True)]
 
 
-def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, Any]]:
+def ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, Any]]:
     """List the movies at these indices, best first, with their scores, as plain values for --json."""
     return [
         {"rank": rank, **movies.describe(m), "score": float(value)}
@@ -107,17 +168,24 @@ def _ranked(movies: Movies, indices: Indices, values: Floats) -> list[dict[str, 
     ]
 
 
-def movies_like(saved: Saved, movie: int, n: int) -> dict[str, Any]:
-    """Find the `n` movies whose latent vectors are nearest to that of the movie at this index."""
+def movies_like(saved: Saved, liked: Sequence[int], n: int, unlike: Sequence[int] = ()) -> dict[str, Any]:
+    """Find the `n` movies nearest in latent space to the movies at the indices `liked`, by mean cosine, less the mean
+    cosine with those of `unlike`."""
     run, vectors, whitening = saved.run, saved.space.movies, saved.space.whitenings["movies"]
-    rated = saved.ratings.movie_known
-    if not rated[movie]:
-        raise UserError(f"nobody is known to have rated {run.movies.titles[movie]}, so nothing is known to be like it")
-    pool = np.flatnonzero(rated >= min(FEW, rated[movie]))
-    index, near = latent.near(vectors, vectors[[movie]], n, pool, [movie], whitening)
-    exists = np.isfinite(near[0])  # there may be fewer than n
-    items = _ranked(run.movies, index[0, exists], near[0, exists])
-    return {"movie": run.movies.describe(movie), "run": str(run.folder), "items": items}
+    rated, named = saved.ratings.movie_known, [*liked, *unlike]
+    for movie in named:
+        if not rated[movie]:
+            nobody = f"nobody is known to have rated {run.movies.titles[movie]}"
+            raise UserError(f"{nobody}, so nothing is known to be like it")
+    cosines = whitening.cosines(vectors, vectors[named])
+    score = cosines[: len(liked)].mean(axis=0)
+    if unlike:
+        score -= cosines[len(liked) :].mean(axis=0)
+    score[rated < min(FEW, *rated[named])] = -np.inf
+    score[named] = -np.inf
+    top = reranking.best(score, n)
+    facts = {name: [run.movies.describe(m) for m in of] for name, of in (("like", liked), ("unlike", unlike))}
+    return facts | {"run": str(run.folder), "items": ranked(run.movies, top, score[top])}
 
 
 def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
@@ -147,7 +215,10 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
                 "both_like": [run.movies.describe(m) for m in both_like],
             }
         )
-    return {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
+    facts = {"user": ratings.user_ids[user].item(), "run": str(run.folder), "items": items}
+    unsure = sum(item["both_rated"] < FEW for item in items)
+    note = f"{unsure} of these rated fewer than {FEW} movies that this user rated, so they may be near by chance"
+    return facts | {"notes": [note] if unsure else []}
 
 
 def top_lists(
@@ -181,7 +252,7 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
             facts = recommend(saved, user_profile, "best", LONG)
         for item in facts["items"]:
             if "because" in item:
-                item["because"] = item["because"][: explanations.MOST]
+                item["because"] = item["because"][:MOST]
         rows = user_profile.rows
         best = np.argsort(-rows.stars[0], kind="stable")[:LONG]
         liked = _rated(saved, rows.movies[best], rows.stars[0, best])
@@ -192,9 +263,11 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
 def as_csv(facts: dict[str, Any]) -> str:
     """Return the items as the text of a CSV file."""
     first = facts["items"][0] if facts["items"] else {}
-    names = ["rank", "movieId", "title", "year", "genres", "score", "predicted_rating"]
+    names = ["rank", "movieId", "title", "name", "year", "genres", "score", "predicted_rating"]
+    names += [name for name in ("predicted_rating_low", "predicted_rating_high") if name in first]
     if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
+    names += [f"{column} of {person['who']}" for person in first.get("people", ()) for column in OF_EACH]
     if "because" in first:
         names.append("because")
     file = io.StringIO(newline="")
@@ -203,7 +276,9 @@ def as_csv(facts: dict[str, Any]) -> str:
     for item in facts["items"]:
         row = item | {"genres": "|".join(item.get("genres", ()))}
         row["both_like"] = "|".join(movie["title"] for movie in item.get("both_like", ()))
+        for person in item.get("people", ()):
+            row |= {f"{column} of {person['who']}": person.get(column) for column in OF_EACH}
         if "because" in item:
-            row["because"] = explanations.sentence(item)
+            row["because"] = sentence(item)
         out.writerow({name: csv_safe(value) for name, value in row.items()})
     return file.getvalue()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import tyro
@@ -18,6 +18,7 @@ from utils.scoring.protocols import Floats, Indices
 from utils.scoring.ranking import top_k
 
 NO_GENRES = "this data names no genres"
+POPULAR = 0.9  # quantile of the numbers of ratings of the rated movies from which on a movie is popular
 POOL = 10  # times the length of the list: the best movies, among which --diverse and --calibrated choose
 STEP = 0.5  # --calibrated: weight of the genres beside the scores
 # from the positions of the best, their scores from 0 to 1, and n, to the places of the n to show
@@ -30,10 +31,16 @@ class Options:
 
     genre: Annotated[tuple[str, ...], tyro.conf.arg(metavar="G ...", help_behavior_hint="")] = ()
     """only movies of one of these genres"""
+    without_genre: Annotated[tuple[str, ...], tyro.conf.arg(metavar="G ...", help_behavior_hint="")] = ()
+    """no movies of any of these genres"""
     years: Annotated[str | None, tyro.conf.arg(metavar="A-B", help_behavior_hint="")] = None
     """only movies of these years: 1980-1989, 1980-, -1989 or 1985"""
     min_ratings: int = 0
     """only movies with at least this many known ratings"""
+    max_ratings: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """only movies with at most this many"""
+    popularity: Literal["low", "any", "high"] = "any"
+    """high: the tenth of the movies that most people rated; low: the others that anybody rated"""
     include_seen: bool = False
     """include movies that were rated already"""
     diverse: float = 0.0
@@ -46,6 +53,8 @@ class Options:
             raise ValueError(f"diverse must be from 0 to 1, got {self.diverse}")
         if self.min_ratings < 0:
             raise ValueError(f"min-ratings must be 0 or more, got {self.min_ratings}")
+        if self.max_ratings is not None and self.max_ratings < self.min_ratings:
+            raise ValueError(f"max-ratings must be {self.min_ratings} or more, got {self.max_ratings}")
         if self.diverse and self.calibrated:
             raise ValueError("--diverse and --calibrated are two ways to put a list together; give one")
         span(self.years)
@@ -74,15 +83,15 @@ def span(years: str | None) -> tuple[int, int] | None:
 def allowed(movies: Movies, options: Options, count: Indices) -> NDArray[np.bool_]:
     """Tell which movies the options let through, (n_movies,). count: known ratings of each."""
     fits = count >= options.min_ratings
+    if options.max_ratings is not None:
+        fits &= count <= options.max_ratings
+    if options.popularity != "any":
+        is_popular = count >= np.quantile(count[count > 0], POPULAR) if count.any() else count > 0
+        fits &= is_popular if options.popularity == "high" else (count > 0) & ~is_popular
     if options.genre:
-        known = {name.casefold(): name for name in movies.genre_names}
-        wanted = {name.casefold(): name for name in options.genre}
-        for key, name in wanted.items():
-            if key not in known:
-                near = get_close_matches(key, known, 1)
-                hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(movies.genre_names)}"
-                raise UserError(f"no movie has the genre {name!r}; {hint}" if known else NO_GENRES)
-        fits &= np.array([any(genre.casefold() in wanted for genre in genres) for genres in movies.genres])
+        fits &= _of_genres(movies, options.genre)
+    if options.without_genre:
+        fits &= ~_of_genres(movies, options.without_genre)
     if options.calibrated and not any(movies.genres):
         raise UserError(NO_GENRES)
     if limits := span(options.years):
@@ -91,6 +100,18 @@ def allowed(movies: Movies, options: Options, count: Indices) -> NDArray[np.bool
         first, last = limits
         fits &= np.array([year is not None and first <= year <= last for year in movies.years])
     return fits
+
+
+def _of_genres(movies: Movies, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Tell which movies are of one of these genres; a `UserError` for one that no movie has."""
+    known = {name.casefold(): name for name in movies.genre_names}
+    wanted = {name.casefold(): name for name in names}
+    for key, name in wanted.items():
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {known[near[0]]}?" if near else f"there are: {', '.join(movies.genre_names)}"
+            raise UserError(f"no movie has the genre {name!r}; {hint}" if known else NO_GENRES)
+    return np.array([any(genre.casefold() in wanted for genre in genres) for genres in movies.genres])
 
 
 def best(scores: NDArray, n: int, reorder: Reorder | None = None) -> NDArray[np.intp]:

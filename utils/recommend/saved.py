@@ -16,6 +16,7 @@ from utils.data.movies import genre_shares
 from utils.data.ratings import index_of, likes
 from utils.data.splits import Split
 from utils.errors import UserError
+from utils.evaluation.prediction_ranges import PredictionRanges
 from utils.recommend import strategies
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 
 class Saved:
     """strategies: the strategies that the run has; best: the best one on validation. load: function that reads the
-    model of a run, called where its arrays do not suffice."""
+    model of a run, called where its arrays do not suffice. ranges: those around predicted stars, or None."""
 
     def __init__(self, run: Run, load: Callable[[Run], Model]) -> None:
         choice = run.json("metrics.json")
         self.run, self.ratings, self.load, self.best = run, run.ratings, load, choice["best"]
+        self.ranges = PredictionRanges(**choice["ranges"]) if choice.get("ranges") else None
         self.neighbourhoods = strategies.read_neighbourhoods(choice)
         self.strategies = (*self.neighbourhoods, "decoder") if self.neighbourhoods else ("model",)
         self.model_name, self.n_movies = run.config["model"], run.ratings.shape[1]
@@ -170,6 +172,14 @@ class Saved:
     def stars(self, user_profile: Profile, movies: Indices) -> Floats | None:
         """Predict the stars of these movies, clipped to the data's scale; None where the model predicts none."""
         return self._clipped(self.raw_stars(user_profile, movies))
+
+    def star_ranges(self, user_profile: Profile, movies: Indices, stars: Floats) -> tuple[NDArray, NDArray] | None:
+        """Return (lowest, highest) stars that these movies are expected to get where `stars` are predicted; None where
+        the run has no ranges."""
+        if self.ranges is None:
+            return None
+        n_known = len(user_profile.rows.movies)
+        return self.ranges.around(stars, n_known, self.ratings.movie_known[movies], self.ratings.scale)
 
     def _clipped(self, stars: Floats | None) -> Floats | None:
         return None if stars is None else np.clip(stars, *self.ratings.scale)

@@ -85,9 +85,9 @@ def neighbours(saved: Saved, count: Indices) -> list[dict[str, Any]]:
     rows = []
     for movie in np.argsort(-count, kind="stable")[:KNOWN]:
         if count[movie]:
-            similar = recommendations.movies_like(saved, int(movie), NEAR)
+            similar = recommendations.movies_like(saved, [int(movie)], NEAR)
             near = [{"title": item["title"], "cosine": item["score"]} for item in similar["items"]]
-            rows.append({"title": similar["movie"]["title"], "near": near})
+            rows.append({"title": similar["like"][0]["title"], "near": near})
     return rows
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from utils.data.movies import spoken
 from utils.evaluation.beyond_accuracy import ABOUT
 from utils.evaluation.metrics import CUTS
-from utils.recommend.explanations import sentence
+from utils.recommend.recommendations import sentence
 from utils.report import figures
 from utils.report.figures import Plot
 from utils.report.map_figures import report_map

@@ -133,6 +133,16 @@ def why_no_lists(facts: dict[str, Any]) -> list[str]:
     return [f"{why}; train.py --like with fewer stars may do, or the --scale that they are really on, or a larger test"]
 
 
+def about_ranges(facts: dict[str, Any]) -> list[str]:
+    """Return a sentence on how many test ratings the ranges around predicted stars hold; [] where there are none."""
+    if not (ranges := facts["ranges"]):
+        return []
+    held = f"{ranges['share']:.0%} ranges around predicted stars hold {ranges['held']:.1%} of the test ratings"
+    shares = [row["held"] for row in ranges["slices"] if row["by"].startswith("ratings of")]
+    by = f"; by number of ratings of user and movie {min(shares):.1%} to {max(shares):.1%}" if shares else ""
+    return [f"{held}, and are {ranges['width']:.1f} stars wide{by}"]
+
+
 def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
     """Summarise one evaluated run in sentences: "headlines" compare it with the baseline of each task and, for a blend,
     with its best part; "slices" name those where it does better or worse."""
@@ -146,4 +156,5 @@ def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
             best = min(numbers, key=lambda i: sign * facts["parts"][i]["metrics"][metric]["value"])
             difference = facts["parts"][best]["blend_less_part"][metric]
             headlines.append(sentence(metric, difference, f"part {best + 1}, the best on the test"))
+    headlines += about_ranges(facts)
     return {"headlines": headlines, "slices": sentences(facts["slices"], label)}

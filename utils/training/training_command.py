@@ -85,11 +85,13 @@ def parse(
     if name is None:
         raise UserError(f"which model? python {script} MODEL; one of {', '.join(models.names())}")
     config = models.module(name).Config
-    signed = value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
+    signed = options.value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
     default = config(signed=True) if signed else config()  # where low ratings are given, they are inputs, too
     parts = [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
     command_type: Any = make_dataclass("Command", parts)
-    from_file = search_space.typed({option: value for option, value in values.items() if not given(option, words)})
+    from_file = search_space.typed(
+        {option: value for option, value in values.items() if not options.given(option, words)}
+    )
     command = options.parse(command_type, [*from_file, *words], f"{script} {name}", models.MODELS[name])
     return name, command.options, command.model
 
@@ -105,7 +107,7 @@ def _check_place(words: Sequence[str], models: ModuleType, script: str) -> None:
 
 def read_config(argv: Sequence[str], models: ModuleType) -> tuple[str | None, dict[str, Any]]:
     """Read (model, {option: value}) of the file behind `--config`; (None, {}) where there is none."""
-    path = value_of("--config", argv)
+    path = options.value_of("--config", argv)
     if path is None or path.startswith("--"):
         return None, {}
     try:
@@ -126,18 +128,6 @@ def read_config(argv: Sequence[str], models: ModuleType) -> tuple[str | None, di
         if mismatch or isinstance(value, bool) != isinstance(defaults[option], bool):
             raise UserError(f"{path}: {option} can't be {json.dumps(value)}")
     return name, values
-
-
-def value_of(option: str, argv: Sequence[str]) -> str | None:
-    """Return the value of an option in the arguments; None where it is not given."""
-    words = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{option}=") else [word])]
-    return next((after for before, after in pairwise(words) if before == option), None)
-
-
-def given(name: str, argv: Sequence[str]) -> bool:
-    """Tell whether the option of that name is among the arguments."""
-    words = {word.split("=")[0].replace("_", "-") for word in argv}
-    return options.flag(name) in words or options.flag(f"no_{name}") in words
 
 
 def read(args: Source) -> tuple[datasets.Dataset, splits.Split]:

@@ -1,9 +1,9 @@
-"""Read files into tables. `utils.data.datasets` is the entry point.
+"""Read files into tables. `utils.data.datasets` is the entry point; a rating passes these in turn:
 
-known_sets, downloads   MovieLens sets: downloaded, verified, unpacked
-formats                 the formats of rating files: known ones, headings, none
-tables, arrow           rating files, strict, with the line of whatever is wrong
-textfiles, values       lines and fields of text; numbers and ids
-sidetables              movies, users, tags
-scales                  which stars a rating can have
+places       the file or files: of a known set (`downloads` fetches it), a folder, a path
+textfiles    lines and fields of text, objects of JSON
+layouts      which column is what: by `formats`, a heading, or the values of the first line
+tables       files to columns of Arrow, and these to a Table; `values` converts numbers, times and ids
+scales       which stars a rating can have
+sidetables   movies, users, tags beside the ratings
 """

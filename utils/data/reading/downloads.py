@@ -16,7 +16,7 @@ from requests.exceptions import ChunkedEncodingError, SSLError
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from utils.data.reading.known_sets import KNOWN
+from utils.data.reading.places import KNOWN
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,17 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utils.data.movies import Movies, year_of
-from utils.data.reading.formats import ENDINGS_100K, SPELLINGS
-from utils.data.reading.textfiles import (
-    Spellings,
-    check_columns,
-    check_width,
-    find_layout,
-    is_utf8,
-    located,
-    rows,
-    text_lines,
-)
+from utils.data.reading.formats import ENDINGS_100K, SEPARATORS, SPELLINGS, Spellings
+from utils.data.reading.layouts import check_columns, find_layout
+from utils.data.reading.textfiles import is_utf8, rows, table_start, text_lines, wrong_width
 from utils.data.reading.values import to_seconds, to_whole
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
@@ -34,11 +25,11 @@ MOVIE_COLUMNS: Spellings = {
     "year": ("year", "releaseyear", "yearofpublication"),
     "genres": ("genres", "genre", "categories", "category", "class"),
 }
+NETFLIX = ("movie_titles.csv", "movie_titles.txt")  # beside the ratings, or beside their folder
 BOOKS = ("BX-Books.csv", "BX_Books.csv", "Books.csv", "books.csv")  # some of them in latin-1
 TAG_COLUMNS: Spellings = {name: (name.lower(),) for name in ("userId", "movieId", "tag", "timestamp")}
 Id: TypeAlias = int | str
-MovieEntry: TypeAlias = tuple[str, int | None, list[str]]  # title, year, genres
-MovieLine: TypeAlias = tuple[int, str, MovieEntry | ValueError]  # number, text of the id, what it says or what is wrong
+Entries: TypeAlias = Iterator[tuple[int, str, Any]]  # number of a line, text of the id, what it says or a ValueError
 NO_GENRE = ("", "unknown", "(no genres listed)")
 GENRES_100K = (  # one 0/1 column of u.item each, unless u.genre says otherwise
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
@@ -62,11 +53,9 @@ def read_movies(path: Path, ids: NDArray[Any], beside: str = "movies.csv") -> tu
         why = f"{file} is no file" if is_there(file) else f"no {name} beside the ratings"
         return movies, [f"{why}: movies are called by their ids"]
     try:
-        entries = read(file)
-        first = next(entries, None)
+        listed, bad = _by_id(file, read(file), ids, "movie")
     except _OtherLayoutError as error:
         return movies, [f"{error}: not used, movies are called by their ids"]
-    listed, bad = _by_id(file, entries if first is None else itertools.chain([first], entries), ids)
     rated = ids.tolist()
     for index, raw in enumerate(rated):
         title, year, genres = listed.get(raw, ("", None, []))
@@ -77,10 +66,10 @@ def read_movies(path: Path, ids: NDArray[Any], beside: str = "movies.csv") -> tu
     notes = [f"{unrated:,} movies of {name} have no rating: left out"] if unrated else []
     if unlisted:
         notes.append(f"{unlisted:,} rated movies are not in {name}: called by their ids")
-    return movies, notes + _about_bad(name, bad, "movie")
+    return movies, notes + bad
 
 
-def _movie_file(path: Path, beside: str) -> tuple[Path, Callable[[Path], Iterator[MovieLine]]]:
+def _movie_file(path: Path, beside: str) -> tuple[Path, Callable[[Path], Entries]]:
     """Return (the movie file that belongs beside a rating file, its reader). beside: its name, by the format."""
     if path.suffix == ".dat":
         return path.with_name("movies.dat"), _movies_dat
@@ -89,69 +78,48 @@ def _movie_file(path: Path, beside: str) -> tuple[Path, Callable[[Path], Iterato
     if path.suffix == ".inter":
         return path.with_suffix(".item"), _movies_csv
     folder = path if is_folder(path) else path.parent
-    if beside == "movie_titles.csv":
-        return folder / beside, _movies_netflix
-    names = [name for name in (beside, "movie.csv", *BOOKS) if is_there(folder / name)]
-    return folder / (names[0] if names else beside), _movies_csv
-
-
-def _about_bad(name: str, bad: Sequence[str], of: str) -> list[str]:
-    """Say how many lines of a table could not be read, and what is wrong with the first."""
-    return [f"{len(bad):,} lines of {name} can't be read, of no rated {of}: left out (first: {bad[0]})"] if bad else []
+    is_netflix = beside == NETFLIX[0]
+    places = [folder / name for name in (NETFLIX if is_netflix else (beside, "movie.csv", *BOOKS))]
+    places += [folder.parent / name for name in NETFLIX if is_netflix]
+    file = next((place for place in places if is_there(place)), places[0])
+    return file, _movies_netflix if is_netflix else _movies_csv
 
 
 class _OtherLayoutError(UserError):
     """A table beside the ratings is of a layout that is not read."""
 
 
-def _by_id(file: Path, entries: Iterable[tuple[int, str, Any]], ids: NDArray[Any]) -> tuple[dict[Id, Any], list[str]]:
-    """Return ({raw id: entry} of (line, text of the id, entry), what is wrong with lines about none of `ids`). ids:
-    those of the ratings, each listed once. An entry may be a ValueError, which is fatal only for an id of `ids`."""
-    by_id: dict[Id, Any] = {}
-    lines: dict[Id, int] = {}
-    rated, bad = set(ids.tolist()), list[str]()
+def _by_id(file: Path, entries: Entries, ids: NDArray[Any], of: str) -> tuple[dict[Id, Any], list[str]]:
+    """Return ({raw id: entry}, a sentence about the lines that could not be read, if there are some).
+
+    Raises UserError, with the line, for what is wrong about one of `ids`, those of the ratings."""
+    by_id, lines, rated, bad = dict[Id, Any](), dict[Id | None, int](), set(ids.tolist()), list[str]()
     for line, text, entry in entries:
-        try:
-            raw = _to_id(text, ids)
-            if isinstance(entry, ValueError):
-                raise entry
-            if raw in lines:
-                raise ValueError(f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them")
-        except ValueError as error:
-            if _to_id_or_none(text, ids) in rated:
-                raise UserError(f"{file}:{line}: {error}") from None
-            bad.append(f"line {line}: {error}")
-            continue
-        by_id[raw], lines[raw] = entry, line
-    return by_id, bad
+        raw, wrong = _to_id(text, ids), str(entry) if isinstance(entry, ValueError) else ""
+        if raw is None:
+            wrong = f"id {text[:40]!r} is not a whole number, as the ids of the ratings are"
+        elif raw in lines:
+            wrong = f"{text[:40]!r} is listed already on line {lines[raw]}; keep one of them"
+        if wrong and raw in rated:
+            raise UserError(f"{file}:{line}: {wrong}")
+        if wrong or raw is None:
+            bad.append(f"line {line}: {wrong}")
+        else:
+            by_id[raw], lines[raw] = entry, line
+    left = f"{len(bad):,} lines of {file.name} can't be read, of no rated {of}: left out"
+    return by_id, [f"{left} (first: {bad[0]})"] if bad else []
 
 
-def _to_id(text: str, ids: NDArray[Any]) -> Id:
-    """Convert `text` to a raw id of the type of `ids`, those of the ratings."""
-    raw = text if ids.dtype.kind == "U" else to_whole(text)
-    if raw is None:
-        raise ValueError(f"id {text[:40]!r} is not a whole number, as the ids of the ratings are")
-    return raw
-
-
-def _to_id_or_none(text: str, ids: NDArray[Any]) -> Id | None:
+def _to_id(text: str, ids: NDArray[Any]) -> Id | None:
+    """Convert `text` to a raw id of the type of `ids`, those of the ratings; None where it is none."""
     return text if ids.dtype.kind == "U" else to_whole(text)
-
-
-def _wrong_width(fields: Sequence[str], width: int) -> ValueError | None:
-    """Return what `check_width` raises."""
-    try:
-        check_width(fields, width)
-    except ValueError as error:
-        return error
-    return None
 
 
 def _headed(
     file: Path, spellings: Spellings, needed: Iterable[str], encoding: str = "utf-8-sig"
 ) -> Iterator[tuple[int, dict[str, str], ValueError | None]]:
     """Yield (line, {column: text}, error where there are too few or many fields) for the rows below a heading."""
-    layout = replace(find_layout(file, (",", "\t", ";", "|"), spellings, needed), encoding=encoding)
+    layout = replace(find_layout(file, table_start(file, SEPARATORS[1:]), spellings, needed), encoding=encoding)
     try:
         check_columns(f"{file}:{layout.heading}", layout.names, layout.columns, needed)
     except UserError as error:
@@ -160,7 +128,7 @@ def _headed(
         row = {name: fields[place] for name, place in layout.columns.items() if place < len(fields)}
         if row.get("genres", "").startswith("[{") and any("imdb" in name.lower() for name in layout.names):
             raise _OtherLayoutError(f"{file} is TMDB's metadata, whose ids are not those of MovieLens' ratings")
-        yield line, row, _wrong_width(fields, len(layout.names))
+        yield line, row, wrong_width(fields, len(layout.names))
 
 
 def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[tuple[int, list[str]]]:
@@ -172,7 +140,7 @@ def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[t
             yield line, [*fields[: width - 2], "::".join(fields[width - 2 : -1]), fields[-1]]
 
 
-def _movies_csv(file: Path) -> Iterator[MovieLine]:
+def _movies_csv(file: Path) -> Entries:
     encoding = "latin-1" if file.name in BOOKS and not is_utf8(file) else "utf-8-sig"
     between = r"\s+" if file.suffix == ".item" else r"\|"
     for line, row, error in _headed(file, MOVIE_COLUMNS, ("movieId", "title"), encoding):
@@ -182,27 +150,27 @@ def _movies_csv(file: Path) -> Iterator[MovieLine]:
         yield line, row.get("movieId", ""), error or (title, int(year[1]) if year else year_of(title), genres)
 
 
-def _movies_dat(file: Path) -> Iterator[MovieLine]:
+def _movies_dat(file: Path) -> Entries:
     for line, fields in _unheaded(file, 3, "utf-8" if is_utf8(file) else "latin-1"):
-        error = _wrong_width(fields, 3)
+        error = wrong_width(fields, 3)
         yield line, fields[0], error or (fields[1], year_of(fields[1]), fields[-1].split("|"))
 
 
-def _movies_netflix(file: Path) -> Iterator[MovieLine]:
+def _movies_netflix(file: Path) -> Entries:
     for line, text in enumerate(text_lines(file, "utf-8-sig" if is_utf8(file) else "latin-1"), 1):
         raw, *rest = text.strip().split(",", 2)  # the title may hold commas
         if raw:
             year = int(rest[0]) if rest and rest[0].isdecimal() else None
             title = f"{rest[-1]} ({year})" if year else rest[-1] if rest else ""
-            yield line, raw, _wrong_width([raw, *rest], 3) or (title, year, [])
+            yield line, raw, wrong_width([raw, *rest], 3) or (title, year, [])
 
 
-def _movies_100k(file: Path) -> Iterator[MovieLine]:
+def _movies_100k(file: Path) -> Entries:
     names, listed = GENRES_100K.split("|"), file.with_name("u.genre")
     if is_file(listed):
         names = [fields[0] for _, fields in rows(listed, "|", quoted=False)]
     for line, fields in rows(file, "|", encoding="latin-1", quoted=False):
-        error = _wrong_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
+        error = wrong_width(fields, 5 + len(names))  # id, title, release date, video date, address, flags
         if error is None and not set(fields[5:]) <= {"0", "1"}:
             error = ValueError(f"genre flags must be 0 or 1, found {'|'.join(fields[5:])[:60]!r}")
         if error:
@@ -226,16 +194,16 @@ def read_users(path: Path, ids: NDArray[Any]) -> tuple[pd.DataFrame | None, list
     _, first = next(rows(file, "::" if file.suffix == ".dat" else "|", encoding="latin-1", quoted=False), (0, []))
     if len(first) <= 2:  # of MovieTweetings: user, account at Twitter
         return None, [f"{name} is a table of another layout than MovieLens': not used"]
-    users, bad = _by_id(file, _users(file), ids)
+    users, bad = _by_id(file, _users(file), ids, "user")
     table = pd.DataFrame([users.get(raw, {}) for raw in ids.tolist()], columns=["age", "gender", "occupation"])
-    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"}), _about_bad(name, bad, "user")
+    return table.astype({"age": "Int16", "gender": "string", "occupation": "string"}), bad
 
 
-def _users(file: Path) -> Iterator[tuple[int, str, dict[str, Any] | ValueError]]:
+def _users(file: Path) -> Entries:
     occupations: dict[int | None, str] = dict(enumerate(OCCUPATIONS_1M.split("|")))
     of_1m = file.suffix == ".dat"
     for line, fields in rows(file, "::" if of_1m else "|", encoding="latin-1", quoted=False):
-        if error := _wrong_width(fields, 5):
+        if error := wrong_width(fields, 5):
             yield line, fields[0], error
             continue
         raw, first, second, occupation, _ = fields
@@ -256,13 +224,21 @@ def read_tags(folder: Path, user_ids: NDArray[Any], movie_ids: NDArray[Any]) -> 
         return None
     users = {raw: index for index, raw in enumerate(user_ids.tolist())}
     movies = {raw: index for index, raw in enumerate(movie_ids.tolist())}
-    needed = list(TAG_COLUMNS)
-    headed = ((line, [*row.values()]) for line, row, _ in _headed(file, TAG_COLUMNS, needed))
+    headed = ((line, [*row.values()]) for line, row, _ in _headed(file, TAG_COLUMNS, TAG_COLUMNS))
     tags = []
     for line, fields in headed if file.suffix == ".csv" else _unheaded(file, 4):
-        with located(file, line):
-            check_width(fields, 4)
+        try:
+            if wrong := wrong_width(fields, 4):
+                raise wrong
             user, movie, tag, seconds = fields
-            indices = users.get(_to_id(user, user_ids), -1), movies.get(_to_id(movie, movie_ids), -1)
-            tags.append((*indices, tag, to_seconds(seconds)))
+            tags.append(
+                (
+                    users.get(_to_id(user, user_ids), -1),
+                    movies.get(_to_id(movie, movie_ids), -1),
+                    tag,
+                    to_seconds(seconds),
+                )
+            )
+        except ValueError as error:
+            raise UserError(f"{file}:{line}: {error}") from None
     return pd.DataFrame(tags, columns=["user", "movie", "tag", "timestamp"])

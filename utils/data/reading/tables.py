@@ -1,27 +1,32 @@
-"""Read rating files in text: strictly, fast where a file holds only plain numbers, and naming the line of an error.
+"""Read rating files into a `Table`: Parquet, plain numbers in text fast, and any other text line by line.
 
-A text file is read at most twice. The fast pass (Arrow) takes files that hold only plain numbers, and gives up at
-anything else. The second pass reads line by line with Python's csv module; it defines what a correct file is, and
-names the line of an error. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills a short line with NaN
-and takes the first field of a long one for an index)."""
+Arrow reads the first two, and gives up at text that is not plain. Python's csv module then defines what a correct file
+is, and names the line of an error. Neither guesses, pads or leaves out (pandas.read_csv, as fast, fills a short line
+with NaN and takes the first field of a long one for an index)."""
 
 from __future__ import annotations
 
-import functools
-from array import array
+import contextlib
+import itertools
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from utils.data.reading import textfiles
-from utils.data.reading.formats import NEEDED, PLAIN, Format
-from utils.data.reading.textfiles import Layout
-from utils.data.reading.values import Where, seconds_of, to_ids, to_number, to_time, with_point
+from utils.data.reading import textfiles, values
+from utils.data.reading.formats import PLAIN, Format
+from utils.data.reading.layouts import Layout, Parquet, find_layouts, with_notes
+from utils.data.reading.values import Where
 from utils.errors import UserError
+
+BATCH = 1 << 18  # lines that are kept as Python's texts at a time
 
 
 @dataclass(frozen=True)
@@ -56,31 +61,114 @@ class Reading:
     duplicates: Literal["refuse", "last", "mean"] = "refuse"
 
 
-def read_line_by_line(layout: Layout, form: Format, reading: Reading) -> Table:
-    """Read any text file; a UserError names the first line that is not a rating."""
-    user_place, movie_place, rating_place = (layout.columns[column] for column in NEEDED)
-    time_place = layout.columns.get("timestamp")
-    users: dict[str, int] = {}  # text -> code
-    movies: dict[str, int] = {}
-    with_commas = layout.separator not in (",", "")
-    to_stars = functools.cache(lambda text: to_number(with_point(text) if with_commas else text, "rating"))
-    user, movie, rating, timestamp = array("i"), array("i"), array("d"), array("q")
-    left_out = Counter[str]()
-    for number, fields in layout.rows(left_out):
-        try:
-            textfiles.check_width(fields, len(layout.names))
-            rating.append(to_stars(fields[rating_place]))
-            if time_place is not None:
-                timestamp.append(to_time(fields[time_place]))
-        except ValueError as error:
-            raise UserError(f"{layout.path}:{number}: {error}") from None
-        user.append(users.setdefault(fields[user_place], len(users)))
-        movie.append(movies.setdefault(fields[movie_place], len(movies)))
-    if not user:
+AS_IT_IS = Reading()
+
+
+def read_ratings(files: Sequence[Path], reading: Reading = AS_IT_IS) -> Table:
+    """Read rating files, parts of one table: fast where they are in Parquet, or one text file of plain numbers.
+
+    Raises UserError, with file and line (of Parquet the row, counted from 1), for anything but one rating a line; scale
+    and duplicates are not checked."""
+    layouts, left_out = find_layouts(files, reading.columns), Counter[str]()
+    layout = layouts[0]
+    if isinstance(layout, Parquet):
+        return _to_table([_parquet(part) for part in layouts], layouts, reading)
+    may_be_plain = type(layout) is Layout and len(layouts) == 1 and not (reading.text_ids or layout.form.text_ids)
+    if may_be_plain and not layout.form.zeros and (plain := [_plain_text(layout)])[0]:
+        with contextlib.suppress(UserError):  # which is said with the text as it stands in the file
+            return _to_table(plain, layouts, reading)
+    table = _to_table([_any_text(part, left_out) for part in layouts], layouts, reading)
+    return replace(table, left_out=dict(left_out))
+
+
+def _parquet(layout: Layout) -> pa.Table:
+    """Read the columns of a file in Parquet."""
+    chosen = [layout.names[place] for place in layout.columns.values()]
+    try:
+        table = pq.ParquetFile(layout.path).read(columns=chosen)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{layout.path}: this Parquet file can't be read: {str(error).splitlines()[0]}") from None
+    return table.select(chosen).rename_columns(list(layout.columns))
+
+
+def _plain_text(layout: Layout) -> pa.Table | None:
+    """Read the columns of a text file of plain numbers; None where it holds anything else, or is wrong."""
+    step = len(layout.separator)  # a::b as a, "", b: ten times faster than a separator of two signs
+    names = [str(i) for i in range(step * (len(layout.names) - 1) + 1)]
+    types = {}
+    for name, place in layout.columns.items():
+        names[step * place], types[name] = name, pa.float64() if name == "rating" else pa.int64()
+    if step > 1:
+        types |= dict.fromkeys(names[1::2], pa.null())
+    try:
+        if not textfiles.is_plain(layout.path, layout.separator, layout.heading):
+            return None
+        packed = "gzip" if textfiles.is_gzip(layout.path) else None
+        for of_time in (pa.int64(), pa.timestamp("s")):
+            types |= {"timestamp": of_time} if "timestamp" in types else {}
+            with contextlib.suppress(pa.ArrowInvalid):
+                return pyarrow.csv.read_csv(
+                    pa.input_stream(str(layout.path), compression=packed),
+                    pyarrow.csv.ReadOptions(skip_rows=layout.heading, column_names=names),
+                    pyarrow.csv.ParseOptions(delimiter=layout.separator[0]),
+                    pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
+                ).select(layout.columns)
+    except (pa.ArrowException, *textfiles.UNREADABLE):
+        pass
+    return None
+
+
+def _any_text(layout: Layout, left_out: Counter[str]) -> pa.Table:
+    """Read the columns of any text file as text; a UserError names the first line that has too few or many fields."""
+    width, places, batches = len(layout.names), list(layout.columns.values()), []
+    texts: list[list[str]] = [[] for _ in places]
+    lines = layout.rows(left_out)
+    while True:
+        for number, fields in itertools.islice(lines, BATCH):
+            if len(fields) != width:
+                raise UserError(f"{layout.path}:{number}: {textfiles.wrong_width(fields, width)}")
+            for column, place in zip(texts, places, strict=True):
+                column.append(fields[place])
+        batches.append(pa.table([pa.array(column, pa.large_string()) for column in texts], list(layout.columns)))
+        if len(texts[0]) < BATCH:
+            return pa.concat_tables(batches)
+        for column in texts:
+            column.clear()
+
+
+def _to_table(parts: list[pa.Table], layouts: Sequence[Layout], reading: Reading) -> Table:
+    """Convert the columns of a table that was read in parts, one a layout, and check each value. They are dropped from
+    memory one by one, and from `parts`, since each takes 160 MB for 20 million ratings."""
+    ends, layout = np.cumsum([len(part) for part in parts]), layouts[0]
+    if not ends[-1]:
         raise UserError(f"{layout.path}: the file names its columns but holds no ratings")
-    codes = {"userId": (np.asarray(user), list(users)), "movieId": (np.asarray(movie), list(movies))}
-    text = [reading.text_ids or name in form.text_ids for name in codes]
-    ids = [to_ids(*codes[name], name, layout.where, as_text) for name, as_text in zip(codes, text, strict=True)]
-    times, notes = seconds_of(np.asarray(timestamp), layout.where) if time_place is not None else (None, [])
-    stars = np.asarray(rating, np.float32)
-    return Table(*ids[0], *ids[1], stars, times, layout.where, [*layout.notes, *notes], dict(left_out), form)
+    try:
+        stored = pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise UserError(f"{layout.path}: its parts do not fit together: {str(error).splitlines()[0]}") from None
+    parts.clear()
+    columns = {name: values.plain(stored[name]) for name in layout.columns if name in stored.column_names}
+    del stored
+
+    def where(row: int) -> str:
+        part = int(np.searchsorted(ends, row, side="right"))
+        return layouts[part].where(row - (int(ends[part - 1]) if part else 0))
+
+    dates = [columns["timestamp"]] if "timestamp" in columns and values.is_text(columns["timestamp"]) else []
+    layout = with_notes(layout, dates[0][0].as_py() if dates else None)
+    if "timestamp" not in layout.columns:
+        columns.pop("timestamp", None)
+    for name, column in columns.items():
+        if column.null_count:
+            raise UserError(f"{where(int(np.argmax(column.is_null())))}: the {name} is empty")
+    text = [reading.text_ids or name in layout.form.text_ids for name in ("userId", "movieId")]
+    user, users = values.ids(columns.pop("userId"), "userId", where, text[0])
+    movie, movies = values.ids(columns.pop("movieId"), "movieId", where, text[1])
+    commas = layout.separator not in (",", "")
+    rating = values.numbers(columns.pop("rating"), "rating", where, commas).astype(np.float32)
+    times, notes = values.seconds(columns.pop("timestamp"), where) if "timestamp" in columns else (None, [])
+    pa.default_memory_pool().release_unused()  # half of what is taken by now
+    if len(layouts) > 1:
+        first, last = ("/".join(part.path.parts[-2:]) for part in (layouts[0], layouts[-1]))
+        notes = [f"{len(layouts):,} files read as one table: {first} to {last}", *notes]
+    return Table(user, users, movie, movies, rating, times, where, [*layout.notes, *notes], form=layout.form)

@@ -1,4 +1,4 @@
-"""Read text tables line by line: open them, split lines into fields, and name the line of an error."""
+"""Read text line by line: open files of any packing, cut lines into fields, objects of JSON, and name wrong lines."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ import codecs
 import csv
 import gzip
 import io
-import itertools
+import json
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from utils.errors import UserError
 from utils.runs.paths import ALLOW, DENIED
 
 PARQUET = b"PAR1"
-SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`
 UNREADABLE = (OSError, EOFError, zlib.error)  # the last two: gzip data cut short or damaged
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what Excel calls "Unicode text"
 HEAD = 1 << 16  # bytes from which the kind of a file is told
 LONGEST = 1 << 20  # characters of a line: longer ones are not of a table, and would fill the memory
-Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how files spell it, without case and signs}
-SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)  # which Excel writes and reads above the heading
-TYPED = re.compile(r":(token|float)(_seq)?\s*$")  # RecBole's headings: user_id:token
+BETWEEN = " \t\r\n,[]"  # may stand between the objects of a list of JSON
 LINE_END = re.compile(rb"\r\n|\r|\n")
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)  # which Excel writes and reads above the heading
 
 
 def reason(error: Exception) -> str:
     """Say briefly why the system refused to read, and what would help."""
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{why}; {ALLOW}" if getattr(error, "errno", None) in DENIED else why
+
+
+def is_gzip(path: str | Path) -> bool:
+    """Whether a file is gzipped, whatever its name."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def open_bytes(path: str | Path) -> gzip.GzipFile | io.BufferedReader:
+    """Open a file to read its bytes, unpacked if gzipped."""
+    return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
 
 
 def head(path: str | Path) -> bytes:
@@ -48,80 +56,28 @@ def head(path: str | Path) -> bytes:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
     if start.startswith(PARQUET):
         return start
-    if not start.removeprefix(b"\xef\xbb\xbf").strip():
-        raise UserError(f"{path}: the file is empty")
     if start.startswith(b"PK\x03\x04"):
         raise UserError(f"{path}: this is a zip archive or a spreadsheet; give what is inside, or save it as CSV")
-    if b"\0" in start:
+    text = start.decode("utf-16" if start[:2] in UTF_16 else "utf-8-sig", "ignore")
+    if "\0" in text:
         raise UserError(f"{path}: this is binary data; CSV, TSV and Parquet files can be read")
+    if not text.strip():
+        empty = "the file is empty" if len(start) < HEAD else f"no text in the first {HEAD:,} bytes"
+        raise UserError(f"{path}: {empty}")
     return start
-
-
-def first_line(path: str | Path, after: int = 0) -> tuple[int, str]:
-    """Return (line number, text) of the first line below line `after` that is not blank, at most 65,536 characters of
-    it."""
-    start = head(path)
-    if not start.decode("utf-8-sig", "ignore").strip():
-        raise UserError(f"{path}: no text in the first {len(start):,} bytes")
-    lines = enumerate(text_lines(path), 1)
-    first = ((number, text.rstrip("\r\n")[:HEAD]) for number, text in lines if number > after and text.strip())
-    if (found := next(first, None)) is None:
-        raise UserError(f"{path}: nothing below line {after}")
-    return found
-
-
-def is_gzip(path: str | Path) -> bool:
-    """Whether a file is gzipped, whatever its name."""
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-class _FromUtf16(io.RawIOBase):
-    """The bytes of a UTF-16 file as UTF-8."""
-
-    def __init__(self, file: gzip.GzipFile | io.BufferedReader) -> None:
-        self.file, self.decoder, self.left = file, codecs.getincrementaldecoder("utf-16")(), b""
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.file.close()
-        super().close()
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; an OSError where the file is not UTF-16."""
-        while not self.left:
-            block = self.file.read(HEAD)
-            try:
-                self.left = self.decoder.decode(block, final=not block).encode()
-            except UnicodeError:
-                raise OSError("the text is not whole UTF-16; save it as UTF-8") from None
-            if not block:
-                break
-        part, self.left = self.left[: len(buffer)], self.left[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-
-def open_bytes(path: str | Path) -> gzip.GzipFile | io.BufferedReader:
-    """Open a file to read its bytes, unpacked if gzipped, as UTF-8 where they are UTF-16."""
-
-    def opened() -> gzip.GzipFile | io.BufferedReader:
-        return gzip.open(path, "rb") if is_gzip(path) else open(path, "rb")
-
-    with opened() as file:
-        is_utf_16 = file.read(2) in UTF_16
-    return io.BufferedReader(_FromUtf16(opened())) if is_utf_16 else opened()
 
 
 def text_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[str]:
     """Yield the lines of a text file, gzipped or not, with their ends, as the csv module takes them. Raises UserError,
-    with the line, for one that is too long or not of this encoding, and for broken gzip data."""
+    with the line, for one that is too long or not of this encoding (or UTF-16), and for broken gzip data."""
     number = 0
     try:
-        with io.TextIOWrapper(open_bytes(path), encoding, errors="surrogateescape", newline="") as file:
-            while text := file.readline(LONGEST):
+        with open_bytes(path) as file:
+            is_utf_16 = file.read(2) in UTF_16
+            file.seek(0)
+            encoding, errors = ("utf-16", "strict") if is_utf_16 else (encoding, "surrogateescape")
+            lines = io.TextIOWrapper(file, encoding, errors, newline="")
+            while text := lines.readline(LONGEST):
                 number += 1
                 if len(text) == LONGEST:
                     raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more: this is not a table")
@@ -131,6 +87,8 @@ def text_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[str]:
                     byte = ord(text[error.start]) & 0xFF
                     raise UserError(f"{path}:{number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8") from None
                 yield text
+    except UnicodeDecodeError:
+        raise UserError(f"{path}:{number + 1}: can't be read: the text is not whole UTF-16; save it as UTF-8") from None
     except UNREADABLE as error:
         raise UserError(f"{path}: can't be read beyond line {number}: {reason(error)}") from None
 
@@ -139,10 +97,10 @@ def rows(
     path: str | Path, separator: str, heading: int = 0, encoding: str = "utf-8-sig", quoted: bool = True
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of every line below line `heading` that is not blank, split by the csv module; where
-    nothing is quoted (always so with `::`), at each separator.
+    nothing is quoted (always so with separators of two signs), at each separator.
 
     Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data."""
-    if separator == "::" or not quoted:
+    if len(separator) > 1 or not quoted:
         for number, text in enumerate(text_lines(path, encoding), 1):
             line = text.rstrip("\r\n")
             if line and number > heading:
@@ -159,22 +117,95 @@ def rows(
         raise UserError(f"{path}:{last + 1}: can't be cut into fields: {error}") from None
 
 
-@contextmanager
-def located(path: str | Path, line: int) -> Iterator[None]:
-    """Turn a plain ValueError into a UserError that names the file and line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{path}:{line}: {error}") from None
+class Start(NamedTuple):
+    """The first line of a table that is not blank, below Excel's line `sep=;` where there is one: its number, its text,
+    and {separator: fields} of it, where `sep=` names it for that separator alone."""
+
+    number: int
+    line: str
+    fields: dict[str, list[str]]
 
 
-def check_width(fields: Sequence[str], width: int) -> None:
-    """Raise a ValueError unless a line has `width` fields."""
-    if len(fields) != width:
-        few = "few" if len(fields) < width else "many"
-        raise ValueError(f"too {few} fields: {len(fields)}, where {width} belong")
+def table_start(path: Path, separators: Iterable[str]) -> Start:
+    """Read the `Start` of a text table, cut at each of the separators; of a file in Parquet its sign alone."""
+    if head(path).startswith(PARQUET):
+        return Start(0, PARQUET.decode(), {})
+    filled = ((number, text.rstrip("\r\n")[:HEAD]) for number, text in enumerate(text_lines(path), 1) if text.strip())
+    number, line = next(filled)
+    if said := SEPARATOR_LINE.fullmatch(line):
+        above, separators = number, [said[1]]
+        number, line = next(filled, (0, ""))
+        if not number:
+            raise UserError(f"{path}: nothing below line {above}")
+    return Start(number, line, {separator: cut(line, separator) for separator in separators})
+
+
+def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (number of its last line, object) of the objects in a file of JSON; numbers are kept as text."""
+    read = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).raw_decode
+    first = number = 0
+    waiting = ""  # an object that goes on in the next line
+    for number, line in enumerate(text_lines(path), 1):
+        if not waiting:
+            first, line = number, line.lstrip(BETWEEN)
+        waiting += line
+        if len(waiting) > LONGEST:
+            raise UserError(f"{path}:{first}: an object of {LONGEST:,} characters or more")
+        while waiting and line.rstrip(BETWEEN).endswith("}"):
+            try:
+                entry, end = read(waiting)
+            except RecursionError:
+                raise UserError(f"{path}:{first}: this JSON is nested too deep for ratings") from None
+            except ValueError:
+                break  # it goes on in the next line
+            if not isinstance(entry, dict):
+                break
+            yield number, entry
+            waiting = waiting[end:].lstrip(BETWEEN)
+        if waiting and waiting[0] != "{":
+            raise UserError(f'{path}:{number}: {waiting[:40].strip()!r} is no object such as {{"userId": 1, ...}}')
+    if waiting:
+        raise UserError(f"{path}:{first}: this JSON object does not end, or is damaged")
+
+
+def is_plain(path: Path, separator: str, heading: int) -> bool:
+    """Whether nothing below line `heading` is ambiguous: Arrow reads 0x10 as 16 and "1"2 as 12, and does not check the
+    encoding of columns that it does not read."""
+    before = b"\n"  # the sign before the block
+    with open_bytes(path) as file:
+        block = file.read(1 << 20)
+        if heading:
+            block = LINE_END.split(block, heading)[-1]
+        while block:
+            if not block.isascii() or any(sign in block for sign in (b"x", b"X", b"\0")):
+                return False
+            if b'"' in block:
+                block += file.readline(1 << 20)
+                if not quotes_whole_fields(before + block + b"\n", separator):
+                    return False
+            before = block[-1:]
+            block = file.read(1 << 20)
+    return True
+
+
+def quotes_whole_fields(block: bytes, separator: str) -> bool:
+    """Whether each quote begins or ends a field, and quoted fields hold no separator, quote or line end. block: what
+    stands from the sign before some lines to the sign after them."""
+    ends = np.isin(np.arange(256), list(f"{separator[0]}\r\n".encode()))
+    signs = np.frombuffer(block, np.uint8)
+    quotes, other = np.flatnonzero(signs == ord('"')), np.flatnonzero(ends[signs])
+    first, last = quotes[::2], quotes[1::2]
+    if len(first) != len(last) or len(separator) > 1:
+        return False
+    inside = np.searchsorted(other, last) - np.searchsorted(other, first)
+    return bool(ends[signs[first - 1]].all() and ends[signs[last + 1]].all() and not inside.any())
+
+
+def wrong_width(fields: Sequence[str], width: int) -> ValueError | None:
+    """Return what is wrong with a line that has not `width` fields; otherwise None."""
+    if len(fields) == width:
+        return None
+    return ValueError(f"too {'few' if len(fields) < width else 'many'} fields: {len(fields)}, where {width} belong")
 
 
 def is_utf8(path: str | Path) -> bool:
@@ -190,95 +221,6 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
-IGNORED = Counter[str]()  # nobody looks at what is counted there
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a text table is laid out: its separator, the names of all columns, {known name: position}, and the number of
-    the line that names the columns, or of the last line before the table where none does."""
-
-    path: Path
-    separator: str
-    names: list[str]
-    columns: dict[str, int]
-    heading: int
-    encoding: str = "utf-8-sig"
-    zeros: str = ""  # why lines with a rating of 0 are left out; empty where they are not
-    notes: tuple[str, ...] = ()  # sentences for the user about what was taken for what
-
-    def lines(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line number, fields) of each line of the table, as `rows` does."""
-        return rows(self.path, self.separator, self.heading, self.encoding)
-
-    def rows(self, left_out: Counter[str] = IGNORED) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line number, fields) of each line of the table that is not left out. left_out: those that are, by why,
-        are counted there."""
-        rating = self.columns["rating"] if self.zeros else None
-        for row in self.lines():
-            if rating is None and row[1][0] > " ":  # as most are
-                yield row
-            elif not "".join(row[1]).strip():
-                left_out.update(["without any value"])
-            elif rating is not None and len(row[1]) > rating and row[1][rating].strip() == "0":
-                left_out.update([self.zeros])
-            else:
-                yield row
-
-    def where(self, row: int) -> str:
-        """Return "file:line" of a row, counted from 0; the file is read again."""
-        line, _ = next(itertools.islice(self.rows(), row, None))
-        return f"{self.path}:{line}"
-
-
-def table_start(path: Path) -> tuple[int, str, str | None]:
-    """Return (line number, text) of the first line of a table, below Excel's line `sep=;` where there is one, and the
-    separator that this line names, otherwise None."""
-    number, line = first_line(path)
-    said = SEPARATOR_LINE.fullmatch(line)
-    return (*first_line(path, number), said[1]) if said else (number, line, None)
-
-
-def find_layout(path: Path, separators: Sequence[str], spellings: Spellings, needed: Iterable[str]) -> Layout:
-    """Find the layout from the first line, split at the first of the separators that gives all `needed` columns, or
-    else at the one that gives the most columns."""
-    number, line, separator = table_start(path)
-    separators = [separator] if separator else separators
-    layouts = []
-    for separator in separators:
-        names = cut(line, separator)
-        layouts.append(Layout(path, separator, names, find_columns(path, names, spellings), number))
-        if all(name in layouts[-1].columns for name in needed):
-            return layouts[-1]
-    return max(layouts, key=lambda layout: len(layout.names))
-
-
-def find_columns(path: str | Path, names: Sequence[str], spellings: Spellings) -> dict[str, int]:
-    """Find the columns that a heading names: {known name: position}. spellings: {known name: its spellings}."""
-    plain = [re.sub(r"[\W_]", "", TYPED.sub("", name.lower())) for name in names]
-    columns: dict[str, int] = {}
-    for column, known in spellings.items():
-        if present := [spelling for spelling in known if spelling in plain]:
-            if plain.count(present[0]) > 1:
-                raise UserError(f"{path}: the heading names {present[0]!r} twice")
-            columns[column] = plain.index(present[0])
-    return columns
-
-
-def check_columns(
-    where: str | Path, names: Sequence[str], columns: Iterable[str], needed: Iterable[str], hint: str = ""
-) -> None:
-    """Raise a UserError unless all `needed` columns were found. names: those in the file. hint: what may help."""
-    if missing := [name for name in needed if name not in columns]:
-        raise UserError(f"{where}: missing column(s) {', '.join(missing)}; found: {shown(names)}{hint}")
-
-
-def renamed(names: Sequence[str], columns: dict[str, int]) -> list[str]:
-    """Return a sentence for the user about columns not spelled as MovieLens does; [] where there are none."""
-    other = {names[place]: column for column, place in columns.items() if names[place].strip() != column}
-    return [f"columns {shown(list(other))} read as {', '.join(other.values())}"] if other else []
-
-
 def shown(names: Sequence[str]) -> str:
     """Join the first few names into a text that is safe to print."""
     return ", ".join("".join(sign if sign.isprintable() else "?" for sign in name.strip()[:30]) for name in names[:12])
@@ -286,4 +228,4 @@ def shown(names: Sequence[str]) -> str:
 
 def cut(line: str, separator: str) -> list[str]:
     """Split a line into fields."""
-    return line.split("::") if separator == "::" else next(csv.reader([line], delimiter=separator))
+    return line.split(separator) if len(separator) > 1 else next(csv.reader([line], delimiter=separator))

@@ -1,4 +1,4 @@
-"""Convert fields of a table to numbers, seconds and ids: strictly, with short messages about what is wrong."""
+"""Convert columns of a table to numbers, seconds and ids: strictly, with short messages about what is wrong."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from utils.errors import UserError
@@ -82,9 +84,9 @@ def to_seconds(text: str) -> int:
     return seconds
 
 
-def seconds_of(times: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int64], list[str]]:
-    """Convert a column of whole numbers to seconds since 1970, from the unit that most of them are in: (seconds, notes
-    for the user). Raises UserError, with the line, for one that is in another unit."""
+def _in_seconds(times: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int64], list[str]]:
+    """Convert times to seconds from the unit that most of them are in: (seconds, notes for the user). Raises UserError,
+    with the line, for one that is in another unit."""
     low, high = SECONDS
     if low <= times.min() and times.max() <= high:
         return times, []
@@ -129,26 +131,104 @@ def refuse_where(wrong: NDArray[np.bool_], where: Where, problem: Callable[[int]
         raise UserError(f"{where(row)}: {problem(row)}")
 
 
-def to_ids(
-    codes: NDArray[np.integer], texts: list[str], column: str, where: Where, as_text: bool = False
-) -> PositionsAndIds:
-    """Return (positions, ids) of an id column: ids ascending, int64 where more than half of the column are whole
-    numbers, otherwise text; always so with `as_text`.
+# -- columns of Arrow --------------------------------------------------------------------------------------------------
 
-    codes: positions in `texts`, which are all different, one a row. Raises UserError, with the line, where an id is
-    empty or not of the column's type."""
 
-    def refuse(wrong: NDArray[np.bool_], problem: str) -> None:
-        refuse_where(wrong[codes], where, lambda row: f"{column} {texts[codes[row]][:40]!r} {problem}")
+def is_text(column: pa.ChunkedArray) -> bool:
+    """Whether a column that is `plain` holds text."""
+    return pa.types.is_large_string(column.type)
 
-    refuse(np.array([not text.strip() for text in texts]), "is an empty id")
-    numbers = [None if as_text else to_whole(text) for text in texts]
-    is_whole = np.array([number is not None for number in numbers])
-    if 2 * is_whole[codes].sum() > len(codes):
-        refuse(~is_whole, "is not a whole number (of at most 64 bits), as most of the column are; --text-ids?")
-        ids, position = np.unique(np.array(numbers, np.int64), return_inverse=True)
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with text of any type, as Polars and Hugging Face write it, as large_string."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    is_any_text = any(is_kind(column.type) for is_kind in (pa.types.is_string, pa.types.is_string_view))
+    return column.cast(pa.large_string()) if is_any_text else column
+
+
+def _texts(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
+    """Return (codes, texts) of a column of text: its different texts, in the order of their first rows."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+
+
+def _converted(column: pa.ChunkedArray, convert: Callable[[str], Any], where: Where) -> NDArray[Any]:
+    """Convert each text of a column; a UserError, with the line, where `convert` raises a ValueError."""
+    codes, texts = _texts(column)
+    converted = []
+    for text in texts:
+        try:
+            converted.append(convert(text))
+        except ValueError as error:
+            raise UserError(f"{where(int(np.argmax(codes == len(converted))))}: {error}") from None
+    return np.array(converted)[codes]
+
+
+def numbers(column: pa.ChunkedArray, name: str, where: Where, commas: bool = False) -> NDArray[np.float64]:
+    """Convert a column of numbers, or of texts of numbers, to float64, all within float32. commas: whether decimal
+    commas are read."""
+    if is_text(column):
+        return _converted(column, lambda text: to_number(with_point(text) if commas else text, name), where)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise UserError(f"{where(0)}: the column {name} holds {column.type}, not numbers")
+    found = column.to_numpy().astype(np.float64, copy=False)
+    refuse_where(~np.isfinite(found), where, lambda row: f"{name} {found[row]} is not a number")
+    refuse_where(abs(found) > LARGEST, where, lambda row: f"{name} {found[row]:g} is too large")
+    return found
+
+
+def seconds(column: pa.ChunkedArray, where: Where) -> tuple[NDArray[np.int64], list[str]]:
+    """Convert a column of numbers, date-times or texts of them to seconds since 1970, with fractions cut off, from the
+    unit that most of them are in: (seconds, notes for the user)."""
+    if is_text(column):
+        return _in_seconds(_converted(column, to_time, where), where)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if pa.types.is_timestamp(column.type):
+        column = pc.floor_temporal(column, unit="second").cast(pa.timestamp("s", column.type.tz)).cast(pa.int64())
+    if pa.types.is_integer(column.type) and column.type != pa.uint64():
+        return _in_seconds(column.cast(pa.int64()).to_numpy(), where)
+    times = np.floor(numbers(column, "timestamp", where))
+    refuse_where(abs(times) >= 2.0**63, where, lambda row: f"timestamp {times[row]:.0f} {NOT_SECONDS}")
+    return _in_seconds(times.astype(np.int64), where)
+
+
+def ids(column: pa.ChunkedArray, name: str, where: Where, as_text: bool) -> PositionsAndIds:
+    """Return (positions, ids) of an id column of whole numbers or text: ids ascending, int64 where more than half of
+    the column are whole numbers, otherwise text; always so with `as_text`."""
+    is_whole, is_float = pa.types.is_integer(column.type), pa.types.is_floating(column.type)
+    if is_whole and not as_text:
+        try:
+            return positions([chunk.to_numpy() for chunk in column.cast(pa.int64()).chunks if len(chunk)])
+        except pa.ArrowInvalid:
+            raise UserError(f"{where(0)}: the column {name} holds ids beyond 64 bits with sign") from None
+    if is_float and not as_text:  # what pandas makes of whole numbers once one was missing
+        found = numbers(column, name, where)
+        wrong = (found % 1 != 0) | (abs(found) > 2**53)
+        refuse_where(wrong, where, lambda row: f"{name} {found[row]:g} is not a whole number")
+        return positions([found.astype(np.int64)])
+    if not (is_whole or is_float or is_text(column)):
+        raise UserError(f"{where(0)}: the column {name} holds {column.type}, not whole numbers or text")
+    return _ids_of_text(*_texts(column.cast(pa.large_string())), name, where, as_text)
+
+
+def _ids_of_text(codes: NDArray[np.int32], texts: list[str], name: str, where: Where, as_text: bool) -> PositionsAndIds:
+    """Return what `ids` does, of texts that are all different. codes: positions in `texts`, one a row."""
+
+    def refuse(wrong: list[bool], problem: str) -> None:
+        refuse_where(np.array(wrong)[codes], where, lambda row: f"{name} {texts[codes[row]][:40]!r} {problem}")
+
+    refuse([not text.strip() for text in texts], "is an empty id")
+    wholes = [None if as_text else to_whole(text) for text in texts]
+    no_whole = [number is None for number in wholes]
+    if 2 * np.array(no_whole)[codes].sum() < len(codes):
+        refuse(no_whole, "is not a whole number (of at most 64 bits), as most of the column are; --text-ids?")
+        found, position = np.unique(np.array(wholes, np.int64), return_inverse=True)
     else:
-        too_long = np.array([len(text) > LONGEST_ID or "\0" in text for text in texts])
+        too_long = [len(text) > LONGEST_ID or "\0" in text for text in texts]
         refuse(too_long, f"is longer than {LONGEST_ID} characters, or binary")
-        ids, position = np.unique(np.array(texts), return_inverse=True)
-    return position.astype(np.int32)[codes], ids
+        found, position = np.unique(np.array(texts), return_inverse=True)
+    return position.astype(np.int32)[codes], found

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data.movies import Links, Movies, shortened
-from utils.data.ratings import zero_sentinel
+from utils.data.ratings import by_id, zero_sentinel
 from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
 from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, spelling
-from utils.recommend.profile import NAMED, by_id
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
 RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series or games"
 UNLINKED = "by title and year, since the data does not have its IMDb id"
-APART, AGAIN = "of one movie by its id and another by its title", "rated again"
+APART, AGAIN = "of one movie by its id and another by its title", "named before"
 KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
+NAMED = 5  # titles named of those that are left out
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
 
 
@@ -47,18 +47,24 @@ def read_personal(
     reading = _Reading(titles, links or Links({}, {}), scale)
     for sheet in sheets(Path(path)):
         reading.read(sheet, ratings_scale)
-    notes = reading.all_notes(str(path))
-    if not reading.stars:
-        said = "; ".join(notes[:-1])
-        raise UserError(f"{path}: none of its movies is in the data of this run" + (f"; {said}" if said else ""))
-    return Personal(reading.stars, reading.seen - reading.stars.keys(), notes)
+    reading.check(path)
+    return Personal(reading.stars, reading.seen - reading.stars.keys(), reading.notes)
+
+
+def read_watchlist(path: Path | str, titles: Titles, links: Links | None = None) -> tuple[set[int], list[str]]:
+    """Read (indices of the movies, notes) of a watchlist: a file with a movie a line, found as `read_personal` does."""
+    reading = _Reading(titles, links or Links({}, {}), (0, 1), is_watchlist=True)
+    for sheet in sheets(Path(path), is_watchlist=True):
+        reading.read(sheet, None)
+    reading.check(path)
+    return reading.seen, reading.notes
 
 
 class _Reading:
     """What was read so far. left_out: {why: names}. alone: what was taken by its title alone."""
 
-    def __init__(self, titles: Titles, links: Links, scale: Scale) -> None:
-        self.titles, self.links, self.scale = titles, links, scale
+    def __init__(self, titles: Titles, links: Links, scale: Scale, is_watchlist: bool = False) -> None:
+        self.titles, self.links, self.scale, self.is_watchlist = titles, links, scale, is_watchlist
         self.stars, self.seen, self.line_of = dict[int, float](), set[int](), dict[int, tuple[str, str]]()
         self.left_out = {why: list[str]() for why in KINDS}
         self.notes, self.alone, self.users, self.lines, self.blank = list[str](), list[str](), set[str](), 0, 0
@@ -67,28 +73,28 @@ class _Reading:
     def read(self, sheet: Sheet, given: Scale | None) -> None:
         """Read the rows of a sheet."""
         known = format_of(sheet.names)
+        self.notes += [sheet.note] if sheet.note else []
         if known and known.name not in self.formats:
             self.formats.append(known.name)
-        if not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
+        if sheet.rows and not columns_of(sheet.names).keys() & {"title", "movieId"} and not self.links.imdb:
             need = "ids of IMDb and TMDB need a links.csv beside the ratings that were trained on"
             raise UserError(f"{sheet.name}: {need}; give a column of titles")
         rows = [(number, value, _stars(sheet, number, value)) for number, value in sheet.values()]
         scale = given or (known.scale if known else self._scale(sheet, rows))
-        if scale != self.scale and not sheet.is_seen:
+        if scale != self.scale and not sheet.is_starless:
             ends = f"from {scale[0]:g} to {scale[1]:g}, converted to {self.scale[0]:g} to {self.scale[1]:g}"
             whose = f"{known.name}'s stars" if known and not given else "the stars"
             self.notes.append(f"{whose} are {ends}" + ("" if given or known else "; --ratings-scale says another"))
-        has_seen = sheet.is_seen or "watcheddate" in map(spelling, sheet.names)  # a diary, say
+        lists_seen = sheet.is_starless or "watcheddate" in map(spelling, sheet.names)  # a diary, say
         self.lines, self.blank = self.lines + len(rows) + sheet.blank, self.blank + sheet.blank
         for number, value, stars in rows:
             where = f"{sheet.unit} {number}"
             try:
-                self._row(where, value, _convert(stars, scale, self.scale), has_seen)
+                self._row(where, value, _convert(stars, scale, self.scale), lists_seen)
             except ValueError as error:
-                at = f"{sheet.name}:{number}" if sheet.unit == "line" else f"{sheet.name}: {where}"
-                raise UserError(f"{at}: {error}") from None
+                raise UserError(f"{sheet.at(number)}: {error}") from None
 
-    def _row(self, where: str, value: dict[str, str], stars: float | None, has_seen: bool) -> None:
+    def _row(self, where: str, value: dict[str, str], stars: float | None, lists_seen: bool) -> None:
         """Read a row: find its movie, and keep its stars or why it is left out."""
         ids = [value[column] for column in ("movieId", "imdbId", "tmdbId") if value.get(column)]
         year, name = _year(value.get("year", "")), value.get("title") or (f"movie {ids[0]}" if ids else "")
@@ -97,7 +103,7 @@ class _Reading:
             raise ValueError("ratings of a second user; --ratings takes one person's")
         if not is_movie(value):
             return self.left_out[NO_MOVIE].append(name)
-        if stars is None and not has_seen:
+        if stars is None and not lists_seen:
             return self.left_out[EMPTY].append(name)
         if not name:
             raise ValueError(f"the {'title' if 'title' in value else 'movieId'} is empty")
@@ -114,6 +120,8 @@ class _Reading:
         elif match.how:
             self.notes.append(f"{where}: {shown} read as {title}, {match.how}")
         if stars is None:
+            if self.is_watchlist and match.movie in self.seen:
+                return self.left_out[AGAIN].append(title)
             self.seen.add(match.movie)
             self.n_seen += 1
             return None
@@ -165,15 +173,16 @@ class _Reading:
         ends = next((end for end in (10, 100) if top <= end), 0)
         if not ends or (len(found) >= STRAY and len(above) <= len(found) // STRAY):
             raise UserError(
-                f"{sheet.name}:{number}: rating {top:g} is not from {low:g} to {high:g}; "
+                f"{sheet.at(number)}: rating {top:g} is not from {low:g} to {high:g}; "
                 "give --ratings-scale LOW,HIGH if it is meant"
             )
         return (0.0 if any(stars == 0 for stars, _ in found) and ends == 100 else 1.0), float(ends)
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
-    def all_notes(self, path: str) -> list[str]:
-        """Return the notes; the last counts the lines, each once."""
+    def check(self, path: Path | str) -> None:
+        """Add the last notes, of which the very last counts the lines, each once. A `UserError` where no movie is in
+        the data."""
         notes = self.notes
         if self.alone:
             notes.append(f"taken {ALONE}, without a year: {'; '.join(self.alone)}")
@@ -184,27 +193,27 @@ class _Reading:
             if names and why != AGAIN:
                 named = shortened([name for name in names if name], NAMED)
                 notes.append(f"left out, {why}: {len(names):,}" + (f" ({named})" if named else ""))
-        parts = [
-            "1 rated movie is in the data"
-            if len(self.stars) == 1
-            else f"{len(self.stars):,} rated movies are in the data"
-        ]
-        parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen else []
+        if not (self.seen if self.is_watchlist else self.stars):
+            said = "; ".join(notes)
+            raise UserError(f"{path}: none of its movies is in the data of this run" + (f"; {said}" if said else ""))
+        rated, n = "" if self.is_watchlist else "rated ", len(self.seen if self.is_watchlist else self.stars)
+        parts = [f"1 {rated}movie is in the data" if n == 1 else f"{n:,} {rated}movies are in the data"]
+        parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen and not self.is_watchlist else []
         parts += [f"{len(names):,} {why}" for why, names in self.left_out.items() if names]
         parts += [f"{self.blank:,} empty"] if self.blank else []
         whose = f", read as {' and '.join(self.formats)}'s" if self.formats else ""
-        return [*notes, f"{path}: {self.lines:,} line{'s' * (self.lines != 1)}{whose}: {', '.join(parts)}"]
+        notes.append(f"{path}: {self.lines:,} line{'s' * (self.lines != 1)}{whose}: {', '.join(parts)}")
 
 
 def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:
     """Return the number of stars of a row, which may have a decimal comma, or None where there is none."""
     text = value.get("rating", "")
-    if sheet.is_seen or text.casefold() in UNRATED:
+    if sheet.is_starless or text.casefold() in UNRATED:
         return None
     try:
         return to_number(re.sub(r"^(-?\d+),(\d{1,2})$", r"\1.\2", text), "rating")
     except ValueError as error:
-        raise UserError(f"{sheet.name}:{number}: {error}") from None
+        raise UserError(f"{sheet.at(number)}: {error}") from None
 
 
 def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:

@@ -1,0 +1,68 @@
+"""Ask a run from Python: what recommend.py answers, as pandas DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from utils.errors import UserError
+from utils.recommend import profile, recommendations, reranking
+
+if TYPE_CHECKING:
+    from utils.recommend.saved import Saved
+
+
+class Answers:
+    """A loaded run. Its methods return a DataFrame with a row for each movie or user, nearest or best first; what
+    recommend.py would say beside is in `attrs["notes"]`. What can't be answered is a `UserError`."""
+
+    def __init__(self, saved: Saved) -> None:
+        self.saved = saved
+
+    def recommend(
+        self,
+        user: Any = None,
+        ratings: Mapping[Any, float] | None = None,
+        n: int = 10,
+        by: str = "best",
+        explain: bool = False,
+        **filters: Any,
+    ) -> pd.DataFrame:
+        """Recommend `n` movies to a user of the data, by raw id, or to somebody with `ratings`, {title or id: stars}.
+
+        Columns: rank, movieId, title, name, year, genres, score and, where the model predicts stars,
+        predicted_rating and its range; with `explain` also because: what each rating adds to the score.
+
+        filters: those of `reranking.Options`, such as genre=["War"], years="1980-", min_ratings=20 or diverse=0.3."""
+        saved = self.saved
+        if (user is None) == (not ratings):
+            raise UserError("recommend takes user=ID or ratings={title: stars}, one of them")
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in filters.items()
+        }
+        if user is not None:
+            person = profile.of_user(saved.ratings, str(user))
+        else:
+            pairs = [(str(title), float(stars)) for title, stars in (ratings or {}).items()]
+            stars, notes = profile.of_titles(saved.run.titles, saved.ratings.scale, pairs)
+            stars, of_rare = profile.without_rare(saved.run.movies, stars)
+            person = profile.of_ratings(saved.ratings, stars, notes + of_rare)
+        return _frame(recommendations.recommend(saved, person, by, n, reranking.Options(**given), explain))
+
+    def similar_movies(self, *titles: Any, unlike: Sequence[Any] = (), n: int = 10) -> pd.DataFrame:
+        """Find the `n` movies nearest in latent space to these, by title or movieId, and far from those of `unlike`."""
+        liked, others = ([profile.find_movie(self.saved.run.titles, str(t)) for t in some] for some in (titles, unlike))
+        return _frame(recommendations.movies_like(self.saved, liked, n, others))
+
+    def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
+        """Find the `n` users nearest in latent space to one, with the movies that both like."""
+        index = profile.find_user(self.saved.ratings.user_ids, str(user))
+        return _frame(recommendations.users_like(self.saved, index, n))
+
+
+def _frame(facts: dict[str, Any]) -> pd.DataFrame:
+    table = pd.DataFrame(facts["items"])
+    table.attrs["notes"] = facts.get("notes", [])
+    return table
