@@ -6,13 +6,13 @@ from typing import Any
 
 import streamlit as st
 
+from utils.app.rating import EXPLAINED
 from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, write
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.recommend import recommendations, reranking
 
-EXPLAINED = 200  # ratings; with more, explanations would take too long
 STRATEGIES = {
     "best": "what did best on validation",
     "neighbours": "what users near you like",

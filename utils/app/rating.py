@@ -14,6 +14,7 @@ from utils.errors import UserError
 from utils.recommend import profile
 
 MB = 5  # largest file that can be uploaded
+EXPLAINED = 200  # ratings; with more, explanations would take too long
 NOTES = 10  # notes about it that are shown
 
 
@@ -28,6 +29,13 @@ def rate(visitor: Visitor, movie: int, top: float, low: float) -> None:
 def filled(stars: float, top: float) -> int:
     """Return the number, from 0, of the last of five stars that is filled."""
     return max(int(stars * 5 / top + 0.5) - 1, 0)
+
+
+def stars(shared: Shared, visitor: Visitor, movie: int) -> None:
+    """Show the stars of a movie, to be clicked."""
+    key, rated, (low, top) = f"stars {movie}", visitor.stars.get(movie), shared.scale
+    st.session_state[key] = None if rated is None else filled(rated, top)
+    st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
 
 
 def search(shared: Shared, visitor: Visitor) -> None:
@@ -69,7 +77,7 @@ def edit(shared: Shared, visitor: Visitor, movies: list[int], key: str) -> None:
 
 def column(shared: Shared, visitor: Visitor) -> None:
     """Show the column."""
-    movies, order, (low, top) = shared.movies, shared.order, shared.scale
+    movies, order = shared.movies, shared.order
     st.header("Rate a few movies", anchor=False)
     st.selectbox(
         "Find a movie",
@@ -88,9 +96,7 @@ def column(shared: Shared, visitor: Visitor) -> None:
     for place, movie in enumerate(visitor.cards):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
-            key, stars = f"stars {movie}", visitor.stars.get(movie)
-            st.session_state[key] = None if stars is None else filled(stars, top)
-            st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
+            stars(shared, visitor, movie)
             st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
     with st.expander("Why these movies?"):
@@ -108,10 +114,10 @@ def ratings_table(shared: Shared, visitor: Visitor) -> None:
     """Show the table of the visitor's ratings."""
     (low, top), rated = shared.scale, list(visitor.stars)
     if rated:
-        stars = given(list(visitor.stars.values()), shared.scale)
+        values = given(list(visitor.stars.values()), shared.scale)
         key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
         st.data_editor(
-            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": stars}),
+            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": values}),
             column_config={
                 "movie": st.column_config.TextColumn(width=180),
                 "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),

@@ -15,6 +15,7 @@ from utils.report import latent_maps
 
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
+    from utils.report.latent_maps import Point
     from utils.scoring.protocols import Indices
 
 
@@ -51,9 +52,9 @@ class Shared:
         return elicitation.order(self.saved.split)
 
     @cached_property
-    def map(self) -> dict[str, Any]:
-        """Return the map of all movies with enough ratings."""
-        return latent_maps.movie_map(self.saved, most=None)
+    def map(self) -> list[Point]:
+        """Return the points of the map of the best-known movies."""
+        return latent_maps.kept_map(self.saved)["points"]
 
     def indices(self, items: list[dict[str, Any]]) -> list[int]:
         """Return the indices of the movies of recommended items."""

@@ -24,7 +24,7 @@ SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`
 NEEDED = ("userId", "movieId", "rating")
 ORDER = tuple(SPELLINGS)
 SWAPPED = ("movieId", "userId", "rating", "timestamp")
-SEPARATORS = ("::", "\t", ",", ";", "|")
+SEPARATORS = ("::", "\t\t", "\t", ",", ";", "|")
 ENDINGS_100K = (".data", ".base", ".test")  # of u.data and of the folds published with it
 ASIN = r"(\d{9}[\dX]|B[A-Z\d]{9})"
 
@@ -79,7 +79,8 @@ FORMATS = (
     Format(
         "Jester",
         r"\d+([,\t;] ?(99|-?\d+(\.\d*)?|-?\.\d+)){20,}",
-        refused="a column a joke, 99 where it is not rated, and stars below 0, which can't be; write a line "
-        "user,item,rating for each, with 11 added to the stars: 1 to 21",
+        NEEDED,
+        scale=(-10, 10),
+        about="users are called by their lines and jokes by their columns; 99 is no rating",
     ),
 )

@@ -97,6 +97,24 @@ class _Netflix(Layout):
                 yield number, [user, movie, *rest]
 
 
+class _Jester(Layout):
+    """Jester's layout: a line a user, with the number of ratings, then a column a joke, 99 where it is not rated."""
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, fields) of each rating: number of the line, of the column, stars."""
+        width = 0
+        for number, (count, *stars) in rows(self.path, self.separator):
+            rated = [(str(joke), text) for joke, text in enumerate(map(str.strip, stars), 1) if text != "99"]
+            width = width or len(stars)
+            if len(stars) != width or count.strip() != str(len(rated)):
+                holds = f"{len(rated)} ratings of {len(stars)} jokes"
+                raise UserError(
+                    f"{self.path}:{number}: {count[:40]!r} ratings of {width} jokes belong here, not {holds}"
+                )
+            for joke, text in rated:
+                yield number, [str(number), joke, text]
+
+
 class _Json(Layout):
     """Objects of JSON, one a line or in a list; `names` are the keys that are used."""
 
@@ -123,7 +141,7 @@ def find_layouts(files: Sequence[Path], columns: Mapping[str, str] | None = None
     elif form.columns:
         cut_at = "," if start.line.endswith(":") else next(sign for sign in SEPARATORS if sign in start.line)
         layout = _unheaded(path, cut_at, form.columns, start)
-        layout = _Netflix(**vars(layout)) if start.line.endswith(":") else layout
+        layout = {"the Netflix Prize": _Netflix, "Jester": _Jester}.get(form.name, Layout)(**vars(layout))
     else:
         layout = _table(path, start, columns)
     notes = [f"read as the format of {form.name}{form.about and f': {form.about}'}"] if form.name else []
@@ -194,9 +212,8 @@ def _guessed(path: Path, start: Start) -> Layout | None:
         is_rating = len(fields) in (3, 4) and is_number(fields[2]) and all(map(is_time, fields[3:]))
         if is_rating and all(text.strip() and text.strip().lower() not in known for text in fields[:2]):
             return _unheaded(path, separator, ORDER[: len(fields)], start)
-        if path.suffix in {"::": (".dat",), "\t": ENDINGS_100K}.get(separator, ()):
-            return _unheaded(path, separator, ORDER, start)
-    return None
+    usual = {".dat": "::"} | dict.fromkeys(ENDINGS_100K, "\t")
+    return _unheaded(path, usual[path.suffix], ORDER, start) if path.suffix in usual else None
 
 
 def find_layout(path: Path, start: Start, spellings: Spellings, needed: Iterable[str]) -> Layout:
