@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import REPOSITORY
 from reading import cells, refusal, write
 
 from utils.data.datasets import Reading, load
 from utils.data.describe import describe
+from utils.data.reading.formats import FORMATS
 
 N_USERS, N_MOVIES = 12, 9
 random = np.random.default_rng(28)
@@ -353,6 +355,19 @@ def test_ratings_that_are_all_1_are_said_to_say_nothing(tmp_path):
     assert (data.ratings.rating > data.ratings.like).all()
     said = "every rating is 1, so stars say nothing; each counts as a like, and what is learned is who rated what"
     assert said in data.notes
+
+
+def test_the_table_of_formats_says_what_each_needs():
+    rows = (REPOSITORY / "docs" / "data.md").read_text().splitlines()
+    for form in FORMATS:
+        name = form.name.split(" (")[0].removeprefix("the ")
+        row = next(row for row in rows if row.startswith(f"| {name} |"))
+        for known in (
+            form.beside,
+            form.scale and f"scale {form.scale[0]:g} to {form.scale[1]:g}",
+            form.zeros and "0 is no",
+        ):
+            assert not known or known == "movies.csv" or known in row, (name, known)
 
 
 # -- several ratings of a pair, side tables ----------------------------------------------------------------------------

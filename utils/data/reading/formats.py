@@ -17,7 +17,7 @@ SPELLINGS: Spellings = {
         *("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid"),
         *("parentasin", "asin", "isbn", "jokeid", "bookid"),
     ),
-    "rating": ("rating", "ratings", "stars", "star", "score", "grade", "overall", "bookrating"),
+    "rating": ("rating", "ratings", "stars", "star", "score", "grade", "overall", "bookrating", "ratingval"),
     "timestamp": (*TIMES, *DATES),
 }
 SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`

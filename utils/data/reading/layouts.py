@@ -215,8 +215,8 @@ def _guessed(path: Path, start: Start) -> Layout | None:
         is_rating = len(fields) in (3, 4) and is_number(fields[2]) and all(map(is_time, fields[3:]))
         if is_rating and all(text.strip() and text.strip().lower() not in known for text in fields[:2]):
             return _unheaded(path, separator, ORDER[: len(fields)], start)
-    usual = {".dat": "::"} | dict.fromkeys(ENDINGS_100K, "\t")
-    return _unheaded(path, usual[path.suffix], ORDER, start) if path.suffix in usual else None
+    usual = "::" if path.suffix == ".dat" else "\t" if path.suffix in ENDINGS_100K else None
+    return _unheaded(path, usual, ORDER, start) if usual and usual in start.line else None
 
 
 def find_layout(path: Path, start: Start, spellings: Spellings, needed: Iterable[str]) -> Layout:

@@ -56,7 +56,7 @@ def head(path: str | Path) -> bytes:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
     if start.startswith(PARQUET):
         return start
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise UserError(f"{path}: this is a zip archive or a spreadsheet; give what is inside, or save it as CSV")
     text = start.decode("utf-16" if start[:2] in UTF_16 else "utf-8-sig", "ignore")
     if "\0" in text:
