@@ -21,6 +21,13 @@ LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
 2024-01-04,Spirited Away,2001,https://boxd.it/d,5
 2024-01-05,Dune,2021,https://boxd.it/e,4
 """
+WATCHLIST = """Date,Name,Year,Letterboxd URI
+2024-01-01,Casablanca,1942,https://boxd.it/a
+2024-01-02,Oppenheimer,2023,https://boxd.it/b
+2024-01-03,The Silence of the Lambs,1991,https://boxd.it/c
+2024-01-04,Spirited Away,2001,https://boxd.it/d
+2024-01-05,Toy Story,1995,https://boxd.it/e
+"""
 EXAMPLE = re.compile(
     r"(?<=^\$ )(python (?:recommend|evaluate)\.py[^\n]*)\n(.*?)(?=^\$ |^```)", re.MULTILINE | re.DOTALL
 )
@@ -53,7 +60,8 @@ def main():
         subprocess.run([sys.executable, "train.py"], cwd=REPOSITORY, check=True)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "runs").symlink_to(RUN.parent)
-        (Path(folder) / "letterboxd.csv").write_text(LETTERBOXD, encoding="utf-8")
+        for name, text in (("letterboxd.csv", LETTERBOXD), ("watchlist.csv", WATCHLIST)):
+            (Path(folder) / name).write_text(text, encoding="utf-8")
         for page in pages:
             text = page.read_text(encoding="utf-8")
             if (new := renewed(text, folder)) != text:

@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import REPOSITORY
 from reading import cells, refusal, write
 
 from utils.data.datasets import Reading, load
 from utils.data.describe import describe
+from utils.data.reading.formats import FORMATS
 
 N_USERS, N_MOVIES = 12, 9
 random = np.random.default_rng(28)
@@ -198,6 +200,21 @@ CASES = {
         text(lambda u, m, s, t: f"{u},{m},{whole(s):.0f}", "user_id,book_id,rating\n"),
         expected(stars=whole, time=None),
     ),
+    "Netflix, mended on Kaggle": (
+        "netflix.csv",
+        text(lambda u, m, s, t: f"{u},{whole(s)},{moment(t):%Y-%m-%d},{m}", "Cust_Id,Rating,Date,Movie_Id\n"),
+        expected(stars=whole, time=day),
+    ),
+    "days in digits": (
+        "ratings.csv",
+        text(lambda u, m, s, t: f"{u},{m},{s},{moment(t):%Y%m%d}", "userId,movieId,rating,date\n"),
+        expected(time=day),
+    ),
+    "no heading, ISO dates": (
+        "ratings.csv",
+        text(lambda u, m, s, t: f"{u},{m},{s},{moment(t):%Y-%m-%d}"),
+        expected(time=day),
+    ),
     "an index of pandas": (
         "ratings.csv",
         text(lambda u, m, s, t: f"{t},{u},{m},{s}", ",userId,movieId,rating\n"),
@@ -234,6 +251,26 @@ def test_movietweetings(tmp_path):
     assert data.ratings.scale == (0, 10)
     assert cells(data) == expected(stars=lambda s: 2 * s - 1)
     assert data.movies.titles[0] == "Film 1 (1950)"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_book_crossing_as_published_with_quotes_behind_backslashes(tmp_path, encoding):
+    rows = "".join(f'"{u}";"{isbn(m)}";"{2 * s:.0f}"\n' for u, m, s, _ in ROWS) + '"5";"\xf600";"0"\n'
+    saved(tmp_path, "BX-Book-Ratings.csv", ('"User-ID";"ISBN";"Book-Rating"\n' + rows).encode(encoding))
+    book = f'"{isbn(1)}";"\xd6l \\"B\\"; 2";"X";"1999"\n'
+    heading = '"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication"\n'
+    saved(tmp_path, "BX-Books.csv", (heading + book).encode(encoding))
+    data = load(tmp_path)
+    assert cells(data) == expected(movie=isbn, stars=lambda s: 2 * s, time=None)
+    assert data.ratings.scale == (1, 10)
+    assert '\xd6l "B"; 2' in data.movies.titles
+    assert f"{len(ROWS)} ratings read, left out: lines 1 that say 0, which is no rating there" in data.notes
+
+
+def test_lines_of_pythons_dicts_are_named(tmp_path):
+    line = repr({"reviewerID": "A1", "asin": "B1", "overall": 5.0, "reviewText": "it's"})
+    said = refusal(write(tmp_path, line + "\n", "reviews.json"))
+    assert "as Python writes them: not JSON; take the table of ratings only" in said
 
 
 # -- stars of other kinds ----------------------------------------------------------------------------------------------
@@ -318,6 +355,19 @@ def test_ratings_that_are_all_1_are_said_to_say_nothing(tmp_path):
     assert (data.ratings.rating > data.ratings.like).all()
     said = "every rating is 1, so stars say nothing; each counts as a like, and what is learned is who rated what"
     assert said in data.notes
+
+
+def test_the_table_of_formats_says_what_each_needs():
+    rows = (REPOSITORY / "docs" / "data.md").read_text().splitlines()
+    for form in FORMATS:
+        name = form.name.split(" (")[0].removeprefix("the ")
+        row = next(row for row in rows if row.startswith(f"| {name} |"))
+        for known in (
+            form.beside,
+            form.scale and f"scale {form.scale[0]:g} to {form.scale[1]:g}",
+            form.zeros and "0 is no",
+        ):
+            assert not known or known == "movies.csv" or known in row, (name, known)
 
 
 # -- several ratings of a pair, side tables ----------------------------------------------------------------------------
