@@ -270,7 +270,10 @@ def test_options_that_do_not_go_together_are_given_up(board):
     ("words", "said"),
     [
         ("popularity", "popularity has no options to search for: there is nothing"),
-        ("ease --l2 3 --dropout=0.5", "ease has no options to search for: all of them are given"),
+        (
+            "ease --l2 3 --dropout=0.5 --relax 0 --user-norm 0 --movie-norm 0",
+            "ease has no options to search for: all of them are given",
+        ),
         ("", "which model?"),
         ("ease --trials 0", "trials must be 1 or more"),
         ("ease --minutes nan", "minutes must be above 0"),
@@ -414,7 +417,8 @@ def test_data_that_nothing_can_be_judged_on_is_refused_each_time(tmp_path, board
 def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp_path):
     common = ["--data", str(board), "--protocol", "strong-ratings", "--held-out", "5", "--trials", "1", "--out"]
     folder = tune.main(["ease", "--no-signed", *common, str(tmp_path / "one")])
-    assert json.loads((folder / "best.json").read_text())["options"] == {"l2": 80.0, "dropout": 0.52, "signed": False}
+    defaults = {"l2": 80.0, "dropout": 0.52, "relax": 0.4, "user_norm": 0.0, "movie_norm": 0.1}
+    assert json.loads((folder / "best.json").read_text())["options"] == defaults | {"signed": False}
     _, _, config = train.parse(["--config", str(folder / "best.json"), "--protocol", "strong-ratings"])
     assert not config.signed
     (tmp_path / "c.json").write_text(json.dumps({"model": "ease", "options": {"l2": 30, "signed": False}}))
