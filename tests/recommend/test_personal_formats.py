@@ -24,6 +24,7 @@ from utils.personal.ratings import read_personal, read_watchlist
 SCALE = (0.5, 5.0)
 LETTERBOXD = "Date,Name,Year,Letterboxd URI,Rating\n"
 AMELIE = "Amelie (Fabuleux destin d'Amélie Poulain, Le) (2001)"
+CASINO, FARGO, TWO = "Casino (1995)", "Fargo (1996)", "2 lines: 2 rated movies are in the data"
 MATRIX, HEAT, TOYS = "Matrix, The (1999)", "Heat (1995)", "Toy Story (1995)"
 
 
@@ -142,6 +143,30 @@ def zipped(**files):
             "Movie Name,Year released,My rating (out of 10)\nLilo &amp; Stitch (2002),,8\nHeat (TV Series 1995),,9\n",
             {"Lilo & Stitch (2002)": 4},
             "2 lines: 1 rated movie is in the data, 1 no movies but series or games",
+        ),
+        ("Title,Year,My Score /10\nHeat,1995,4.5\nCasino,1995,3\n", {HEAT: 2.25, CASINO: 1.5}, TWO),
+        ("title,year,rating\nHeat,1995,8/10\nCasino,1995,6/10\n", {HEAT: 4, CASINO: 3}, TWO),
+        ("Film;Jahr;Sterne\nHeat;1995;3,5\nCasino;1995;4\n", {HEAT: 3.5, CASINO: 4}, TWO),
+        ("Titre;Année;Note sur 20\nHeat;1995;18\nCasino;1995;12\n", {HEAT: 4.5, CASINO: 3}, TWO),
+        ("title,rating\nHeat (1995),80%\nCasino [1995],60%\n", {HEAT: 4, CASINO: 3}, TWO),
+        ("title,year,rating\nHeat,1995,★★★★\nCasino,1995,★★½\n", {HEAT: 4, CASINO: 2.5}, TWO),
+        ("movieId;rating\n6,0;4,0\n16,0;3,5\n", {HEAT: 4, CASINO: 3.5}, TWO),
+        ("My list of movies,,\n,,\nFilm,Year,Rating\nHeat,1995,4.5\nCasino,1995,2\n", {HEAT: 4.5, CASINO: 2}, TWO),
+        (
+            "title,year,rating\nHeat,1995,not seen\nCasino,1995,4\nFargo,1996,?\n",
+            {CASINO: 4},
+            "3 lines: 1 rated movie is in the data, 2 without a rating",
+        ),
+        (
+            "trakt_id,type,title,rating,year\n1,Movie,Heat,1,1995\n2,Show,Casino,10,1995\n3,season,Fargo,10,1996\n",
+            {HEAT: 0.5},
+            "3 lines, read as Trakt's: 1 rated movie is in the data, 2 no movies but series or games",
+        ),
+        (
+            "Const;Your Rating;Date Rated;Title;Title Type;IMDb Rating;Year\ntt1;8;2020;Heat;movie;8,3;1995\n"
+            "tt2;8;2020;Casino;videoGame;8,3;1995\n",
+            {HEAT: 4},
+            "2 lines, read as IMDb's: 1 rated movie is in the data, 1 no movies but series or games",
         ),
         (
             "SIMKL_ID,Title,Type,Year,Last Ep Watched,Rating,TMDB,IMDB\n1,Heat,movie,1995,,8,949,tt0113277\n"
@@ -386,6 +411,20 @@ def zipped_bytes(files):
     return buffer.getvalue()
 
 
+def test_a_title_above_the_names_of_the_columns_is_left_and_said(read, listed):
+    rows = [["My movies of 2024"], [], ["Film", "Year", "Stars (out of 5)"], ["Heat", 1995, 4.5]]
+    found, _, notes = read(workbook(("Mine", rows)), "mine.xlsx")
+    assert found == {HEAT: 4.5}
+    assert notes[0] == "mine.xlsx: row 3 names the columns, what stands above is left"
+    assert listed("To watch,\n\nFilm,Year\nHeat,1995\n", "watch.csv")[0] == {HEAT}
+    assert listed("Heat (1995)\nFilm\n", "watch.txt")[0] == {HEAT}  # a title, not the name of a column
+
+
+def test_ratings_out_of_several_numbers_are_refused(read):
+    with pytest.raises(UserError, match=r"mine.csv: ratings out of 5 and out of 10$"):
+        read("title,year,rating\nHeat,1995,8/10\nCasino,1995,★★½\n")
+
+
 OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
 
 
@@ -433,7 +472,6 @@ def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read
 
 # -- watchlists --------------------------------------------------------------------------------------------------------
 
-CASINO, FARGO = "Casino (1995)", "Fargo (1996)"
 LISTS = {
     "watchlist.csv": "Date,Name,Year,Letterboxd URI\n2021,Heat,1995,x\n2021,Sing,2016,y\n2021,Casino,1995,z\n",
     "list.csv": "Letterboxd list export v7\nDate,Name,Tags,URL,Description\n2021,Mine,,x,\n\n"

@@ -31,7 +31,7 @@ NUMBERS = {
     )
     for word in words.split()
 }
-PARTS = ("part", "pt", "volume", "vol")  # "Part II" is "2" in other sources
+SKIPPED = ("part", "pt", "volume", "vol", "the", "a", "an")  # "Part II" is "2" in other sources, articles come and go
 SHORT = {"dr": "doctor", "mr": "mister", "mrs": "missus", "st": "saint", "vs": "versus"}
 _FOLDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "'": None})
 _FOLDED |= dict.fromkeys(map(ord, "’‘`´ʼ"))
@@ -39,7 +39,12 @@ _SMALL = re.compile("[¹²³¼-¾⅐-⅞]")  # NFKD would join them to the digit
 _BEHIND = re.compile(rf"^(.*), ({ARTICLE})$", re.MULTILINE | re.IGNORECASE)
 _BEFORE = re.compile(rf"^ ?(?:(?:{ARTICLE}) (?=[^ \n]))?| $", re.MULTILINE)
 _BREAK = re.compile(r"\s*:\s+|\s+[-–—]\s+|,?\s+or:?,?\s+", re.IGNORECASE)
-_YEAR = re.compile(r"^(.*\S)\s+(?:\((\d{4})\)|(\d{4}))$")
+_LEFT_OUT = (
+    re.compile(r"\bepisode [ivx]+\b", re.IGNORECASE),
+    re.compile(r"\W+(part|vol\.?|volume|chapter) (1|i|one)$", re.IGNORECASE),
+    re.compile(r"^(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) (?=\S+ )"),
+)
+_YEAR = re.compile(r"^(.*\S)\s+(?:[(\[](\d{4})[)\]]|(\d{4}))$")
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,9 @@ def key(title: str) -> str:
 
 
 def loose(name: str) -> str:
-    """Return a key in which Roman numbers, numbers in words and usual short forms are the same, and blanks none."""
-    return "".join(NUMBERS.get(word) or SHORT.get(word, word) for word in name.split() if word not in PARTS)
+    """Return a key in which Roman numbers, numbers in words and usual short forms are the same, without articles and
+    blanks."""
+    return "".join(NUMBERS.get(word) or SHORT.get(word, word) for word in name.split() if word not in SKIPPED)
 
 
 def _numbers(name: str) -> list[str]:
@@ -262,7 +268,7 @@ class Titles:
     def _by_part(self, title: str) -> Iterator[int]:
         """Yield the movies of whose title this is a part, or the other way round."""
         yield from self._parts.get(key(title), ())
-        for part in _parts(title):
+        for part in [*_parts(title), key(_BREAK.split(title, maxsplit=1)[0])]:
             yield from self.by_key.get(part, ())
         for movie in self._well_known:
             titled = _names(self.movies.titles[movie], self.movies.years[movie])[0]
@@ -339,10 +345,10 @@ class Titles:
 
 def _parts(title: str) -> list[str]:
     """Return the keys of a title's ends of several words behind a colon or dash, and of its beginnings before "Episode"
-    and "or"; and of the title without "Episode IV"."""
+    and "or"; and of the title without "Episode IV", without "Part One", and without whose it is."""
     cuts = list(_BREAK.finditer(title))
     goes_on = re.compile(r"\W*(episode|or)\b", re.IGNORECASE)
     starts = [title[: cut.start()] for cut in cuts if goes_on.match(title[cut.start() :])]
     ends = [title[cut.end() :] for cut in cuts if " " in title[cut.end() :].strip()]
-    bare = re.sub(r"\bepisode [ivx]+\b", "", title, flags=re.IGNORECASE)
-    return list(filter(None, map(key, [*starts, *ends, *([bare] if bare != title else [])])))
+    bare = {pattern.sub("", title) for pattern in _LEFT_OUT} - {title}
+    return list(filter(None, map(key, [*starts, *ends, *bare])))

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +21,8 @@ from utils.personal.formats import columns_of
 MOST = 16 << 20  # bytes: more are no file of one person
 ROWS = 100_000  # the same
 SEEN = re.compile(r"(^|/)watched(-movies)?\.(csv|json)$", re.IGNORECASE)  # files of what was seen, in an archive
-SEPARATORS = (",", "\t", ";", "|")
+SEPARATORS: tuple[str, ...] = (",", "\t", ";", "|")
+ABOVE = 12  # lines, of those that are not blank, among which the names of the columns are looked for
 MOVIE_COLUMNS = ("title", "movieId", "imdbId", "tmdbId")
 NEEDED = "columns title (or movieId) and rating are needed"
 
@@ -130,23 +132,27 @@ def _text(name: str, data: bytes) -> str:
 
 
 def _table(name: str, text: str, is_starless: bool) -> Sheet:
-    """Read a table whose first line, but for blank ones and Excel's `sep=;`, names the columns; or else a list."""
-    heading, line = 0, ""
-    separators: tuple[str, ...] = SEPARATORS
-    is_list = text.startswith("Letterboxd list export")  # about the list, an empty line, and then its table
-    for heading, line in enumerate(io.StringIO(text, newline=None), 1):  # noqa: B007
-        if given := re.fullmatch(r'\s*"?sep=(.)"?\s*', line, re.IGNORECASE):
-            separators = (given[1],)
-        elif line.strip() and (not is_list or line.startswith("Position,")):
-            break
-    try:
-        names, separator = _heading(f"{name}:{heading}", line.rstrip("\n"), separators, is_starless)
-    except UserError:
-        if not is_starless:
-            raise
+    """Read a table whose first line names the columns, or one of the next, where a title stands above; or else a list.
+    Blank lines and Excel's `sep=;` are passed over."""
+    filled = ((n, line.rstrip("\n")) for n, line in enumerate(io.StringIO(text, newline=None), 1) if line.strip())
+    lines, separators = [*islice(filled, ABOVE)], SEPARATORS
+    if given := re.fullmatch(r'\s*"?sep=(.)"?\s*', lines[0][1], re.IGNORECASE):
+        lines, separators = lines[1:] or [(1, "")], (given[1],)
+    if text.startswith("Letterboxd list export"):  # about the list first, then its table
+        lines = [line for line in lines if line[1].startswith("Position,")] or lines
+    refused = list[UserError]()
+    for heading, line in lines:
+        try:
+            names, separator = _heading(f"{name}:{heading}", line, separators, is_starless, not refused)
+        except UserError as error:
+            refused.append(error)
+            continue
+        note = f"{name}: line {heading} names the columns, what stands above is left" if refused else ""
+        rows = ((number, fields) for number, fields in _rows(name, text, separator) if number > heading)
+        return _gathered(Sheet(name, names, [], is_starless=is_starless, note=note), rows)
+    if is_starless:
         return _list(name, text)
-    rows = ((number, fields) for number, fields in _rows(name, text, separator) if number > heading)
-    return _gathered(Sheet(name, names, [], is_starless=is_starless), rows)
+    raise refused[0]
 
 
 def _list(name: str, text: str) -> Sheet:
@@ -180,20 +186,23 @@ def _gathered(sheet: Sheet, rows: Iterable[tuple[int, list[str]]]) -> Sheet:
 
 
 def _workbook(name: str, data: bytes, is_starless: bool) -> Sheet:
-    """Read the first sheet of a workbook whose first row, but for blank ones, names the columns."""
+    """Read the first sheet of a workbook that names the columns, as in `_table`."""
     most: list[str] = []
     for title, rows in spreadsheets.rows_of(name, data):
-        names = rows[0][1] if rows else []
-        if _is_heading(names, is_starless):
-            width = max(len(texts) for _, texts in rows)  # beside the table may stand notes
-            names = [*names, *[""] * (width - len(names))]
-            padded = [(number, [*texts, *[""] * (width - len(texts))]) for number, texts in rows[1:]]
-            return _gathered(Sheet(f"{name}/{title}", names, [], "row", is_starless=is_starless), padded)
-        most = max(most, names, key=len)
+        for place, (heading, names) in enumerate(rows[:ABOVE]):
+            if _is_heading(names, is_starless, place == 0):
+                width = max(len(texts) for _, texts in rows)  # beside the table may stand notes
+                note = f"{name}: row {heading} names the columns, what stands above is left" if place else ""
+                names = [*names, *[""] * (width - len(names))]
+                padded = [(number, [*texts, *[""] * (width - len(texts))]) for number, texts in rows[place + 1 :]]
+                return _gathered(Sheet(f"{name}/{title}", names, [], "row", 0, is_starless, note), padded)
+        most = max(most, [text for text in rows[0][1] if text] if rows else [], key=len)
     raise UserError(f"{name}: {NEEDED}, the first row of a sheet must name them; found: {shown(most) or 'nothing'}")
 
 
-def _heading(where: str, line: str, separators: tuple[str, ...], is_starless: bool) -> tuple[list[str], str]:
+def _heading(
+    where: str, line: str, separators: tuple[str, ...], is_starless: bool, is_first: bool
+) -> tuple[list[str], str]:
     """Return (names of the columns, separator)."""
     most: list[str] = []
     for separator in separators:
@@ -203,15 +212,17 @@ def _heading(where: str, line: str, separators: tuple[str, ...], is_starless: bo
             raise UserError(f"{where}: can't be cut into fields: {error}") from None
         while len(names) > 1 and not names[-1].strip():
             names.pop()
-        if _is_heading(names, is_starless):
+        if _is_heading(names, is_starless, is_first):
             return names, separator
         most = max(most, names, key=len)
     raise UserError(f"{where}: {NEEDED}, the first line must name them; found: {shown(most) or 'nothing'}")
 
 
-def _is_heading(names: list[str], is_starless: bool) -> bool:
+def _is_heading(names: list[str], is_starless: bool, is_first: bool = True) -> bool:
+    """Tell whether these are the names of the columns that are needed; a title further down may be called as one."""
     columns = columns_of(names)
-    return bool(columns.keys() & set(MOVIE_COLUMNS)) and (is_starless or "rating" in columns)
+    is_named = bool(columns.keys() & set(MOVIE_COLUMNS)) and (is_starless or "rating" in columns)
+    return is_named and (is_first or len(columns) > 1)
 
 
 def _rows(name: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -28,6 +28,8 @@ COLUMNS = {  # what is read: its spellings, without case, accents and signs, the
             "yourrating",
             "yourated",
             "myrating",
+            "myscore",
+            "mystars",
             "userrating",
             "starvalue",
             "rating",
@@ -37,6 +39,7 @@ COLUMNS = {  # what is read: its spellings, without case, accents and signs, the
         ),
         *("ihrebewertung", "deinebewertung", "votrenote", "tunota", "tucalificacion", "tupuntuacion", "iltuovoto"),
         *("suaavaliacao", "suaclassificacao", "suanota", "bewertung", "note", "nota", "voto"),
+        *("vote", "grade", "sterne", "punkte", "etoiles", "estrellas", "stelle", "estrelas", "puntuacion"),
     ),
     "kind": (
         *("titletype", "type", "mediatype", "itemtype", "kind", "titelart", "titeltyp", "typedetitre"),
@@ -81,7 +84,8 @@ NO_MOVIE = re.compile(  # in the column of the kind, in the languages that IMDb 
     r"|anime|dizi|odcinek|сериал|эпизод|シリーズ|エピソード|ドラマ|ゲーム|剧|遊戲"
     r"|\btv\b(?! *[- ]?(movie|film|special|short|pel))"
 )
-UNRATED = ("", "-", "–", "na", "n/a", "none", "null", "nan", "unrated", "not rated")
+OUT_OF = r"(?:/|\b(?:out of|von|sur|su|sobre|de|di))\s*"  # before the highest rating
+UNRATED = ("", "-", "–", "?", "na", "n/a", "none", "null", "nan", "unrated", "not rated", "not seen", "unseen", "dnf")
 
 
 def folded(text: str) -> str:
@@ -91,7 +95,18 @@ def folded(text: str) -> str:
 
 def spelling(name: str) -> str:
     """Return the heading of a column without case, accents, signs and what stands in brackets: `Rating (1-10)`."""
-    return re.sub(r"[\W_]", "", re.sub(r"\(.*?\)|\bout of \d+|/ *\d+", "", folded(name)))
+    return re.sub(r"[\W_]", "", re.sub(rf"\(.*?\)|{OUT_OF}\d+", "", folded(name)))
+
+
+def out_of(text: str) -> tuple[str, float | None]:
+    """Return (the number, the highest possible, or None) of a rating such as 8/10, 4 out of 5 or ★★★½, or of the
+    heading of a column such as `Rating (1-10)`, whose number is ""."""
+    if re.fullmatch(r"[★⭐\ufe0f]*½?[☆ ]*", text) and text:
+        return f"{text.count('★') + text.count('⭐') + text.count('½') / 2:g}", 5
+    if match := re.fullmatch(rf"(\d+(?:[.,]\d+)?)\s*(?:%|{OUT_OF}(\d+))", text.strip()):
+        return match[1], float(match[2] or 100)
+    match = re.search(rf"(?:{OUT_OF}|\(\s*[01]\s*[-–]\s*)(\d+)", text)
+    return ("", float(match[1])) if match else (text, None)
 
 
 def columns_of(names: Sequence[str]) -> dict[str, int]:

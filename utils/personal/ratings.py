@@ -14,7 +14,7 @@ from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
-from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, spelling
+from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, out_of, spelling
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
@@ -163,7 +163,17 @@ class _Reading:
         return match, SEVERAL if match.others and len(match.others) > 1 else MISSING
 
     def _scale(self, sheet: Sheet, rows: Iterable[tuple[int, dict[str, str], float | None]]) -> Scale:
-        """Return the scale of a file of no known format: the run's, or up to 10 or 100 where its stars are higher."""
+        """Return the scale of a file of no known format: what its ratings or their heading say, else the run's, or up
+        to 10 or 100 where its stars are higher."""
+        place = columns_of(sheet.names).get("rating")
+        if sheet.is_starless or place is None:
+            return self.scale
+        most = {end for _, value, _ in rows if (end := out_of(value["rating"])[1])}
+        most = most or {end for end in (out_of(sheet.names[place])[1],) if end}
+        if len(most) > 1:
+            raise UserError(f"{sheet.name}: ratings out of {' and out of '.join(f'{end:g}' for end in sorted(most))}")
+        for highest in most:
+            return (1.0 if highest != self.scale[1] else self.scale[0]), highest
         found = [(stars, number) for number, value, stars in rows if stars is not None and is_movie(value)]
         low, high = self.scale
         above = [pair for pair in found if pair[0] > high]
@@ -207,7 +217,7 @@ class _Reading:
 
 def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:
     """Return the number of stars of a row, which may have a decimal comma, or None where there is none."""
-    text = value.get("rating", "")
+    text = out_of(value.get("rating", ""))[0]
     if sheet.is_starless or text.casefold() in UNRATED:
         return None
     try:
@@ -235,6 +245,6 @@ def _year(text: str) -> int | None:
 
 def _by_id(movies: Movies, text: str) -> int:
     """Return the index of the movie with this movieId, which may be written 2571.0, or -1."""
-    whole = to_whole(text)
+    whole = to_whole(re.sub(r",0+$", "", text))
     texts = [text, text.removeprefix("'"), *([str(whole)] if whole is not None else [])]  # see movies.csv_safe
     return max(by_id(movies.ids, each) for each in texts)
