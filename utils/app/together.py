@@ -41,7 +41,7 @@ def page(shared: Shared, visitor: Visitor, other: Visitor) -> None:
         "For both", list(JOINS), default="average", format_func=JOINS.__getitem__, key="join", required=True
     )
     people = [(name, one.profile(shared.saved.ratings)) for name, one in (("you", visitor), ("they", other))]
-    lists: dict[str, list[dict[str, Any]]] = {"You": [], "Both": [], "They": []}
+    lists: dict[str, list[dict[str, Any]]] = {"Both": [], "You": [], "They": []}
     try:
         lists["Both"] = group.recommend(shared.saved, people, strategy, n, join, filters)["items"]
         for heading, (_, profile) in zip(("You", "They"), people, strict=True):
