@@ -84,7 +84,7 @@ def test_every_number_of_the_report_is_one_of_json(written):
     for i, run in enumerate(facts["runs"]):
         assert {f"/runs/{i}/metrics/{name}/low" for name in run["metrics"]} <= shown
         text = path.read_text(encoding="utf-8")
-        assert all(line.replace("'", "&#39;") in text for line in run["said"]["headlines"])
+        assert all(line.replace("'", "&#39;") in text for line in (*run["said"]["headlines"], *run["said"]["plain"]))
     assert page.loads == ["data:,"]
 
 

@@ -40,6 +40,7 @@ def judged(model="blend", **more):
         "less_baselines": less,
         "protocol": protocol,
         "slices": [],
+        "metrics": {},
         "ranges": None,
     } | more
 
@@ -64,3 +65,33 @@ def test_only_what_the_run_itself_has_is_a_column():
     names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]
+
+
+def slice_of(by, name, metric, difference):
+    return {"by": by, "slice": name, "metrics": {}, "less_rest": {metric: difference}, "differs": [metric]}
+
+
+def test_three_plain_sentences_say_how_good_for_whom_bad_and_what_is_rare():
+    metrics = {
+        name: {"value": value} for name, value in (("mae", 0.667), ("recall@20", 0.3316), ("coverage@10", 0.069))
+    }
+    slices = [
+        slice_of("ratings of the user", "5 to 19", "ndcg@100", BELOW),
+        slice_of("ratings of the user", "100+", "ndcg@100", ABOVE),
+        slice_of("age", "under 18", "rmse", ABOVE),
+        slice_of("ratings of the movie", "0", "like_ndcg@100", BELOW),
+        slice_of("ratings of the movie", "1 to 4", "like_ndcg@100", BELOW),
+        slice_of("genre", "War", "like_ndcg@100", BELOW) | {"differs": []},
+    ]
+    facts = judged(metrics=metrics, slices=slices, baselines={"popularity": {"recall@20": {"value": 0.1734}}})
+    assert summary.plain(facts) == [
+        "How good it is: its stars are off by 0.67 on average; of what somebody came to like, its first 20 movies hold "
+        "33% (the 20 most popular ones: 17%).",
+        "For whom it is bad: users with 5 to 19 ratings, users aged under 18.",
+        "What it rarely recommends: 93% of all movies are on nobody's list of ten; of what people like it finds least "
+        "often movies with 0 or 1 to 4 ratings.",
+    ]
+    assert summary.plain(judged(metrics={"mae": {"value": 1}})) == [
+        "How good it is: its stars are off by 1.00 on average.",
+        "It is worse for no group of users by more than chance.",
+    ]

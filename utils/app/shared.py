@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """A saved run, and what is computed from it once. scale: (lowest, highest) stars."""
+    """A saved run, and what is computed from it once. scale: (lowest, highest) stars. data: names the data."""
 
     def __init__(self, saved: Saved) -> None:
+        self.data = saved.run.config["sha256"][:8]
         self.saved, self.movies, self.scale = saved, saved.run.movies, saved.ratings.scale
 
     def warm(self) -> None:
