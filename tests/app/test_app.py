@@ -255,7 +255,7 @@ def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
         evaluation_results.read(run_folder.Run(folder))
 
 
-def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
+def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of, monkeypatch):
     """The oracle projects the likes on those of the movies chosen before, by least squares."""
     split = run_folder.find(run_of("autorec", *QUICK)).split
     order, n = elicitation.order(split), split.ratings.shape[1]
@@ -271,6 +271,12 @@ def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
         left = {m: unexplained([*order[:k], m]) for m in range(n) if m not in order[:k]}
         assert left[order[k]] <= min(left.values()) + 1e-9
     assert sorted(order) == sorted(set(order))
+    monkeypatch.setattr(elicitation, "CANDIDATES", 7)  # of which four are selected, and the other best known follow
+    monkeypatch.setattr(elicitation, "SELECTED", 4)
+    known = np.argsort(-split.known_count, kind="stable")[:7].tolist()
+    few = elicitation.order(split).tolist()
+    assert few[4:] == [m for m in known if m not in few[:4]]
+    assert sorted(few) == sorted(known)
 
 
 def test_a_click_on_no_movie_is_none():

@@ -270,6 +270,14 @@ def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
             assert other == pytest.approx(np.clip(u + m / 100, *split.ratings.scale), abs=1e-3)
     kinds = [u % 2 for u in block["users"]]
     assert sum(a != b for a, b in pairwise(kinds)) == 1  # like beside like: all of one kind first
+    rng, ratings = np.random.default_rng(0), split.ratings
+    vectors = [np.eye(4)[np.arange(n) % 4] + rng.normal(0, 0.01, (n, 4)) for n in ratings.shape]
+    found = reconstruction.block(predict, split, run.movies, (vectors[0], vectors[1]))
+    for kinds in (
+        [ratings.user_ids.tolist().index(u) % 4 for u in found["users"]],
+        [titles.index(m) % 4 for m in found["movies"]],
+    ):
+        assert sum(a != b for a, b in pairwise(kinds)) == 3  # and by the vectors, where there are some
 
 
 def test_calibration_and_quartiles_are_those_of_the_test_ratings():

@@ -95,3 +95,48 @@ def test_three_plain_sentences_say_how_good_for_whom_bad_and_what_is_rare():
         "How good it is: its stars are off by 1.00 on average.",
         "It is worse for no group of users by more than chance.",
     ]
+
+
+def test_the_share_that_ranges_hold_is_said_with_the_extremes_of_their_groups():
+    slices = [{"by": by, "held": held} for by, held in [("ratings of the user", 0.88), ("genre", 0.5)]]
+    ranges = {
+        "share": 0.9,
+        "held": 0.912,
+        "width": 2.34,
+        "slices": [*slices, {"by": "ratings of the movie", "held": 0.95}],
+    }
+    held = "90% ranges around predicted stars hold 91.2% of the test ratings, and are 2.3 stars wide"
+    said = summary.summarise(judged(ranges=ranges))["headlines"][-1]
+    assert said == f"{held}; by number of ratings of user and movie 88.0% to 95.0%"
+    assert summary.about_ranges({"ranges": ranges | {"slices": slices[1:]}}) == [held]
+    assert summary.about_ranges({"ranges": None}) == []
+
+
+def test_a_list_that_could_not_be_judged_is_said_with_the_threshold():
+    (why,) = summary.why_no_lists({"protocol": {"test_users_with_likes": 0, "like": 3.5}})
+    assert why.startswith("no test rating is a like (above 3.5 stars)")
+    assert summary.why_no_lists({"protocol": {"test_users_with_likes": 1, "like": 3.5}}) == []
+
+
+def test_the_row_of_the_run_comes_first_then_strategies_parts_and_baselines():
+    facts = {"model": "blend", "method": "decoder", "metrics": {"rmse": {"value": 0.12345}}}
+    facts["methods"] = {"neighbours": {"rmse": {"value": 2}}, "decoder": {"rmse": {"value": 3}}}
+    facts["parts"] = [{"part": "joint --seed 1", "metrics": {"rmse": {"value": 4}}}]
+    facts |= {"baselines": {"bias": {"rmse": {"value": 5}}}, "protocol": {"test_users_with_likes": 3}}
+    rows = summary.table_rows(facts, ["rmse"])[1]
+    assert [(row.name, row.path, row.metrics["rmse"]["value"]) for row in rows] == [
+        ("blend neighbours", ("methods", "neighbours"), 2),
+        ("blend decoder", ("metrics",), 0.12345),
+        ("part 1, joint", ("parts", 0, "metrics"), 4),
+        ("bias", ("baselines", "bias"), 5),
+    ]
+    table = summary.metrics_table(facts, ["rmse"], None, 4)
+    assert [*table.columns[1].cells] == ["2.0000", "0.1235", "4.0000", "5.0000"]
+    assert [row.end_section for row in table.rows] == [False, False, True, False]  # a line before the baselines
+    assert [row.style for row in table.rows] == [None, "bold", None, None]
+    facts["protocol"]["test_users_with_likes"] = 0  # strategies differ in nothing but lists
+    assert [row.name for row in summary.table_rows(facts, ["rmse"])[1]] == ["blend", "part 1, joint", "bias"]
+
+
+def test_a_difference_is_worded_with_its_signs_and_ends():
+    assert summary.sentence("rmse", BELOW, "bias") == "RMSE vs bias: -0.2000 (95% CI -0.3000 to -0.1000), better"

@@ -455,11 +455,19 @@ def test_a_search_is_of_the_scale_and_the_likes_of_its_data(planted, tmp_path, m
 
 @pytest.mark.parametrize(
     "words",
-    ["--like 2.5", "--scale 0,10", "--protocol strong --held-out 7", "--seed 3", "--data ml-1m", "--test-share 0.2"],
+    [
+        "--like 2.5",
+        "--scale 0,10",
+        "--protocol strong --held-out 7",
+        "--seed 3",
+        "--data ml-1m",
+        "--test-share 0.2",
+        "--min-count 3",
+    ],
 )
 def test_the_next_command_has_all_that_the_search_was_about(words):
     source = training_command.parse(["bias", *words.split()], models, tune.Options, "tune.py", "")[1]
     typed = train.parse(["bias", *tune.training_words(source)])[1]
-    for name in ("data", "protocol", "scale", "like", "holding"):
+    for name in ("data", "protocol", "scale", "like", "min_count", "holding"):
         assert getattr(typed, name) == getattr(source, name), name
     assert tune.training_words(source)
