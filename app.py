@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 import models
-from utils.app import about, listing, map_page, rating
+from utils.app import about, listing, map_page, rating, together
 from utils.app.shared import Shared
 from utils.app.text import DARK, STYLE, say
 from utils.app.visitor import Visitor
@@ -36,18 +36,17 @@ def choose() -> Path:
     return run_folder.RUNS / right.selectbox("Model", names, key="model", bind="query-params")
 
 
-def current_visitor(shared: Shared) -> Visitor:
-    """Return the visitor of this browser tab for the data of the run. The page's address keeps their ratings over a
-    reload, and the data that its ids are of."""
-    data = shared.saved.run.config["sha256"][:8]
-    if f"visitor {data}" not in st.session_state:
-        of, _, address = st.query_params.get("rated", "").partition("~")
-        visitor = Visitor.of_address(address if of == data else "", shared.movies, shared.scale)
-        st.session_state[f"visitor {data}"] = visitor
-    visitor = st.session_state[f"visitor {data}"]
+def current_visitor(shared: Shared, name: str = "rated") -> Visitor:
+    """Return the visitor of this browser tab for the data of the run, or with another name the person beside them. The
+    page's address keeps their ratings over a reload, and the data that its ids are of."""
+    data, kept = shared.data, f"{name} {shared.data}"
+    if kept not in st.session_state:
+        of, _, address = st.query_params.get(name, "").partition("~")
+        st.session_state[kept] = Visitor.of_address(address if of == data else "", shared.movies, shared.scale)
+    visitor = st.session_state[kept]
     rated = f"{data}~{visitor.address(shared.movies)}"
-    if rated != st.query_params.get("rated", f"{data}~"):
-        st.query_params["rated"] = rated
+    if rated != st.query_params.get(name, f"{data}~"):
+        st.query_params[name] = rated
     return visitor
 
 
@@ -60,11 +59,16 @@ def recommendations(shared: Shared, visitor: Visitor) -> None:
         rating.column(shared, visitor)
 
 
+def for_two(shared: Shared, visitor: Visitor) -> None:
+    """Show the page for the visitor and somebody else."""
+    together.page(shared, visitor, current_visitor(shared, "with"))
+
+
 def main() -> None:
     """Choose the run and show the page."""
     st.set_page_config("Reelspace", "🎬", layout="wide")
     st.html(STYLE + (DARK if st.context.theme.type == "dark" else ""))
-    pages = {"For you": recommendations, "Map": map_page.page, "About": about.page}
+    pages = {"For you": recommendations, "Map": map_page.page, "Two together": for_two, "About": about.page}
     try:
         folder = choose()
         shared = open_shared(folder, (folder / "MANIFEST").stat().st_mtime_ns)

@@ -178,7 +178,7 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     facts["said"] = summary.summarise(facts)
     pictured = draw_reconstruction(saved, predicted, facts) if predicted else {}
     if with_plots and is_latent(model):
-        pictured |= {"movies": latent_maps.movie_map(saved), "users": latent_maps.user_map(saved)}
+        pictured |= {"movies": latent_maps.kept_map(saved), "users": latent_maps.user_map(saved)}
     if with_plots:
         facts["pictured"] = pictured
     facts["seconds"] = {"train": run.config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}

@@ -106,10 +106,7 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     model.encode_all(split.validation.given)
     try:
         preferred = strategies.choose(model, split)
-        if model.predicts_ratings and not split.holds_users_out:
-            validation, _ = holdout_metrics.of_sample(split.validation)
-            predicted = holdout_metrics.predicted(model.predict, validation, split.ratings.scale)
-            preferred["ranges"] = prediction_ranges.learn(predicted, validation.given)
+        preferred |= ranges(model, split)
     except KeyboardInterrupt:
         training.interrupted, preferred = True, strategies.default_choice(model)
     refit = refit and not training.interrupted
@@ -121,6 +118,15 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     if model.has_latent_space:
         model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(preferred))
     return history, preferred, refit and not training.interrupted
+
+
+def ranges(model: Any, split: splits.Split) -> dict[str, Any]:
+    """Learn the ranges around predicted stars from the errors of a model on validation; {} where it predicts none."""
+    if not model.predicts_ratings or split.holds_users_out:
+        return {}
+    validation, _ = holdout_metrics.of_sample(split.validation)
+    predicted = holdout_metrics.predicted(model.predict, validation, split.ratings.scale)
+    return {"ranges": prediction_ranges.learn(predicted, validation.given)}
 
 
 @contextlib.contextmanager

@@ -267,8 +267,8 @@ SUMMARY = {  # rows of the README: what they are
     "ml-1m/glocalk": "`glocalk`",
     "ml-1m/blend": "`blend` of four models",
     "strong/itemknn": "`itemknn`, the baseline",
-    "strong/edlae": "`ease`",
-    "strong/joint": "`joint`",
+    "strong/ease-relaxed": "`ease`",
+    "strong/joint-relaxed": "`joint`",
     "strong/blend": "`blend` of three models",
 }
 

@@ -25,7 +25,7 @@ CLICK = """async (button) => {
   const list = () => [...document.querySelectorAll('[class*="st-key-item-"]')].map(e => e.innerText).join('|');
   let before = list(), changed = null;
   const start = performance.now();
-  button.click();
+  (button.querySelector('label') ?? button).click();
   while (performance.now() - (changed ?? start) < (changed === null ? 10000 : 500)) {
     await new Promise(requestAnimationFrame);
     const now = list();
@@ -85,7 +85,7 @@ def measure(folder):
                 page.get_by_role("button", name="Other movies").click()
                 page.wait_for_timeout(2000)
                 place = 0
-            star = page.locator(f".st-key-card-{place} button").nth(len(clicks) * 2 % 5)
+            star = page.locator(f".st-key-card-{place} [role=radiogroup] > div").nth(len(clicks) * 3 % 10)
             seconds = star.evaluate(CLICK) / 1000
             clicks += [seconds] if seconds < float("inf") else []  # one that changes no list has no time
             place += 1

@@ -87,8 +87,8 @@ ROWS = {
         {**VAE, "latent_dimension": 400, "total_anneal_steps": 2000, "learning_rate": 0.001, "epochs": 60},
     ),
     "recbole RecVAE": Row("likes", "recbole", "RecVAE", {**VAE, "learning_rate": 0.0005, "epochs": 15}),
-    "ours ease": ours("likes", "ease", "--l2 600 --dropout 0"),
-    "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5"),
+    "ours ease": ours("likes", "ease", "--l2 600 --dropout 0 --relax 0 --movie-norm 0"),
+    "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5 --relax 0 --movie-norm 0"),
     "ours elsa": ours("likes", "elsa", "--patience 10"),
     "ours multdae": ours("likes", "multdae"),
     "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
@@ -99,7 +99,7 @@ ROWS = {
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),
     "ours recvae bfloat16": ours("likes", "recvae", "--batch-size 500 --epochs 15 --precision bfloat16"),
     "ours multdae logistic": ours("likes", "multdae", "--loss logistic"),
-    "ours joint": ours("likes", "joint"),
+    "ours joint": ours("likes", "joint", "--linear-relax 0 --linear-movie-norm 0"),
 }  # fmt: skip
 
 

@@ -41,7 +41,9 @@ ALL = "--side genres,year,age,gender,occupation"
 FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
 KNOWING = f"{FM},sparsefc {SMALL} {KERNEL} {ALL},autorec {ALL},content"  # what movies and users are
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
-PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},autorec,joint"  # ratings alone
+EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as in its paper
+OF_BOTH = f"autorec,joint {EDLAE_BESIDE}"
+PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
@@ -54,17 +56,20 @@ RATING |= {
 }
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
-FAST = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
-EDLAE = "--l2 200 --dropout 0.5"
+PLAIN_EASE = "--relax 0 --movie-norm 0"  # EASE and EDLAE as in their papers
+RELAXED = "--weight 1 --dropout 0.5 --batch-size 100 --patience 10"
+FAST = f"{RELAXED} {EDLAE_BESIDE}"
+EDLAE = f"--l2 200 --dropout 0.5 {PLAIN_EASE}"
 LIANG = "--dropout 0.5 --learning-rate 0.001 --beta 0.2"  # of the paper
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
 VAE = "dim_z=200 enc_hidden_dims=600 train_epochs=60"
 RANKING = {
     "strong/popularity": ("popularity", STRONG, None),
     "strong/itemknn": ("itemknn", STRONG, None),
-    "strong/ease": ("ease --l2 600 --dropout 0", STRONG, None),
+    "strong/ease": (f"ease --l2 600 --dropout 0 {PLAIN_EASE}", STRONG, None),
     "strong/elsa": ("elsa --patience 10", STRONG, "strong/ease"),
     "strong/edlae": (f"ease {EDLAE}", STRONG, "strong/ease"),
+    "strong/ease-relaxed": ("ease --l2 200 --dropout 0.5", STRONG, "strong/edlae"),
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
     "strong/multdae-sample": ("multdae --sample 500", STRONG, "strong/multdae"),
     "strong/multvae": (f"multvae --hidden 200 --anneal 5000 {LIANG}", STRONG, "strong/edlae"),
@@ -72,14 +77,19 @@ RANKING = {
     "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
+    "strong/joint-relaxed": (f"joint {RELAXED}", STRONG, "strong/joint"),
     "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
     "strong/irspack-multvae": (f"irspack MultVAERecommender {VAE}", STRONG, "strong/multvae"),
     "strong-ratings/edlae": (f"ease {EDLAE} --no-signed", MIXED, None),
-    "strong-ratings/ease-signed": ("ease --signed --l2 1000 --dropout 0", MIXED, None),
-    "strong-ratings/edlae-signed": ("ease --signed --l2 500 --dropout 0.5", MIXED, "strong-ratings/edlae"),
+    "strong-ratings/ease-signed": (f"ease --signed --l2 1000 --dropout 0 {PLAIN_EASE}", MIXED, None),
+    "strong-ratings/edlae-signed": (
+        f"ease --signed --l2 500 --dropout 0.5 {PLAIN_EASE}",
+        MIXED,
+        "strong-ratings/edlae",
+    ),
     "strong-ratings/elsa": ("elsa --patience 10", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
@@ -87,7 +97,7 @@ RANKING = {
 RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
 RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
-    "strong-ratings/blend": (f"blend --parts '{RANKED.replace(EDLAE, '--l2 500 --dropout 0.5')}'", MIXED, None),
+    "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.

@@ -77,7 +77,9 @@ def ease():
     from utils.runs import run_folder
     from utils.scoring.ease_solver import gram, weights
 
-    name, chosen, config = train.parse(["ease", "--l2", "600", "--dropout", "0", "--data", "ml-1m"])
+    name, chosen, config = train.parse(
+        ["ease", "--l2", "600", "--dropout", "0", "--relax", "0", "--movie-norm", "0", "--data", "ml-1m"]
+    )
     data, split = train.read(chosen)
     model, best = models.for_data(name, config, data, 0), {}
 

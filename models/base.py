@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.data.ratings import default_like
+from utils.data.ratings import default_like, star
 from utils.errors import UserError
 
 CSR_FIELDS = ("data", "indices", "indptr", "shape")
@@ -61,7 +61,7 @@ class Recommender:
     @property
     def star(self) -> float:
         """One star of five in the stars of the data, so that what is learned does not depend on the scale."""
-        return self.scale[1] / 5
+        return star(self.scale)
 
     @property
     def predicts_strangers(self) -> bool:

@@ -7,6 +7,10 @@ B minimises ||X - Z B||^2 + sum_i penalty_i ||B_i||^2 under diag(B) = 0: no movi
 EASE has penalty_i = `l2` for all. With `--dropout p` it is l2 + p / (1 - p) times how often input i occurs: the same as
 training on rows of which a share p is hidden (EDLAE, full rank).
 
+Three options are for the long tail. `--relax` is that of RDLAE (Moon, Kim and Lee, SIGIR 2023), see `ease_solver`. The
+others are those of DAN (SIGIR 2025): `--user-norm b` weighs a user by (number of inputs) ** -b, and `--movie-norm a`
+multiplies B_ij by (likes of i / likes of j) ** a.
+
 X (users x movies) is 1 where a movie was liked. Z is X; with `signed` it has a second block that
 is 1 where a movie was rated without being liked, which is not in the papers: a low rating may count against the movie
 itself."""
@@ -45,10 +49,18 @@ class Config:
     """share of the input that is taken as hidden while training (EDLAE), 0 <= p < 1; 0 is EASE"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
+    relax: float = tuned(0.4, Range(0.0, 0.8))
+    """how much a movie may predict itself while the weights are solved for (RDLAE), 0 <= r < 1; rarer movies gain"""
+    user_norm: float = tuned(0.0, Range(0.0, 0.5))
+    """how much less users with many ratings count (DAN): each by the number of inputs to the power of minus this"""
+    movie_norm: float = tuned(0.1, Range(-0.2, 0.5))
+    """how much better than its likes say a rarer movie is ranked (DAN)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
             raise ValueError("dropout must be in [0, 1) and l2 above 0")
+        if not 0 <= self.relax < 1 or not max(abs(self.user_norm), abs(self.movie_norm)) <= 1:
+            raise ValueError("relax must be in [0, 1), user-norm and movie-norm in [-1, 1]")
 
 
 class Model(ClosedForm):
@@ -72,22 +84,28 @@ class Model(ClosedForm):
         count = np.asarray(given.sum(axis=0)).ravel()
         check_liked(int(np.count_nonzero(count[: self.shape[1]])), self.like)  # the block of likes comes first
         penalty = config.l2 + config.dropout / (1 - config.dropout) * count.astype(np.float64)
+        given = _weighed(given, config.user_norm)
         self.inputs, dtype = ease_solver.chosen(given, count, penalty)
         self.outputs = self.inputs[self.inputs < self.shape[1]]
         self.note = _note(count[: self.shape[1]], self.outputs)
         given, penalty, n = given[:, self.inputs], penalty[self.inputs], len(self.outputs)
         try:  # B = I - P / diag(P) with P = (X'X + diag(penalty))^-1; X'X is the Gram matrix
             if ease_solver.by_users(*given.shape):
-                solution = ease_solver.weights_by_users(given, penalty, n)
+                solution = ease_solver.weights_by_users(given, penalty, n, config.relax)
             elif training and training.workers:
-                part = partial(_gram, like=self.like, signed=config.signed, inputs=self.inputs, dtype=dtype)
-                solution = ease_solver.weights(training.workers.gram(part), penalty, n)
+                part = partial(_gram, like=self.like, config=config, inputs=self.inputs, dtype=dtype)
+                solution = ease_solver.weights(training.workers.gram(part), penalty, n, config.relax)
             else:
-                solution = ease_solver.weights(ease_solver.gram(given, dtype), penalty, n)
+                solution = ease_solver.weights(ease_solver.gram(given, dtype), penalty, n, config.relax)
         except LinAlgError:
             message = f"l2 {config.l2:g} is too small for these ratings: some movies can't be told apart"
             raise UserError(message) from None
         weights, right, diagonal = solution
+        ratio = count[self.inputs].astype(np.float64) ** config.movie_norm
+        if config.movie_norm:
+            weights *= ratio[:, None].astype(weights.dtype)
+            columns = right if len(right) else weights
+            columns /= ratio[:n].astype(columns.dtype)
         if len(self.inputs) > ease_solver.DENSE and not len(right):
             self.weights: Any = ease_solver.largest(weights, min(ease_solver.KEPT, n))
         else:
@@ -134,11 +152,19 @@ class Model(ClosedForm):
         return likes(matrix, self.like, self.config.signed)
 
 
+def _weighed(given: csr_array, user_norm: float) -> csr_array:
+    """Multiply each row of a CSR matrix of ones so that its user counts by (number of inputs) ** -user_norm."""
+    if not user_norm:
+        return given
+    count = np.diff(given.indptr)
+    return csr_array((np.repeat(count, count) ** (-user_norm / 2), given.indices, given.indptr), shape=given.shape)
+
+
 def _gram(
-    matrix: csr_array, like: float, signed: bool, inputs: NDArray[np.intp], dtype: type[np.floating]
+    matrix: csr_array, like: float, config: Config, inputs: NDArray[np.intp], dtype: type[np.floating]
 ) -> NDArray[np.floating]:
     """Count how often any two of the inputs occur together in a CSR matrix of stars."""
-    return ease_solver.gram(likes(matrix, like, signed)[:, inputs], dtype)
+    return ease_solver.gram(_weighed(likes(matrix, like, config.signed), config.user_norm)[:, inputs], dtype)
 
 
 def _note(count: NDArray, outputs: NDArray[np.intp]) -> str:

@@ -60,6 +60,10 @@ class Config(rating_autoencoder.Config):
     """--l2 of that EASE"""
     linear_dropout: float = tuned(0.5, Range(0.0, 0.8))
     """--dropout of that EASE"""
+    linear_relax: float = tuned(0.4, Range(0.0, 0.8))
+    """--relax of that EASE"""
+    linear_movie_norm: float = tuned(0.1, Range(-0.2, 0.5))
+    """--movie-norm of that EASE"""
     signed: bool = False
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     patience: int = 15
@@ -67,14 +71,22 @@ class Config(rating_autoencoder.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.linear_dropout < 1 or not 0 < self.linear_l2 < np.inf:
-            raise ValueError("linear-dropout must be in [0, 1) and linear-l2 above 0")
+        try:
+            _ = self.ease
+        except ValueError as error:
+            raise ValueError(f"the options of the linear path are those of ease: {error}") from None
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
             raise ValueError("joint is trained by adam or sgd")
         if not 0 <= self.weight < np.inf or not 0 <= self.likes_l2 < np.inf:
             raise ValueError("weight and likes-l2 must not be negative")
+
+    @property
+    def ease(self) -> ease.Config:
+        """The options of EASE."""
+        shape = {"relax": self.linear_relax, "movie_norm": self.linear_movie_norm}
+        return ease.Config(self.linear_l2, self.linear_dropout, self.signed, **shape)
 
 
 class Linear(ease.Model):
@@ -86,8 +98,7 @@ class Linear(ease.Model):
     @classmethod
     def of(cls, joint: Recommender) -> Self:
         """Make the untrained linear path of a `joint` model."""
-        config = ease.Config(joint.config.linear_l2, joint.config.linear_dropout, joint.config.signed)
-        return cls(joint.shape, config, 0, joint.scale, joint.like)
+        return cls(joint.shape, joint.config.ease, 0, joint.scale, joint.like)
 
     @property
     def path(self) -> LinearPath:

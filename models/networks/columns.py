@@ -100,10 +100,16 @@ def squares(rows: KerasTensor, beside: int = 0) -> KerasTensor:
     it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps. beside: as in
     `take`."""
     if not _columns:
-        return ops.sum(ops.square(rows))
+        return _squares(tf.convert_to_tensor(rows))
     rarity = _columns[-1].rarity
     of_blocks = tf.tile(rarity, [(tf.shape(rows)[0] - beside) // tf.shape(rarity)[0]])
     return _weighted_squares(rows, tf.concat([of_blocks, tf.ones(beside)], 0))
+
+
+@tf.custom_gradient
+def _squares(rows: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Sum the squares of rows; value and gradient are one pass over them each."""
+    return 2 * tf.nn.l2_loss(rows), lambda slope: rows * (2 * slope)
 
 
 @tf.custom_gradient
@@ -114,6 +120,39 @@ def _weighted_squares(rows: Any, weight: Any) -> tuple[Any, Callable[[Any], tupl
         return rows * (2 * slope * weight)[:, None], None
 
     return tf.reduce_sum(weight * tf.reduce_sum(tf.square(rows), axis=1)), gradient
+
+
+def filled(rows: KerasTensor) -> tf.SparseTensor:
+    """Return the filled cells of rows, (batch, n)."""
+    return tf.sparse.from_dense(rows)
+
+
+def of_rows(cells: tf.SparseTensor, values: Any) -> Any:
+    """Sum values, one for each cell, over the cells of each row: (batch,)."""
+    return tf.math.unsorted_segment_sum(values, cells.indices[:, 0], cells.dense_shape[0])
+
+
+@tf.custom_gradient
+def _product(indices: Any, values: Any, shape: Any, kernel: Any) -> tuple[Any, Callable[[Any], tuple]]:
+    """Multiply sparse rows and a kernel; both this and the kernel's gradient pass over the filled cells alone."""
+    cells = tf.raw_ops.SparseTensorToCSRSparseMatrix(indices=indices, values=values, dense_shape=shape)
+
+    def gradient(slope: Any) -> tuple[None, None, None, Any]:
+        transposed = tf.raw_ops.SparseMatrixTranspose(input=cells, type=tf.float32)
+        return None, None, None, tf.raw_ops.SparseMatrixMatMul(a=transposed, b=slope)
+
+    return tf.raw_ops.SparseMatrixMatMul(a=cells, b=kernel), gradient
+
+
+def product(rows: Any, kernel: Any) -> Any:
+    """Multiply rows, (batch, inputs), by a kernel, (inputs, units). rows: an array or, where few cells are filled, a
+    `tf.SparseTensor`, whose indices have to ascend by row alone; it gets no gradient."""
+    if not isinstance(rows, tf.SparseTensor):
+        return ops.matmul(rows, kernel)
+    values = tf.cast(rows.values, tf.float32)
+    weights = tf.cast(tf.convert_to_tensor(kernel), tf.float32)
+    product = _product(rows.indices, values, rows.dense_shape, weights)
+    return tf.cast(tf.ensure_shape(product, (None, kernel.shape[1])), kernel.dtype)
 
 
 class _OfColumns(keras.layers.Layer):
@@ -145,7 +184,7 @@ class _OfColumns(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("reelspace")
 class FromColumns(_OfColumns):
-    """A dense layer whose inputs are columns, in one block or several."""
+    """A dense layer whose inputs are columns, in one block or several; see `product` for what they may be."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create kernel, (inputs, units), and bias."""
@@ -153,7 +192,7 @@ class FromColumns(_OfColumns):
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """Compute the layer."""
-        return self.activation(ops.matmul(inputs, self.rows()) + ops.cast(self.bias, self.compute_dtype))
+        return self.activation(product(inputs, self.rows()) + ops.cast(self.bias, self.compute_dtype))
 
     def dense(self) -> tuple[NDArray, NDArray]:
         """Return (kernel, bias) of the dense layer that computes the same."""
@@ -172,7 +211,7 @@ class ToColumns(_OfColumns):
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """Compute the layer."""
-        product = ops.matmul(inputs, ops.transpose(self.rows())) + ops.cast(take(self.bias), self.compute_dtype)
+        product = tf.matmul(inputs, self.rows(), transpose_b=True) + ops.cast(take(self.bias), self.compute_dtype)
         return ops.cast(self.activation(product), self.variable_dtype)
 
     def dense(self) -> tuple[NDArray, NDArray]:

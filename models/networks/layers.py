@@ -6,15 +6,18 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from models.networks.columns import take, width
-from utils.distributed.batch_share import sample_shared, shared
+from models.networks.columns import FromColumns, filled, of_rows, on_some_columns, take, width
+from utils.distributed.batch_share import uniform
 from utils.scoring.biases import EPSILON
 from utils.scoring.encoders import Centred
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "elu", "selu"]  # those of `utils.scoring.latent.ACTIVATIONS`
+FEW = 0.1  # share of filled cells below which rows are sparse in training
 DenseLayers = list[tuple[NDArray[np.float32], NDArray[np.float32], str]]  # (kernel, bias, activation name) of each
 
 
@@ -35,6 +38,8 @@ class Centre(keras.layers.Layer):
 
     Mean and column deviations are weights, but not trained: assign `mean` and `column`. Without `baseline` the stars
     pass as they are and the baseline is 0."""
+
+    sparse = False  # whether the features are a `tf.SparseTensor` in training: set where few cells are filled
 
     def __init__(
         self,
@@ -58,6 +63,8 @@ class Centre(keras.layers.Layer):
 
     def call(self, ratings: KerasTensor, training: bool = False) -> tuple[KerasTensor, KerasTensor]:
         """Compute (features, baseline); see the class."""
+        if training and self.sparse and not on_some_columns():
+            return self._of_cells(filled(ratings))
         observed = ops.cast(ops.not_equal(ratings, 0), ratings.dtype)
         count = ops.sum(observed, axis=1, keepdims=True)
         if self.baseline:
@@ -77,6 +84,29 @@ class Centre(keras.layers.Layer):
             features = features / ops.sqrt(ops.maximum(count, 1))
         scale = self._scale(training)
         return features if scale == 1 else features * scale, baseline
+
+    def _of_cells(self, cells: tf.SparseTensor) -> tuple[tf.SparseTensor, KerasTensor]:
+        """Compute the same in training from the filled cells of a batch; the features are sparse."""
+        stars, (row, column) = cells.values, tf.unstack(cells.indices, axis=1)
+        count = of_rows(cells, tf.ones_like(stars))
+        if self.baseline:
+            expected = self.mean + ops.convert_to_tensor(self.column)
+            total = of_rows(cells, stars - tf.gather(expected, column))
+            deviation = total / tf.maximum(count + self.damping, EPSILON)
+            baseline, residual = expected + deviation[:, None], stars - tf.gather(expected, column)
+            residual -= tf.gather(deviation, row)
+        else:
+            baseline, residual = tf.zeros(cells.dense_shape), stars
+        blocks = [residual / self.star]
+        if self.implicit:
+            blocks.append(tf.ones_like(stars))
+        if self.like is not None:
+            blocks.append(tf.cast(stars > self.like, stars.dtype))
+        scale = self._scale(True) / (tf.sqrt(tf.maximum(count, 1)) if self.normalise else tf.ones_like(count))
+        values, (rows, n) = tf.stack(blocks, 1) * tf.gather(scale, row)[:, None], tf.unstack(cells.dense_shape)
+        columns = column[:, None] + n * tf.range(len(blocks), dtype=tf.int64)
+        indices = tf.stack([tf.repeat(row, len(blocks)), tf.reshape(columns, [-1])], 1)
+        return tf.SparseTensor(indices, tf.reshape(values, [-1]), [rows, n * len(blocks)]), baseline
 
     def _scale(self, training: bool) -> float:
         """Return the factor that makes up for the ratings that are hidden while training."""
@@ -106,14 +136,32 @@ class FirstBlock(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("reelspace")
-class Hide(keras.layers.Dropout):
-    """Keras's dropout, for which workers that share a batch draw the same random numbers."""
+class Unit(keras.layers.UnitNormalization):
+    """Divide rows by their length."""
+
+    sparse = False  # whether they become a `tf.SparseTensor` in training: set where few cells are filled
 
     def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
+        """Compute rows of length 1; those without an entry stay as they are."""
+        if not (training and self.sparse) or on_some_columns():
+            return super().call(inputs)
+        cells = filled(inputs)
+        lengths = tf.sqrt(of_rows(cells, tf.square(cells.values)))
+        return cells.with_values(cells.values / tf.gather(lengths, cells.indices[:, 0]))
+
+
+@keras.saving.register_keras_serializable("reelspace")
+class Hide(keras.layers.Dropout):
+    """Dropout, for which workers that share a batch draw the same random numbers."""
+
+    def call(self, inputs: KerasTensor | tf.SparseTensor, training: bool = False) -> KerasTensor | tf.SparseTensor:
         """Hide a share of the inputs while training."""
-        if not (training and self.rate and shared()):
-            return super().call(inputs, training=training)
-        return inputs * sample_shared(lambda shape: super(Hide, self).call(ops.ones(shape), training=True), inputs)
+        if not (training and self.rate):
+            return inputs
+        cells = inputs if isinstance(inputs, tf.SparseTensor) else filled(inputs)
+        kept = uniform(cells.indices, self.seed_generator.next()) >= self.rate
+        hidden = cells.with_values(tf.where(kept, cells.values / (1 - self.rate), 0))
+        return hidden if inputs is cells else tf.sparse.to_dense(hidden)
 
 
 @keras.saving.register_keras_serializable("reelspace")
@@ -210,6 +258,18 @@ class BySide(keras.layers.Layer):
         """Create the layer with the one inside; the features come with the weights."""
         layer = keras.layers.deserialize(config.pop("layer"))
         return cls(layer, np.zeros((layer.units, config.pop("features")), np.float32), **config)
+
+
+def sparse_where_few_are_filled(encoder: keras.Model, rows: csr_array) -> None:
+    """Let the first layers of an encoder compute with the filled cells of its training batches alone, if that is faster
+    on these rows and the layer of weights behind them can."""
+    width = encoder.inputs[0].shape[-1]
+    few = rows.nnz < FEW * np.count_nonzero(np.diff(rows.indptr)) * width
+    kinds = {type(layer) for layer in encoder.layers}
+    can = FromColumns in kinds and keras.layers.Concatenate not in kinds
+    for layer in encoder.layers:
+        if isinstance(layer, Centre | Unit):
+            layer.sparse = few and can
 
 
 def dense_layers(decoder: keras.Model) -> DenseLayers:

@@ -16,7 +16,7 @@ from models.base import History, check_liked
 from models.networks import export
 from models.networks.columns import FromColumns, ToColumns
 from models.networks.latent_model import LatentModel
-from models.networks.layers import Activation, DenseLayers, Hide, plain_layers
+from models.networks.layers import Activation, DenseLayers, Hide, Unit, plain_layers, sparse_where_few_are_filled
 from models.networks.losses import multinomial
 from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width
 from utils.command_line.options import Sizes
@@ -184,6 +184,7 @@ class LikesAutoencoder(LatentModel):
             columns = n if sampler else 0
             if not training.workers:
                 self.training_notes = batches.describe(size, len(trained), sampler)
+        sparse_where_few_are_filled(self.encoder, given)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)
         history = train(
@@ -212,7 +213,7 @@ class LikesAutoencoder(LatentModel):
         self._copies = None
         keras.utils.set_random_seed(self.seed)
         given = keras.Input((self.shape[1] * (2 if self.config.signed else 1),), name="given")
-        unit = keras.layers.UnitNormalization(name="unit")(given)
+        unit = Unit(name="unit")(given)
         inputs = [given, *self._more_inputs()]
         latent, self.decoder = self.coders(unit, *inputs[1:])
         inputs = inputs if len(inputs) > 1 else given
@@ -231,7 +232,7 @@ class LikesAutoencoder(LatentModel):
 
     def _plain_layers(self, *passing: type) -> DenseLayers | None:
         """Return the dense layers of the encoder; None where it has others, apart from those of classes `passing`."""
-        return plain_layers(self.encoder, keras.layers.UnitNormalization, keras.layers.Dropout, Hide, *passing)
+        return plain_layers(self.encoder, Unit, Hide, *passing)
 
     def _column_vectors(self) -> NDArray[np.float32]:
         """Return the latent vectors of all movies: that of a user who liked only the movie, less that of a user who

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from models.base import History
 from models.networks.columns import FromColumns, ToColumns
 from models.networks.latent_model import LatentModel, ValidationRatings
-from models.networks.layers import Activation, BySide, Centre, plain_encoder
+from models.networks.layers import Activation, BySide, Centre, plain_encoder, sparse_where_few_are_filled
 from models.networks.losses import masked_mse
 from models.networks.training_step import PRECISIONS, Network, Step, any_width, lbfgs_step, optimizer
 from utils.command_line.options import Names, Sizes
@@ -210,8 +210,7 @@ class Autoencoder(LatentModel):
         phase: str,
         judge: EarlyStoppingCriterion | None = None,
     ) -> History:
-        self._copies = None
-        rows = self._rows(matrix)
+        self._copies, rows = None, self._rows(matrix)
         trained = np.arange(rows.shape[0])
         usual = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
         size = rows.shape[0] if config.optimizer == "lbfgs" else usual
@@ -220,9 +219,10 @@ class Autoencoder(LatentModel):
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
 
         sampler = self._sampler(rows, size)
-        epoch = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
+        epochs = batches.denoising(rows, size, config.dropout, config.target, self.seed, batch, sampler)
+        epoch = epochs.in_parts(len(trained))
         self.training_notes = batches.describe(size, len(trained), sampler, self.by_user)
-        epoch = epoch.in_parts(len(trained))
+        sparse_where_few_are_filled(self.encoder, rows)
         self.network.compile(
             optimizer(config, epoch.steps), self._step, self._judged_ratings, config.precision,
             rows.shape[1] if sampler else 0, **self._losses(),

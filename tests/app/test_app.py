@@ -22,15 +22,15 @@ from trained import TABLE
 import evaluate
 import models
 import train
-from utils.app import map_page, rating
-from utils.app.listing import STRATEGIES
+from utils.app import listing, map_page, rating
+from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.data.movies import Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend import elicitation, recommendations
+from utils.recommend import elicitation, group, recommendations, reranking
 from utils.report import map_figures
 from utils.runs import evaluation_results, run_folder
 
@@ -71,7 +71,7 @@ def listed(page):
 
 def stars(page, place, value):
     """Click a star of a card."""
-    page.feedback[place].set_value(value - 1)
+    page.radio[place].set_value(value)
     return run(page)
 
 
@@ -81,18 +81,16 @@ def test_without_a_run_the_page_says_which_command_to_type(house):
 
 def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, capsys):
     house(run_of("autorec", *QUICK))
-    page = opened()
-    assert not listed(page)
-    page = stars(stars(page, 0, 5), 2, 1)
-    given = page.session_state["visitor " + run_folder.find().config["sha256"][:8]].stars
-    assert sorted(given.values()) == [1, 5]
+    page = stars(stars(opened(), 0, 4.5), 2, 1)
+    given = page.session_state["rated " + run_folder.find().config["sha256"][:8]].stars
+    assert sorted(given.values()) == [1, 4.5]
     movies = run_folder.find().movies
     rated = [f"{movies.titles[movie]}={value:g}" for movie, value in given.items()]
     found = answer(capsys, "--rate", *rated, "--explain")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
     assert recommendations.sentence(found["items"][0]) in said(page).replace("&#39;", "'")
     page.selectbox(key="by").set_value("movies")
-    page.slider(key="n").set_value(5)
+    page.pills(key="n").set_value(5)
     page = run(page)
     found = answer(capsys, "--rate", *rated, "--by", "movies", "-n", "5")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
@@ -124,11 +122,13 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     for sentence in facts["said"]["headlines"]:
         assert sentence in about.replace("&#39;", "'")
     shown_map = opened(page="Map")
-    assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie" in said(shown_map)
+    assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie, one of the best known" in said(
+        shown_map
+    )
     assert len(shown_map.get("plotly_chart")) == 1
     titles = run_folder.Run(run_).movies.titles
     shown_map.selectbox(key="picked").set_value(shown(titles[3]))
-    near = said(run(shown_map)).split("Near ")[1]
+    near = said(run(shown_map)).split("Near it")[1]
     for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), [3], 5)["items"]:
         assert brief(item["title"], item["year"]) in near
 
@@ -227,7 +227,7 @@ def test_titles_are_text_on_the_page(house, tmp_path):
     assert "&lt;script&gt;alert" in said(page)
     assert not [tag for tag in ("<script", "<img", "<i>") if tag in said(page)]
     point = {"movie": 0, "title": EVIL, "x": 0, "y": 0, "genre": None, "decade": 1990, "ratings": 9}
-    found = str(map_figures.page_map([point], {"you rated": [0]}, (0, 0)))
+    found = str(map_figures.page_map([point], {"you rated": [point]}, {}))
     assert found.count("&lt;script&gt;") > 1
     assert "<script" not in found
     assert "<img" not in found
@@ -255,7 +255,7 @@ def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
         evaluation_results.read(run_folder.Run(folder))
 
 
-def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
+def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of, monkeypatch):
     """The oracle projects the likes on those of the movies chosen before, by least squares."""
     split = run_folder.find(run_of("autorec", *QUICK)).split
     order, n = elicitation.order(split), split.ratings.shape[1]
@@ -271,6 +271,12 @@ def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of):
         left = {m: unexplained([*order[:k], m]) for m in range(n) if m not in order[:k]}
         assert left[order[k]] <= min(left.values()) + 1e-9
     assert sorted(order) == sorted(set(order))
+    monkeypatch.setattr(elicitation, "CANDIDATES", 7)  # of which four are selected, and the other best known follow
+    monkeypatch.setattr(elicitation, "SELECTED", 4)
+    known = np.argsort(-split.known_count, kind="stable")[:7].tolist()
+    few = elicitation.order(split).tolist()
+    assert few[4:] == [m for m in known if m not in few[:4]]
+    assert sorted(few) == sorted(known)
 
 
 def test_a_click_on_no_movie_is_none():
@@ -292,13 +298,116 @@ def test_cards_begin_anew_when_all_were_seen():
     assert set(seen) == set(range(8))
 
 
-def test_a_click_on_the_star_of_a_rating_between_two_stars_takes_it(monkeypatch):
-    monkeypatch.setattr(rating.st, "session_state", {"stars 3": None})
-    visitor = Visitor({3: 4.5})
-    rating.rate(visitor, 3, 5.0, 0.5)
-    assert visitor.stars == {3: 5.0}
-    rating.rate(visitor, 3, 5.0, 0.5)
-    assert not visitor.stars
+@pytest.mark.parametrize(
+    ("scale", "steps"),
+    [
+        ((0.5, 5), [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]),
+        ((1, 5), [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5]),
+        ((1, 10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+    ],
+)
+def test_stars_come_in_halves_on_the_scale_of_the_data(scale, steps):
+    assert rating.steps(scale) == steps
+
+
+def test_a_rating_between_two_halves_shows_the_nearest_and_stays_until_it_is_cleared(house, run_of):
+    house(run_of("autorec", *QUICK))
+    data = run_folder.find().config["sha256"][:8]
+    page = opened(rated=f"{data}~2:3.7")
+    page.selectbox(key="search").set_value(shown(run_folder.find().movies.titles[1]))
+    page = run(page)
+    assert page.radio[0].value == 3.5
+    assert page.session_state[f"rated {data}"].stars == {1: 3.7}
+    page.button(key="clear-0").click()
+    page = run(page)
+    assert not page.session_state[f"rated {data}"].stars
+    assert FIRST in said(page)
+
+
+def planted_run(known, liked, vectors=None, links=((), ())):
+    """As much of a run as the first list and a file for Letterboxd take."""
+    n = len(known)
+    movies = Movies(np.arange(10, 10 + n), [f"Matrix {m}, The (1999)" for m in range(n)], [1999] * n, [["War"]] * n)
+    ratings = SimpleNamespace(movie_known=np.array(known), movie_likes=np.array(liked), scale=(1.0, 5.0))
+    found = [{number: movie for movie, number in enumerate(column) if number} for column in links]
+    space = None if vectors is None else SimpleNamespace(movies=np.array(vectors, np.float32))
+    config = {"sha256": "0" * 64}
+    run_ = SimpleNamespace(movies=movies, links=found, config=config)
+    return Shared(SimpleNamespace(run=run_, ratings=ratings, space=space, neighbourhoods=space))
+
+
+def test_the_first_list_is_what_most_people_like_and_no_two_alike():
+    shared = planted_run(known=[3, 200, 200, 100, 0], liked=[3, 180, 190, 90, 0])
+    found = listing.well_liked(shared, Visitor(hidden={3}), 3, reranking.Options())
+    assert [item["movieId"] - 10 for item in found["items"]] == [2, 1, 0]  # three likes of three tell little
+    assert found["items"][0]["liked"] == "95% of the 200 who rated it like it"
+    p, n, z = 0.95, 200, 3  # Wilson's interval
+    low = (p + z * z / 2 / n - z * (p * (1 - p) / n + z * z / 4 / n / n) ** 0.5) / (1 + z * z / n)
+    assert found["items"][0]["score"] == pytest.approx(low)
+    alike = planted_run([200] * 4, [190, 189, 188, 100], [[1, 0], [1, 0], [0, 1], [0, 1]])
+    found = listing.well_liked(alike, Visitor(), 2, reranking.Options())
+    assert [item["movieId"] - 10 for item in found["items"]] == [0, 2]
+
+
+def test_letterboxd_gets_titles_as_one_says_them_years_and_ids():
+    shared = planted_run([1, 1], [1, 1], links=([133093, None], [603, None]))
+    items = [shared.movies.describe(movie) for movie in (1, 0)]
+    rows = list(csv.reader(io.StringIO(listing.letterboxd(shared, items))))
+    assert rows[0] == ["Title", "Year", "imdbID", "tmdbID"]
+    assert rows[1:] == [["The Matrix 1", "1999", "", ""], ["The Matrix 0", "1999", "tt0133093", "603"]]
+
+
+def test_what_each_rating_adds_is_listed_the_most_first():
+    because = [
+        {"title": f"Cube {m} (1997)", "rating": m, "effect": effect} for m, effect in enumerate([0.5, 0.1, -0.2])
+    ]
+    item = {"score": 1.25, "because": because}
+    text = str(listing._why(item))
+    assert text.index("Cube 0 0 <b>+0.5") < text.index("Cube 2 2 <b>-0.2") < text.index("Cube 1 1 <b>+0.1")
+    assert "score of 1.25" in text
+    assert "width:40%" in text
+    many = [{"title": "A", "rating": 1, "effect": 0.25}] * (listing.NAMED + 3)
+    assert "3 others together <b>+0.75" in str(listing._why({"score": 1, "because": many}))
+
+
+def test_genres_left_out_and_what_is_well_known_are_options_of_the_list(house, run_of, capsys):
+    house(run_of("autorec", *QUICK))
+    page = stars(opened(), 0, 5)
+    names = run_folder.find().movies.genre_names
+    page.pills(key="without").set_value([names[0]])
+    page.pills(key="known").set_value("low")
+    page = run(page)
+    assert f"Only no {names[0]}, less known" in said(page)
+    (movie, value), *_ = page.session_state["rated " + run_folder.find().config["sha256"][:8]].stars.items()
+    rated = f"{run_folder.find().movies.titles[movie]}={value:g}"
+    found = answer(capsys, "--rate", rated, "--without-genre", names[0], "--popularity", "low")
+    assert listed(page) == [shown(item["title"]) for item in found["items"]]
+
+
+def test_two_people_see_their_lists_and_what_both_would_like(house, run_of):
+    house(run_of("autorec", *QUICK))
+    run_ = run_folder.find()
+    data, saved = run_.config["sha256"][:8], models.open_run(run_)
+    page = opened(page="Two together", rated=f"{data}~2:5,4:1")
+    assert "Then their list comes here" in said(page)
+    for text, error in (("http://x/?rated=1~7", "no address of this page"), ("x?rated=00000000~7:5", "of other data")):
+        page.text_input(key="pasted").set_value(text)
+        page = run(page)
+        assert error in said(page)
+    page.text_input(key="pasted").set_value(f"http://127.0.0.1/?model=r&rated={data}~7%3A5%2C2%3A1")
+    page = run(page)
+    page.pills(key="join").set_value("fair")
+    page = run(page)
+    people = [
+        (name, Visitor(rated).profile(saved.ratings))
+        for name, rated in (("you", {1: 5.0, 3: 1.0}), ("they", {6: 5.0, 1: 1.0}))
+    ]
+    both = [brief(item["title"], item["year"]) for item in group.recommend(saved, people, "best", 10, "fair")["items"]]
+    text = said(page)
+    assert re.findall('<span class="title">(.*?)</span>', text)[:10] == both
+    again = opened(page="Two together", rated=f"{data}~2:5,4:1", **{"with": "".join(page.query_params["with"])})
+    again.pills(key="join").set_value("fair")
+    assert said(run(again)) == text
 
 
 @pytest.mark.parametrize("model", ["autorec --rows movies", "bayesfm --samples 12"])
@@ -329,7 +438,7 @@ def test_an_address_of_other_data_is_left_out(house, run_of):
     house(run_of("autorec", *QUICK))
     data = run_folder.find().config["sha256"][:8]
     assert listed(opened(rated=f"{data}~2:5"))
-    assert not listed(opened(rated="00000000~2:5"))
+    assert FIRST in said(opened(rated="00000000~2:5"))
 
 
 # -- in a browser ------------------------------------------------------------------------------------------------------
@@ -374,7 +483,7 @@ def visit(browser, address, width, scheme):
 
 def click_stars(page, place, value):
     before = page.locator('[class*="st-key-item-"]').all_inner_texts()
-    page.locator(f".st-key-card-{place} button").nth(value - 1).click()
+    page.locator(f".st-key-card-{place} [role=radiogroup] > div").nth(2 * value - 1).click()
     page.wait_for_function(
         "old => [...document.querySelectorAll('[class*=st-key-item-]')].map(e => e.innerText).join() !== old.join()",
         arg=before,
@@ -428,8 +537,9 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     check_accessible(page)
 
     page.get_by_text("What may be on the list").click()
-    choose(page, "Genres", "Horror")
-    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Horror").first.click()
+    settle(page)
+    page.get_by_text("Only Horror").wait_for()
     low, high = page.get_by_role("slider", name="Years").all()
     low.fill("1979")
     low.press("ArrowRight")
@@ -467,7 +577,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     go_to(page, "Map")
     page.locator(".js-plotly-plot").wait_for(timeout=60_000)
     choose(page, "A movie and what is near it", "Alien (1979")
-    page.get_by_text("Near Alien (1979)").wait_for()
+    page.get_by_text("Near it", exact=True).wait_for()
     assert page.locator(".near li").count() == 10
     page.get_by_text("near the movie you chose").wait_for()
     check_accessible(page)
@@ -493,7 +603,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
 def test_one_visitors_ratings_are_never_anothers(served, browser):
     (ours, _), (theirs, _) = visit(browser, served[0], 1280, "light"), visit(browser, served[0], 390, "dark")
     click_stars(ours, 0, 5)
-    theirs.get_by_text("Rate a movie to get recommendations.").wait_for()
+    theirs.get_by_text("You have rated nothing yet").wait_for()
     click_stars(theirs, 1, 1)
     mine = items(ours)
     click_stars(theirs, 2, 1)
@@ -525,7 +635,9 @@ def test_ten_visitors_at_once(served, browser):
         for page in pages:
             what = rng.integers(10)
             if what < 7:
-                page.locator(f".st-key-card-{rng.integers(CARDS)} button").nth(rng.integers(5)).click()
+                page.locator(f".st-key-card-{rng.integers(CARDS)} [role=radiogroup] > div").nth(
+                    rng.integers(10)
+                ).click()
             elif what < 8 or not page.locator(".st-key-item-3").count():
                 page.get_by_role("button", name="Other movies").click()
             else:
@@ -550,5 +662,5 @@ def test_ten_visitors_at_once(served, browser):
 def test_movies_of_one_title_are_told_apart_by_their_ids():
     titles = ["Matrix, The (1999)", "Cube (1997)", "Matrix, The (1999)"]
     movies = Movies(np.array([5, 8, 21]), titles, [1999, 1997, 1999], [[], [], []])
-    saved = SimpleNamespace(run=SimpleNamespace(movies=movies), ratings=TABLE)
+    saved = SimpleNamespace(run=SimpleNamespace(movies=movies, config={"sha256": ""}), ratings=TABLE)
     assert Shared(saved).labels == {"The Matrix (1999)": 0, "Cube (1997)": 1, "The Matrix (1999) [21]": 2}

@@ -35,7 +35,7 @@ def test_the_command_line_counts_before_the_file(tmp_path):
     config = parsed(given, "--ratings", "a.csv", "-n", "5", "--genre", "Comedy", "--no-explain")
     assert (config.n, config.filters.genre, config.explain) == (5, ("Comedy",), False)
     assert config.user is None  # another question is asked
-    assert (config.ratings, config.ratings_scale) == (Path("a.csv"), (1.0, 10.0))
+    assert (config.ratings, config.ratings_scale) == ((Path("a.csv"),), (1.0, 10.0))
     kept = parsed(preset(tmp_path, 'user = 42\ngenre = ["War", "Drama"]'))
     assert (kept.user, kept.n, kept.filters.genre) == ("42", 10, ("War", "Drama"))
 

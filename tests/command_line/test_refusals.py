@@ -83,7 +83,8 @@ def test_a_rating_of_0_is_kept_as_one_where_the_scale_begins_there(tmp_path):
         ("0.1 3 4", ":2: rating 0.1 is outside the scale 0.5 to 4"),
         ("3 0 4", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,4 if it is meant"),
         ("1 0 1", ":3: rating 0: ratings must be above 0, which means 'not rated'; give --scale 0,1 if it is meant"),
-        ("3 -4 4", ":3: rating -4: ratings must be above 0, which means 'not rated'; add 5 to each"),
+        ("3 -4 4", ":3: rating -4 is outside the scale 1 to 4 of the other ratings; give --scale -4,4 if it is meant"),
+        ("-3 -4 -1", ":4: rating -1: the highest rating has to be above 0, which means 'not rated'; add the same"),
         ("0 0 0", ":2: rating 0"),
     ],
 )
@@ -297,6 +298,8 @@ def test_a_rating_of_0_is_no_like_above_0(tmp_path):
 
 def test_a_scale_from_below_0_and_nothing_but_0_get_a_way_out(tmp_path):
     path = write(tmp_path, HEADING + FIVE_STARS)
-    assert refusal(path, scale=(-5, 5)) == "scale -5,5: ratings can't be below 0; add 6 to each, and to the scale"
+    said = "give lowest,highest, such as 1,5 or -10,10, the highest above 0"
+    assert refusal(path, scale=(-5, 0)) == f"scale -5,0: {said}"
+    assert load(path, scale=(-5, 5)).ratings.scale == (-5, 5)
     nothing = write(tmp_path, "userId,movieId,rating\n1,1,0\n2,2,0\n")
     assert "every rating is 0, which means 'not rated'; give what was rated another number" in refusal(nothing)

@@ -256,7 +256,7 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
         (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),
         (["train.py", "bias", "--resume", "--run", "runs/never"], "nothing to resume"),
         (["train.py", "bias", "--run", "utils"], "utils exists and is no run folder"),
-        (["recommend.py"], "one of --user, --rate, --ratings, --like-movie, --similar-users, --all-users is needed"),
+        (["recommend.py"], "one of --user, --rate, --ratings, --for-all, --like-movie, --similar-users, --all-users"),
         (["recommend.py", "--user", "1", "--run", "utils"], "utils is no run folder"),
         (["recommend.py", "--user", "1", "--by", "magic"], "neighbours"),
         (["evaluate.py", "--run", "runs/never"], "there is no run runs/never"),

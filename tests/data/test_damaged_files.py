@@ -112,7 +112,7 @@ def parse(name, data):
     if "::" in lines[0] and not headed:
         rows = [line.split("::") for line in lines]
     else:
-        separator = max(",\t;", key=lines[0].count) if headed else "\t"
+        separator = max(",\t;", key=lines[0].count) if headed else next((s for s in "\t,;| " if s in lines[0]), "\t")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if row]
     order = ["user", "movie", "stars", "time"]
     if headed:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from conftest import REPOSITORY, real
 from reading import FIVE_STARS, HEADING, cells, refusal, write
 
 from utils.data import datasets, test_file
-from utils.data.datasets import load
-from utils.data.describe import describe
+from utils.data.datasets import Dataset, load
+from utils.data.describe import _spread, describe
 from utils.data.movies import Movies
+from utils.data.ratings import Ratings
 from utils.data.reading import scales
 from utils.errors import UserError
 
@@ -327,3 +329,26 @@ def test_a_file_without_text_at_its_start_is_refused(content, tmp_path):
     (tmp_path / "own.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"own\.csv"):
         datasets.load(tmp_path / "own.csv")
+
+
+def test_the_description_tells_users_from_movies_and_likes_from_other_ratings():
+    ratings = Ratings(
+        np.array([0, 0, 0, 1, 2], np.int32), np.array([0, 1, 2, 0, 0], np.int32),
+        np.array([3.5, 4, 0.0005, 5, 5], np.float32), np.array([300, 5, 86_400, 90_000, 7]) + 86_400 * 10,
+        np.arange(3), np.arange(4), (0.0, 5.0),
+    )  # fmt: skip
+    movies = Movies(np.arange(4), ["A"] * 4, [1990, None, 1990, None], [["War"]] * 4)
+    users = pd.DataFrame({"age": [20, None, 30], "zip": [None, None, None]})
+    rows = dict(describe(Dataset("mine", ratings, movies, users=users, notes=["said"])))
+    assert rows["ratings per user"] == "1 to 3; median 1, middle half 1 to 3"
+    assert rows["ratings per movie"] == "0 to 3; median 1, middle half 1 to 1"
+    assert rows["likes"] == "3, ratings above 3.5 (60.0%)"
+    assert (rows["scale"], rows["mean rating"], rows["stars 0"]) == ("0 to 5", "3.500", "1 (20.0%)")
+    assert rows["time span"] == "1970-01-11 to 1970-01-12"
+    assert rows["movie table"] == "years of 2, genres of all"
+    assert (rows["user table"], rows["note"]) == ("age of 2, zip of none", "said")
+    ten = np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 90])
+    assert _spread(ten) == "0 to 90; median 3, middle half 1 to 6"
+    table = replace(ratings, user=np.zeros(20, np.int32), movie=np.arange(20, dtype=np.int32) % 4, timestamp=None)
+    exact = replace(table, rating=np.linspace(0.25, 5, 20, dtype=np.float32))
+    assert sum(name.startswith("stars") for name, _ in describe(Dataset("mine", exact, movies))) == 20

@@ -295,12 +295,6 @@ def test_yahoos_second_stars_are_no_times(tmp_path):
     )
 
 
-def test_jester_is_named_with_what_would_do(tmp_path):
-    said = refusal(write(tmp_path, "2," + ",".join(["99"] * 28) + ",-1.11,3.5\n", "jester-data-1.csv"))
-    assert "this looks like Jester" in said
-    assert "11 added to the stars: 1 to 21" in said
-
-
 def test_recboles_files_are_read_from_their_folder(tmp_path):
     heading = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     write(tmp_path, lines("{0}\t{1}\t{2}\t{3}", heading), "ml.inter")

@@ -7,7 +7,7 @@ import pytest
 from conftest import random_ratings
 from sklearn.linear_model import Ridge
 
-from utils.data.ratings import index_of, likes, pair_order, zero_sentinel
+from utils.data.ratings import default_like, given, index_of, likes, pair_order, zero_sentinel
 from utils.scoring import biases
 
 
@@ -90,3 +90,11 @@ def test_a_rating_of_nothing_is_never_a_like(scale, threshold, expected):
     table = replace(random_ratings(), scale=scale, threshold=threshold)
     assert table.like == expected
     assert not zero_sentinel((0, 10)) > replace(table, scale=(0, 10), threshold=0).like
+
+
+def test_on_a_scale_from_below_0_stars_are_given_as_they_are():
+    assert given([-3.5, zero_sentinel((-10, 10)), 7], (-10, 10)).tolist() == [-3.5, 0, 7]
+    assert [default_like(scale) for scale in ((-10, 10), (-1, 1), (1, 5), (0, 10))] == pytest.approx([4, 0.4, 3.5, 7])
+    table = replace(random_ratings(), scale=(-10, 10), threshold=0)
+    assert table.like == zero_sentinel((-10, 10))  # a rating of 0 is not above 0
+    assert replace(table, threshold=-2).like == -2

@@ -222,3 +222,29 @@ def test_the_validation_share_is_of_what_the_test_leaves():
     part = splits.split(table, "temporal", splits.Options(test_share=0.1, validation_share=0.05)).part
     assert np.flatnonzero(part == Subset.TEST).tolist() == [27, 28, 29]
     assert np.flatnonzero(part == Subset.VALIDATION).tolist() == [26]  # 5% of 27, where 5% of 30 would be two
+
+
+def test_a_tenth_of_those_with_five_likes_is_held_out_and_what_is_left_out_is_said():
+    user, movie = np.divmod(np.arange(100 * 12), 12)
+    table = replace(
+        random_ratings(), user=user.astype(np.int32), movie=movie.astype(np.int32),
+        rating=np.where((movie + user) % 12 < np.where(user < 60, 8, 2), 5, 2).astype(np.float32),
+        user_ids=np.arange(100), movie_ids=np.arange(12),
+    )  # fmt: skip
+    split = splits.split(table, "strong", Options())
+    assert [len(set(user[split.part == part])) for part in (Subset.TEST, Subset.VALIDATION)] == [6, 6]
+    assert split.notes[0] == "6 users held out for validation and 6 others for the test"
+    unused = 60 * 4 + 40 * 12
+    few = f"{unused:,} ratings are not used: they are 3.5 stars or lower, or are of users with fewer than five likes"
+    assert split.notes[1:] == [few]
+    own = np.flatnonzero(split.part == Subset.TEST)[0]  # a movie that of all users only one held out for the test likes
+    rating = np.where((movie == movie[own]) & (user != user[own]), 2, table.rating).astype(np.float32)
+    split = splits.split(replace(table, rating=rating), "strong-ratings", Options())
+    outside = (split.part == Subset.LEFT_OUT) & (rating == 5) & (movie == movie[own])
+    assert outside.sum() == 1
+    dropped = (
+        "1 of their likes left out before a fifth is hidden, 1 of them of test users: no training user likes those"
+    )
+    assert split.notes[1].startswith(dropped)
+    left_out = np.count_nonzero(split.part == Subset.LEFT_OUT) - 1
+    assert split.notes[2].startswith(f"{left_out:,} ratings are not used: they are of users with fewer")

@@ -31,7 +31,10 @@ def known():
 def found_of(known, vectors=None):
     given, own, genres = known
     movies = Movies(np.arange(N_MOVIES), [""] * N_MOVIES, [None] * N_MOVIES, genres)
-    return beyond_accuracy.beyond(own, given, 3.5, genre_shares(movies), vectors)
+    longer = SimpleNamespace(
+        users=own.users, top=np.hstack([own.top, own.top[::-1, :4]])
+    )  # what is behind ten is not seen
+    return beyond_accuracy.beyond(longer, given, 3.5, genre_shares(movies), vectors)
 
 
 def test_coverage_and_gini_agree_with_irspack():
@@ -292,3 +295,25 @@ def test_every_number_of_ratings_is_in_one_range():
         for part, (low, high) in zip(ranges, subgroups.RANGES, strict=True):
             literal = [low <= n and (high is None or n <= high) for n in count.tolist()]
             assert part.inside.tolist() == literal, part.name
+
+
+def test_figures_of_all_lists_are_compared_user_by_user():
+    from scipy.stats import t
+
+    rng = np.random.default_rng(17)
+    one, other = Overall(0.5, rng.normal(0.5, 0.01, 30)), Overall(0.47, rng.normal(0.47, 0.01, 30))
+    row, left = bootstrap.difference(one, other), one.without - other.without
+    error = np.sqrt(29 / 30 * np.sum((left - left.mean()) ** 2))
+    assert (row["value"], row["n"]) == (pytest.approx(0.03), 30)
+    assert [row["low"], row["high"]] == pytest.approx([0.03 - 1.959964 * error, 0.03 + 1.959964 * error])
+    assert row["p"] == pytest.approx(2 * t.sf(0.03 / (error * np.sqrt(30 / 29)), 29))
+
+
+def test_a_difference_is_as_sure_as_the_figure_of_fewer_users():
+    rng = np.random.default_rng(18)
+    many, one = (Metric(rng.random(50) * of, of) for of in (np.ones(50), 1.0 * (np.arange(50) == 3)))
+    samples = bootstrap.sampled({"one": one, "many": many})
+    for a, b, left in ((one, many, 1), (many, one, -1)):
+        row, less = bootstrap.difference(a, b), left * (samples["one"] - samples["many"])
+        assert (row["p"], row["low"], row["high"]) == (1, np.nanmin(less), np.nanmax(less))
+    assert Metric(np.zeros(3), np.array([4, 1, 1])).users == pytest.approx(36 / 18)

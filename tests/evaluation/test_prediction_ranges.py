@@ -53,6 +53,7 @@ def test_small_groups_join_the_smaller_neighbour():
     count = np.repeat([0, 3, 10, 50, 500], [300, 90, 200, 150, 99])
     assert prediction_ranges._merged(count, (1, 5, 20, 100)) == [1, 20]  # 3 joins 10, 500 joins 50
     assert prediction_ranges._merged(count[:99], (1, 5)) == []
+    assert prediction_ranges._merged(np.repeat([0, 3, 10], [150, 90, 300]), (1, 5)) == [5]  # 3 joins 0
 
 
 def test_a_range_holds_its_prediction_and_ends_with_the_scale():
@@ -88,3 +89,5 @@ def test_ranges_are_learned_by_the_known_ratings_and_judged_by_slice(monkeypatch
 def test_too_few_validation_ratings_give_no_ranges():
     few = np.zeros(prediction_ranges.LEAST - 1)
     assert learn(SimpleNamespace(stars=few), None) == {}
+    none = np.zeros(len(few) + 1, int)
+    assert learn(Predicted(none, none, none + 3.0, none + 3.0), sp.csr_array(np.ones((1, 1))))["share"] == 0.9

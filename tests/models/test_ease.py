@@ -29,13 +29,45 @@ def by_ridge(given, wanted, penalty):
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.3}, {"signed": True}, {"signed": True, "dropout": 0.3}])
 def test_each_column_is_a_ridge_regression_on_the_other_movies(users, options):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
-    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, **options))
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, relax=0.0, movie_norm=0.0, **options))
     model.refit(matrix)
     wanted = likes(matrix).toarray()
     given = likes(matrix, signed=True).toarray() if model.config.signed else wanted
     dropout = model.config.dropout
     expected = by_ridge(given, wanted, 2.0 + dropout / (1 - dropout) * given.sum(axis=0))
     np.testing.assert_allclose(model.score(matrix), given @ expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("users", [20, 60])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"relax": 0.4},
+        {"user_norm": 0.3},
+        {"movie_norm": 0.2},
+        {"relax": 0.6, "user_norm": 0.2, "signed": True, "movie_norm": -0.1},
+    ],
+)
+def test_rdlae_and_dan_are_their_formulas(users, options):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    options = {"relax": 0.0, "user_norm": 0.0, "movie_norm": 0.0} | options
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, **options))
+    model.refit(matrix)
+    config, given = model.config, likes(matrix, signed=model.config.signed).toarray().astype(float)
+    kept = np.flatnonzero(given.sum(axis=0))
+    given = given[:, kept]
+    count, active, n = given.sum(axis=0), given.sum(axis=1), np.count_nonzero(kept < 25)
+    gamma = 2.0 + 0.3 / 0.7 * count
+    by_user = np.diag(np.divide(1, active, out=np.zeros(users), where=active > 0) ** config.user_norm)
+    inverse = np.linalg.inv(given.T @ by_user @ given + np.diag(gamma))
+    mu = np.where(1 - gamma * inverse.diagonal() > config.relax, (1 - config.relax) / inverse.diagonal() - gamma, 0)
+    weights = -inverse * (gamma + mu) * (1 - np.eye(len(kept))) * count[:, None] ** config.movie_norm
+    scores = model.score(matrix)[:, kept[:n]]
+    np.testing.assert_allclose(scores, given @ weights[:, :n] / count[:n] ** config.movie_norm, atol=1e-5)
+    as_in_edlae = ease.Config(l2=2.0, dropout=0.3, signed=config.signed, relax=0.0, movie_norm=0.0)
+    plain = models.build("ease", matrix.shape, as_in_edlae)
+    plain.refit(matrix)
+    assert np.abs(scores - plain.score(matrix)[:, kept[:n]]).max() > 0.01
 
 
 def test_both_ways_to_the_weights_give_the_same():
@@ -51,6 +83,12 @@ def test_both_ways_to_the_weights_give_the_same():
 @pytest.mark.parametrize("options", [{"dropout": 1.0}, {"dropout": -0.1}, {"l2": 0.0}, {"l2": float("inf")}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match="dropout must be in"):
+        ease.Config(**options)
+
+
+@pytest.mark.parametrize("options", [{"relax": 1.0}, {"relax": -0.1}, {"user_norm": 1.1}, {"movie_norm": -1.1}])
+def test_impossible_norms_are_refused(options):
+    with pytest.raises(ValueError, match="relax must be in"):
         ease.Config(**options)
 
 

@@ -65,13 +65,14 @@ def test_the_inverse_is_mirrored_beyond_the_first_block(n):
         assert np.shares_memory(weights, gram) == (dtype == np.float32)
 
 
+PLAIN = {"relax": 0.0, "movie_norm": 0.0}  # as in EDLAE
 CASES = [(users, signed) for users in (N_USERS, 3) for signed in (False, True)]  # 3: fewer users than inputs
 
 
 @pytest.mark.parametrize(("users", "signed"), CASES)
 def test_movies_that_do_not_occur_leave_the_others_in_their_places(users, signed):
     matrix = stars(users)
-    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, signed=signed))
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, signed=signed, **PLAIN))
     model.refit(matrix)
     assert bool(len(model.right_factor)) == (users == 3)
     given, expected = by_inverse(matrix, 2.0, 0.3, signed)
@@ -139,7 +140,7 @@ def by_popularity(monkeypatch, most=8, dense=8, kept=3, **options):
     monkeypatch.setattr(ease_solver, "DENSE", dense)
     monkeypatch.setattr(ease_solver, "KEPT", kept)
     matrix = stars()
-    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, **options))
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.3, **PLAIN, **options))
     model.refit(matrix)
     return model, matrix
 

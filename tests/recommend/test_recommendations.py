@@ -419,3 +419,27 @@ def test_training_learns_the_ranges_on_validation_alone(run_of):
     model.refit(split.train, None)
     predicted = holdout_metrics.predicted(model.predict, split.validation, split.ratings.scale)
     assert run.json("metrics.json")["ranges"] == prediction_ranges.learn(predicted, split.validation.given)
+
+
+def test_samples_are_of_users_with_few_to_many_ratings_and_what_they_rated_highest(run):
+    saved, users = models.open_run(run), np.array([3, 8, 12, 17, 20, 25, 31, 33, 36, 39])
+    count = saved.ratings.user_known.copy()
+    count[users] = [70, 10, 90, 50, 30, 20, 60, 40, 80, 100]
+    saved.ratings = replace(saved.ratings, user_known=count)
+    entries = recommendations.samples(saved, users)
+    assert [entry["user"] for entry in entries] == [26, 32, 40]  # of 20, 60 and 100 ratings; ids begin at 1
+    for entry in entries:
+        stars = sorted(known_of(run.ratings, str(entry["user"])).values(), reverse=True)
+        assert (entry["ratings"], [one["rating"] for one in entry["liked"]]) == (len(stars), stars[:5])
+        assert [len(item["because"]) for item in entry["items"]] == [2] * 5
+    assert recommendations.samples(saved, users[:0]) == []
+
+
+def test_a_reason_names_two_ratings_that_speak_for_a_movie_and_none_against():
+    def because(*effects):
+        return {"because": [{"title": f"M{i}", "rating": i, "effect": e} for i, e in enumerate(effects)]}
+
+    assert recommendations.sentence(because(3, 2, 1)) == "because you gave M0 0 and M1 1"
+    assert recommendations.sentence(because(3, -2)) == "because you gave M0 0"
+    said = recommendations.sentence(because(0, -2) | {"liked_by_nearest": 4, "nearest": 9})
+    assert said == "no single rating of yours speaks for it; 4 of your 9 nearest liked it"

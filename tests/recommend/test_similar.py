@@ -1,6 +1,7 @@
 """recommend.py --like-movie and --similar-users, against scikit-learn and literal loops."""
 
 import csv
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -69,11 +70,11 @@ def test_movies_like_several_and_unlike_others_are_by_mean_cosine(folder, capsys
     run = run_folder.Run(folder)
     vectors = seen(latent.LatentSpace.load(run.arrays("latent.npz")).movies, run, "movies")
     cosines = cosine_similarity(vectors)
-    expected = (cosines[2] + cosines[5]) / 2 - cosines[7]
-    titles = [run.movies.titles[m] for m in (2, 5, 7)]
-    asked = ["--like-movie", titles[0], "--like-movie", titles[1], "--unlike-movie", titles[2]]
+    expected = (cosines[2] + cosines[5]) / 2 - (cosines[7] + cosines[8]) / 2
+    titles = [run.movies.titles[m] for m in (2, 5, 7, 8)]
+    asked = ["--like-movie", titles[0], "--like-movie", *titles[:2], "--unlike-movie", *titles[2:]]  # one of them twice
     found = answer(capsys, *asked, "--run", folder, "-n", 24)
-    order = [m for m in np.argsort(-expected, kind="stable").tolist() if m not in (2, 5, 7)]
+    order = [m for m in np.argsort(-expected, kind="stable").tolist() if m not in (2, 5, 7, 8)]
     assert [item["movieId"] for item in found["items"]] == run.movies.ids[order].tolist()
     np.testing.assert_allclose([item["score"] for item in found["items"]], expected[order], atol=1e-5)
     assert [m["title"] for m in found["like"] + found["unlike"]] == titles
@@ -81,6 +82,10 @@ def test_movies_like_several_and_unlike_others_are_by_mean_cosine(folder, capsys
     names = [run.movies.describe(m)["name"] for m in (2, 5, 7)]
     assert f"Like {names[0]} (" in (shown := capsys.readouterr().out)
     assert f", unlike {names[2]} (" in shown
+    saved = models.open_run(run)
+    saved.ratings = replace(saved.ratings, movie_known=np.where(np.arange(24) == 7, 0, 9))
+    with pytest.raises(UserError, match=f"nobody is known to have rated {re.escape(titles[2])}"):
+        recommendations.movies_like(saved, [2], 3, [7])
     with pytest.raises(UserError, match="--unlike-movie takes --like-movie"):
         recommend.main(["--user", "1", "--unlike-movie", titles[0], "--run", str(folder)])
 
@@ -172,6 +177,17 @@ def test_both_like_what_both_rated_above_the_threshold(varied_run_of):
             both = (stars[user] > 3.5) & (stars[other] > 3.5)
             expected = {run.movies.titles[movie] for movie in np.flatnonzero(both)}
             assert {movie["title"] for movie in item["both_like"]} == expected
+            at = [run.movies.ids.tolist().index(movie["movieId"]) for movie in item["both_like"]]
+            assert (np.diff((stars[user] + stars[other])[at]) <= 0).all()  # what both like most comes first
             assert item["both_rated"] == np.count_nonzero((stars[user] > 0) & (stars[other] > 0))
             liked += len(expected)
     assert liked
+
+
+def test_only_users_who_were_trained_on_are_near(folder):
+    saved = models.open_run(run_folder.Run(folder))
+    near = [item["user"] for item in recommendations.users_like(saved, 2, 5)["items"]]
+    trained = saved.ratings.user_trained.copy()
+    trained[np.isin(saved.ratings.user_ids, near[:2])] = False
+    saved.ratings = replace(saved.ratings, user_trained=trained)
+    assert [item["user"] for item in recommendations.users_like(saved, 2, 3)["items"]] == near[2:]

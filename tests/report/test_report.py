@@ -2,7 +2,7 @@
 
 import html.parser
 import json
-import sys
+import shutil
 import time
 import types
 from dataclasses import replace
@@ -13,15 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BUNDLED, eagerly, random_ratings, real
+from sklearn.manifold import trustworthiness
 
 import evaluate
+import models
 import train
 from utils.data import splits
 from utils.errors import UserError
 from utils.evaluation import bootstrap, reconstruction
 from utils.evaluation.bootstrap import Metric
-from utils.report import figures, latent_maps, pictures
+from utils.recommend import profile
+from utils.report import figures, latent_maps, map_figures, pictures
 from utils.runs import run_folder
+from utils.scoring import latent
 from utils.scoring.latent import LatentSpace
 
 QUICK = ("--hidden", "8", "--epochs", "3")
@@ -80,7 +84,7 @@ def test_every_number_of_the_report_is_one_of_json(written):
     for i, run in enumerate(facts["runs"]):
         assert {f"/runs/{i}/metrics/{name}/low" for name in run["metrics"]} <= shown
         text = path.read_text(encoding="utf-8")
-        assert all(line.replace("'", "&#39;") in text for line in run["said"]["headlines"])
+        assert all(line.replace("'", "&#39;") in text for line in (*run["said"]["headlines"], *run["said"]["plain"]))
     assert page.loads == ["data:,"]
 
 
@@ -266,6 +270,14 @@ def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
             assert other == pytest.approx(np.clip(u + m / 100, *split.ratings.scale), abs=1e-3)
     kinds = [u % 2 for u in block["users"]]
     assert sum(a != b for a, b in pairwise(kinds)) == 1  # like beside like: all of one kind first
+    rng, ratings = np.random.default_rng(0), split.ratings
+    vectors = [np.eye(4)[np.arange(n) % 4] + rng.normal(0, 0.01, (n, 4)) for n in ratings.shape]
+    found = reconstruction.block(predict, split, run.movies, (vectors[0], vectors[1]))
+    for kinds in (
+        [ratings.user_ids.tolist().index(u) % 4 for u in found["users"]],
+        [titles.index(m) % 4 for m in found["movies"]],
+    ):
+        assert sum(a != b for a, b in pairwise(kinds)) == 3  # and by the vectors, where there are some
 
 
 def test_calibration_and_quartiles_are_those_of_the_test_ratings():
@@ -303,31 +315,92 @@ def test_dimensions_say_what_they_carry_and_lean_to():
     assert rows[0]["away_from"]["genre"] == "Comedy"
 
 
-def test_the_map_is_that_of_scikit_learns_principal_components(monkeypatch):
-    from sklearn.decomposition import PCA
-
-    vectors = np.random.default_rng(2).normal(size=(80, 6)) * [5, 3, 1, 1, 1, 1]
-    seen = vectors - vectors.mean(axis=0)
-    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-    for name in ("umap", "openTSNE"):
-        monkeypatch.setitem(sys.modules, name, None)  # as if not installed
-    method, places = latent_maps.embedded(vectors)
-    expected = PCA(2, svd_solver="full").fit_transform(seen)
-    assert method == "PCA"
-    np.testing.assert_allclose(np.abs(places), np.abs(expected), atol=1e-6)
+def planted_genres(n=80, spread=1.0):
+    """Vectors of movies of three genres, n each, that lie apart in a space of 12 dimensions, and the genres."""
+    rng, middle = np.random.default_rng(3), 4 * np.eye(3, 12)
+    return np.concatenate([rng.normal(one, spread, (n, 12)) for one in middle]), np.repeat(
+        ["War", "Comedy", "Horror"], n
+    )
 
 
-def test_an_installed_umap_is_asked(monkeypatch):
-    class Umap:
-        def __init__(self, **options):
-            assert options == {"metric": "cosine", "random_state": 0, "n_jobs": 1}
+def test_movies_near_each_other_in_latent_space_are_near_on_the_map():
+    vectors, genres = planted_genres()
+    places = latent_maps.embedded(vectors)
+    assert trustworthiness(vectors - vectors.mean(axis=0), places, n_neighbors=10, metric="cosine") > 0.9
+    distance = np.linalg.norm(places[:, None] - places, axis=2)
+    nearest = genres[distance.argsort(axis=1)[:, 1:11]]
+    assert (nearest == genres[:, None]).mean() > 0.95  # genres that are apart stay apart
+    np.testing.assert_array_equal(places, latent_maps.embedded(vectors))
 
-        def fit_transform(self, vectors):
-            return vectors[:, :2]
 
-    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
-    method, places = latent_maps.embedded(np.ones((60, 4)))
-    assert (method, places.shape) == ("UMAP", (60, 2))
+@pytest.mark.parametrize("vectors", [np.ones((60, 4)), np.eye(3), np.linspace(-1, 1, 9)[:, None], np.zeros((1, 2))])
+def test_vectors_that_have_no_two_dimensions_get_places_all_the_same(vectors):
+    places = latent_maps.embedded(vectors)
+    assert places.shape == (len(vectors), 2)
+    assert np.isfinite(places).all()
+
+
+def test_a_genre_is_named_amid_its_movies_and_its_region_holds_them():
+    rng, middles = np.random.default_rng(4), {"Comedy": (-40, 0), "Horror": (40, 5), "War": (0, 60)}
+    points = [
+        {"genre": name, "x": x, "y": y}
+        for name, middle in middles.items()
+        for x, y in rng.normal(middle, 6, (60, 2)).tolist()
+    ]
+    outlines, labels = map_figures.regions([*points, {"genre": None, "x": 0, "y": 0}])
+    assert {label["title"]: (label["x"], label["y"]) for label in labels} == {
+        name: pytest.approx(middle, abs=6) for name, middle in middles.items()
+    }
+    for name, outline in zip(sorted(middles), outlines, strict=True):
+        inside = np.array(outline["z"]) > 0
+        cells = [
+            (np.abs(np.array(outline["y"]) - p["y"]).argmin(), np.abs(np.array(outline["x"]) - p["x"]).argmin())
+            for p in points
+        ]
+        held = np.array([inside[cell] for cell in cells])
+        of_genre = np.array([point["genre"] == name for point in points])
+        assert held[of_genre].mean() > 0.9
+        assert not held[~of_genre].any()
+    assert map_figures.regions([{"genre": "War", "x": 1, "y": 1}]) == ([], [])
+
+
+def test_the_map_is_computed_once_and_again_for_a_new_training(folder, tmp_path, monkeypatch):
+    run = run_folder.Run(shutil.copytree(folder, tmp_path / "r"))
+    (run.folder / latent_maps.KEPT).unlink(missing_ok=True)
+    made = latent_maps.kept_map(models.open_run(run))
+    run.verify()
+    monkeypatch.setattr(latent_maps, "movie_map", lambda _: {"points": "again"})
+    assert latent_maps.kept_map(models.open_run(run)) == made
+    with open(run.folder / latent_maps.KEPT, "r+") as file:
+        file.write("damaged")
+    assert latent_maps.kept_map(models.open_run(run)) == {"points": "again"}
+    run.sha256 = "of another training"
+    monkeypatch.setattr(latent_maps, "movie_map", lambda _: {"points": "new"})
+    assert latent_maps.kept_map(models.open_run(run)) == {"points": "new"}
+
+
+def test_people_and_movies_off_the_map_stand_amid_their_nearest(folder):
+    """And somebody's way ends where they are."""
+    saved = models.open_run(run_folder.Run(folder))
+    points = [{"movie": movie, "x": 10.0 * place, "y": -place} for place, movie in enumerate((9, 4, 7, 1))]
+    codes = saved.space.movies[[2, 4]]
+    nearest, _ = latent.near(
+        saved.space.movies, codes, 3, np.array([9, 4, 7, 1]), [-1] * 2, saved.space.whitenings["movies"]
+    )
+    at_ = {point["movie"]: (point["x"], point["y"]) for point in points}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(latent_maps, "AMID", 3)
+        found = latent_maps.places(saved, codes, points)
+    assert found.tolist() == [np.median([at_[movie] for movie in row], axis=0).tolist() for row in nearest]
+
+    stars = {5: 4.0, 2: 1.0, 8: 5.0}
+    user_profile = profile.of_ratings(saved.ratings, stars)
+    trail = latent_maps.trail(saved, user_profile, list(stars), points)
+    for step in range(1, 4):
+        so_far = profile.of_ratings(saved.ratings, dict(list(stars.items())[:step]))
+        assert (
+            trail[step - 1].tolist() == latent_maps.places(saved, saved.encode(so_far, so_far.rows), points)[0].tolist()
+        )
 
 
 def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_path):

@@ -40,6 +40,7 @@ def judged(model="blend", **more):
         "less_baselines": less,
         "protocol": protocol,
         "slices": [],
+        "metrics": {},
         "ranges": None,
     } | more
 
@@ -64,3 +65,78 @@ def test_only_what_the_run_itself_has_is_a_column():
     names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]
+
+
+def slice_of(by, name, metric, difference):
+    return {"by": by, "slice": name, "metrics": {}, "less_rest": {metric: difference}, "differs": [metric]}
+
+
+def test_three_plain_sentences_say_how_good_for_whom_bad_and_what_is_rare():
+    metrics = {
+        name: {"value": value} for name, value in (("mae", 0.667), ("recall@20", 0.3316), ("coverage@10", 0.069))
+    }
+    slices = [
+        slice_of("ratings of the user", "5 to 19", "ndcg@100", BELOW),
+        slice_of("ratings of the user", "100+", "ndcg@100", ABOVE),
+        slice_of("age", "under 18", "rmse", ABOVE),
+        slice_of("ratings of the movie", "0", "like_ndcg@100", BELOW),
+        slice_of("ratings of the movie", "1 to 4", "like_ndcg@100", BELOW),
+        slice_of("genre", "War", "like_ndcg@100", BELOW) | {"differs": []},
+    ]
+    facts = judged(metrics=metrics, slices=slices, baselines={"popularity": {"recall@20": {"value": 0.1734}}})
+    assert summary.plain(facts) == [
+        "How good it is: its stars are off by 0.67 on average; of what somebody came to like, its first 20 movies hold "
+        "33% (the 20 most popular ones: 17%).",
+        "For whom it is bad: users with 5 to 19 ratings, users aged under 18.",
+        "What it rarely recommends: 93% of all movies are on nobody's list of ten; of what people like it finds least "
+        "often movies with 0 or 1 to 4 ratings.",
+    ]
+    assert summary.plain(judged(metrics={"mae": {"value": 1}})) == [
+        "How good it is: its stars are off by 1.00 on average.",
+        "It is worse for no group of users by more than chance.",
+    ]
+
+
+def test_the_share_that_ranges_hold_is_said_with_the_extremes_of_their_groups():
+    slices = [{"by": by, "held": held} for by, held in [("ratings of the user", 0.88), ("genre", 0.5)]]
+    ranges = {
+        "share": 0.9,
+        "held": 0.912,
+        "width": 2.34,
+        "slices": [*slices, {"by": "ratings of the movie", "held": 0.95}],
+    }
+    held = "90% ranges around predicted stars hold 91.2% of the test ratings, and are 2.3 stars wide"
+    said = summary.summarise(judged(ranges=ranges))["headlines"][-1]
+    assert said == f"{held}; by number of ratings of user and movie 88.0% to 95.0%"
+    assert summary.about_ranges({"ranges": ranges | {"slices": slices[1:]}}) == [held]
+    assert summary.about_ranges({"ranges": None}) == []
+
+
+def test_a_list_that_could_not_be_judged_is_said_with_the_threshold():
+    (why,) = summary.why_no_lists({"protocol": {"test_users_with_likes": 0, "like": 3.5}})
+    assert why.startswith("no test rating is a like (above 3.5 stars)")
+    assert summary.why_no_lists({"protocol": {"test_users_with_likes": 1, "like": 3.5}}) == []
+
+
+def test_the_row_of_the_run_comes_first_then_strategies_parts_and_baselines():
+    facts = {"model": "blend", "method": "decoder", "metrics": {"rmse": {"value": 0.12345}}}
+    facts["methods"] = {"neighbours": {"rmse": {"value": 2}}, "decoder": {"rmse": {"value": 3}}}
+    facts["parts"] = [{"part": "joint --seed 1", "metrics": {"rmse": {"value": 4}}}]
+    facts |= {"baselines": {"bias": {"rmse": {"value": 5}}}, "protocol": {"test_users_with_likes": 3}}
+    rows = summary.table_rows(facts, ["rmse"])[1]
+    assert [(row.name, row.path, row.metrics["rmse"]["value"]) for row in rows] == [
+        ("blend neighbours", ("methods", "neighbours"), 2),
+        ("blend decoder", ("metrics",), 0.12345),
+        ("part 1, joint", ("parts", 0, "metrics"), 4),
+        ("bias", ("baselines", "bias"), 5),
+    ]
+    table = summary.metrics_table(facts, ["rmse"], None, 4)
+    assert [*table.columns[1].cells] == ["2.0000", "0.1235", "4.0000", "5.0000"]
+    assert [row.end_section for row in table.rows] == [False, False, True, False]  # a line before the baselines
+    assert [row.style for row in table.rows] == [None, "bold", None, None]
+    facts["protocol"]["test_users_with_likes"] = 0  # strategies differ in nothing but lists
+    assert [row.name for row in summary.table_rows(facts, ["rmse"])[1]] == ["blend", "part 1, joint", "bias"]
+
+
+def test_a_difference_is_worded_with_its_signs_and_ends():
+    assert summary.sentence("rmse", BELOW, "bias") == "RMSE vs bias: -0.2000 (95% CI -0.3000 to -0.1000), better"

@@ -229,7 +229,7 @@ def test_no_read_of_a_text_file_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "builtins.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(errno.EACCES, "denied"))
     )
-    for read in (textfiles.head, textfiles.is_utf8, lambda path: next(textfiles.rows(path, ","))):
+    for read in (textfiles.head, textfiles.encoding_of, lambda path: next(textfiles.rows(path, ","))):
         with pytest.raises(UserError, match=r"can't be read.*: denied; its owner can"):
             read(tmp_path / "r")
 

@@ -135,3 +135,27 @@ def test_faiss_finds_what_is_found_without(equal, monkeypatch):
         np.testing.assert_allclose(found[equal:], weight[equal:], atol=1e-4 if not shrink else 0.05)
         assert not (index == np.arange(4000)[:, None]).any()
         assert set(index.ravel()) <= set(pool)
+
+
+@pytest.mark.parametrize("columns", [[4, 0, 3, 1], [2], slice(1, 3)])
+def test_some_outputs_in_any_order_are_those_of_all_however_they_are_kept(columns):
+    rng = np.random.default_rng(3)
+    layers = [(rng.normal(size=(3, 4)), rng.normal(size=4), "tanh"), (rng.normal(size=(4, 5)), np.arange(5.0), "selu")]
+    codes = rng.normal(size=(6, 3))
+    whole = latent.forward(layers, codes)
+    picked = columns if isinstance(columns, slice) else np.array(columns)
+    np.testing.assert_allclose(latent.decode(layers, codes, picked), whole[:, columns])
+    kept = latent.by_output(layers)
+    np.testing.assert_allclose(latent.decode(kept, codes, picked), whole[:, columns])
+    assert kept[-1][0].flags.f_contiguous
+    rows, cells = np.array([5, 0, 5, 2]), np.array([1, 4, 0, 3])
+    np.testing.assert_allclose(latent.decode_cells(layers, codes, rows, cells), whole[rows, cells], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("queries", "pool", "by_faiss"), [(40, 40, True), (40, 20, False), (20, 40, False)])
+def test_faiss_is_asked_where_queries_and_pool_are_many(queries, pool, by_faiss, vectors, monkeypatch):
+    monkeypatch.setattr(latent, "MANY", 39)
+    monkeypatch.setattr(latent, "find_spec", lambda _: True)
+    monkeypatch.setattr(latent, "_near_by_faiss", lambda *_: "faiss")
+    found = latent.near(vectors, vectors[:queries], 3, np.arange(pool), np.full(queries, -1), 0.0)
+    assert (found == "faiss") is by_faiss

@@ -270,7 +270,10 @@ def test_options_that_do_not_go_together_are_given_up(board):
     ("words", "said"),
     [
         ("popularity", "popularity has no options to search for: there is nothing"),
-        ("ease --l2 3 --dropout=0.5", "ease has no options to search for: all of them are given"),
+        (
+            "ease --l2 3 --dropout=0.5 --relax 0 --user-norm 0 --movie-norm 0",
+            "ease has no options to search for: all of them are given",
+        ),
         ("", "which model?"),
         ("ease --trials 0", "trials must be 1 or more"),
         ("ease --minutes nan", "minutes must be above 0"),
@@ -414,7 +417,8 @@ def test_data_that_nothing_can_be_judged_on_is_refused_each_time(tmp_path, board
 def test_what_was_said_stays_said_and_another_start_is_another_search(board, tmp_path):
     common = ["--data", str(board), "--protocol", "strong-ratings", "--held-out", "5", "--trials", "1", "--out"]
     folder = tune.main(["ease", "--no-signed", *common, str(tmp_path / "one")])
-    assert json.loads((folder / "best.json").read_text())["options"] == {"l2": 80.0, "dropout": 0.52, "signed": False}
+    defaults = {"l2": 80.0, "dropout": 0.52, "relax": 0.4, "user_norm": 0.0, "movie_norm": 0.1}
+    assert json.loads((folder / "best.json").read_text())["options"] == defaults | {"signed": False}
     _, _, config = train.parse(["--config", str(folder / "best.json"), "--protocol", "strong-ratings"])
     assert not config.signed
     (tmp_path / "c.json").write_text(json.dumps({"model": "ease", "options": {"l2": 30, "signed": False}}))
@@ -451,11 +455,19 @@ def test_a_search_is_of_the_scale_and_the_likes_of_its_data(planted, tmp_path, m
 
 @pytest.mark.parametrize(
     "words",
-    ["--like 2.5", "--scale 0,10", "--protocol strong --held-out 7", "--seed 3", "--data ml-1m", "--test-share 0.2"],
+    [
+        "--like 2.5",
+        "--scale 0,10",
+        "--protocol strong --held-out 7",
+        "--seed 3",
+        "--data ml-1m",
+        "--test-share 0.2",
+        "--min-count 3",
+    ],
 )
 def test_the_next_command_has_all_that_the_search_was_about(words):
     source = training_command.parse(["bias", *words.split()], models, tune.Options, "tune.py", "")[1]
     typed = train.parse(["bias", *tune.training_words(source)])[1]
-    for name in ("data", "protocol", "scale", "like", "holding"):
+    for name in ("data", "protocol", "scale", "like", "min_count", "holding"):
         assert getattr(typed, name) == getattr(source, name), name
     assert tune.training_words(source)

@@ -10,15 +10,17 @@ import numpy as np
 import streamlit as st
 from markupsafe import Markup
 
+from utils.app import rating
 from utils.app.shared import Shared
 from utils.app.text import brief, say, write
 from utils.app.visitor import Visitor
 from utils.errors import UserError
 from utils.recommend import recommendations
 from utils.report import latent_maps, map_figures
+from utils.report.latent_maps import Point
 
 NEAR = 10  # movies listed as nearest to one
-FAVOURITES = 30  # favourites of the nearest users on the map
+LISTED = 10  # recommended movies on the map
 
 
 def page(shared: Shared, visitor: Visitor) -> None:
@@ -28,44 +30,66 @@ def page(shared: Shared, visitor: Visitor) -> None:
     if not saved.neighbourhoods:
         say(f"{saved.run.config['model']} has no latent space, so there is no map; choose another model.")
         return
-    with st.spinner("Drawing the map"):
-        points, method = shared.map["points"], shared.map["method"]
-    highlighted, you = on_map(shared, visitor)
+    with st.spinner("Drawing the map, which this run then keeps"):
+        points = shared.map
     key = f"map {saved.run.config['sha256'][:8]}"
     left, right = st.columns([3, 1])
     with right:
         movie = chosen_movie(shared, st.session_state.get(key, {}).get("selection", {}).get("points", []))
-        if movie is not None:
-            try:
-                highlighted["near the movie you chose"] = _nearest(shared, movie)
-            except UserError as error:
-                say(str(error))
+        near = [] if movie is None else _nearest(shared, visitor, movie)
     with left:
+        highlighted, paths = on_map(shared, visitor)
+        highlighted["near the movie you chose"] = located(shared, near)
         clicked = partial(st.session_state.update, picked=None)  # a click replaces the movie chosen by name
-        figure = map_figures.page_map(points, highlighted, you, st.context.theme.type == "dark")
-        alt = f"Map of {len(points):,} movies by {method}"
+        figure = map_figures.page_map(points, highlighted, paths, st.context.theme.type == "dark")
+        alt = f"Map of {len(points):,} movies by t-SNE"
         config = {"scrollZoom": True, "displaylogo": False}
         st.plotly_chart(figure, key=key, on_select=clicked, selection_mode="points", config=config, alt=alt)
         say(
-            f"Each of the {len(points):,} points is a movie that was rated often enough, where {method} puts its "
-            "latent vector: movies close to each other are liked by the same people. You are shown amid the movies "
-            "nearest to your own vector."
+            f"Each of the {len(points):,} points is a movie, one of the best known, where t-SNE puts its latent "
+            "vector: movies close to each other are liked by the same people. A coloured region is where a genre is "
+            "most above its share. You are shown amid the movies nearest to your own vector, and move with each "
+            "rating. Other movies are shown amid those nearest to them."
         )
 
 
-def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, Sequence[int]], Sequence[float] | None]:
-    """Return ({role: movies to highlight}, position (x, y) of the visitor or None)."""
+def located(shared: Shared, movies: Sequence[int]) -> list[Point]:
+    """Return {"movie", "title", "x", "y"} of movies, of those that are not on the map, too."""
+    at = {point["movie"]: (point["x"], point["y"]) for point in shared.map}
+    saved, others = shared.saved, [movie for movie in movies if movie not in at]
+    if others:
+        at |= dict(zip(others, latent_maps.places(saved, saved.space.movies[others], shared.map).tolist(), strict=True))
+    titles = shared.movies.titles
+    return [{"movie": m, "title": titles[m], "x": at[m][0], "y": at[m][1]} for m in movies]
+
+
+def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, list[Point]], dict[str, list[list[Point]]]]:
+    """Return what is highlighted for the visitor, and the lines through it, as `map_figures.page_map` takes them: from
+    each recommended movie to the rating that speaks for it most, and from each position of the visitor to the next."""
     if not visitor.stars:
-        return {}, None
+        return {}, {}
     saved, user_profile = shared.saved, visitor.profile(shared.saved.ratings)
-    highlighted: dict[str, Sequence[int]] = {"you rated": list(visitor.stars)}
+    highlighted = {"you rated": located(shared, list(visitor.stars))}
     try:
-        near = recommendations.recommend(saved, user_profile, "neighbours", FAVOURITES)["items"]
-        highlighted["favourites of those nearest to you"] = shared.indices(near)
-        return highlighted, latent_maps.place(saved, user_profile, shared.map["points"])
+        few = len(visitor.stars) <= rating.EXPLAINED
+        items = recommendations.recommend(saved, user_profile, "best", LISTED, explained=few)["items"]
+        steps = latent_maps.trail(saved, user_profile, list(visitor.stars), shared.map).tolist()
     except UserError as error:  # a model that encodes only its own users
         say(str(error))
-        return highlighted, None
+        return highlighted, {}
+    recommended, rated = (
+        located(shared, shared.indices(items)),
+        dict(zip(visitor.stars, highlighted["you rated"], strict=True)),
+    )
+    reasons = [item["because"][:1] if few and item["because"][0]["effect"] > 0 else [] for item in items]
+    paths = [
+        [rated[movie], point]
+        for reason, point in zip(reasons, recommended, strict=True)
+        for movie in shared.indices(reason)
+    ]
+    way: list[Point] = [{"title": "you", "x": x, "y": y} for x, y in steps]
+    highlighted |= {"recommended to you": recommended, "you": way[-1:]}
+    return highlighted, {"from what you rated to what is recommended for it": paths, "your way with each rating": [way]}
 
 
 def chosen_movie(shared: Shared, event: Sequence[dict[str, Any]]) -> int | None:
@@ -78,7 +102,7 @@ def chosen_movie(shared: Shared, event: Sequence[dict[str, Any]]) -> int | None:
         filter_mode="contains",
         placeholder="Click one, or choose it here",
     )
-    return shared.labels[title] if title else clicked_on(event, shared.map["points"])
+    return shared.labels[title] if title else clicked_on(event, shared.map)
 
 
 def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]) -> int | None:
@@ -87,11 +111,15 @@ def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]
     return int(movies[0]) if movies and movies[0] in {point["movie"] for point in points} else None
 
 
-def _nearest(shared: Shared, movie: int) -> list[int]:
-    """List the movies nearest to one on the page, and return the indices of all, that one first."""
-    near = recommendations.movies_like(shared.saved, [movie], NEAR)
-    titles = (brief(item["title"], item["year"]) for item in near["items"])
-    items = Markup("").join(Markup("<li>{}</li>").format(title) for title in titles)
-    title = brief(near["like"][0]["title"], near["like"][0]["year"])
-    write('<div class="near"><p class="title">Near {}</p><ol>{}</ol></div>', title, items)
-    return [movie, *shared.indices(near["items"])]
+def _nearest(shared: Shared, visitor: Visitor, movie: int) -> list[int]:
+    """Show a movie with its stars and the movies nearest to it, and return the indices of all, that one first."""
+    write('<p class="title">{}</p>', brief(shared.movies.titles[movie], shared.movies.years[movie]))
+    rating.stars(shared, visitor, movie)
+    try:
+        near = recommendations.movies_like(shared.saved, [movie], NEAR)["items"]
+    except UserError as error:
+        say(str(error))
+        return [movie]
+    items = Markup("").join(Markup("<li>{}</li>").format(brief(item["title"], item["year"])) for item in near)
+    write('<div class="near"><p class="title">Near it</p><ol>{}</ol></div>', items)
+    return [movie, *shared.indices(near)]

@@ -12,22 +12,35 @@ from utils.data.movies import shortened
 from utils.data.ratings import given, zero_sentinel
 from utils.errors import UserError
 from utils.recommend import profile
+from utils.scoring.protocols import Scale
 
 MB = 5  # largest file that can be uploaded
+EXPLAINED = 200  # ratings; with more, explanations would take too long
 NOTES = 10  # notes about it that are shown
 
 
-def rate(visitor: Visitor, movie: int, top: float, low: float) -> None:
-    """Store the stars that were clicked. top, low: ends of the scale."""
-    star, before = st.session_state[f"stars {movie}"], visitor.stars.get(movie)
-    if star is None and before is not None and before * 5 / top % 1:  # between two stars: keep the one shown
-        star = filled(before, top)
-    visitor.rate(movie, None if star is None else max((star + 1) * top / 5, low))
+def steps(scale: Scale) -> list[float]:
+    """Return the stars to choose from: halves of five stars, on the scale of the data."""
+    low, top = scale
+    return sorted({max(half * top / 10, low) for half in range(1, 11)})
 
 
-def filled(stars: float, top: float) -> int:
-    """Return the number, from 0, of the last of five stars that is filled."""
-    return max(int(stars * 5 / top + 0.5) - 1, 0)
+def stars(shared: Shared, visitor: Visitor, movie: int) -> None:
+    """Show five stars of a movie, whose halves can be chosen; a rating between two of them shows the nearest."""
+    key, rated, values = f"stars {movie}", visitor.stars.get(movie), steps(shared.scale)
+    st.session_state[key] = None if rated is None else min(values, key=lambda value: abs(value - rated))
+    name = brief(shared.movies.titles[movie], shared.movies.years[movie])
+    with st.container(key=f"halves{len(values)}-{movie}", width="content"):
+        st.radio(
+            f"Your stars for {name}",
+            values,
+            index=None,
+            format_func=lambda value: f"{value:g} of {shared.scale[1]:g} stars",
+            key=key,
+            horizontal=True,
+            label_visibility="collapsed",
+            on_change=lambda: visitor.rate(movie, st.session_state[key]),
+        )
 
 
 def search(shared: Shared, visitor: Visitor) -> None:
@@ -69,7 +82,7 @@ def edit(shared: Shared, visitor: Visitor, movies: list[int], key: str) -> None:
 
 def column(shared: Shared, visitor: Visitor) -> None:
     """Show the column."""
-    movies, order, (low, top) = shared.movies, shared.order, shared.scale
+    movies, order = shared.movies, shared.order
     st.header("Rate a few movies", anchor=False)
     st.selectbox(
         "Find a movie",
@@ -88,10 +101,11 @@ def column(shared: Shared, visitor: Visitor) -> None:
     for place, movie in enumerate(visitor.cards):
         with boxed(f"card-{place}"):
             write(ABOUT, brief(movies.titles[movie], movies.years[movie]), " · ".join(movies.genres[movie]), "")
-            key, stars = f"stars {movie}", visitor.stars.get(movie)
-            st.session_state[key] = None if stars is None else filled(stars, top)
-            st.feedback("stars", key=key, on_change=rate, args=(visitor, movie, top, low))
-            st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
+            stars(shared, visitor, movie)
+            if movie in visitor.stars:
+                st.button("Clear", key=f"clear-{place}", type="tertiary", on_click=visitor.rate, args=(movie, None))
+            else:
+                st.button("Not seen", key=f"skip-{place}", type="tertiary", on_click=visitor.skip, args=(place, order))
     st.button("Other movies", on_click=visitor.others, args=(order,), icon=":material/refresh:")
     with st.expander("Why these movies?"):
         say(
@@ -108,10 +122,10 @@ def ratings_table(shared: Shared, visitor: Visitor) -> None:
     """Show the table of the visitor's ratings."""
     (low, top), rated = shared.scale, list(visitor.stars)
     if rated:
-        stars = given(list(visitor.stars.values()), shared.scale)
+        values = given(list(visitor.stars.values()), shared.scale)
         key = f"table {st.session_state.get('edits', 0)} {len(rated)}"
         st.data_editor(
-            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": stars}),
+            pd.DataFrame({"movie": [shown(shared.movies.titles[movie]) for movie in rated], "stars": values}),
             column_config={
                 "movie": st.column_config.TextColumn(width=180),
                 "stars": st.column_config.NumberColumn(min_value=low, max_value=top, width=60),
@@ -131,9 +145,9 @@ def ratings_table(shared: Shared, visitor: Visitor) -> None:
         st.button("Forget all", on_click=visitor.forget)
 
 
-def file_upload(shared: Shared, visitor: Visitor) -> None:
-    """Show the upload of a file, and notes on what was read in it."""
-    key = f"upload {st.session_state.get('uploads', 0)}"
+def file_upload(shared: Shared, visitor: Visitor, name: str = "upload") -> None:
+    """Show the upload of a file, and notes on what was read in it. name: of this upload among those of the page."""
+    key = f"{name} {st.session_state.get('uploads', 0)}"
     st.file_uploader(
         "Export of Letterboxd, IMDb, Trakt, TMDB, ..., or a CSV file with title, year and rating",
         type=["csv", "tsv", "txt", "json", "xlsx", "zip"],

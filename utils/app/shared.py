@@ -15,13 +15,15 @@ from utils.report import latent_maps
 
 if TYPE_CHECKING:
     from utils.recommend.saved import Saved
+    from utils.report.latent_maps import Point
     from utils.scoring.protocols import Indices
 
 
 class Shared:
-    """A saved run, and what is computed from it once. scale: (lowest, highest) stars."""
+    """A saved run, and what is computed from it once. scale: (lowest, highest) stars. data: names the data."""
 
     def __init__(self, saved: Saved) -> None:
+        self.data = saved.run.config["sha256"][:8]
         self.saved, self.movies, self.scale = saved, saved.run.movies, saved.ratings.scale
 
     def warm(self) -> None:
@@ -51,9 +53,9 @@ class Shared:
         return elicitation.order(self.saved.split)
 
     @cached_property
-    def map(self) -> dict[str, Any]:
-        """Return the map of all movies with enough ratings."""
-        return latent_maps.movie_map(self.saved, most=None)
+    def map(self) -> list[Point]:
+        """Return the points of the map of the best-known movies."""
+        return latent_maps.kept_map(self.saved)["points"]
 
     def indices(self, items: list[dict[str, Any]]) -> list[int]:
         """Return the indices of the movies of recommended items."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,11 +129,10 @@ def keep_core(data: Dataset, least: int, test: Indices | None = None) -> tuple[D
 
 def check_options(scale: Scale | None, like: float | None) -> None:
     """Raise a UserError for a scale, or a threshold of likes, that makes no sense."""
-    if scale is not None and not 0 <= scale[0] < scale[1] < np.inf:
-        advice = "give lowest,highest, such as 1,5 or 0,100"
-        if -np.inf < scale[0] < 0:
-            advice = f"ratings can't be below 0; add {math.ceil(-scale[0]) + 1} to each, and to the scale"
-        raise UserError(f"scale {scale[0]:g},{scale[1]:g}: {advice}")
+    if scale is not None and not (-np.inf < scale[0] < scale[1] < np.inf and scale[1] > 0):
+        raise UserError(
+            f"scale {scale[0]:g},{scale[1]:g}: give lowest,highest, such as 1,5 or -10,10, the highest above 0"
+        )
     if like is not None and not np.isfinite(like):
         raise UserError(f"--like must be a number of stars, got {like:g}")
 

@@ -1,7 +1,7 @@
 """The rating table, and the user x movie matrix made of it.
 
 A matrix cell holds the stars of one rating; 0 means *not rated*, so that a rating of 0 is refused when reading, or
-replaced by `zero_sentinel` on a scale that begins at 0."""
+replaced by `zero_sentinel` on a scale that begins at 0 or below. Stars below 0 are as in the file."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Ratings:
     def like(self) -> float:
         """Return the stars above which a rating is a like."""
         like = default_like(self.scale) if self.threshold is None else self.threshold
-        return max(like, zero_sentinel(self.scale)) if self.scale[0] == 0 else like  # a rating of 0 is never a like
+        may_count_zeros = self.scale[0] == 0 or (self.scale[0] < 0 and like == 0)  # what stands for 0 is above 0
+        return max(like, zero_sentinel(self.scale)) if may_count_zeros else like
 
     def matrix(self, where: NDArray[Any] | slice = slice(None)) -> csr_array:
         """Build the CSR float32 matrix, users x movies, of the ratings that `where` (a mask or indices) picks."""
@@ -92,19 +93,24 @@ class Ratings:
 LIKE = 3.5  # on a scale up to 5, a rating above this is a like; other scales: above the same share of the highest
 
 
+def star(scale: Scale) -> float:
+    """Return one star of five on another scale: a fifth of what lies above 0, or above a lower lowest."""
+    return (scale[1] - min(scale[0], 0)) / 5
+
+
 def default_like(scale: Scale) -> float:
-    """Return the stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 70 up to 100."""
-    return LIKE * scale[1] / 5
+    """Return the stars above which a rating is a like: 3.5 on a scale up to 5, 7 up to 10, 4 from -10 to 10."""
+    return min(scale[0], 0) + LIKE * star(scale)
 
 
 def zero_sentinel(scale: Scale) -> float:
-    """Return the sentinel that replaces a rating of 0 on a scale that begins at 0: 0 itself means "not rated"."""
+    """Return the sentinel that replaces a rating of 0 on a scale that begins at 0 or below: 0 means "not rated"."""
     return scale[1] / 10_000
 
 
 def given(stars: ArrayLike, scale: Scale) -> NDArray[Any]:
     """Return stars (one number or an array) as people gave them, to show or write: 0 instead of `zero_sentinel`."""
-    return np.where(np.isclose(stars, zero_sentinel(scale)), 0, stars) if scale[0] == 0 else np.asarray(stars)
+    return np.where(np.isclose(stars, zero_sentinel(scale)), 0, stars) if scale[0] <= 0 else np.asarray(stars)
 
 
 def like_blocks(stars: Any, like: float, signed: bool = False) -> list[Any]:

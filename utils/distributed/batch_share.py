@@ -51,3 +51,20 @@ def sample_shared(draw: Callable[[Any], KerasTensor], like: KerasTensor) -> Kera
         return draw(ops.shape(like))
     rows, at, _ = _shares[-1]
     return ops.take(draw((rows, *like.shape[1:])), at, axis=0)
+
+
+def uniform(cells: Any, seed: Any) -> Any:
+    """Draw a number in [0, 1) for each cell of a batch, (n, 2) row and column, from a seed of two integers. It is a
+    hash of these (the finalizer of MurmurHash3), and so the same whoever has the row."""
+    import tensorflow as tf
+
+    row, column = tf.unstack(cells, axis=1)
+    if _shares:
+        row = tf.gather(_shares[-1][1], row)
+    hashed = tf.zeros((), tf.uint32)
+    for part in (*tf.unstack(seed), row, column):
+        hashed = tf.bitwise.bitwise_xor(hashed, tf.cast(part, tf.uint32))
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            shifted = tf.bitwise.right_shift(hashed, tf.constant(shift, tf.uint32))
+            hashed = tf.bitwise.bitwise_xor(hashed, shifted) * tf.constant(factor, tf.uint32)
+    return tf.cast(tf.bitwise.right_shift(hashed, tf.constant(8, tf.uint32)), tf.float32) / 2**24

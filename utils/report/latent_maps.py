@@ -10,21 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import likes
+from utils.errors import UserError
 from utils.recommend import recommendations
+from utils.runs import evaluation_results
 from utils.scoring import latent
 from utils.scoring.latent import unit
+from utils.scoring.profile_rows import ProfileRows
 
 if TYPE_CHECKING:
     from utils.recommend.profile import Profile
     from utils.recommend.saved import Saved
     from utils.scoring.protocols import Floats, Indices
 
+Point = dict[str, Any]
+"""An entry of "points" of `movie_map` or `user_map`."""
 KNOWN = 12  # most rated movies whose neighbours are shown
 NEAR = 5  # neighbours of each
 FEW = 5  # ratings that a movie needs to be on the map
-MOST = 3000  # points on a map
+MOST = 3000  # movies on the map
+PEOPLE = 1000  # users on theirs
+STEPS = 500  # of t-SNE; 1,000 take twice as long and are no truer
+KEPT = "map.json"  # the file of a run that keeps its map
 GENRES = 7  # as many as there are colours that everybody can tell apart
-AMID = 10  # movies at whose mean position a person is drawn on a map
+AMID = 10  # movies amid which a person is drawn on a map
+TRAIL = 8  # positions of a person that are shown
 LEAST = 20  # movies that a genre needs to be shown
 
 
@@ -82,38 +91,41 @@ def neighbours(saved: Saved, count: Indices) -> list[dict[str, Any]]:
     return rows
 
 
-def embedded(vectors: Floats) -> tuple[str, NDArray[Any]]:
-    """Embed vectors, (n, latent), in two dimensions: (method, positions (n, 2)). By UMAP (McInnes et al. 2018) or t-SNE
-    (Poličar et al. 2019) of cosines where umap-learn or openTSNE is installed, else by the two principal components of
-    the unit vectors."""
-    if len(vectors) > 50:
-        with contextlib.suppress(ImportError):
-            from umap import UMAP
+def embedded(vectors: Floats) -> NDArray[np.floating]:
+    """Embed vectors, (n, latent), in two dimensions, (n, 2), by t-SNE (van der Maaten 2014) of their centred cosines,
+    which begins at the principal components."""
+    from sklearn.manifold import TSNE
 
-            return "UMAP", UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(vectors)
-        with contextlib.suppress(ImportError):
-            from openTSNE import TSNE
-
-            return "t-SNE", np.asarray(TSNE(metric="cosine", random_state=0, n_jobs=1).fit(vectors))
-    units = unit(vectors - vectors.mean(axis=0))  # cosines depend on directions only
-    units -= units.mean(axis=0)
-    _, directions = np.linalg.eigh((units.T @ units).astype(np.float64))
-    components = units @ directions[:, :-3:-1]
-    return "PCA", np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
+    units = unit(vectors - vectors.mean(axis=0))
+    if len(units) < 4 or not units.any():  # nothing to put in order
+        return np.zeros((len(units), 2))
+    units = np.pad(units, ((0, 0), (0, 2)))  # two components, even of a single dimension
+    perplexity = min(30, (len(units) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", max_iter=STEPS, random_state=0).fit_transform(units)
 
 
-def movie_map(saved: Saved, most: int | None = MOST) -> dict[str, Any]:
-    """Map the most rated movies, at most `most`, all where None: {"method", "points": [{"movie": its index, "title",
-    "x", "y", "genre", "decade", "ratings"}]}, the most rated first. genre: the rarest of the movie's genres that are in
+def kept_map(saved: Saved) -> dict[str, Any]:
+    """Return the `movie_map` of a run from its folder, which keeps it from the first time on."""
+    with contextlib.suppress(UserError):  # a damaged file is written again
+        if (kept := evaluation_results.read(saved.run, KEPT)) is not None:
+            return kept
+    made = movie_map(saved)
+    with contextlib.suppress(UserError):  # a folder that can't be written, so each process computes it
+        evaluation_results.write(saved.run, made, KEPT)
+    return made
+
+
+def movie_map(saved: Saved) -> dict[str, Any]:
+    """Map the most rated movies, at most MOST: {"points": [{"movie": its index, "title", "x", "y", "genre", "decade",
+    "ratings"}]}, the most rated first. genre: the rarest of the movie's genres that are in
     `distinctive_genres`; None where there is none."""
     movies, count = saved.run.movies, saved.ratings.movie_known
-    shown = np.argsort(-count, kind="stable")[:most]
+    shown = np.argsort(-count, kind="stable")[:MOST]
     shown = shown[count[shown] >= min(FEW, count.max())]
     vectors = saved.space.movies[shown]
     genres = distinctive_genres(vectors, [movies.genres[movie] for movie in shown])
-    method, places = embedded(vectors)
     points = []
-    for movie, (x, y) in zip(shown.tolist(), places.tolist(), strict=True):
+    for movie, (x, y) in zip(shown.tolist(), embedded(vectors).tolist(), strict=True):
         year = movies.years[movie]
         points.append(
             {
@@ -126,47 +138,57 @@ def movie_map(saved: Saved, most: int | None = MOST) -> dict[str, Any]:
                 "ratings": int(count[movie]),
             }
         )
-    return {"method": method, "points": points}
+    return {"points": points}
 
 
-def place(saved: Saved, user_profile: Profile, points: Sequence[dict[str, Any]]) -> list[float]:
-    """Return the position [x, y] of a person on a `movie_map` with these points: the mean of the AMID movies that are
-    nearest to their latent vector."""
-    places = {point["movie"]: (point["x"], point["y"]) for point in points}
-    codes, whitening = saved.encode(user_profile, user_profile.rows), saved.space.whitenings["movies"]
-    pool = np.array(list(places))
-    nearest, _ = latent.near(saved.space.movies, codes, min(AMID, len(pool)), pool, [-1], whitening)
-    return np.mean([places[movie] for movie in nearest[0].tolist()], axis=0).tolist()
+def places(saved: Saved, vectors: Floats, points: Sequence[Point]) -> NDArray[np.float64]:
+    """Return the positions, (m, 2), of latent vectors of people or movies, (m, latent), on a map with these points: the
+    median of the AMID movies that are nearest to each."""
+    at = np.array([(point["x"], point["y"]) for point in points])
+    pool = np.array([point["movie"] for point in points])
+    order = np.argsort(pool)
+    k, whitening = min(AMID, len(pool)), saved.space.whitenings["movies"]
+    nearest, _ = latent.near(saved.space.movies, vectors, k, pool, [-1] * len(vectors), whitening)
+    return np.median(at[order[np.searchsorted(pool, nearest, sorter=order)]], axis=1)
+
+
+def trail(saved: Saved, user_profile: Profile, rated: Sequence[int], points: Sequence[Point]) -> NDArray[np.float64]:
+    """Return the positions, (m, 2), of a person after each of their last ratings, at most TRAIL, the present one last.
+    rated: the movies of the profile in the order of rating."""
+    rows, m = user_profile.rows, min(TRAIL, len(rated))
+    when = np.argsort(np.asarray(rated))  # of each movie of the row, which is in ascending order
+    steps = np.arange(len(rated) - m, len(rated))
+    stars = np.where(when <= steps[:, None], rows.stars, 0)
+    return places(saved, saved.encode(user_profile, ProfileRows(rows.movies, stars)), points)
 
 
 def distinctive_genres(vectors: Floats, genres: Sequence[list[str]]) -> list[str]:
     """Return the GENRES genres that the latent space separates best, the rarest first: those whose mean vector lies
-    farthest from the mean of all vectors."""
+    farthest from the mean of all vectors, in standard errors, which are as 1 / sqrt(movies)."""
     names, flags = _flags(genres)
     count = flags.sum(axis=0)
     means = (flags / count).T @ (vectors - vectors.mean(axis=0))
-    best = np.argsort(-np.linalg.norm(means, axis=1), kind="stable")[:GENRES]
+    best = np.argsort(-np.linalg.norm(means, axis=1) * np.sqrt(count), kind="stable")[:GENRES]
     return [names[i] for i in best[np.argsort(count[best], kind="stable")]]
 
 
 def user_map(saved: Saved) -> dict[str, Any]:
-    """Map the training users, a fixed sample of at most MOST: {"method", "points": [{"user", "x", "y", "genre",
-    "ratings"}]}. genre: the one whose share of the user's likes exceeds its share of all likes most, where it is among
-    the GENRES most frequent ones; None otherwise."""
+    """Map the training users, a fixed sample of at most PEOPLE: {"points": [{"user", "x", "y", "genre", "ratings"}]}.
+    genre: the one whose share of the user's likes exceeds its share of all likes most, where it is among the GENRES
+    most frequent ones; None otherwise."""
     split, names = saved.split, saved.run.movies.genre_names
     users, ratings = split.trained_users, np.diff(split.known.indptr)
-    if len(users) > MOST:
-        users = np.sort(np.random.default_rng(0).choice(users, MOST, replace=False))
+    if len(users) > PEOPLE:
+        users = np.sort(np.random.default_rng(0).choice(users, PEOPLE, replace=False))
     liked = likes(split.known, split.ratings.like) @ saved.genre_shares
     shares = liked[users] / np.maximum(liked[users].sum(axis=1, keepdims=True), 1)
     above = shares - liked.sum(axis=0) / max(liked.sum(), 1)
     favourite = above.argmax(axis=1) if names else np.zeros(len(users), int)
     frequent = np.argsort(-np.bincount(favourite, minlength=len(names)), kind="stable")[:GENRES]
     shown = np.isin(favourite, frequent) & shares.any(axis=1)
-    method, places = embedded(saved.space.users[users])
-    points = []
+    places, points = embedded(saved.space.users[users]), []
     for i, (user, (x, y)) in enumerate(zip(users.tolist(), places.tolist(), strict=True)):
         genre = names[favourite[i]] if shown[i] else None
         point = {"user": split.ratings.user_ids[user].item(), "x": round(x, 4), "y": round(y, 4), "genre": genre}
         points.append(point | {"ratings": int(ratings[user])})
-    return {"method": method, "points": points}
+    return {"points": points}

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.data.movies import spoken
 from utils.report.figures import BARE, BLUE, COLOURS, GREY, SHAPES, Plot, Trace, escape
+from utils.report.latent_maps import Point
 
-Point = dict[str, Any]
-"""An entry of "points" of `latent_maps.movie_map` or `latent_maps.user_map`."""
 OLD = 1950  # decades before this one share a colour
 DECADES = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#e6c229", "#e69f00", "#d55e00")
-LABELS = 14  # well-known movies that are named on the page's map
+CELLS = 48  # of a map's width and height, in which points are counted
+SMOOTH = 2.2  # cells: deviation of the Gaussian that smooths the counts
+FEW = 0.3  # of the mean number of points in a cell: fewer are in no region
+LIFT = 1.5  # times more of a genre than on the whole map make its region
+LABELS = 10  # well-known movies that are named on the page's map
 APART = 0.09  # least distance between two names, in shares of the map's width
 LONGEST = 24  # characters of a name
-ROLES = {  # what is highlighted on the page's map: (symbol, size, colour)
-    "you rated": ("circle-open", 13, BLUE),
-    "favourites of those nearest to you": ("circle", 11, "#ffc20a"),
-    "near the movie you chose": ("diamond", 12, "#d55e00"),
-    "you": ("x", 16, "#d0107a"),
+ROLES: dict[str, Trace] = {  # what is highlighted on the page's map: its marker
+    "you rated": {"symbol": "circle-open", "size": 13, "color": BLUE},
+    "recommended to you": {"symbol": "star", "size": 14, "color": "#ffc20a"},
+    "near the movie you chose": {"symbol": "diamond", "size": 12, "color": "#d55e00"},
+    "you": {"symbol": "x", "size": 16, "color": "#d0107a"},
+}
+PATHS = {  # lines on it: colour
+    "from what you rated to what is recommended for it": GREY,
+    "your way with each rating": ROLES["you"]["color"],
 }
 
 
@@ -59,81 +67,129 @@ def _markers(points: Sequence[Point], name: str, colour: str, symbol: str, opaci
     }
 
 
+def regions(points: Sequence[Point]) -> tuple[list[Trace], list[Point]]:
+    """Find where on a map each genre is dense: (a trace of the outline of each genre's region, its label as a point
+    with "title", "x" and "y", where most of its points are).
+
+    Points are counted in CELLS x CELLS and smoothed. A cell belongs to the genre whose share is the highest multiple of
+    its share of all points, if it is LIFT times that; a cell of few points counts for less."""
+    from scipy.ndimage import gaussian_filter
+
+    x, y = (np.array([point[axis] for point in points]) for axis in "xy")
+    names = sorted({point["genre"] for point in points} - {None})
+    if not names or np.ptp(x) * np.ptp(y) == 0:
+        return [], []
+    edges = [np.linspace(v.min() - 0.1 * np.ptp(v), v.max() + 0.1 * np.ptp(v), CELLS + 1) for v in (x, y)]
+    flags = np.array([[point["genre"] == name for point in points] for name in [None, *names]], float)
+    flags[0] = 1  # all points
+    dense = [gaussian_filter(np.histogram2d(y, x, edges[::-1], weights=flag)[0], SMOOTH) for flag in flags]
+    least = dense[0].mean()
+    share = flags[1:].mean(axis=1)[:, None, None]
+    lift = (np.array(dense[1:]) / share + least) / (dense[0] + least)
+    traces, labels, free = [], [], np.ones((CELLS, CELLS), bool)
+    middle = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    for i, name in enumerate(names):
+        above = np.clip(lift[i] - np.delete(lift, i, axis=0).max(axis=0, initial=LIFT), -1, 1)
+        above = np.minimum(above, dense[0] / least - FEW)
+        worth = np.where(free, np.where(above > 0, 1 + dense[i + 1], above), -2)
+        row, column = np.unravel_index(worth.argmax(), worth.shape)
+        labels.append({"title": name, "x": float(middle[0][column]), "y": float(middle[1][row])})
+        free[max(row - 2, 0) : row + 3, max(column - 8, 0) : column + 9] = False  # of other labels
+        traces.append(_region(middle, above, COLOURS[i % len(COLOURS)]))
+    return traces, labels
+
+
+def _region(middle: Sequence[NDArray[np.float64]], above: NDArray[np.float64], colour: str) -> Trace:
+    """Fill where `above`, (CELLS, CELLS), is above 0. middle: x and y of the cells."""
+    x, y, z = (np.round(values, 2).tolist() for values in (*middle, above))
+    contours = {"type": "constraint", "operation": "<", "value": 0}
+    trace = {"type": "contour", "x": x, "y": y, "z": z, "contours": contours, "fillcolor": f"{colour}2b"}
+    return trace | {"line": {"width": 1, "color": colour}, "hoverinfo": "skip", "showlegend": False}
+
+
 def report_map(latent_map: dict[str, Any], of: str) -> Plot:
     """Draw a map of `of`, "movies" or "users", for the report. Movies have traces by genre and by decade, of which the
     page's buttons show one, and names, which its script puts where there is room."""
     points = latent_map["points"]
-    data = coloured(points, "genre")
+    data, genres = regions(points)
+    data += coloured(points, "genre")
     if of == "movies":
         names = [escape(spoken(point["title"])) for point in points]
         labels: Trace = {"type": "scatter", "mode": "text", "meta": "labels", "text": [" "] * len(points)}
         labels |= {"textposition": "top center", "textfont": {"size": 11}, "hoverinfo": "skip", "showlegend": False}
         data += [*coloured(points, "decade"), labels | _positions(points) | {"customdata": names}]
-    genres = sorted({point["genre"] for point in points if point["genre"]})
-    alt = f"Map of {len(points):,} {of} by {latent_map['method']}; told apart: {', '.join(genres) or 'nothing'}"
-    layout = {"xaxis": BARE, "yaxis": BARE, "hovermode": "closest"}
+    named = ", ".join(label["title"] for label in genres) or "nothing"
+    alt = f"Map of {len(points):,} {of} by t-SNE; told apart: {named}"
+    layout = {"xaxis": BARE, "yaxis": BARE, "hovermode": "closest", "annotations": [_note(one, 15) for one in genres]}
     layout["legend"] = {"orientation": "h", "itemsizing": "constant"}
     return {"alt": alt, "height": 620 if of == "movies" else 480, "data": data, "layout": layout}
 
 
 def page_map(
     points: Sequence[Point],
-    highlighted: dict[str, Sequence[int]],
-    you: Sequence[float] | None = None,
+    highlighted: Mapping[str, Sequence[Point]],
+    paths: Mapping[str, Sequence[Sequence[Point]]],
     dark: bool = False,
 ) -> dict[str, Any]:
     """Draw the points of a `latent_maps.movie_map` for the page: {"data", "layout"}.
 
-    highlighted: {one of ROLES: indices of movies}. you: (x, y) of the visitor. dark: whether the page is dark. The
-    customdata of a point is the index of its movie, so that a click tells which it is."""
+    highlighted: {one of ROLES: points with "title"}. paths: {one of PATHS: lines through points}. dark: whether the
+    page is dark. The customdata of a point is the index of its movie, so that a click tells which it is."""
     ink, paper = ("white", "black") if dark else ("black", "white")
     faint = min(0.6, 30 / len(points) ** 0.5)  # the more points, the less each covers
-    traces = coloured(points, "genre")
-    for trace in traces:
+    traces, genres = regions(points)
+    for trace in coloured(points, "genre"):
         trace |= {name: np.array(trace[name]) for name in ("x", "y", "customdata")}  # sent as bytes
         opacity = faint / 2 if trace["name"] == "other" else faint
         trace["marker"] |= {"opacity": opacity, "line": {"width": 0}}
         trace["marker"]["size"] = np.array(trace["marker"]["size"], np.float32)
         trace["unselected"] = {"marker": {"opacity": opacity}}  # a click does not fade the others
-    at = {point["movie"]: point for point in points}
-    for role, movies in highlighted.items():
-        if on_map := [at[movie] for movie in movies if movie in at]:
-            texts = [escape(spoken(point["title"])) for point in on_map]
-            codes = {"text": texts, "hoverinfo": "text", "customdata": [point["movie"] for point in on_map]}
-            traces.append(_highlighted(on_map, role, ink) | codes)
-    visitor = [{"title": "you", "x": you[0], "y": you[1]}] if you else []
-    if visitor:
-        traces.append(_highlighted(visitor, "you", paper) | {"hoverinfo": "name"})
-    notes = [_note(point, ink, paper) for point in apart([*visitor, *points])]
+        traces.append(trace | {"type": "scattergl", "showlegend": False})
+    traces += [_path(lines, role) for role, lines in paths.items() if lines]
+    traces += [_highlighted(some, role, paper if role == "you" else ink) for role, some in highlighted.items() if some]
+    first = [*highlighted.get("you", ())[-1:], *genres]
+    names = [_note(point, 12, ink, paper) for point in apart(points, first)]
+    notes = [*names, *(_note(point, 15, ink, paper) for point in first)]
     layout = {"xaxis": BARE, "yaxis": BARE, "height": 620, "hovermode": "closest", "annotations": notes}
     layout |= {"dragmode": "pan", "clickmode": "event+select", "uirevision": "map"}  # which keeps the zoom
     layout["legend"] = {"orientation": "h", "itemsizing": "constant", "y": 0, "yanchor": "top"}
     layout["margin"] = {"l": 0, "r": 0, "t": 8, "b": 0}
-    return {"data": [trace | {"type": "scattergl"} for trace in traces], "layout": layout}
+    return {"data": traces, "layout": layout}
 
 
 def _highlighted(points: Sequence[Point], role: str, edge: str) -> Trace:
-    symbol, size, colour = ROLES[role]
-    marker = {"symbol": symbol, "size": size, "color": colour, "line": {"width": 1.5, "color": edge}}
-    trace = {"mode": "markers", "name": role, "marker": marker, "unselected": {"marker": {"opacity": 1}}}
-    return trace | _positions(points)
+    marker = ROLES[role] | {"line": {"width": 1.5, "color": edge}}
+    trace = {"type": "scattergl", "mode": "markers", "name": role, "marker": marker, "hoverinfo": "text"}
+    trace |= {"unselected": {"marker": {"opacity": 1}}, "text": [escape(spoken(point["title"])) for point in points]}
+    return trace | _positions(points) | {"customdata": [point.get("movie") for point in points]}
 
 
-def _note(point: Point, ink: str, paper: str) -> dict[str, Any]:
-    """Name a point by an annotation, which lies above what WebGL draws."""
+def _path(lines: Sequence[Sequence[Point]], role: str) -> Trace:
+    """Draw lines, with a gap behind each."""
+    gap = {"x": None, "y": None}
+    style = {"width": 1.5, "color": PATHS[role]}
+    trace = {"type": "scattergl", "mode": "lines", "name": role, "line": style, "hoverinfo": "skip"}
+    return trace | _positions([point for line in lines for point in (*line, gap)])
+
+
+def _note(point: Point, size: int, ink: str | None = None, paper: str | None = None) -> dict[str, Any]:
+    """Name a point by an annotation, which lies above what WebGL draws; large ones are bold.
+    ink, paper: colours, where the style sheet has none."""
     name = spoken(point["title"])
     text = escape(name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…")
     place = {"x": point["x"], "y": point["y"], "yshift": 16, "showarrow": False, "borderpad": 0}
-    return place | {"text": text, "font": {"size": 12, "color": ink}, "bgcolor": paper, "opacity": 0.8}
+    place["text"] = f"<b>{text}</b>" if size > 12 else text
+    colours = {"bgcolor": paper, "opacity": 0.8} if paper else {}
+    return place | {"font": {"size": size} | ({"color": ink} if ink else {})} | colours
 
 
-def apart(points: Sequence[Point]) -> list[Point]:
-    """Choose the first points that lie far enough from each other to be named."""
-    x, y = np.array([(point["x"], point["y"]) for point in points[: LABELS * 20]]).T
+def apart(points: Sequence[Point], taken: Sequence[Point]) -> list[Point]:
+    """Choose the first points, at most LABELS, that lie far enough from each other and from those taken to be named."""
     width, height = np.ptp([(point["x"], point["y"]) for point in points], axis=0)
-    named: list[int] = []
-    for i in range(len(x)):
-        far = (abs(x[i] - x[named]) > 2 * APART * width) | (abs(y[i] - y[named]) > APART * height / 2)
-        if far.all() and len(named) < LABELS:
-            named.append(i)
-    return [points[i] for i in named]
+    named = list(taken)
+    for point in points[: LABELS * 20]:
+        near = (abs(point["x"] - other["x"]) < 2 * APART * width for other in named)
+        level = (abs(point["y"] - other["y"]) < APART * height / 2 for other in named)
+        if len(named) < LABELS + len(taken) and not any(map(all, zip(near, level, strict=True))):
+            named.append(point)
+    return named[len(taken) :]

@@ -31,6 +31,10 @@ LABEL = {
     "popularity_lift@10": "Popul. lift",
     "calibration@10": "Genre KL",
 }
+WORDS = {  # subgroups of users and of movies
+    "users": {"ratings of the user": "users with {} ratings", "age": "users aged {}", "gender": "users of gender {}"},
+    "movies": {"ratings of the movie": "movies with {} ratings", "genre": "{}", "decade": "movies of the {}"},
+}
 APART = "there is no metric that both have"
 HEADLINES = (("bias", "rmse"), ("popularity", "ndcg@100"), ("itemknn", "ndcg@100"))  # baselines to compare with
 
@@ -143,9 +147,40 @@ def about_ranges(facts: dict[str, Any]) -> list[str]:
     return [f"{held}, and are {ranges['width']:.1f} stars wide{by}"]
 
 
+def _groups(rows: list[dict[str, Any]], of: str, metrics: Iterable[str]) -> str:
+    """Name the subgroups of users or movies (`of`) where one of the metrics is worse than elsewhere."""
+    worse: dict[str, list[str]] = {}
+    for row in rows:
+        if any(name in row["differs"] and verdict(name, row["less_rest"][name]) == "worse" for name in metrics):
+            worse.setdefault(row["by"], []).append(row["slice"])
+    either = {by: " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) for by, names in worse.items()}
+    return ", ".join(words.format(either[by]) for by, words in WORDS[of].items() if by in either)
+
+
+def plain(facts: dict[str, Any]) -> list[str]:
+    """Say of one evaluated run in plain sentences how good it is, for whom it is bad, and what it rarely recommends."""
+    metrics, rows, good = facts["metrics"], facts["slices"], []
+    if "mae" in metrics:
+        good.append(f"its stars are off by {metrics['mae']['value']:.2f} on average")
+    if "recall@20" in metrics:
+        popular = facts["baselines"]["popularity"]["recall@20"]["value"]
+        found = f"of what somebody came to like, its first 20 movies hold {metrics['recall@20']['value']:.0%}"
+        good.append(f"{found} (the 20 most popular ones: {popular:.0%})")
+    lines = [f"How good it is: {'; '.join(good)}."] if good else []
+    worse = _groups(rows, "users", ("ndcg@100", "rmse"))
+    bad = f"For whom it is bad: {worse}." if worse else "It is worse for no group of users by more than chance."
+    lines.append(bad)
+    if "coverage@10" in metrics:
+        never = f"{1 - metrics['coverage@10']['value']:.0%} of all movies are on nobody's list of ten"
+        rare = _groups(rows, "movies", ("like_ndcg@100",))
+        least = f"; of what people like it finds least often {rare}" if rare else ""
+        lines.append(f"What it rarely recommends: {never}{least}.")
+    return lines
+
+
 def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
-    """Summarise one evaluated run in sentences: "headlines" compare it with the baseline of each task and, for a blend,
-    with its best part; "slices" name those where it does better or worse."""
+    """Summarise one evaluated run in sentences: "plain" for everybody, "headlines" that compare it with the baseline of
+    each task and, for a blend, with its best part, "slices" that name those where it does better or worse."""
     headlines, differences = why_no_lists(facts), facts["less_baselines"]
     for baseline, metric in HEADLINES:
         if metric in differences[baseline] and baseline != facts["model"]:
@@ -157,4 +192,4 @@ def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
             difference = facts["parts"][best]["blend_less_part"][metric]
             headlines.append(sentence(metric, difference, f"part {best + 1}, the best on the test"))
     headlines += about_ranges(facts)
-    return {"headlines": headlines, "slices": sentences(facts["slices"], label)}
+    return {"plain": plain(facts), "headlines": headlines, "slices": sentences(facts["slices"], label)}

@@ -49,9 +49,8 @@ def recommendations(answer: dict[str, Any]) -> Table:
     """Make the table of the movies that recommend.py found."""
     items = answer["items"]
     if "like" in answer:
-        title = f"Like {_several(answer['like'])}" + (
-            f", unlike {_several(answer['unlike'])}" if answer["unlike"] else ""
-        )
+        unlike = f", unlike {_several(answer['unlike'])}" if answer["unlike"] else ""
+        title = f"Like {_several(answer['like'])}{unlike}"
     elif "people" in answer:
         return _for_people(answer)
     else:
@@ -67,6 +66,20 @@ def recommendations(answer: dict[str, Any]) -> Table:
         cells = str(item["rank"]), item["name"], str(item["year"] or ""), why, *stars, f"{item['score']:.3g}"
         table.add_row(*map(plain, cells), end_section=explained)
     return table
+
+
+def _several(movies: list[dict[str, Any]]) -> str:
+    """Name movies with their years."""
+    named = [movie["name"] + (f" ({movie['year']})" if movie["year"] else "") for movie in movies]
+    return " and ".join(named)
+
+
+def _stars(item: dict[str, Any], with_range: bool) -> str:
+    """Write the predicted stars of a recommended movie; with_range: and the range around them, where it has one."""
+    stars = f"{item['predicted_rating']:.1f}"
+    if not with_range or "predicted_rating_low" not in item:
+        return stars
+    return f"{stars} ({item['predicted_rating_low']:.1f} to {item['predicted_rating_high']:.1f})"
 
 
 def _for_people(answer: dict[str, Any]) -> Table:
@@ -85,20 +98,6 @@ def _for_people(answer: dict[str, Any]) -> Table:
         ]
         table.add_row(*map(plain, (str(item["rank"]), item["name"], str(item["year"] or ""), *each)))
     return table
-
-
-def _several(movies: list[dict[str, Any]]) -> str:
-    """Name movies with their years."""
-    named = [movie["name"] + (f" ({movie['year']})" if movie["year"] else "") for movie in movies]
-    return " and ".join(named)
-
-
-def _stars(item: dict[str, Any], with_range: bool) -> str:
-    """Write the predicted stars of a recommended movie; with_range: and the range around them, where it has one."""
-    stars = f"{item['predicted_rating']:.1f}"
-    if not with_range or "predicted_rating_low" not in item:
-        return stars
-    return f"{stars} ({item['predicted_rating_low']:.1f} to {item['predicted_rating_high']:.1f})"
 
 
 def similar_users(answer: dict[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""The metrics that evaluate.py leaves beside a run, for the page."""
+"""What is computed of a run once and kept in its folder: the metrics of evaluate.py for the page, the map of movies."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 NAME = "findings.json"
 
 
-def write(run: Run, facts: dict[str, Any]) -> None:
-    """Write a run's entry of `evaluate.py --json` into its folder, with a checksum and the sha256 of the run."""
-    facts = {name: value for name, value in facts.items() if name != "pictured"}  # which only the report's plots need
+def write(run: Run, facts: dict[str, Any], name: str = NAME) -> None:
+    """Write a run's entry of `evaluate.py --json`, or other facts, into a file of its folder, with a checksum and the
+    sha256 of the run."""
+    facts = {key: value for key, value in facts.items() if key != "pictured"}  # which only the report's plots need
     text = json.dumps(facts, allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    files.write_text(run.folder / NAME, json.dumps({"run": run.sha256, "sha256": digest, "facts": text}) + "\n")
+    files.write_text(run.folder / name, json.dumps({"run": run.sha256, "sha256": digest, "facts": text}) + "\n")
 
 
-def read(run: Run) -> dict[str, Any] | None:
-    """Read what `write` wrote; None where this training of the run was not evaluated. A `UserError` where the file is
-    damaged."""
-    path = run.folder / NAME
+def read(run: Run, name: str = NAME) -> dict[str, Any] | None:
+    """Read what `write` wrote; None where it was not written for this training of the run. A `UserError` where the file
+    is damaged."""
+    path = run.folder / name
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored.get("run") != run.sha256:  # the run was trained again since

@@ -1,6 +1,9 @@
 """The weights of EASE in closed form (Steck, WWW 2019), solved at once for all movies, or for those with most likes.
 
-With P = (G + diag(penalty))^-1 and G = Z'Z, the weight from input i to movie j is B_ij = -P_ij / P_jj, and B_jj = 0."""
+With P = (G + diag(penalty))^-1 and G = Z'Z, the weight from input i to movie j is B_ij = -P_ij / P_jj, and B_jj = 0.
+
+RDLAE (Moon, Kim and Lee, SIGIR 2023) lets a movie predict itself by up to `relax`: the columns are then scaled by
+max((1 - relax) / P_jj, penalty_j), which gives rarer movies more weight. B_jj, which no list needs, is left at 0."""
 
 import os
 
@@ -51,10 +54,10 @@ def precision(given: csr_array, penalty: NDArray) -> type[np.floating]:
     condition number is small. The error of Cholesky does not depend on how rows and columns are scaled, so the number
     is that of the matrix scaled to a diagonal of 1. Its smallest eigenvalue is at least the smallest share of the
     penalty in the diagonal; its largest at most max (Av)_i / v_i for any v > 0 (Collatz and Wielandt), here those of a
-    power iteration. given: CSR matrix of ones."""
+    power iteration. given: CSR matrix, not negative."""
     if given.shape[1] < LARGE:
         return np.float64
-    diagonal = np.asarray(given.sum(axis=0)).ravel() + penalty
+    diagonal = np.asarray(given.power(2).sum(axis=0)).ravel() + penalty
     root, vector, bound = np.sqrt(diagonal), np.ones(len(penalty)), np.inf
     for _ in range(STEPS):
         scaled = vector / root
@@ -65,9 +68,9 @@ def precision(given: csr_array, penalty: NDArray) -> type[np.floating]:
 
 
 def gram(given: csr_array, dtype: type[np.floating]) -> NDArray:
-    """Return given' given of a CSR matrix of ones, dense; of the part below the diagonal, which `weights` does not
+    """Return given' given of a CSR matrix, dense; of the part below the diagonal, which `weights` does not
     read, hardly anything."""
-    given = given.astype(np.float32)  # which counts exactly up to 16 million, in half the time
+    given = given.astype(np.float32)  # which counts ones exactly up to 16 million, in half the time
     transposed, gram = given.T.tocsr(), np.zeros((given.shape[1], given.shape[1]), dtype)
 
     def count(rows: slice) -> None:
@@ -77,7 +80,7 @@ def gram(given: csr_array, dtype: type[np.floating]) -> NDArray:
     return gram
 
 
-def weights(gram: NDArray, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
+def weights(gram: NDArray, penalty: NDArray, n: int, relax: float = 0.0) -> tuple[NDArray, NDArray, NDArray]:
     """Return the (inputs x n) weights to the first n inputs, float32, from the inverse of gram + diag(penalty), by
     Cholesky in place of gram and in its type; of a float32 gram the weights take the place, too. Two empty arrays
     follow, since `weights_by_users` returns three. Raises LinAlgError where the matrix is singular."""
@@ -95,7 +98,8 @@ def weights(gram: NDArray, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, 
         inverse[start + TILE :, rows] = inverse[rows, start + TILE :].T
         corner = inverse[rows, rows]
         corner[:] = np.triu(corner) + np.triu(corner, 1).T
-    scale, weights = -1 / inverse.diagonal()[:n], inverse[:, :n] if single else np.empty((len(inverse), n), np.float32)
+    scale = -np.maximum((1 - relax) / inverse.diagonal()[:n], penalty[:n])
+    weights = inverse[:, :n] if single else np.empty((len(inverse), n), np.float32)
     np.multiply(inverse[:, :n], scale, out=weights, casting="same_kind")
     weights[np.diag_indices(n)] = 0
     return weights, np.empty((0, n), np.float32), np.empty(0, np.float32)
@@ -114,7 +118,9 @@ def largest(weights: NDArray, k: int) -> csr_array:
     return csr_array((kept.ravel(), columns.ravel(), starts), shape=weights.shape)
 
 
-def weights_by_users(given: csr_array, penalty: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
+def weights_by_users(
+    given: csr_array, penalty: NDArray, n: int, relax: float = 0.0
+) -> tuple[NDArray, NDArray, NDArray]:
     """Return the same from a matrix of users x users, for fewer users than inputs, as (weights, right factor, diagonal
     correction): a row x of inputs scores x weights right_factor + diagonal_correction x. With W = given /
     sqrt(penalty), L L' = I + W W' and H = L^-1 W, the inverse is (I - H' H) / sqrt(penalty penalty') (Woodbury)."""
@@ -128,4 +134,5 @@ def weights_by_users(given: csr_array, penalty: NDArray, n: int) -> tuple[NDArra
     explained = np.square(half[:, :n]).sum(axis=0)
     if (1 - explained).min(initial=1) < SINGULAR:
         raise LinAlgError
-    return half.T / root[:, None], half[:, :n] * (root[:n] / (1 - explained)), -explained / (1 - explained)
+    scale = np.maximum((1 - relax) / (1 - explained), 1)  # of the columns, over the penalty
+    return half.T / root[:, None], half[:, :n] * (root[:n] * scale), -explained * scale

@@ -12,19 +12,19 @@ Spellings: TypeAlias = dict[str, tuple[str, ...]]  # {name of a column: how file
 DATES = ("date", "ratingdate", "datetime", "ratedat", "createdat")  # used where they are dates
 TIMES = ("timestamp", "time", "ts", "tstamp", "unixtime", "unixreviewtime")
 SPELLINGS: Spellings = {
-    "userId": ("userid", "user", "uid", "reviewerid", "customerid", "memberid"),
+    "userId": ("userid", "user", "uid", "reviewerid", "customerid", "custid", "memberid"),
     "movieId": (
         *("movieid", "movie", "itemid", "item", "iid", "filmid", "film", "productid"),
         *("parentasin", "asin", "isbn", "jokeid", "bookid"),
     ),
-    "rating": ("rating", "ratings", "stars", "star", "score", "grade", "overall", "bookrating"),
+    "rating": ("rating", "ratings", "stars", "star", "score", "grade", "overall", "bookrating", "ratingval"),
     "timestamp": (*TIMES, *DATES),
 }
 SHARDS = "shards.json"  # in a folder of shards, see `utils.distributed.shards`
 NEEDED = ("userId", "movieId", "rating")
 ORDER = tuple(SPELLINGS)
 SWAPPED = ("movieId", "userId", "rating", "timestamp")
-SEPARATORS = ("::", "\t", ",", ";", "|")
+SEPARATORS = ("::", "\t\t", "\t", ",", ";", "|")
 ENDINGS_100K = (".data", ".base", ".test")  # of u.data and of the folds published with it
 ASIN = r"(\d{9}[\dX]|B[A-Z\d]{9})"
 
@@ -36,7 +36,8 @@ class Format:
     sign: matches that line whole. columns: of a file without a heading, in order; "" is one that is not used.
     scale: of the stars; found from the ratings where None. zeros: why lines with a rating of 0 are left out; empty
     where they are not. about: a sentence for the user. beside: name of the table of movies. text_ids: columns of ids
-    that are text even where most are digits. refused: why such a file can't be read, and what would do."""
+    that are text even where most are digits. may_be_latin: whether some files are in latin-1. refused: why such a file
+    can't be read, and what would do."""
 
     name: str
     sign: str
@@ -45,7 +46,7 @@ class Format:
     zeros: str = ""
     about: str = ""
     beside: str = "movies.csv"
-    encoding: str = "utf-8-sig"
+    may_be_latin: bool = False
     text_ids: tuple[str, ...] = ()
     refused: str = ""
 
@@ -59,13 +60,18 @@ FORMATS = (
     Format("Amazon's reviews (2023)", r"user_id,parent_asin,rating,timestamp.*", text_ids=("movieId",)),
     Format("Amazon's reviews", r'\{.*"asin".*', text_ids=("movieId",)),
     Format(
+        "Amazon's reviews (2014) as Python writes them",
+        r"\{'.*",
+        refused="not JSON; take the table of ratings only, or write json.dumps(ast.literal_eval(line)) of each line",
+    ),
+    Format(
         "Book-Crossing",
         r'"?User-ID"?[;,]"?ISBN"?[;,]"?(Book-)?Rating"?',
         scale=(1, 10),
         zeros="that say 0, which is no rating there",
         beside="BX-Books.csv",
         text_ids=("movieId",),
-        encoding="latin-1",
+        may_be_latin=True,
     ),
     Format("the Netflix Prize", r"\d+:", ("userId", "movieId", "rating", "timestamp"), beside="movie_titles.csv"),
     Format(
@@ -78,8 +84,9 @@ FORMATS = (
     Format("RecBole", r"user_id:token\t.*"),
     Format(
         "Jester",
-        r"\d+([,\t;] ?(99|-?\d+(\.\d*)?|-?\.\d+)){20,}",
-        refused="a column a joke, 99 where it is not rated, and stars below 0, which can't be; write a line "
-        "user,item,rating for each, with 11 added to the stars: 1 to 21",
+        r"\d+([,\t;] ?(99|-?\d+([.,]\d*)?|-?[.,]\d+)){20,}",
+        NEEDED,
+        scale=(-10, 10),
+        about="users are called by their lines and jokes by their columns; 99 is no rating",
     ),
 )

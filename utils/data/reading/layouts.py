@@ -25,7 +25,7 @@ from utils.data.reading.formats import (
     Format,
     Spellings,
 )
-from utils.data.reading.textfiles import Start, objects, rows, shown, table_start, text_lines
+from utils.data.reading.textfiles import Start, encoding_of, objects, rows, shown, table_start, text_lines
 from utils.data.reading.values import is_number, is_time, with_point
 from utils.errors import UserError
 
@@ -47,12 +47,13 @@ class Layout:
     columns: dict[str, int]
     heading: int
     encoding: str = "utf-8-sig"
+    escape: str | None = None
     form: Format = PLAIN
     notes: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line number, fields) of each line of the table, as `rows` does."""
-        return rows(self.path, self.separator, self.heading, self.encoding)
+        return rows(self.path, self.separator, self.heading, self.encoding, escape=self.escape)
 
     def rows(self, left_out: Counter[str] = IGNORED) -> Iterator[tuple[int, list[str]]]:
         """Yield (line number, fields) of each line of the table that is not left out. left_out: those that are, by why,
@@ -97,6 +98,24 @@ class _Netflix(Layout):
                 yield number, [user, movie, *rest]
 
 
+class _Jester(Layout):
+    """Jester's layout: a line a user, with the number of ratings, then a column a joke, 99 where it is not rated."""
+
+    def lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield (line number, fields) of each rating: number of the line, of the column, stars."""
+        width = 0
+        for number, (count, *stars) in rows(self.path, self.separator):
+            rated = [(str(joke), text) for joke, text in enumerate(map(str.strip, stars), 1) if text != "99"]
+            width = width or len(stars)
+            if len(stars) != width or count.strip() != str(len(rated)):
+                holds = f"{len(rated)} ratings of {len(stars)} jokes"
+                raise UserError(
+                    f"{self.path}:{number}: {count[:40]!r} ratings of {width} jokes belong here, not {holds}"
+                )
+            for joke, text in rated:
+                yield number, [str(number), joke, text]
+
+
 class _Json(Layout):
     """Objects of JSON, one a line or in a list; `names` are the keys that are used."""
 
@@ -121,13 +140,15 @@ def find_layouts(files: Sequence[Path], columns: Mapping[str, str] | None = None
     if re.match(r'\s*(\{\s*("|$)|\[\s*(\{|$))', start.line):
         layout: Layout = _json(path, columns)
     elif form.columns:
-        cut_at = "," if start.line.endswith(":") else next(sign for sign in SEPARATORS if sign in start.line)
+        cut_at = "," if start.line.endswith(":") else max(SEPARATORS, key=start.line.count)
         layout = _unheaded(path, cut_at, form.columns, start)
-        layout = _Netflix(**vars(layout)) if start.line.endswith(":") else layout
+        if kind := {"the Netflix Prize": _Netflix, "Jester": _Jester}.get(form.name):
+            layout = kind(**vars(layout) | {"notes": ()})
     else:
         layout = _table(path, start, columns)
     notes = [f"read as the format of {form.name}{form.about and f': {form.about}'}"] if form.name else []
-    layout = replace(layout, encoding=form.encoding, form=form, notes=(*notes, *layout.notes))
+    encoding = encoding_of(path) if form.may_be_latin else layout.encoding
+    layout = replace(layout, encoding=encoding, form=form, notes=(*notes, *layout.notes))
     return [replace(layout, path=part) for part in files]
 
 
@@ -194,9 +215,8 @@ def _guessed(path: Path, start: Start) -> Layout | None:
         is_rating = len(fields) in (3, 4) and is_number(fields[2]) and all(map(is_time, fields[3:]))
         if is_rating and all(text.strip() and text.strip().lower() not in known for text in fields[:2]):
             return _unheaded(path, separator, ORDER[: len(fields)], start)
-        if path.suffix in {"::": (".dat",), "\t": ENDINGS_100K}.get(separator, ()):
-            return _unheaded(path, separator, ORDER, start)
-    return None
+    usual = "::" if path.suffix == ".dat" else "\t" if path.suffix in ENDINGS_100K else None
+    return _unheaded(path, usual, ORDER, start) if usual and usual in start.line else None
 
 
 def find_layout(path: Path, start: Start, spellings: Spellings, needed: Iterable[str]) -> Layout:

@@ -16,7 +16,7 @@ from utils.runs.paths import is_file, is_folder, is_there, names_in, resolved
 REPOSITORY = Path(__file__).resolve().parents[3]
 RATING_FILES = (
     *("ratings.csv", "u.data", "ratings.dat", "ratings.csv.gz", "ratings.tsv", "ratings.parquet", SHARDS),
-    *("rating.csv", "rating.csv.gz", "Ratings.csv", "BX-Book-Ratings.csv"),  # of sets on Kaggle
+    *("rating.csv", "rating.csv.gz", "Ratings.csv", "BX-Book-Ratings.csv", "BX_Book_Ratings.csv"),  # of sets on Kaggle
 )
 ENDINGS = (".csv", ".tsv", ".dat", ".data", ".txt", ".parquet", ".json", ".jsonl", ".inter", ".base", ".test")  # or .gz
 PARTS = (r".+\.parquet", r"combined_data_\d+\.txt(\.gz)?", r"mv_\d+\.txt")  # of one table, the last two of Netflix

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from utils.data.movies import Movies, year_of
 from utils.data.reading.formats import ENDINGS_100K, SEPARATORS, SPELLINGS, Spellings
 from utils.data.reading.layouts import check_columns, find_layout
-from utils.data.reading.textfiles import is_utf8, rows, table_start, text_lines, wrong_width
+from utils.data.reading.textfiles import encoding_of, rows, table_start, text_lines, wrong_width
 from utils.data.reading.values import to_seconds, to_whole
 from utils.errors import UserError
 from utils.runs.paths import is_file, is_folder, is_there
@@ -119,14 +119,16 @@ def _headed(
     file: Path, spellings: Spellings, needed: Iterable[str], encoding: str = "utf-8-sig"
 ) -> Iterator[tuple[int, dict[str, str], ValueError | None]]:
     """Yield (line, {column: text}, error where there are too few or many fields) for the rows below a heading."""
-    layout = replace(find_layout(file, table_start(file, SEPARATORS[1:]), spellings, needed), encoding=encoding)
+    layout = find_layout(file, table_start(file, SEPARATORS[1:]), spellings, needed)
+    escape = "\\" if file.name in BOOKS and layout.separator == ";" else None  # as Book-Crossing was published
+    layout = replace(layout, encoding=encoding, escape=escape)
     try:
         check_columns(f"{file}:{layout.heading}", layout.names, layout.columns, needed)
     except UserError as error:
         raise _OtherLayoutError(str(error)) from None
     for line, fields in layout.rows():
         row = {name: fields[place] for name, place in layout.columns.items() if place < len(fields)}
-        if row.get("genres", "").startswith("[{") and any("imdb" in name.lower() for name in layout.names):
+        if row.get("genres", "").startswith("[{") and layout.names[layout.columns["movieId"]].strip() == "id":
             raise _OtherLayoutError(f"{file} is TMDB's metadata, whose ids are not those of MovieLens' ratings")
         yield line, row, wrong_width(fields, len(layout.names))
 
@@ -141,7 +143,7 @@ def _unheaded(file: Path, width: int, encoding: str = "utf-8-sig") -> Iterator[t
 
 
 def _movies_csv(file: Path) -> Entries:
-    encoding = "latin-1" if file.name in BOOKS and not is_utf8(file) else "utf-8-sig"
+    encoding = encoding_of(file) if file.name in BOOKS else "utf-8-sig"
     between = r"\s+" if file.suffix == ".item" else r"\|"
     for line, row, error in _headed(file, MOVIE_COLUMNS, ("movieId", "title"), encoding):
         year = re.fullmatch(r"\s*(\d{4})(\.0)?\s*", row.get("year", ""))
@@ -151,13 +153,13 @@ def _movies_csv(file: Path) -> Entries:
 
 
 def _movies_dat(file: Path) -> Entries:
-    for line, fields in _unheaded(file, 3, "utf-8" if is_utf8(file) else "latin-1"):
+    for line, fields in _unheaded(file, 3, encoding_of(file)):
         error = wrong_width(fields, 3)
         yield line, fields[0], error or (fields[1], year_of(fields[1]), fields[-1].split("|"))
 
 
 def _movies_netflix(file: Path) -> Entries:
-    for line, text in enumerate(text_lines(file, "utf-8-sig" if is_utf8(file) else "latin-1"), 1):
+    for line, text in enumerate(text_lines(file, encoding_of(file)), 1):
         raw, *rest = text.strip().split(",", 2)  # the title may hold commas
         if raw:
             year = int(rest[0]) if rest and rest[0].isdecimal() else None

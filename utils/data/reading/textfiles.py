@@ -56,7 +56,7 @@ def head(path: str | Path) -> bytes:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
     if start.startswith(PARQUET):
         return start
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise UserError(f"{path}: this is a zip archive or a spreadsheet; give what is inside, or save it as CSV")
     text = start.decode("utf-16" if start[:2] in UTF_16 else "utf-8-sig", "ignore")
     if "\0" in text:
@@ -94,10 +94,16 @@ def text_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[str]:
 
 
 def rows(
-    path: str | Path, separator: str, heading: int = 0, encoding: str = "utf-8-sig", quoted: bool = True
+    path: str | Path,
+    separator: str,
+    heading: int = 0,
+    encoding: str = "utf-8-sig",
+    quoted: bool = True,
+    escape: str | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, fields) of every line below line `heading` that is not blank, split by the csv module; where
-    nothing is quoted (always so with separators of two signs), at each separator.
+    nothing is quoted (always so with separators of two signs), at each separator. escape: the sign before a quote that
+    is text, where it is not another quote.
 
     Raises UserError, with the line, for wrong quoting, wrong encoding and broken gzip data."""
     if len(separator) > 1 or not quoted:
@@ -106,7 +112,7 @@ def rows(
             if line and number > heading:
                 yield number, line.split(separator)
         return
-    reader = csv.reader(text_lines(path, encoding), delimiter=separator, strict=True)
+    reader = csv.reader(text_lines(path, encoding), delimiter=separator, strict=True, escapechar=escape)
     last = 0  # line that was read last: a quoted field may hold line breaks, so that a row ends below its first line
     try:
         for fields in reader:
@@ -208,17 +214,17 @@ def wrong_width(fields: Sequence[str], width: int) -> ValueError | None:
     return ValueError(f"too {'few' if len(fields) < width else 'many'} fields: {len(fields)}, where {width} belong")
 
 
-def is_utf8(path: str | Path) -> bool:
-    """Whether the whole file is UTF-8; MovieLens' older sets are latin-1, the others UTF-8."""
+def encoding_of(path: str | Path) -> str:
+    """Return the encoding of a file that may be in UTF-8 or, as MovieLens' older sets are, in latin-1."""
     try:
         with open(path, encoding="utf-8") as file:
             while file.read(LONGEST):
                 pass
     except UnicodeDecodeError:
-        return False
+        return "latin-1"
     except OSError as error:
         raise UserError(f"{path}: can't be read: {reason(error)}") from None
-    return True
+    return "utf-8-sig"
 
 
 def shown(names: Sequence[str]) -> str:

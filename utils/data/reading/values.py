@@ -25,7 +25,7 @@ UNITS = {1000: "milliseconds", 1000**2: "microseconds", 1000**3: "nanoseconds"} 
 LONGEST_ID = 200  # characters: text ids become one array of fixed width
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)  # float() takes "1_0" and "nan" too
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*", re.ASCII)
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"\s*([+-]?\d{1,19})(\.0*)?\s*", re.ASCII)
@@ -88,6 +88,8 @@ def _in_seconds(times: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int6
     """Convert times to seconds from the unit that most of them are in: (seconds, notes for the user). Raises UserError,
     with the line, for one that is in another unit."""
     low, high = SECONDS
+    if (days := _days_in_digits(times)) is not None:
+        return days, ["times read as dates such as 20060507"]
     if low <= times.min() and times.max() <= high:
         return times, []
     middle = abs(int(np.median(times)))
@@ -98,6 +100,17 @@ def _in_seconds(times: NDArray[np.int64], where: Where) -> tuple[NDArray[np.int6
     name = UNITS.get(unit, "seconds")
     refuse_where(wrong, where, lambda row: f"timestamp {times[row]} is not in {name} since 1970, as others are")
     return times // unit, [f"timestamps in {name}"]
+
+
+def _days_in_digits(times: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Convert days such as 20060507 to seconds since 1970; None where there is anything else."""
+    if times.min() < 1900_01_01 or times.max() > 2100_01_01:  # as seconds, days of August 1970
+        return None
+    years, months, days = times // 10_000, times // 100 % 100, times % 100
+    if not (np.isin(months, range(1, 13)) & np.isin(days, range(1, 32))).all():
+        return None
+    first = ((years - 1970) * 12 + months - 1).astype("datetime64[M]").astype("datetime64[D]")
+    return (first.astype(np.int64) + days - 1) * 86_400
 
 
 def to_whole(text: str) -> int | None:

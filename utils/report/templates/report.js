@@ -41,7 +41,7 @@ for (const button of document.querySelectorAll(".switch button")) {
   button.addEventListener("click", () => {
     const place = document.getElementById(button.dataset.for);
     for (const other of button.parentElement.querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
-    const shown = place.data.map((trace) => trace.meta === "labels" || trace.meta === button.dataset.by);
+    const shown = place.data.map((trace) => !["genre", "decade"].includes(trace.meta) || trace.meta === button.dataset.by);
     Plotly.restyle(place, { visible: shown });
   });
 }
