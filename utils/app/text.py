@@ -27,7 +27,7 @@ STYLE = """<style>
 .about details p { margin: .25rem 0 0; }
 .about summary { cursor: pointer; }
 .about li { position: relative; z-index: 0; padding: 1px 4px; }
-.about :is(p, li) { font-size: inherit; }
+.movie .about :is(p, li) { font-size: .875rem; }
 .bar { position: absolute; inset: 2px auto 2px 0; z-index: -1; background: #2f86c64d; border-radius: 2px; }
 .bar.less { background: #d55e004d; }
 [class*="st-key-halves"] [role="radiogroup"] { gap: 0; flex-wrap: nowrap; }

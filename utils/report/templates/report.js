@@ -18,9 +18,10 @@ function label(place) {
   if (index < 0) return;
   const { x, y, customdata } = place.data[index];
   const { xaxis, yaxis } = place._fullLayout;
-  const taken = [], text = customdata.map(() => " ");
+  const taken = (place.layout.annotations ?? []).map(({ x, y, text }) => ({ left: xaxis.l2p(x), top: yaxis.l2p(y) - 16, half: text.length * 3.5 }));
+  const genres = taken.length, text = customdata.map(() => " ");
   const most = Math.max(8, Math.round(xaxis._length * yaxis._length / 12000));
-  for (let i = 0; i < x.length && taken.length < most; i++) {
+  for (let i = 0; i < x.length && taken.length < most + genres; i++) {
     const left = xaxis.l2p(x[i]), top = yaxis.l2p(y[i]) - 12, half = customdata[i].length * 3.1 + 4;
     const inside = left > half && left < xaxis._length - half && top > 9 && top < yaxis._length - 9;
     if (!inside || taken.some((other) => Math.abs(other.left - left) < other.half + half && Math.abs(other.top - top) < 17)) continue;
