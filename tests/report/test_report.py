@@ -358,7 +358,10 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
     tags = events.Tags()["tensors"]
     assert {"loss", "val_rmse"} <= set(tags)
     assert any("kernel" in tag for tag in tags)
-    assert len(events.Tensors("loss")) == 3
+    rows = [row for row in run.history if row["phase"] == "train"]
+    for name in ("loss", "val_rmse"):
+        logged = [(one.step, one.tensor_proto.float_val[0]) for one in events.Tensors(name)]
+        assert logged == [(int(row["epoch"]), pytest.approx(float(row[name]))) for row in rows]
 
 
 @pytest.mark.slow
