@@ -341,6 +341,7 @@ def test_an_installed_umap_is_asked(monkeypatch):
 def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorflow import make_ndarray
 
     with eagerly():
         train.main(["autorec", *QUICK, "--tensorboard", "--data", str(planted[0]), "--run", str(tmp_path / "r")])
@@ -360,7 +361,7 @@ def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_
     assert any("kernel" in tag for tag in tags)
     rows = [row for row in run.history if row["phase"] == "train"]
     for name in ("loss", "val_rmse"):
-        logged = [(one.step, one.tensor_proto.float_val[0]) for one in events.Tensors(name)]
+        logged = [(one.step, float(make_ndarray(one.tensor_proto))) for one in events.Tensors(name)]
         assert logged == [(int(row["epoch"]), pytest.approx(float(row[name]))) for row in rows]
 
 
