@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import models
+import recommend
 from utils.data.splits import Subset
 from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking
@@ -137,3 +138,18 @@ def test_a_folder_of_another_run_or_of_other_parts_is_refused(run, run_of, tmp_p
     monkeypatch.setattr(everyone, "PART", 11)
     with pytest.raises(UserError, match="holds something else than these recommendations"):
         everyone.write_parts(models.open_run(run), Request(n=4), tmp_path / "parts", models.open_run)
+
+
+def test_what_was_there_is_said_and_only_the_rest_is_written(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(everyone, "PART", 20)
+    asked = ["--all-users", "--out", str(tmp_path / "parts"), "--run", str(run.folder), "-n", "2"]
+    for said in ("3 parts", "3 parts, of which 1 were there", "3 parts, of which 3 were there"):
+        recommend.main(asked)
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line.startswith("43 users in ")
+        assert line.endswith(f"{tmp_path / 'parts'}, {said}")
+        if said == "3 parts":
+            kept = (tmp_path / "parts" / "part-00001.parquet").stat().st_ino
+            for part in (0, 2):
+                (tmp_path / "parts" / f"part-{part:05d}.parquet").unlink()
+    assert (tmp_path / "parts" / "part-00001.parquet").stat().st_ino == kept
