@@ -190,10 +190,11 @@ KNOWN = [
     "Maze Runner: Scorch Trials (2015)",
     "Rosemary's Baby (1968)",
     "Baby (1968)",
+    "Warrior's Way, The (2010)",
 ]
 COUNTED = Titles(
     Movies(np.arange(len(KNOWN)), KNOWN, [year_of(t) for t in KNOWN], [[] for _ in KNOWN]),
-    np.array([90, 9, 50, 9, 90, 9, 90, 9]),
+    np.array([90, 9, 50, 9, 90, 9, 90, 9, 9]),
 )
 
 
@@ -210,6 +211,7 @@ COUNTED = Titles(
         ("Avengers", 2018, 2, "by a part of the title"),
         ("Rosemary's Baby", 1968, 6, ""),
         ("Baby", 1968, 7, ""),
+        ("The Way", 2010, None, ""),
     ],
 )
 def test_whose_it_is_a_subtitle_a_part_and_an_article_come_and_go(title, year, movie, how):

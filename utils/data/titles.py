@@ -19,7 +19,8 @@ from utils.errors import UserError
 SHOWN = 8  # movies listed where several fit
 LETTERS_AN_EDIT = 8  # a spelling counts as near with one letter wrong in so many
 MOST_EDITS = 3
-MANY = 30  # ratings of a movie that may be called by the beginning of its title
+SOME = 8  # ratings of a movie that may be called by the beginning of its title
+MANY = 30  # ratings of a movie that short films beside it may be called after
 WORDS = 3  # at the beginning of one title alone, that are enough where somebody types them
 ALONE = "by its title alone"
 _WORDS = (
@@ -37,7 +38,7 @@ _BEFORE = re.compile(rf"^ ?(?:(?:{ARTICLE}) (?=[^ \n]))?| $", re.MULTILINE)
 _BREAK = re.compile(r"\s*:\s+|\s+[-–—]\s+|,?\s+or:?,?\s+", re.IGNORECASE)
 _LEFT_OUT = re.compile(  # "Episode IV", "Part One" at the end, whose it is at the beginning: "Dr. Seuss' The Lorax"
     r"\bepisode [ivx]+\b|\W+(?:part|vol\.?|volume|chapter) (?:1|i|one)$"
-    r"|^(?-i:(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) )(?=\S+ )", re.IGNORECASE)  # fmt: skip
+    r"|^(?-i:(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) )(?=\S+ )(?!.*, (?:the|an?)$)", re.IGNORECASE)  # fmt: skip
 _YEAR = re.compile(r"^(.*\S)\s+(?:[(\[](\d{4})[)\]]|(\d{4}))$")
 
 
@@ -272,9 +273,9 @@ class Titles:
 
     @cached_property
     def _well_known(self) -> list[int]:
-        """The movies that many rated and whose titles have a colon. Before it may stand the title of another movie:
+        """The movies that some rated and whose titles have a colon. Before it may stand the title of another movie:
         Hellboy is not `Hellboy: The Seeds of Creation`, but few rated the latter."""
-        known = () if self.count is None else np.flatnonzero(self.count >= MANY).tolist()
+        known = () if self.count is None else np.flatnonzero(self.count >= SOME).tolist()
         return [movie for movie in known if ": " in self.movies.titles[movie]]
 
     def _near(self, name: str, year: int | None) -> list[int]:
