@@ -540,6 +540,9 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     page.get_by_role("button", name="Horror").first.click()
     settle(page)
     page.get_by_text("Only Horror").wait_for()
+    assert "genre=Horror" in page.url
+    page.locator(".st-key-item-0 summary").click()
+    page.get_by_text("What each of your ratings adds").first.wait_for()
     low, high = page.get_by_role("slider", name="Years").all()
     low.fill("1979")
     low.press("ArrowRight")
