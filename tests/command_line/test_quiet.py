@@ -80,6 +80,9 @@ def test_a_closed_standard_error_is_no_reason_to_fail():
 
 def test_keras_computes_with_tensorflow_whatever_the_environment_says(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")  # who wants to see its log says so
+    monkeypatch.setenv("TF_CPU_ALLOCATOR_USE_BFC", "false")
     with quiet.quietly():
         pass
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
+    assert (os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["TF_CPU_ALLOCATOR_USE_BFC"]) == ("0", "false")

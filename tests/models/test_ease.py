@@ -12,6 +12,7 @@ from models import ease
 from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.scoring import ease_solver
+from utils.scoring.profile_rows import ProfileRows
 
 
 def by_ridge(given, wanted, penalty):
@@ -122,3 +123,17 @@ def test_float32_is_taken_where_it_is_exact_enough(monkeypatch):
     assert not np.array_equal(single, double)
     np.testing.assert_allclose(single, double, atol=1e-6)
     assert np.array_equal(solved(1e-3, 1), solved(1e-3, 10**9))  # too near to singular for float32
+
+
+@pytest.mark.parametrize("users", [20, 60])
+def test_inputs_are_what_is_above_the_threshold_that_was_given(users):
+    matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.0), like=2.0)
+    model.refit(matrix)
+    given = likes(matrix, 2.0).toarray()
+    assert (given != likes(matrix).toarray()).any()
+    expected = given @ by_ridge(given, given, np.full(given.shape[1], 2.0))
+    np.testing.assert_allclose(model.score(matrix), expected, atol=1e-5)
+    row, movies = matrix[[3]], np.array([9, 2, 24])
+    rows = ProfileRows.of(row.indices, row.data)
+    np.testing.assert_allclose(model.scorer.score_rows(rows, movies), expected[[3]][:, movies], atol=1e-5)

@@ -20,9 +20,10 @@ import models
 import train
 from utils.data import splits
 from utils.errors import UserError
-from utils.evaluation import bootstrap, reconstruction
+from utils.evaluation import beyond_accuracy, bootstrap, holdout_metrics, reconstruction
 from utils.evaluation.bootstrap import Metric
-from utils.recommend import profile
+from utils.evaluation.holdout_metrics import judged_users
+from utils.recommend import profile, recommendations
 from utils.report import figures, latent_maps, map_figures, pictures
 from utils.runs import run_folder
 from utils.scoring import latent
@@ -446,3 +447,40 @@ def test_intervals_of_ml_1ms_users_take_less_than_two_seconds():
     start = time.process_time()
     bootstrap.estimates(metrics)
     assert time.process_time() - start < 2
+
+
+def test_json_says_what_the_model_does_on_the_test_ratings(written, folder):
+    """Each figure computed again from the run, the signs and the sides of all comparisons with it."""
+    facts, run = written[1]["runs"][0], run_folder.Run(folder)
+    saved, split, test = models.open_run(run), run.split, run.split.test
+    users = np.flatnonzero(np.diff(test.hidden.indptr))
+    protocol = facts["protocol"]
+    assert (protocol["test_ratings"], protocol["test_users"]) == (test.hidden.nnz, len(users))
+    assert facts["seconds"]["train"] == run.config["seconds"]
+    predicted = holdout_metrics.predicted(saved.model.predict, test, split.ratings.scale)
+    error = predicted.stars - predicted.actual
+    rows = {(row["by"], row["slice"]): row["metrics"] for row in facts["slices"]}
+    assert rows["all", "all"]["bias"]["value"] == pytest.approx(error.mean(), abs=1e-6)
+    known = np.diff(test.given.indptr)[predicted.users]
+    for name, inside in (("5 to 19", known < 20), ("20 to 99", known >= 20)):
+        if ("ratings of the user", name) in rows:
+            assert rows["ratings of the user", name]["rmse"]["n"] == np.count_nonzero(inside)
+    lists = holdout_metrics.lists(saved.scorer(saved.best), test)
+    beyond = beyond_accuracy.beyond(lists, test.given, 3.5, saved.genre_shares, saved.space.movies)
+    for name in ("diversity_latent@10", "calibration@10", "popularity_lift@10"):
+        assert facts["metrics"][name]["value"] == pytest.approx(beyond[name].value, rel=1e-4), name
+    for name, metrics in facts["baselines"].items():
+        for metric, row in facts["less_baselines"][name].items():
+            expected = facts["metrics"][metric]["value"] - metrics[metric]["value"]
+            assert row["value"] == pytest.approx(expected, abs=1e-6)
+    space = saved.space
+    block = reconstruction.block(saved.model.predict, split, run.movies, (space.users, space.movies))
+    assert facts["pictured"]["block"]["users"] == block["users"]
+    assert facts["pictured"]["block"]["movies"] == block["movies"]
+    violins = {one["actual"]: sorted(one["predicted"]) for one in facts["pictured"]["violins"]}
+    for value in np.unique(predicted.actual).tolist():
+        own = np.sort(predicted.stars[predicted.actual == value])
+        np.testing.assert_allclose(violins[value], own, atol=0.006)
+    assert [one["user"] for one in facts["samples"]] == [
+        one["user"] for one in recommendations.samples(saved, judged_users(test))
+    ]

@@ -14,7 +14,7 @@ import evaluate
 import recommend
 import train
 from utils.errors import UserError
-from utils.runs import atomic, files, provenance, run_folder
+from utils.runs import atomic, files, paths, provenance, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +206,8 @@ def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path)
         (folder / "MANIFEST").write_text("".join(line for line in lines if line != lost))
         with pytest.raises(UserError, match="is damaged"):
             run_folder.Run(folder).verify()
+
+
+def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):
+    monkeypatch.setattr(os, "listdir", lambda _: ["b", "B", "a"])
+    assert paths.names_in("anywhere") == ["B", "a", "b"]

@@ -329,3 +329,17 @@ def test_a_second_ctrl_c_ends_a_step_at_once():
             time.sleep(0.01)
         raised.append("too late")
     assert raised == [False, True]
+
+
+def test_who_presses_ctrl_c_while_strategies_are_tried_gets_the_default_ones_and_no_second_training(monkeypatch):
+    model, training = Told(), Training()
+
+    def choose(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(strategies, "choose", choose)
+    _, found, refitted = train.fit(model, SPLIT, training, True)
+    assert training.interrupted
+    assert (found, refitted) == (strategies.default_choice(model), False)
+    assert "refit" not in [name for name, *_ in model.told]
+    np.testing.assert_array_equal(model.told[-1][1].toarray(), SPLIT.known.toarray())
