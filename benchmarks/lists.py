@@ -1,10 +1,11 @@
-"""What --diverse and --calibrated cost in NDCG, and what they bring: results/lists.csv.
+"""What --diverse, --calibrated and --popularity cost in NDCG, and what they bring: results/lists.csv.
 
 python benchmarks/lists.py RUN ...        adds lines for each run, replacing those of its data
 
 Lists of 10 for the test users of the run (at most 1,000, the same for all). NDCG@10 on the hidden likes; alike: mean
 cosine of two movies of a list in latent space; off: KL divergence (Steck 2018) of the genres of a list from those of
-what the user likes; both less is more diverse, better calibrated. Paired differences are of the same users."""
+what the user likes; both less is more diverse, better calibrated; named: how many movies all lists name. Paired
+differences are of the same users."""
 
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ SETTINGS = {
     "": (),
     **{f"--diverse {w}": ("--diverse", w) for w in (0.1, 0.2, 0.3, 0.5, 0.7)},
     "--calibrated": ("--calibrated",),
+    "--popularity low": ("--popularity", "low"),
 }
 
 
@@ -40,13 +42,15 @@ def measure(folder):
     given, hidden = test.given[users], likes(test.hidden[users], test.like)
     scores = ranking.hide_seen(saved.scorer(saved.best)(given, users), given)
     shares, vectors = genre_shares(run.movies), saved.space.movies
-    baseline = None
+    baseline, count = None, saved.ratings.movie_known
     for name, words in SETTINGS.items():
         chosen = options.parse(reranking.Options, list(map(str, words)), "", "")
-        values = np.zeros((len(users), 3))
+        values, named = np.zeros((len(users), 3)), set()
+        filtered = np.where(reranking.allowed(run.movies, chosen, count), scores, -np.inf)
         for i in range(len(users)):
             rows = ProfileRows.of(given[[i]].indices, given[[i]].data)
-            top = reranking.best(scores[i], N, recommendations.reorder(saved, chosen, np.arange(len(shares)), rows))
+            top = reranking.best(filtered[i], N, recommendations.reorder(saved, chosen, np.arange(len(shares)), rows))
+            named.update(top.tolist())
             hit = np.isin(top, hidden[[i]].indices)[None]
             near = latent.cosine(vectors[top], vectors[top])
             mix = shares[rows.movies[rows.stars[0] > test.like]].sum(axis=0)
@@ -60,7 +64,12 @@ def measure(folder):
         ndcg, alike, off = np.nanmean(values, axis=0)
         facts = {"data": run.config["data"], "by": saved.best, "users": len(users), "options": name}
         facts |= {"ndcg@10": round(ndcg, 4), "low": round(low, 4), "high": round(high, 4)}
-        yield facts | {"alike": round(alike, 3), "off": round(off, 3), "commit": run.config["git_commit"]}
+        yield facts | {
+            "alike": round(alike, 3),
+            "off": round(off, 3),
+            "named": len(named),
+            "commit": run.config["git_commit"],
+        }
 
 
 def interval(difference):
@@ -77,7 +86,7 @@ def table():
         row["options"] = f"`{row['options']}`" if row["options"] else "scores alone"
         row["less"] = "" if row["options"] == "scores alone" else f"{row['low']} to {row['high']}"
     columns = {"data": "data", "options": "list", "ndcg@10": "NDCG@10", "less": "less that of scores alone (95%)"}
-    return tables.markdown(rows, columns | {"alike": "alike", "off": "off"}, 2)
+    return tables.markdown(rows, columns | {"alike": "alike", "off": "off", "named": "movies named"}, 2)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from conftest import BUNDLED, REPOSITORY, answer, eagerly
@@ -198,6 +199,13 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
     notes = visitor.upload("mine.csv", f"title,rating\n{line}".encode(), Titles(movies), (1.0, 5.0))
     assert notes[-1] == "mine.csv: 1 line: 1 rated movie is in the data"
     assert visitor.stars == {0: 5.0}
+    book, content = openpyxl.Workbook(), io.BytesIO()
+    for row in (["Film", "My rating"], [movies.titles[1], 4]):
+        book.active.append(row)
+    book.save(content)
+    notes = visitor.upload("mine.xlsx", content.getvalue(), Titles(movies), (1.0, 5.0))
+    assert notes[-1] == "mine.xlsx: 1 line: 1 rated movie is in the data"
+    assert visitor.stars == {0: 5.0, 1: 4.0}
 
 
 def test_an_upload_on_the_page(house, run_of):

@@ -252,7 +252,9 @@ def test_a_zip_of_letterboxd_gives_the_ratings_and_what_was_seen(read):
     )
     found, seen, notes = read(content, "letterboxd.zip")
     assert (found, seen) == ({HEAT: 4}, {MATRIX})
-    assert notes[-1].endswith("3 lines, read as Letterboxd's: 1 rated movie is in the data, 2 seen without a rating")
+    assert notes[-1].endswith(
+        "3 lines, read as Letterboxd's: 1 rated movie is in the data, 1 seen without a rating, 1 named before"
+    )
     for entries, said in (
         ({"list": "a,b\n"}, "mine.zip/list.csv:1: columns title"),
         ({"a": "", "b": ""}, "no ratings.csv"),
@@ -478,7 +480,9 @@ def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read
     }
     found, seen, notes = read(zipped_bytes({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
     assert (found, seen) == ({HEAT: 4.5}, {TOYS})
-    assert notes[-1].endswith("3 lines, read as Trakt's: 1 rated movie is in the data, 2 seen without a rating")
+    assert notes[-1].endswith(
+        "3 lines, read as Trakt's: 1 rated movie is in the data, 1 seen without a rating, 1 named before"
+    )
 
 
 # -- watchlists --------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ class _Reading:
         elif match.how:
             self.notes.append(f"{where}: {shown} read as {title}, {match.how}")
         if stars is None:
-            if self.is_watchlist and match.movie in self.seen:
+            if match.movie in (self.seen if self.is_watchlist else self.stars):
                 return self.left_out[AGAIN].append(title)
             self.seen.add(match.movie)
             self.n_seen += 1
