@@ -113,7 +113,7 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     if refit:
         if training.workers:
             training.workers.parts = (splits.Subset.TRAIN, splits.Subset.VALIDATION)
-        history += [{"phase": "refit", **row} for row in model.refit(split.refit, training) or []]
+        history += [{"phase": "refit", **row} for row in model.fit_all(split.refit, training) or []]
     model.encode_all(split.known)
     if model.has_latent_space:
         model.latent = strategies.with_whitenings(model.latent, split, strategies.read_neighbourhoods(preferred))

@@ -85,7 +85,7 @@ def measure(row, seed):
     watched = kind(row) == "rating" and not model.blends and row not in EXPERIMENTS  # a blend has no epochs
     training.monitor = watch if watched else None
     if not split.holds_users_out:
-        history = model.refit(split.refit, training) or []
+        history = model.fit_all(split.refit, training) or []
     seconds = time.perf_counter() - start - sum(watching)
 
     found = judge()

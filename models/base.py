@@ -82,6 +82,11 @@ class Recommender:
         """Fit again from the start on `matrix`, with everything as `fit` chose it. Returns the history, if any."""
         raise NotImplementedError
 
+    def fit_all(self, matrix: csr_array, training: Training) -> History | None:
+        """Fit on `matrix`, which holds the ratings of `fit` and more, right after it: from the start as `refit` or,
+        where that is as good and takes less time, from the weights of `fit`."""
+        return self.refit(matrix, training)
+
     def encode_all(self, known: csr_array) -> None:
         """Encode all users and movies after a fit, where there is a latent space. known: their ratings."""
 

@@ -37,6 +37,7 @@ from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
+MORE_EPOCHS = 15  # of `fit_all`: as good on validation as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
@@ -146,9 +147,14 @@ class Model(rating_autoencoder.Autoencoder):
             self.linear = linear
         return history
 
-    def refit(self, matrix: csr_array, training: Training) -> History:
+    def fit_all(self, matrix: csr_array, training: Training) -> History:
+        """See `Recommender.fit_all`: a few epochs from the weights of `fit`."""
+        start = [keras.ops.convert_to_numpy(weight) for weight in self.network.trainable_variables]
+        return self.refit(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
+
+    def refit(self, matrix: csr_array, training: Training, *start: Any, **options: Any) -> History:
         """See `Autoencoder.refit`; the linear path keeps its share."""
-        history = super().refit(matrix, training)
+        history = super().refit(matrix, training, *start, **options)
         if training.interrupted:
             self._join()  # the networks of `fit`, which are put back
         elif self.linear:

@@ -30,7 +30,7 @@ def fit(prepared):
     fitted, split = prepared
     if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation
         fitted.fit(split.train, split.validation, Training())
-    history = fitted.refit(split.refit, Training()) or []
+    history = fitted.fit_all(split.refit, Training()) or []
     fitted.encode_all(split.known)
     epoch = statistics.median(row["seconds"] for row in history) if history else None
     return (fitted, split.known), epoch

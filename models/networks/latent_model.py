@@ -3,6 +3,7 @@
 Everything that is dense layers is computed in numpy, in `utils.scoring`, with the arrays and the code that
 recommend.py uses; what is not (vectors of users, side features, convolutions), by Keras."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,17 @@ class LatentModel(Recommender):
         """Name the checkpoint of `refit`."""
         return "refit"
 
-    def refit(self, matrix: csr_array, training: Training) -> History:
-        """Train again, as many epochs as were best in `fit`. Interrupted, what `fit` left is kept."""
+    def refit(self, matrix: csr_array, training: Training, start: Sequence[NDArray] = (), **options: Any) -> History:
+        """Train again, as many epochs as were best in `fit`. Interrupted, what `fit` left is kept. start: the weights
+        that are trained, to begin with, random ones where empty. options: of the config, in the place of its own."""
         of_fit = {name: getattr(self, name) for name in self.built}
         self._build(matrix)
+        for weight, value in zip(self.network.trainable_variables if start else (), start, strict=True):
+            weight.assign(value)
+        config = replace(self.config, **self.chosen | options)
         history: History = []
         try:
-            history = self._train(matrix, replace(self.config, **self.chosen), training, self._refit_phase())
+            history = self._train(matrix, config, training, self._refit_phase())
         except (KeyboardInterrupt, DivergedError) as error:  # before its first epoch was over
             training.stop(error)
         if training.interrupted:

@@ -90,6 +90,22 @@ def test_the_final_model_is_both_halves_trained_on_validation_ratings_too(half):
     np.testing.assert_allclose(model.score(split.known), expected, atol=1e-5)
 
 
+def test_after_fit_its_weights_are_trained_on_with_validation_ratings_too(half, monkeypatch):
+    _, split = half
+    monkeypatch.setattr(joint, "MORE_EPOCHS", 2)
+    model, again = built(epochs=3, patience=3, linear=False), built(epochs=2, linear=False)
+    with eagerly():
+        model.fit(split.train, split.validation, Training())
+        start = [np.array(weight) for weight in model.network.trainable_variables]
+        assert len(model.fit_all(split.refit, Training())) == 2
+        again._build(split.refit)
+        for weight, value in zip(again.network.trainable_variables, start, strict=True):
+            weight.assign(value)
+        again._train(split.refit, again.config, Training(), "refit")
+    assert_same_weights(model, again)  # among them the means of all ratings
+    assert model.config.epochs == 3
+
+
 def test_the_options_of_the_linear_path_are_those_of_ease():
     model, split = trained("joint", linear_l2=3.0, linear_dropout=0.2, signed=True)
     expected = of_ease(split.train, split.train, l2=3.0, dropout=0.2, signed=True)
