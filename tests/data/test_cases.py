@@ -14,6 +14,7 @@ from reading import cells, refusal, write
 
 from utils.data.datasets import Reading, load
 from utils.data.describe import describe
+from utils.data.reading import tables
 from utils.data.reading.formats import FORMATS
 
 N_USERS, N_MOVIES = 12, 9
@@ -242,6 +243,19 @@ def test_a_file_is_read_as_its_publisher_writes_it(tmp_path, case):
     span = "no timestamps" if ends == [None] else " to ".join(str(moment(end).date()) for end in ends)
     assert facts["time span"] == span
     assert cells(load(tmp_path)) == right if name in ("rating.csv", "ratings.csv", "ml-100k.inter") else True
+
+
+@pytest.mark.parametrize("batch", [1, 4, len(ROWS), len(ROWS) + 1])
+def test_lines_are_the_same_however_many_are_read_at_a_time(tmp_path, monkeypatch, batch):
+    monkeypatch.setattr(tables, "BATCH", batch)
+    name, content, right = CASES["no heading, text ids"]
+    data = load(saved(tmp_path, name, content))
+    assert cells(data) == right
+    assert data.ratings.timestamp.dtype == np.int64
+    lines = content.splitlines()
+    lines[20] = lines[20].rpartition("\t")[0] + "\tx"
+    said = refusal(saved(tmp_path, name, "\n".join(lines)))
+    assert f"{name}:21: timestamp 'x' is not a number" in said
 
 
 def test_movietweetings(tmp_path):

@@ -93,8 +93,7 @@ def check_scale(rating: NDArray[np.float32], scale: Scale, where: Where, given: 
     wider = f"{_decimal(min(scale[0], rating.min())):.9g},{_decimal(max(scale[1], rating.max())):.9g}"
     ends = f"{scale[0]:.9g} to {scale[1]:.9g}" + ("" if given else " of the other ratings")
     problem = f"is outside the scale {ends}; give --scale {wider} if it is meant"
+    often_none = {NONE: OFTEN_NONE}
     refuse_where(
-        outside,
-        where,
-        lambda row: f"rating {_decimal(rating[row]):.9g} {problem}{OFTEN_NONE if rating[row] == NONE else ''}",
+        outside, where, lambda row: f"rating {_decimal(rating[row]):.9g} {problem}{often_none.get(rating[row], '')}"
     )

@@ -163,7 +163,7 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _converted(column: pa.ChunkedArray, convert: Callable[[str], Any], where: Where) -> NDArray[Any]:
     """Convert each text of a column; a UserError, with the line, where `convert` raises a ValueError."""
     chunks, row = [], 0
-    for chunk in column.chunks:
+    for chunk in filter(len, column.chunks):
         codes, converted = chunk.indices.to_numpy(), []
         for text in chunk.dictionary.to_pylist():
             try:
