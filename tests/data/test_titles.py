@@ -179,3 +179,11 @@ def test_of_two_movies_of_one_title_and_year_the_one_that_more_people_rated_is_t
         assert named(index, "War of the Worlds", 2005) == found
         assert index.match("War of the Worlds (2005)").movie == movie
     assert named(Titles(movies), "War of the Worlds", 2005) == ["War of the Worlds (2005)"] * 2
+
+
+def test_what_titles_are_found_by_is_kept_beside_the_rare_ones():
+    ids, rare = np.array([1]), Movies(np.array([2]), ["B"], [1990], [["War"]])
+    movies = Movies(ids, ["A"], [None], [[]], rare, (["a", "b"], [0, 1]))
+    whole = movies.with_rare
+    assert (whole.titles, whole.years, whole.genres) == (["A", "B"], [None, 1990], [[], ["War"]])
+    assert (whole.ids.tolist(), whole.keys, whole.rare) == ([1, 2], movies.keys, None)
