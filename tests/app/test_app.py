@@ -28,6 +28,7 @@ from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
+from utils.data import datasets, splits
 from utils.data.movies import Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
@@ -263,9 +264,9 @@ def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
         evaluation_results.read(run_folder.Run(folder))
 
 
-def test_movies_are_asked_about_in_the_order_of_what_they_explain(run_of, monkeypatch):
+def test_movies_are_asked_about_in_the_order_of_what_they_explain(varied, monkeypatch):
     """The oracle projects the likes on those of the movies chosen before, by least squares."""
-    split = run_folder.find(run_of("autorec", *QUICK)).split
+    split = splits.split(datasets.load(str(varied)).ratings, "random", splits.Options())
     order, n = elicitation.order(split), split.ratings.shape[1]
     liked = (split.known.toarray() > split.ratings.like).astype(float)
     liked /= np.sqrt(np.maximum(liked.sum(axis=1, keepdims=True), 1))

@@ -138,6 +138,7 @@ def test_many_ratings_are_not_trained_on_again_unless_asked_for(words, most, ref
     assert run_folder.Run(folder).config["refit"] is refits
 
 
+@eagerly()
 def test_changing_the_test_stars_changes_no_weight(planted, tmp_path):
     source = (planted[0] / "ratings.csv").read_text().splitlines()
     first, second = tmp_path / "first", tmp_path / "second"

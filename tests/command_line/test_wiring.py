@@ -1,5 +1,6 @@
 """What the scripts hand on: seeds, folders, notes, trials, in the words that are printed."""
 
+import errno
 import sys
 from types import SimpleNamespace
 
@@ -257,3 +258,65 @@ def test_a_search_ends_with_its_trials_or_its_time(trials, minutes, finished, mo
         done += [None] * (most - finished)
         assert search.run() is False
         assert not asked
+
+
+# -- options.py --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "there"),
+    [
+        ("refit", ["--no-refit"], True),
+        ("refit", ["--refit"], True),
+        ("no_verify", ["--verify"], False),
+        ("n", ["-n", "3"], True),
+        ("batch_size", ["--batch_size=3"], True),
+        ("seed", ["--data", "seed"], False),
+    ],
+)
+def test_an_option_is_given_in_whatever_spelling(name, argv, there):
+    assert options.given(name, argv) is there
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [(["--a", "1", "--config", "x"], "x"), (["--config=x=y"], "x=y"), (["--config"], None), (["--configs", "x"], None)],
+)
+def test_the_value_of_an_option_is_the_word_behind_it(argv, value):
+    assert options.value_of("--config", argv) == value
+
+
+def test_words_of_a_list_end_with_the_next_option():
+    asked = options.parse(
+        recommend.Options, ["--rate", "A=1", "B=2", "-n", "3", "--rate=C=3", "D=4"], "recommend.py", ""
+    )
+    assert (asked.rate, asked.n) == (("A=1", "B=2", "C=3", "D=4"), 3)
+    for wrong in ("1,5,9", "1"):
+        with pytest.raises(UserError, match=f"2 numbers separated by a comma are needed, got {wrong}"):
+            options.parse(train.Options, ["--scale", wrong], "train.py", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (UserError("wrong"), 2, "x.py: wrong"),
+        (MemoryError(), 2, "x.py: there is not enough memory for this"),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (OSError(errno.EROFS, "Read-only", "a"), 2, "x.py: a can not be used (Read-only)"),
+        (OSError(errno.EACCES, "denied"), None, ""),  # of no file: a bug
+        (OSError(errno.ENOENT, "No such file", "a"), None, ""),
+    ],
+)
+def test_a_script_ends_with_its_status_and_a_sentence(error, status, said, monkeypatch, capsys):
+    def main(_):
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["/somewhere/x.py"])
+    with pytest.raises(type(error) if status is None else SystemExit) as ended:
+        options.run(main)
+    assert status is None or ended.value.code == status
+    assert capsys.readouterr().err.strip() == said
+
+
+def test_each_way_in_which_a_disk_is_full_is_one():
+    assert set(options.UNWRITTEN) == {errno.ENOSPC, errno.EIO, errno.EDQUOT}

@@ -91,3 +91,18 @@ def test_too_few_validation_ratings_give_no_ranges():
     assert learn(SimpleNamespace(stars=few), None) == {}
     none = np.zeros(len(few) + 1, int)
     assert learn(Predicted(none, none, none + 3.0, none + 3.0), sp.csr_array(np.ones((1, 1))))["share"] == 0.9
+
+
+def test_offsets_are_fitted_by_turns_until_each_group_has_its_share():
+    """The two groupings go together, so that the first turn of one takes what belongs to the other."""
+    rng = np.random.default_rng(0)
+    one = np.arange(800) % 2
+    other = np.where(rng.random(800) < 0.25, 1 - one, one)
+    error = 3.0 * other + rng.normal(0, 0.1, 800)
+    offsets = prediction_ranges._offsets(error, [one, other], 0.1)
+    for axis, group in enumerate((one, other)):
+        rest = error - offsets[1 - axis][(other, one)[axis]]
+        for number in (0, 1):
+            n = np.count_nonzero(group == number)
+            level = 0.9 + np.sqrt(0.1 * 0.9 / n)
+            assert offsets[axis][number] == pytest.approx(np.quantile(rest[group == number], level), abs=0.02)

@@ -276,5 +276,11 @@ def test_item_knn_sums_for_each_movie_its_own_nearest():
     model, split = trained("itemknn", neighbours=3)
     liked, similar = split.train.toarray() > 3.5, model.like_similarity.toarray()
     assert ((similar > 0) != (similar.T > 0)).any()
+    together, norm = liked.T.astype(float) @ liked, np.sqrt(liked.sum(axis=0))
+    shrunken = together / (np.outer(norm, norm) + model.config.shrink) * (1 - np.eye(N_MOVIES))
+    for movie in range(N_MOVIES):
+        kept = np.flatnonzero(similar[movie])
+        np.testing.assert_allclose(similar[movie, kept], shrunken[movie, kept], rtol=1e-5)
+        assert similar[movie].sum() == pytest.approx(np.sort(shrunken[movie])[-3:].sum(), rel=1e-5)
     expected = [[sum(similar[i, j] for j in np.flatnonzero(row)) for i in range(N_MOVIES)] for row in liked]
     np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)

@@ -128,7 +128,7 @@ def test_float32_is_taken_where_it_is_exact_enough(monkeypatch):
 @pytest.mark.parametrize("users", [20, 60])
 def test_inputs_are_what_is_above_the_threshold_that_was_given(users):
     matrix = sp.vstack([TABLE.matrix()] * 2, format="csr")[:users]
-    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.0), like=2.0)
+    model = models.build("ease", matrix.shape, ease.Config(l2=2.0, dropout=0.0, relax=0.0, movie_norm=0.0), like=2.0)
     model.refit(matrix)
     given = likes(matrix, 2.0).toarray()
     assert (given != likes(matrix).toarray()).any()

@@ -1,6 +1,7 @@
 """What every model keeps, found by file name, and what each one claims for itself."""
 
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -154,3 +155,11 @@ def test_itemknn_agrees_with_literal_loops():
 def test_an_unknown_model_is_answered_with_the_nearest_name():
     with pytest.raises(UserError, match="did you mean autorec"):
         models.module("autorek")
+
+
+def test_a_run_with_options_that_are_not_known_any_more_is_refused_by_their_names():
+    about = {"model": "bias", "options": {"user_damping": 5.0, "older": 1, "oldest": 2}}
+    with pytest.raises(
+        UserError, match=r"f: saved with options this version does not know: \['older', 'oldest'\]; train"
+    ):
+        models.load(SimpleNamespace(config=about, folder="f"))

@@ -9,6 +9,7 @@ import pytest
 from conftest import random_ratings
 
 from utils.data import splits
+from utils.data.ratings import likes
 from utils.evaluation import holdout_metrics
 from utils.recommend import strategies
 from utils.scoring import latent
@@ -178,3 +179,20 @@ def test_the_decoder_is_judged_on_validation_and_the_test_is_not_read(problem, m
 
     monkeypatch.setattr(splits.Split, "test", property(read))
     assert strategies.choose(model, split)["validation"] == figures
+
+
+@pytest.mark.parametrize("strategy", ["neighbours", "movies"])
+def test_votes_are_what_is_above_the_threshold_of_the_holdout(strategy, problem):
+    model, split = problem
+    holdout, pool, start = replace(split.validation, like=4.5), split.trained_users, strategies.START
+    liked, some = likes(holdout.given, 4.5), holdout_metrics.judged_users(holdout)[:4]
+    if strategy == "movies":
+        expected = strategies.by_movies(model.latent, start[strategy], liked)(None, some)
+    else:
+        expected = strategies.by_neighbours(model.latent, start[strategy], liked, pool)(None, some)
+    ways = strategies.scorers(model, holdout, pool, start)
+    np.testing.assert_allclose(ways[strategy](None, some), expected, atol=1e-5)
+    tried = strategies.scorer_of(strategy, model.latent, holdout, pool)(start[strategy])
+    np.testing.assert_allclose(tried(None, some), expected, atol=1e-4)
+    other = strategies.scorers(model, split.validation, pool, start)[strategy](None, some)
+    assert np.abs(other - expected).max() > 0.01

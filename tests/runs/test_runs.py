@@ -211,3 +211,50 @@ def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path)
 def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda _: ["b", "B", "a"])
     assert paths.names_in("anywhere") == ["B", "a", "b"]
+
+
+def test_a_folder_whose_name_is_a_pattern_takes_no_others_leftovers(tmp_path):
+    for name in (".run.0123abcd", ".ru..0123abcd"):
+        (tmp_path / name).mkdir()
+    atomic.recover(tmp_path / "ru.")
+    assert [path.name for path in tmp_path.iterdir()] == [".run.0123abcd"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_each_process_writes_its_own(tmp_path, monkeypatch):
+    calls, fsync, rename = [], os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("flushed") or fsync(descriptor))
+    monkeypatch.setattr(Path, "replace", lambda path, target: calls.append("renamed") or rename(path, target))
+    with files.atomic_file(tmp_path / "a") as part:
+        assert str(os.getpid()) in part.name
+        part.write_text("all")
+    assert calls == ["flushed", "renamed"]
+
+
+def test_a_run_that_is_misspelt_is_guessed(house):
+    with pytest.raises(UserError, match=r"there is no run runs/ab; did you mean runs/[ab]\?"):
+        run_folder.find("runs/ab")
+    with pytest.raises(UserError, match=r"there is no run elsewhere$"):
+        run_folder.find("elsewhere")
+
+
+def test_every_change_of_the_code_is_another_code_and_of_a_changed_tree_the_commit_says_so(tmp_path, monkeypatch):
+    def sources(number, changed=None, text="9"):
+        folder = tmp_path / str(number)
+        for name in ("models/a.py", "utils/b/c.py", "docs/d.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text if name == changed else "1")
+        return provenance.sources(folder)
+
+    first, docs = sources(0), sources(1, "docs/d.py")
+    assert first == docs
+    assert len({first, sources(2, "models/a.py"), sources(3, "utils/b/c.py"), sources(4, "models/a.py", "8")}) == 4
+    asked = []
+
+    def run(command, **how):
+        asked.append((command, how["cwd"]))
+        raise OSError
+
+    monkeypatch.setattr(provenance.subprocess, "run", run)
+    assert provenance.commit() is None
+    ((command, where),) = asked
+    assert (where, "--dirty=+" in command) == (provenance.ROOT, True)

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -23,9 +24,11 @@ from utils.command_line import options
 from utils.data import splits
 from utils.data.ratings import likes
 from utils.errors import UserError
+from utils.evaluation import holdout_metrics
 from utils.training import search_space, training_command
 from utils.training import study as studies
 from utils.training.objective import Objective, OutOfTimeError
+from utils.training.training import DivergedError, Training
 
 
 @pytest.fixture(scope="module")
@@ -471,3 +474,95 @@ def test_the_next_command_has_all_that_the_search_was_about(words):
     for name in ("data", "protocol", "scale", "like", "min_count", "holding"):
         assert getattr(typed, name) == getattr(source, name), name
     assert tune.training_words(source)
+
+
+def judging(figure, higher, **more):
+    """An `Objective` that is not of any data."""
+    judge = object.__new__(Objective)
+    split = SimpleNamespace(validation="validation", ratings=SimpleNamespace(scale=(1, 10)))
+    vars(judge).update(figure=figure, higher=higher, split=split, spaces={}, trained=None, deadline=np.inf, **more)
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("figure", "higher", "value"),
+    [("rmse", False, 0.8), ("ndcg@100", True, 0.3), ("ndcg@100 - rmse", True, 0.3 - 0.8 / 2)],
+)
+def test_the_figure_of_a_trial_is_of_validation_and_in_stars_of_five(figure, higher, value, monkeypatch):
+    metrics = {"ndcg@100": SimpleNamespace(value=0.3), "rmse": SimpleNamespace(value=0.8)}
+    asked = []
+    for name in ("ranking_metrics", "rating_metrics"):
+        monkeypatch.setattr(holdout_metrics, name, lambda *of: asked.append(of) or metrics)
+    model = SimpleNamespace(score="score", predict="predict", star=2.0)  # on a scale up to 10
+    assert judging(figure, higher, model=model).value(model) == pytest.approx(value)
+    ranked, rated = [("score", "validation")], [("predict", "validation", (1, 10))]
+    assert asked == {"rmse": rated, "ndcg@100": ranked, "ndcg@100 - rmse": ranked + rated}[figure]
+
+
+def test_how_a_trial_ended_decides_what_becomes_of_it():
+    ended = {}
+
+    def fit(values, training):
+        vars(training).update(ended)
+        return "model"
+
+    judge = judging("rmse", False)
+    judge._fit, judge.value, judge.succeeded = fit, lambda model: ended.get("value", 0.123456), False
+    ended = {"failed": "diverged", "interrupted": True}
+    trial = Told(epochs=99)
+    with pytest.raises(optuna.TrialPruned, match="diverged"):
+        judge(trial)
+    assert (trial.noted["why"], judge.succeeded) == ("diverged", False)
+    ended = {"failed": "", "interrupted": True}
+    with pytest.raises(KeyboardInterrupt):
+        judge(trial)
+    ended = {"value": np.inf}
+    with pytest.raises(optuna.TrialPruned, match="its figure is inf"):
+        judge(trial)
+    ended = {}
+    assert judge(trial) == 0.123456
+    assert (trial.noted["figure"], judge.succeeded) == (0.12346, True)
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_an_error_is_the_datas_fault_until_a_trial_has_come_to_its_end(succeeded):
+    judge, wrong = (
+        judging("rmse", False, config=models.module("bias").Config(), succeeded=succeeded),
+        UserError("wrong"),
+    )
+
+    def build(config):
+        def fit(*_):
+            raise wrong
+
+        return SimpleNamespace(fit=fit)
+
+    judge.build, judge.split.train = build, None
+    with pytest.raises(optuna.TrialPruned if succeeded else UserError, match="wrong"):
+        judge._fit({}, Training())
+    wrong = DivergedError("diverged")
+    with pytest.raises(optuna.TrialPruned, match="diverged"):
+        judge._fit({"user_damping": 3.0}, Training())
+    wrong = MemoryError()
+    with pytest.raises(optuna.TrialPruned, match="too little memory"):
+        judge._fit({}, Training())
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_study_looks_for_the_better_side_and_gives_up_after_five(higher, tmp_path):
+    study = studies.opened(tmp_path / "one", {"start": {}}, higher)
+    assert study.direction.name == ("MAXIMIZE" if higher else "MINIMIZE")
+    assert (study.pruner._n_startup_trials, study.pruner._n_warmup_steps) == (5, 5)
+    for value in (0.5, 0.7, 0.6):
+        study.add_trial(optuna.trial.create_trial(value=value, user_attrs={"options": {"a": "1"}, "figure": value}))
+    study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, user_attrs={"options": {"a": "1"}}))
+    figures = [line["figure"] for line in studies.lines(tmp_path / "one", study)]
+    assert figures == [*sorted([0.5, 0.6, 0.7], reverse=higher), ""]
+
+
+def test_few_trials_tell_no_importance():
+    def study(*values):
+        complete = optuna.trial.TrialState.COMPLETE
+        return SimpleNamespace(trials=[SimpleNamespace(state=complete, value=value) for value in values])
+
+    assert studies.importance(study(1, 2, 3, 4)) == studies.importance(study(*[1] * 9)) == {}

@@ -232,8 +232,8 @@ def _convert(stars: float | None, scale: Scale, to: Scale) -> float | None:
         return None
     if not min(scale[0], 0) <= stars <= scale[1] or (scale == to and stars < scale[0]):
         raise ValueError(f"rating {stars:g} is not from {scale[0]:g} to {scale[1]:g}")
-    if scale[0] < 0:
-        return to[0] + (stars - scale[0]) / (scale[1] - scale[0]) * (to[1] - to[0])
+    if scale != to and min(scale[0], to[0]) < 0:
+        return (to[0] + (stars - scale[0]) / (scale[1] - scale[0]) * (to[1] - to[0])) or zero_sentinel(to)
     return (max(stars if scale == to else stars * to[1] / scale[1], to[0])) or zero_sentinel(to)
 
 
