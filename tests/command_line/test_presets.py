@@ -58,3 +58,10 @@ def test_a_file_that_is_wrong_is_refused_by_name(tmp_path, text, said):
 def test_a_file_that_is_missing_is_said(tmp_path):
     with pytest.raises(UserError, match=r"none.toml can't be read \(No such file"):
         parsed("--preset", str(tmp_path / "none.toml"), "--user", "1")
+
+
+def test_what_is_as_by_default_is_not_written_even_where_it_was_typed(tmp_path):
+    presets.write(
+        tmp_path / "a.toml", parsed("--user", "1", "--diverse", "0.0", "--by", "best", "--max-ratings", "3000")
+    )
+    assert (tmp_path / "a.toml").read_text() == 'user = "1"\nmax-ratings = 3000\n'

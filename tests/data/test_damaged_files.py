@@ -15,6 +15,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import openpyxl
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reading import cells, write
@@ -24,7 +26,7 @@ from utils.data.movies import Movies
 from utils.data.reading import formats, tables
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.personal.ratings import read_personal
+from utils.personal.ratings import read_personal, read_watchlist
 
 HEADINGS = {
     "user": ("userId", "user_id", "USER", " userid "),
@@ -232,11 +234,26 @@ def test_titles_are_read_exactly_whatever_stands_in_them(movies):
         assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
 
 
-def _zip(ratings):
-    """A zip archive with such a ratings.csv."""
+def _zip(files):
+    """A zip archive of these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("ratings.csv", ratings)
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _unzipped(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _workbook(rows):
+    """An .xlsx file of one sheet with these rows."""
+    book, buffer = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    book.save(buffer)
     return buffer.getvalue()
 
 
@@ -249,7 +266,14 @@ OWN = {
     "trakt": b'[{"rated_at": "2020", "rating": 9, "type": "movie", "movie": {"title": "Alien", "year": 1979}}]',
     "tmdb": b"TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Your Rating\n9,tt9,movie,Heat,1995-12-15,,9\n",
     "excel": "sep=;\r\ntitle;year;rating\r\nAlien;1979;4,5\r\n;;\r\n".encode("utf-16"),
-    "zip": _zip(b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n"),
+    "stars": "My list\n\nFilm,Year,My score\nAlien,1979,★★★½\nHeat,1995,★\n".encode(),
+    "zip": _zip(
+        {
+            "ratings.csv": b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n",
+            "watched.csv": b"Date,Name,Year,Letterboxd URI\n2020-01-01,Heat,1995,https://boxd.it/1\n",
+        }
+    ),
+    "workbook": _workbook([["Title", "Year", "Rating"], ["Alien", 1979, 4.5], [], ["Heat", 1995, "3,5"]]),
 }
 MOVIES = Movies(
     np.arange(1, 5),
@@ -262,17 +286,60 @@ MOVIES = Movies(
 @on_many_files
 @given(st.data())
 def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
-    """What comes back are stars of the scale for movies of the data, whatever the file says."""
-    broken = data.draw(damage(OWN[data.draw(st.sampled_from(sorted(OWN)))]))
+    """What comes back are stars of the scale for movies of the data, whatever the file says, and the last note counts
+    each line once; what is refused is named, with a line that there is. Of archives the files in them are damaged."""
+    content = OWN[data.draw(st.sampled_from(sorted(OWN)))]
+    if content.startswith(b"PK") and data.draw(st.booleans()):
+        files = _unzipped(content)
+        name = data.draw(st.sampled_from(sorted(files)))
+        broken = _zip(files | {name: data.draw(damage(files[name]))})
+    else:
+        broken = data.draw(damage(content))
+    is_list = data.draw(st.booleans())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "own.csv"
         path.write_bytes(broken)
         try:
-            (found, _, _), said = read_personal(path, Titles(MOVIES), (0.5, 5.0)), None
+            if is_list:
+                movies, notes = read_watchlist(path, Titles(MOVIES))
+                found, said = dict.fromkeys(movies, 5), None
+            else:
+                (found, _, notes), said = read_personal(path, Titles(MOVIES), (0.5, 5.0)), None
         except UserError as error:
             found, said = {}, str(error)
-    assert found if said is None else str(path) in said and len(said) < 2000
+    lines = 10**6 if broken.startswith(b"PK") else broken.count(b"\n") + broken.count(b"\r") + 1
+    if said is not None:
+        assert str(path) in said
+        assert len(said) < 2000
+        assert all(int(number) <= lines for number in re.findall(r"own.csv:(\d+)", said))
+        return
+    assert found
     assert all(0 <= movie < len(MOVIES.ids) and 0.5 <= stars <= 5 for movie, stars in found.items())
+    total, parts = re.fullmatch(
+        r"([\d,]+) lines?(?:, read as .*'s)?: (.*)", notes[-1].removeprefix(f"{path}: ")
+    ).groups()
+    assert int(total) == sum(int(part.split()[0]) for part in parts.split(", ")) <= lines
+
+
+REMARKS = ("", "good", "two\nlines", "three\r\n\r\nlines", 'a "quoted" word', "a, b; c\td")
+
+
+@on_many_files
+@given(st.lists(st.tuples(st.sampled_from(REMARKS), st.integers(0, 2)), min_size=1, max_size=8), st.data())
+def test_a_rating_that_is_none_is_refused_with_its_line(rows, data):
+    bad, separator = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.sampled_from([",", ";", "\t"]))
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=separator, lineterminator=data.draw(st.sampled_from(["\n", "\r\n"])))
+    writer.writerow(["remark", "title", "rating"])
+    for place, (remark, n_blank) in enumerate(rows):
+        out.write("\n" * n_blank)
+        if place == bad:
+            line = out.getvalue().count("\n") + 1
+        writer.writerow([remark, "Heat", "great" if place == bad else 4])
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), out.getvalue())
+        with pytest.raises(UserError, match=rf"own.csv:{line}: rating 'great' is not a number"):
+            read_personal(path, Titles(MOVIES), (0.5, 5.0))
 
 
 def test_every_file_of_ones_own_ratings_is_read_before_it_is_damaged(tmp_path):

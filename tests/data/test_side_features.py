@@ -30,6 +30,9 @@ def test_genres_are_flags_and_an_unknown_year_is_all_zeros():
     assert found.movies[:, :2].tolist() == [[1, 1], [0, 0]]  # Comedy, Drama: genres come first, by name
     assert found.movies[:, 2:].sum(axis=1).tolist() == [1, 0]
     assert found.movies[0, 2 + list(side_features.DECADES).index(1990)] == 1
+    far = small()
+    far.movies.years[:] = 1890, 2031  # which count to the first and the last decade
+    assert side_features.features(far, ("year",)).movies.tolist() == [[1] + 10 * [0], 10 * [0] + [1]]
 
 
 def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():

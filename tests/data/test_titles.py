@@ -179,3 +179,41 @@ def test_of_two_movies_of_one_title_and_year_the_one_that_more_people_rated_is_t
         assert named(index, "War of the Worlds", 2005) == found
         assert index.match("War of the Worlds (2005)").movie == movie
     assert named(Titles(movies), "War of the Worlds", 2005) == ["War of the Worlds (2005)"] * 2
+
+
+KNOWN = [
+    "William Shakespeare's Romeo + Juliet (1996)",
+    "Dr. Seuss' The Lorax (2012)",
+    "Avengers: Infinity War - Part I (2018)",
+    "King of Kong, The (2007)",
+    "Kung Fu Panda (2008)",
+    "Maze Runner: Scorch Trials (2015)",
+    "Rosemary's Baby (1968)",
+    "Baby (1968)",
+    "Warrior's Way, The (2010)",
+]
+COUNTED = Titles(
+    Movies(np.arange(len(KNOWN)), KNOWN, [year_of(t) for t in KNOWN], [[] for _ in KNOWN]),
+    np.array([90, 9, 50, 9, 90, 9, 90, 9, 9]),
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "year", "movie", "how"),
+    [
+        ("Romeo + Juliet", 1996, 0, "by a part of the title"),
+        ("The Lorax", 2012, 1, "by a part of the title"),
+        ("Avengers: Infinity War", 2018, 2, "by a part of the title"),
+        ("The King of Kong: A Fistful of Quarters", 2007, 3, "by a part of the title"),
+        ("Kung Fu Panda: Secrets of the Furious Five", 2008, None, ""),
+        ("Maze Runner: The Scorch Trials", 2015, 5, "spelt otherwise"),
+        ("Romeo + Juliet", 1968, None, ""),
+        ("Avengers", 2018, 2, "by a part of the title"),
+        ("Rosemary's Baby", 1968, 6, ""),
+        ("Baby", 1968, 7, ""),
+        ("The Way", 2010, None, ""),
+    ],
+)
+def test_whose_it_is_a_subtitle_a_part_and_an_article_come_and_go(title, year, movie, how):
+    match = COUNTED.match(title, year)
+    assert (match.movie, match.how) == (movie, how)

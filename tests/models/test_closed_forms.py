@@ -269,3 +269,12 @@ def test_options_are_refused_beyond_the_edge_and_taken_at_it(name, refused, take
     with pytest.raises(ValueError, match=r"must|needs|takes|is one|is two"):
         config(**refused)
     config(**taken)
+
+
+def test_item_knn_sums_for_each_movie_its_own_nearest():
+    """Few neighbours are kept of each movie, so that i may be near to j and j not to i."""
+    model, split = trained("itemknn", neighbours=3)
+    liked, similar = split.train.toarray() > 3.5, model.like_similarity.toarray()
+    assert ((similar > 0) != (similar.T > 0)).any()
+    expected = [[sum(similar[i, j] for j in np.flatnonzero(row)) for i in range(N_MOVIES)] for row in liked]
+    np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from trained import quick
@@ -109,3 +110,37 @@ def test_nothing_but_an_earlier_export_is_replaced(run_of, tmp_path):
     with pytest.raises(UserError, match="is no export"):
         export.main([*command, str(tmp_path / "z")])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y", "z"]
+
+
+def test_an_export_tells_which_movie_each_column_is_and_replaces_only_exports(run_of, tmp_path, monkeypatch, capsys):
+    from models.networks import export as graph
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(graph, "save", lambda model, to, folder: (folder / "model.onnx").write_bytes(bytes(2_500_000)))
+    run = run_folder.Run(run_of("bias"))
+    run.movies.titles[0] = "=1+1"
+    monkeypatch.setattr(run_folder, "find", lambda *_: run)
+    for _ in range(2):
+        out = export.main(["--to", "onnx"])
+    assert out == tmp_path / "exports" / "bias-onnx"
+    assert f"exports/bias-onnx, 2.5 MB: ratings of {len(run.movies.ids)} movies in" in capsys.readouterr().out
+    table = pd.read_csv(out / "movies.csv")
+    assert list(table.columns) == ["column", "movieId", "title"]
+    assert table.column.tolist() == list(range(len(table)))
+    assert table.movieId.tolist() == run.movies.ids.tolist()
+    assert table.title.tolist() == ["'=1+1", *run.movies.titles[1:]]
+    (out / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists and is no export"):
+        export.main(["--to", "onnx"])
+    other = tmp_path / "other"
+    other.mkdir()
+    export.check_free(other)
+    (other / "about.json").write_text("{}")
+    with pytest.raises(UserError, match="exists and is no export"):
+        export.check_free(other)
+    (other / "about.json").write_text('{"exported": "onnx"}')
+    export.check_free(other)
+    verified = []
+    monkeypatch.setattr(run, "verify", lambda: verified.append(True), raising=False)
+    export.main(["--to", "onnx", "--out", str(other)])
+    assert verified

@@ -1,10 +1,14 @@
 """Recommendations to all users at once are what each user gets alone, with what is hidden as hidden."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import models
+import recommend
+from utils.data.movies import Movies
 from utils.data.splits import Subset
 from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking
@@ -137,3 +141,42 @@ def test_a_folder_of_another_run_or_of_other_parts_is_refused(run, run_of, tmp_p
     monkeypatch.setattr(everyone, "PART", 11)
     with pytest.raises(UserError, match="holds something else than these recommendations"):
         everyone.write_parts(models.open_run(run), Request(n=4), tmp_path / "parts", models.open_run)
+
+
+def test_what_was_there_is_said_and_only_the_rest_is_written(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(everyone, "PART", 20)
+    asked = ["--all-users", "--out", str(tmp_path / "parts"), "--run", str(run.folder), "-n", "2"]
+    for said in ("3 parts", "3 parts, of which 1 were there", "3 parts, of which 3 were there"):
+        recommend.main(asked)
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line.startswith("43 users in ")
+        assert line.endswith(f"{tmp_path / 'parts'}, {said}")
+        if said == "3 parts":
+            kept = (tmp_path / "parts" / "part-00001.parquet").stat().st_ino
+            for part in (0, 2):
+                (tmp_path / "parts" / f"part-{part:05d}.parquet").unlink()
+    assert (tmp_path / "parts" / "part-00001.parquet").stat().st_ino == kept
+
+
+@pytest.mark.parametrize("starred", [True, False])
+def test_lines_tell_user_rank_movie_and_figures_and_no_text_is_a_formula(starred, tmp_path):
+    movies = Movies(
+        np.array([10, 11, 12]), ["=A1", "B (1990)", "C"], [None, 1990, 2001], [[], ["War", "Drama"], ["War"]]
+    )
+    ratings = SimpleNamespace(user_ids=np.array([70, 80, 90]), movie_ids=movies.ids)
+    blocks = [([1, 1, 2], [0, 1, 1], [0.1234567, 0.1, -2]), ([0], [2], [7])]
+    for parquet in (False, True):
+        path = tmp_path / "all"
+        with table_writer.writing(path, parquet, SimpleNamespace(movies=movies, ratings=ratings)) as write:
+            for users, chosen, scores in blocks:
+                stars = np.float32(scores) + 3.00049 if starred else None
+                write(np.array(users), np.array(chosen), np.float32(scores), stars)
+        table = pd.read_parquet(path) if parquet else pd.read_csv(path, keep_default_na=False)
+        assert table.userId.tolist() == [80, 80, 90, 70]
+        assert table["rank"].tolist() == [1, 2, 1, 1]
+        assert table.movieId.tolist() == [10, 11, 11, 12]
+        assert table.title.tolist() == ["=A1" if parquet else "'=A1", "B (1990)", "B (1990)", "C"]
+        assert table.genres.tolist() == ["", "War|Drama", "War|Drama", "War"]
+        assert [int(year) for year in table.year[1:]] == [1990, 1990, 2001]
+        assert table.score.tolist() == [0.12346, 0.1, -2, 7]
+        assert table.get("predicted_rating", pd.Series()).tolist() == ([3.124, 3.1, 1.0, 10.0] if starred else [])

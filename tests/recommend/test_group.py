@@ -48,6 +48,10 @@ def test_each_join_gives_its_list_whatever_the_scale_of_the_scores():
     assert set(titles(asked("least-misery"))[1:3]) == {"A likes", "B likes"}
     assert titles(asked("fair")) == ["A's love", "B's love", "A likes", "B likes", "Compromise"]
     assert [item["turn"] for item in asked("fair")["items"]] == ["A", "B", "A", "B", "A"]
+    even = {"A": np.array([1, 2, 3, 4, 5, 0], np.float32), "B": np.array([5, 1, 4, 2, 3, 0], np.float32)}
+    # ranks of A: 5 4 3 2 1, of B: 1 5 2 4 3; the worst are 5 5 3 4 3, of which the means 3 4.5 2.5 3 2 decide
+    last = titles(asked("least-misery", scores=even))
+    assert last == [TITLES[movie] for movie in (4, 2, 3, 0, 1)]
     scores = SCORES | {"B": np.array([8, 9, 1, 7, 2, 99], np.float32)}  # ranks 2 1 5 3 4: means 1.5 3 4 2.5 4
     assert titles(asked("average", scores=scores)) == ["A's love", "A likes", "B's love", "Compromise", "B likes"]
     assert [item["score"] for item in asked("average", scores=scores)["items"]] == [0.875, 0.625, 0.5, 0.25, 0.25]

@@ -395,9 +395,11 @@ def test_calibrating_by_nothing_is_said(run, capsys):
 def test_the_range_of_a_movie_goes_by_the_known_ratings_of_person_and_movie(run_of):
     run = run_folder.Run(run_of("itemknn"))
     saved, n = models.open_run(run), run.split.ratings.shape[1]
+    known = len(profile.of_user(saved.ratings, "3").rows.movies)
+    assert known < len(profile.of_user(saved.ratings, "3").seen)  # the test ratings are not counted
     edges, low = (
-        [[3], [10], []],
-        [[-0.5, -0.25], [0, 0], [0]],
+        [[3, known + 1], [10], []],
+        [[-0.5, -0.25, -0.1], [0, 0], [0]],
     )  # the low end by the person's, the high end by the movie's
     saved.ranges = PredictionRanges(edges, low, [[0, 0], [0.1, 0.2], [0]])
     few, many = profile.of_ratings(saved.ratings, {0: 4.0, 1: 3.0}), profile.of_user(saved.ratings, "3")

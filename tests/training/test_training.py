@@ -232,13 +232,15 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
     best = {"neighbours": latent.Neighbourhood(whiten=0.5), "movies": latent.Neighbourhood(whiten=0.0)}
     chosen = {"neighbourhoods": {method: asdict(neighbourhood) for method, neighbourhood in best.items()}}
     monkeypatch.setattr(strategies, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
+    learned = lambda predicted, known: model.told.append(("ranges", known)) or {"share": 0.9}  # noqa: E731
+    monkeypatch.setattr(train.prediction_ranges, "learn", learned)
     model.latent = replace(model.latent, users=np.random.default_rng(0).random((60, 8), np.float32))
     history, found, refitted = train.fit(model, split, Training(), refit)
     again = refit and protocol == "random"  # where users are held out validation teaches nothing
     part = lambda *parts: split.ratings.matrix(np.isin(split.part, parts))  # noqa: E731
     shown = part(Subset.TRAIN, Subset.GIVEN)
     expected = [("fit", part(Subset.TRAIN), shown, part(Subset.VALIDATION)), ("encode_all", shown), ("choose",)]
-    expected += [("predict", shown)] * (protocol == "random")  # for the ranges around predicted stars
+    expected += [("predict", shown), ("ranges", shown)] * (protocol == "random")  # those around predicted stars
     expected += [("refit", part(Subset.TRAIN, Subset.VALIDATION))] * again
     expected += [("encode_all", part(Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN))]
     assert [name for name, *_ in model.told] == [name for name, *_ in expected]
@@ -250,7 +252,7 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
                 np.testing.assert_array_equal(one.toarray(), other.toarray(), err_msg=name)
     assert [row["phase"] for row in history] == ["train", "refit"][: 1 + again]
     assert refitted == again
-    assert found == chosen | ({"ranges": {}} if protocol == "random" else {})  # of which there are too few here
+    assert found == chosen | ({"ranges": {"share": 0.9}} if protocol == "random" else {})
     users, liked = split.trained_users, np.unique(likes(split.known).indices)
     for method, vectors, pool in (("neighbours", model.latent.users, users), ("movies", model.latent.movies, liked)):
         whitening = latent.Whitening.of(vectors, pool, best[method].whiten)

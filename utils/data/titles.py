@@ -19,18 +19,15 @@ from utils.errors import UserError
 SHOWN = 8  # movies listed where several fit
 LETTERS_AN_EDIT = 8  # a spelling counts as near with one letter wrong in so many
 MOST_EDITS = 3
-MANY = 30  # ratings of a movie that may be called by the beginning of its title
+SOME = 8  # ratings of a movie that may be called by the beginning of its title
+MANY = 30  # ratings of a movie that short films beside it may be called after
 WORDS = 3  # at the beginning of one title alone, that are enough where somebody types them
 ALONE = "by its title alone"
-NUMBERS = {
-    word: str(number)
-    for number, words in enumerate(
-        "- one|two ii|three iii|four iv|five v|six vi|seven vii|eight viii|nine ix|ten x|eleven xi|twelve xii|xiii|xiv"
-        "|xv|xvi|xvii|xviii|xix|xx".replace("- one", "one").split("|"),
-        1,
-    )
-    for word in words.split()
-}
+_WORDS = (
+    "one|two ii|three iii|four iv|five v|six vi|seven vii|eight viii|nine ix|ten x|eleven xi|twelve xii|xiii|xiv|xv|xvi"
+    "|xvii|xviii|xix|xx"
+)
+NUMBERS = {word: str(number) for number, words in enumerate(_WORDS.split("|"), 1) for word in words.split()}
 SKIPPED = ("part", "pt", "volume", "vol", "the", "a", "an")  # "Part II" is "2" in other sources, articles come and go
 SHORT = {"dr": "doctor", "mr": "mister", "mrs": "missus", "st": "saint", "vs": "versus"}
 _FOLDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "'": None})
@@ -39,11 +36,9 @@ _SMALL = re.compile("[¹²³¼-¾⅐-⅞]")  # NFKD would join them to the digit
 _BEHIND = re.compile(rf"^(.*), ({ARTICLE})$", re.MULTILINE | re.IGNORECASE)
 _BEFORE = re.compile(rf"^ ?(?:(?:{ARTICLE}) (?=[^ \n]))?| $", re.MULTILINE)
 _BREAK = re.compile(r"\s*:\s+|\s+[-–—]\s+|,?\s+or:?,?\s+", re.IGNORECASE)
-_LEFT_OUT = (
-    re.compile(r"\bepisode [ivx]+\b", re.IGNORECASE),
-    re.compile(r"\W+(part|vol\.?|volume|chapter) (1|i|one)$", re.IGNORECASE),
-    re.compile(r"^(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) (?=\S+ )"),
-)
+_LEFT_OUT = re.compile(  # "Episode IV", "Part One" at the end, whose it is at the beginning: "Dr. Seuss' The Lorax"
+    r"\bepisode [ivx]+\b|\W+(?:part|vol\.?|volume|chapter) (?:1|i|one)$"
+    r"|^(?-i:(?:[A-Z][\w.]* ){0,2}[A-Z]\w*(?:['’]s|s['’]) )(?=\S+ )(?!.*, (?:the|an?)$)", re.IGNORECASE)  # fmt: skip
 _YEAR = re.compile(r"^(.*\S)\s+(?:[(\[](\d{4})[)\]]|(\d{4}))$")
 
 
@@ -72,8 +67,7 @@ def plain(title: str) -> str:
 
 def _plain(text: str) -> str:
     """Return the `plain` form of each line of a text, with blanks at its ends; all titles at once are quicker."""
-    text = _BEHIND.sub(r"\2 \1", text)
-    text = re.sub(r"^l['’] ?", "l ", text, flags=re.MULTILINE | re.IGNORECASE)
+    text = re.sub(r"^l['’] ?", "l ", _BEHIND.sub(r"\2 \1", text), flags=re.MULTILINE | re.IGNORECASE)
     text = unicodedata.normalize("NFKD", _SMALL.sub(r" \g<0>", text).casefold().replace("&", " and "))
     text = text.translate(_FOLDED)
     text = text.translate(dict.fromkeys(map(ord, filter(unicodedata.combining, set(text)))))
@@ -86,8 +80,7 @@ def key(title: str) -> str:
 
 
 def loose(name: str) -> str:
-    """Return a key in which Roman numbers, numbers in words and usual short forms are the same, without articles and
-    blanks."""
+    """Return a key without articles and blanks, in which Roman numbers, numbers in words and digits are the same."""
     return "".join(NUMBERS.get(word) or SHORT.get(word, word) for word in name.split() if word not in SKIPPED)
 
 
@@ -268,8 +261,11 @@ class Titles:
     def _by_part(self, title: str) -> Iterator[int]:
         """Yield the movies of whose title this is a part, or the other way round."""
         yield from self._parts.get(key(title), ())
-        for part in [*_parts(title), key(_BREAK.split(title, maxsplit=1)[0])]:
+        for part in _parts(title):
             yield from self.by_key.get(part, ())
+        for movie in self.by_key.get(key(_BREAK.split(title, maxsplit=1)[0]), ()):
+            if self.count is not None and movie < self.n_columns and self.count[movie] < MANY:
+                yield movie  # of a well-known one it may be a short film beside it, `Kung Fu Panda: Secrets of ...`
         for movie in self._well_known:
             titled = _names(self.movies.titles[movie], self.movies.years[movie])[0]
             if ": " in titled and key(titled.split(": ")[0]) == key(title):
@@ -277,9 +273,9 @@ class Titles:
 
     @cached_property
     def _well_known(self) -> list[int]:
-        """The movies that many rated and whose titles have a colon. Before it may stand the title of another movie:
+        """The movies that some rated and whose titles have a colon. Before it may stand the title of another movie:
         Hellboy is not `Hellboy: The Seeds of Creation`, but few rated the latter."""
-        known = () if self.count is None else np.flatnonzero(self.count >= MANY).tolist()
+        known = () if self.count is None else np.flatnonzero(self.count >= SOME).tolist()
         return [movie for movie in known if ": " in self.movies.titles[movie]]
 
     def _near(self, name: str, year: int | None) -> list[int]:
@@ -312,9 +308,9 @@ class Titles:
 
     def _forgiving(self, title: str, match: Match) -> Match:
         """Return the movie that a typed title means by an article, a number, its beginning or a letter, or `match`."""
-        name = key(title)
         if len(match.others) == 1:
             return Match(match.others[0], ALONE)
+        name = key(title)
         steps: list[tuple[Callable[[], Iterable[int]], str]] = [
             (lambda: self._loose.get(loose(name), ()) if len(name) > 2 else (), "spelt otherwise"),
             (lambda: self._beginning(name) if name.count(" ") >= WORDS - 1 else (), "by the beginning of the title"),
@@ -344,11 +340,11 @@ class Titles:
 
 
 def _parts(title: str) -> list[str]:
-    """Return the keys of a title's ends of several words behind a colon or dash, and of its beginnings before "Episode"
-    and "or"; and of the title without "Episode IV", without "Part One", and without whose it is."""
+    """Return the keys of a title's ends of several words behind a colon or dash, of its beginnings before "Episode" and
+    "or", and of the title without what `_LEFT_OUT` fits."""
     cuts = list(_BREAK.finditer(title))
     goes_on = re.compile(r"\W*(episode|or)\b", re.IGNORECASE)
     starts = [title[: cut.start()] for cut in cuts if goes_on.match(title[cut.start() :])]
     ends = [title[cut.end() :] for cut in cuts if " " in title[cut.end() :].strip()]
-    bare = {pattern.sub("", title) for pattern in _LEFT_OUT} - {title}
-    return list(filter(None, map(key, [*starts, *ends, *bare])))
+    bare = _LEFT_OUT.sub("", title)
+    return list(filter(None, map(key, [*starts, *ends, *([bare] if bare != title else [])])))

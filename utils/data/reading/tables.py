@@ -26,7 +26,7 @@ from utils.data.reading.layouts import Layout, Parquet, find_layouts, with_notes
 from utils.data.reading.values import Where
 from utils.errors import UserError
 
-BATCH = 1 << 18  # lines that are kept as Python's texts at a time
+BATCH = 1 << 16  # lines that are kept as Python's texts at a time
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _parquet(layout: Layout) -> pa.Table:
         table = pq.ParquetFile(layout.path).read(columns=chosen)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{layout.path}: this Parquet file can't be read: {str(error).splitlines()[0]}") from None
-    return table.select(chosen).rename_columns(list(layout.columns))
+    return pa.table({column: values.plain(table[name]) for column, name in zip(layout.columns, chosen, strict=True)})
 
 
 def _plain_text(layout: Layout) -> pa.Table | None:
@@ -120,20 +120,22 @@ def _plain_text(layout: Layout) -> pa.Table | None:
 
 def _any_text(layout: Layout, left_out: Counter[str]) -> pa.Table:
     """Read the columns of any text file as text; a UserError names the first line that has too few or many fields."""
-    width, places, batches = len(layout.names), list(layout.columns.values()), []
-    texts: list[list[str]] = [[] for _ in places]
-    lines = layout.rows(left_out)
-    while True:
+    width, batches, lines = len(layout.names), list[pa.Table](), layout.rows(left_out)
+    user, movie, rating, *time = layout.columns.values()
+    while not batches or len(batches[-1]) == BATCH:
+        texts: list[list[str]] = [[] for _ in layout.columns]
+        users, movies, ratings, *times = (column.append for column in texts)
         for number, fields in itertools.islice(lines, BATCH):
             if len(fields) != width:
                 raise UserError(f"{layout.path}:{number}: {textfiles.wrong_width(fields, width)}")
-            for column, place in zip(texts, places, strict=True):
-                column.append(fields[place])
-        batches.append(pa.table([pa.array(column, pa.large_string()) for column in texts], list(layout.columns)))
-        if len(texts[0]) < BATCH:
-            return pa.concat_tables(batches)
-        for column in texts:
-            column.clear()
+            users(fields[user])
+            movies(fields[movie])
+            ratings(fields[rating])
+            if time:
+                times[0](fields[time[0]])
+        columns = [pa.array(column, pa.large_string()).dictionary_encode() for column in texts]
+        batches.append(pa.table(columns, list(layout.columns)))
+    return pa.concat_tables(batches)
 
 
 def _to_table(parts: list[pa.Table], layouts: Sequence[Layout], reading: Reading) -> Table:
@@ -147,7 +149,7 @@ def _to_table(parts: list[pa.Table], layouts: Sequence[Layout], reading: Reading
     except pa.ArrowException as error:
         raise UserError(f"{layout.path}: its parts do not fit together: {str(error).splitlines()[0]}") from None
     parts.clear()
-    columns = {name: values.plain(stored[name]) for name in layout.columns if name in stored.column_names}
+    columns = {name: stored[name] for name in layout.columns if name in stored.column_names}
     del stored
 
     def where(row: int) -> str:

@@ -81,11 +81,9 @@ def text_lines(path: str | Path, encoding: str = "utf-8-sig") -> Iterator[str]:
                 number += 1
                 if len(text) == LONGEST:
                     raise UserError(f"{path}:{number}: a line of {LONGEST:,} characters or more: this is not a table")
-                try:
-                    text.encode("utf-8")
-                except UnicodeEncodeError as error:  # a byte that could not be decoded is a lone surrogate now
-                    byte = ord(text[error.start]) & 0xFF
-                    raise UserError(f"{path}:{number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8") from None
+                if not text.isascii() and (wrong := re.search("[\ud800-\udfff]", text)):  # a byte that is not decoded
+                    byte = ord(wrong[0]) & 0xFF
+                    raise UserError(f"{path}:{number}: byte {byte:#04x} is not UTF-8; save the file as UTF-8")
                 yield text
     except UnicodeDecodeError:
         raise UserError(f"{path}:{number + 1}: can't be read: the text is not whole UTF-16; save it as UTF-8") from None

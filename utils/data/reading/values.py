@@ -149,33 +149,32 @@ def refuse_where(wrong: NDArray[np.bool_], where: Where, problem: Callable[[int]
 
 def is_text(column: pa.ChunkedArray) -> bool:
     """Whether a column that is `plain` holds text."""
-    return pa.types.is_large_string(column.type)
+    return pa.types.is_dictionary(column.type)
 
 
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column with text of any type, as Polars and Hugging Face write it, as large_string."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    is_any_text = any(is_kind(column.type) for is_kind in (pa.types.is_string, pa.types.is_string_view))
-    return column.cast(pa.large_string()) if is_any_text else column
-
-
-def _texts(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
-    """Return (codes, texts) of a column of text: its different texts, in the order of their first rows."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    """Return a column with text of any type, as Polars and Hugging Face write it, as a dictionary of large_string."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    column = column.cast(kind)
+    is_any_text = any(is_a(kind) for is_a in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+    return column.cast(pa.large_string()).dictionary_encode() if is_any_text else column
 
 
 def _converted(column: pa.ChunkedArray, convert: Callable[[str], Any], where: Where) -> NDArray[Any]:
     """Convert each text of a column; a UserError, with the line, where `convert` raises a ValueError."""
-    codes, texts = _texts(column)
-    converted = []
-    for text in texts:
-        try:
-            converted.append(convert(text))
-        except ValueError as error:
-            raise UserError(f"{where(int(np.argmax(codes == len(converted))))}: {error}") from None
-    return np.array(converted)[codes]
+    chunks, row = [], 0
+    for chunk in column.chunks:
+        codes, converted = chunk.indices.to_numpy(), []
+        for text in chunk.dictionary.to_pylist():
+            try:
+                converted.append(convert(text))
+            except ValueError as error:
+                if (wrong := np.flatnonzero(codes == len(converted))).size:  # of this chunk
+                    raise UserError(f"{where(row + int(wrong[0]))}: {error}") from None
+                converted.append(0)
+        chunks.append(np.array(converted)[codes])
+        row += len(chunk)
+    return np.concatenate(chunks)
 
 
 def numbers(column: pa.ChunkedArray, name: str, where: Where, commas: bool = False) -> NDArray[np.float64]:
@@ -225,7 +224,10 @@ def ids(column: pa.ChunkedArray, name: str, where: Where, as_text: bool) -> Posi
         return positions([found.astype(np.int64)])
     if not (is_whole or is_float or is_text(column)):
         raise UserError(f"{where(0)}: the column {name} holds {column.type}, not whole numbers or text")
-    return _ids_of_text(*_texts(column.cast(pa.large_string())), name, where, as_text)
+    if not is_text(column):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    return _ids_of_text(whole.indices.to_numpy(), whole.dictionary.to_pylist(), name, where, as_text)
 
 
 def _ids_of_text(codes: NDArray[np.int32], texts: list[str], name: str, where: Where, as_text: bool) -> PositionsAndIds:

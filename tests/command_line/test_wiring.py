@@ -1,0 +1,259 @@
+"""What the scripts hand on: seeds, folders, notes, trials, in the words that are printed."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import random_ratings
+
+import evaluate
+import models
+import recommend
+import train
+import tune
+from utils.command_line import options
+from utils.errors import UserError
+from utils.report import tables
+from utils.runs import run_folder
+from utils.training.training import DivergedError, Training
+
+# -- train.py ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_goes_as_the_command_says(planted, tmp_path, monkeypatch):
+    seen, make, fit = {}, models.for_data, train.fit
+    monkeypatch.setattr(models, "for_data", lambda *of: seen.update(seed=of[-1]) or make(*of))
+    monkeypatch.setattr(train, "fit", lambda *of: seen.update(training=of[2]) or fit(*of))
+    words = [
+        "bias",
+        "--data",
+        str(planted[0]),
+        "--run",
+        str(tmp_path / "a b"),
+        "--seed",
+        "7",
+        "--checkpoint-every",
+        "5",
+    ]
+    config, training = run_folder.Run(train.main(words)).config, seen["training"]
+    assert (seen["seed"], config["seed"], training.checkpoint_every, training.show) == (7, 7, 5.0, True)
+    assert (training.checkpoints, training.finished, training.tensorboard) == (tmp_path / "a b.checkpoint", None, None)
+    assert (
+        config["command"] == f"train.py bias --data {planted[0]} --run '{tmp_path}/a b' --seed 7 --checkpoint-every 5"
+    )
+    assert "seed" not in config["holding"]
+    assert 0 <= config["seconds"] < 60
+    assert not {"columns", "text_ids", "duplicates"} & config.keys()  # which are as by default
+
+
+def test_what_was_read_and_held_out_is_printed(capsys):
+    data = SimpleNamespace(name="mine", ratings=random_ratings(), notes=["of data"])
+    train.print_data(data, SimpleNamespace(notes=["of split"]), tables.console())
+    matrix = "matrix kept sparse, 0.0 MB (dense 0.0); only batches are made dense"
+    told = ["mine: 500 ratings of 30 movies by 40 users", "  of data", "  of split", f"  {matrix}"]
+    assert capsys.readouterr().out.splitlines() == told
+    many = SimpleNamespace(__len__=None, shape=(50_000, 2_000))
+    large = type("Many", (), {"__len__": lambda _: 3_000_000, "shape": many.shape})()
+    train.print_data(SimpleNamespace(name="x", ratings=large, notes=[]), SimpleNamespace(notes=[]), tables.console())
+    assert "matrix kept sparse, 24.0 MB (dense 400.0)" in capsys.readouterr().out
+
+
+def test_strategies_are_printed_the_best_first_and_then_the_notes(capsys):
+    model = SimpleNamespace(notes=lambda: ["of model"])
+    train.print_results(model, {"validation": {"movies": 0.1, "decoder": 0.3, "neighbours": 0.2}}, tables.console())
+    ranked = "  NDCG@100 on validation: decoder 0.3000, neighbours 0.2000, movies 0.1000"
+    assert capsys.readouterr().out.splitlines() == [ranked, "  of model"]
+    for nothing in ({"model": 0.4}, {"movies": 0.0, "decoder": 0.0}):
+        train.print_results(model, {"validation": nothing}, tables.console())
+        assert capsys.readouterr().out.splitlines() == ["  of model"]
+
+
+def test_a_checkpoint_is_of_all_options_but_how_long_it_trains_and_of_who_the_users_are(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text(
+        "userId,movieId,rating\n" + "".join(f"{u},{m},{1 + (u + m) % 5}\n" for u in range(9) for m in range(9))
+    )
+    dataset, split = train.read(train.parse(["bias", "--data", str(table)])[1])
+    options_ = {"epochs": 3, "patience": 2, "learning_rate": 0.1}
+
+    def signature(users=None, **changed):
+        data = SimpleNamespace(users=users, movies=dataset.movies)
+        return train.signature({"options": options_ | changed}, split, data)
+
+    assert signature() == signature(epochs=9) == signature(patience=9)
+    assert signature() != signature(learning_rate=0.2)
+    old, young = (pd.DataFrame({"age": [age]}) for age in (60, 6))
+    assert len({signature(), signature(old), signature(young)}) == 3
+
+
+@pytest.mark.parametrize("error", [DivergedError("diverged"), UserError("wrong"), KeyboardInterrupt()])
+@pytest.mark.parametrize("parts", [True, False])
+def test_what_is_kept_of_a_failed_training_is_said(parts, error, tmp_path, capsys):
+    forgot = []
+    training = SimpleNamespace(has_parts=parts, checkpoints=tmp_path, forget=lambda: forgot.append(True))
+    with (
+        pytest.raises((UserError, KeyboardInterrupt)) as raised,
+        train.explain_errors("bias", None, training, tables.console()),
+    ):
+        raise error
+    out, finished = capsys.readouterr().out, "the same command goes on after the parts that are finished"
+    if isinstance(error, KeyboardInterrupt):
+        assert (finished in out) is parts
+        assert "the same command with --resume goes on from the last checkpoint" in out
+        return
+    kept = " (finished parts are kept: with this one mended the same command goes on)"
+    assert str(raised.value) == str(error) + kept * parts
+    assert bool(forgot) is isinstance(error, DivergedError)  # which would fail again
+
+
+@pytest.mark.parametrize(
+    ("refuses", "named"), [(True, "--no-linear or smaller --hidden sizes may do"), (False, "pairs")]
+)
+def test_too_little_memory_is_said_with_what_would_do(refuses, named):
+    config = SimpleNamespace(linear=refuses, hidden=(8,) if refuses else ())
+    with pytest.raises(UserError, match=f"this joint does not fit into memory.*{named}"):  # noqa: SIM117
+        with train.explain_errors("joint", config, Training(), tables.console()):
+            raise MemoryError
+
+
+def test_a_sample_is_for_one_process():
+    model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False)
+    split = SimpleNamespace(holds_users_out=False, train=random_ratings().matrix())
+    args = SimpleNamespace(workers=None, protocol="random")
+    train.check("multdae", args, SimpleNamespace(sample=5), model, split)
+    args.workers = 2
+    train.check("multdae", args, SimpleNamespace(sample=0), model, split)
+    with pytest.raises(UserError, match="--sample is for a training by one process"):
+        train.check("multdae", args, SimpleNamespace(sample=5), model, split)
+    model.shares = False
+    with pytest.raises(UserError, match="multdae is trained by one process only"):
+        train.check("multdae", args, SimpleNamespace(sample=0), model, split)
+
+
+# -- evaluate.py, recommend.py ----------------------------------------------------------------------------------------
+
+
+def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
+    seen = []
+    monkeypatch.setattr(run_folder, "find", lambda folder, verified: folder.name)
+    monkeypatch.setattr(evaluate, "check_comparable", lambda *two: seen.append(two))
+    monkeypatch.setattr(evaluate, "evaluate_run", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        evaluate.main(["--run", "A", "B", "C"])
+    assert seen == [("A", "B"), ("A", "C"), ("B", "C")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--user 1 -n 0", "n must be 1 or more"),
+        ("--like-movie A --explain", "are for recommendations"),
+        ("--similar-users 1 --min-ratings 3", "are for recommendations"),
+        ("--user 1 --unlike-movie A", "--unlike-movie takes --like-movie"),
+        ("--user 1 --ratings-scale 1,5", "--ratings-scale takes the lowest"),
+        ("--ratings a.csv --ratings-scale 5,5", "--ratings-scale takes the lowest"),
+        ("--similar-users 1 --watchlist w", "--watchlist is for recommendations"),
+        ("--all-users --csv a --watchlist w", "--watchlist is for recommendations"),
+        ("--for-all 1 1", "--for-all takes two or more people, each once"),
+        ("--for-all 1 2 --join fair --calibrated", "--diverse and --calibrated go with"),
+        ("--for-all 1 2 --join fair --diverse 0.1", "--diverse and --calibrated go with"),
+        ("--user 1 --out d", "--parquet and --out are for --all-users"),
+        ("--user 1 --parquet d", "--parquet and --out are for --all-users"),
+        ("--user 1 --json - --csv -", "only one of --json and --csv"),
+        ("--all-users --csv a --json b", "--all-users writes one of"),
+        ("--all-users --csv a --workers 2", "--workers and --ray are for"),
+        ("--all-users --out d --workers 0", "--workers must be 1 or more"),
+        ("--all-users --out d --ray x", "--ray takes --workers N"),
+        ("--all-users --user 1", "more than one was given"),
+    ],
+)
+def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        options.parse(recommend.Options, words.split(), "recommend.py", "")
+
+
+def test_a_list_shows_up_to_eight_ratings_and_says_where_it_ends():
+    def told(n_given, n_items, **config):
+        given = [{"title": f"M{i} (1990)", "rating": i + 0.5} for i in range(n_given)]
+        items = [{"rank": 1, "user": 1, "cosine": 0.5, "both_rated": 1, "both_like": []}] * n_items
+        facts = {"given": given, "items": items, "user": 3, "notes": ["said"]}
+        asked = options.parse(recommend.Options, ["--similar-users", "3", "-n", "2"], "recommend.py", "")
+        return recommend.notes_and_lines(asked, facts)
+
+    notes, lines = told(9, 2)
+    assert notes[0] == "said"
+    assert notes[1] == f"your ratings: {'; '.join(f'M{i} {i + 0.5:g}' for i in range(8))} and 1 more"
+    assert len(lines) == 1
+    assert told(0, 1)[0] == ["said"]
+    assert told(0, 1)[1][1:] == ["there is no more than this one"]
+    assert told(0, 0)[1] == ["there is no other user"]
+
+
+# -- tune.py -----------------------------------------------------------------------------------------------------------
+
+
+def searching(**more):
+    """A `Search` that was not opened, of two options."""
+    search = object.__new__(tune.Search)
+    search.objective = SimpleNamespace(defaults={"l2": "80", "user_norm": "0"}, figure="rmse", deadline=0)
+    vars(search).update(more)
+    return search
+
+
+def line(trial, figure, state="complete", **options_):
+    of_trial = {"trial": trial, "state": state, "figure": figure, "epochs": 3, "seconds": 1.5, "why": ""}
+    return of_trial | {"l2": "80", "user_norm": "0"} | options_
+
+
+def test_the_table_of_a_search_has_the_best_and_the_defaults():
+    lines = [line(i + 1, i / 10, l2=str(i)) for i in range(11)]
+    lines += [line(0, 2.0), line(20, "", "pruned", l2="7")]
+    search = searching()
+    table = search.table(lines)
+    assert list(table.columns[0].cells) == [*map(str, range(1, 11)), "12"]
+    first, last = ([list(column.cells)[i] for column in table.columns] for i in (0, -1))
+    assert first == ["1", "1", "0.0000", "3", "1.5", "l2 0"]
+    assert last == ["12", "0", "2.0000", "3", "1.5", "the defaults"]
+    assert search.differing(line(3, 1, user_norm="0.2")) == "user-norm 0.2"
+    assert search.with_defaults([line(3, 1, "pruned"), line(4, 1, l2="1")]) == []
+
+
+def test_a_trial_is_printed_with_what_became_of_it(capsys):
+    search = searching(console=tables.console())
+    study = SimpleNamespace(best_trial=SimpleNamespace(number=4))
+
+    def told(number, state, **facts):
+        noted = {"options": line(0, 0), "seconds": 12.4, "figure": 0.12345} | facts
+        search.print_trial(study, SimpleNamespace(number=number, user_attrs=noted, state=SimpleNamespace(name=state)))
+        return capsys.readouterr().out.strip()
+
+    assert told(4, "COMPLETE") == "trial 4, 12 s: rmse 0.1235 (best so far): the defaults"
+    assert told(5, "COMPLETE") == "trial 5, 12 s: rmse 0.1235: the defaults"
+    assert told(5, "PRUNED", why="behind") == "trial 5, 12 s: given up, behind: the defaults"
+    assert told(5, "FAIL") == "trial 5, 12 s: no time left for its end: the defaults"
+
+
+@pytest.mark.parametrize(
+    ("trials", "minutes", "finished", "most", "seconds"),
+    [(None, None, 29, 30, None), (7, None, 6, 7, None), (None, 2, 99, sys.maxsize, 120), (7, 0.5, 0, 7, 30)],
+)
+def test_a_search_ends_with_its_trials_or_its_time(trials, minutes, finished, most, seconds, monkeypatch):
+    asked, done = {}, [None] * finished
+    study = SimpleNamespace(
+        get_trials=lambda **_: done,
+        optimize=lambda sample, **how: asked.update(how),
+        user_attrs={"signature": {"start": {}}},
+    )
+    args = SimpleNamespace(trials=trials, minutes=minutes, holding=SimpleNamespace(seed=0))
+    search = searching(args=args, study=study)
+    monkeypatch.setattr(tune.time, "perf_counter", lambda: 1000.0)
+    assert search.run() is False
+    assert (asked["timeout"], asked["callbacks"][1]._n_trials) == (seconds, most)
+    assert search.objective.deadline == 1000 + (seconds or np.inf)
+    if most < 100:
+        asked.clear()
+        done += [None] * (most - finished)
+        assert search.run() is False
+        assert not asked
