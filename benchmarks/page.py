@@ -85,7 +85,7 @@ def measure(folder):
                 page.get_by_role("button", name="Other movies").click()
                 page.wait_for_timeout(2000)
                 place = 0
-            star = page.locator(f".st-key-card-{place} [role=radiogroup] > div").nth(len(clicks) * 3 % 10)
+            star = page.locator(f".st-key-card-{place} [role=radiogroup] > div").nth(len(clicks) * 4 % 9)
             seconds = star.evaluate(CLICK) / 1000
             clicks += [seconds] if seconds < float("inf") else []  # one that changes no list has no time
             place += 1

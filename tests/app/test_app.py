@@ -583,7 +583,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     assert "Matrix" in download.value.path().read_text(encoding="utf-8")
 
     choose(page, "Find a movie", "jurasic park 1993")
-    page.locator(".st-key-card-0").get_by_text("Jurassic Park (1993)").wait_for()
+    page.locator(".st-key-card-0").get_by_text("Jurassic Park (1993)", exact=True).wait_for()
 
     before = items(page)
     go_to(page, "Map")
