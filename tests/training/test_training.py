@@ -218,7 +218,7 @@ class Told:
         self.told.append(("predict", given))
         return np.full(len(users), 3.0)
 
-    def refit(self, matrix, training):
+    def fit_all(self, matrix, training):
         self.told.append(("refit", matrix))
         return [{"epoch": 1}]
 
@@ -267,7 +267,7 @@ def test_a_second_training_that_was_interrupted_does_not_count(monkeypatch):
     model, training = Told(), Training()
     monkeypatch.setattr(strategies, "choose", lambda *_: {"best": "decoder", "validation": {}})
     monkeypatch.setattr(strategies, "with_whitenings", lambda space, *_: space)
-    monkeypatch.setattr(model, "refit", lambda matrix, training: training.stop(KeyboardInterrupt()) or [])
+    monkeypatch.setattr(model, "fit_all", lambda matrix, training: training.stop(KeyboardInterrupt()) or [])
     assert train.fit(model, SPLIT, training, True)[2] is False
     assert training.interrupted
 
