@@ -9,6 +9,7 @@ from utils.data.movies import Movies, spoken
 from utils.data.ratings import by_id
 from utils.data.titles import Titles
 from utils.errors import UserError
+from utils.personal import ratings as personal
 from utils.personal.ratings import read_personal
 from utils.recommend import profile
 
@@ -194,3 +195,24 @@ def test_an_id_is_found_as_the_data_has_it():
         0, 2, -1, -1, -1, -1, -1,
     ]  # fmt: skip
     assert [by_id(np.array(["03", "3"]), text) for text in ("3", "03", "-5")] == [1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("stars", "scale", "to", "expected"),
+    [
+        (3.0, (1, 5), (0.5, 5), 3.0),  # by the highest of both
+        (6.0, (1, 10), (0.5, 5), 3.0),
+        (0.0, (0, 5), (0, 5), 0.001),  # which is a rating, not none
+        (0.0, (1, 5), (0.5, 5), None),
+        (-10.0, (-10, 10), (1, 5), 1.0),
+        (5.0, (-10, 10), (1, 5), 4.0),
+        (-7.5, (-10, 10), (-10, 10), -7.5),
+        (0.0, (-10, 10), (-10, 10), 0.01),
+        (3.0, (1, 5), (-10, 10), 0.01),  # the middle is 0
+        (2.0, (1, 5), (-10, 10), -5.0),
+    ],
+)
+def test_stars_are_converted_between_scales(stars, scale, to, expected):
+    found = personal._convert(stars, scale, to)
+    assert found == expected if expected is None else found == pytest.approx(expected, abs=0.02)
+    assert found != 0
