@@ -190,7 +190,7 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
     if config.like_movie:
         _ = saved.space  # a model without one is refused, whatever the title
         liked, unlike = (
-            [profile.find_movie(run.titles, text) for text in dict.fromkeys(texts)]
+            [profile.find_movie(run.titles, text) for text in texts]
             for texts in (config.like_movie, config.unlike_movie)
         )
         facts = recommendations.movies_like(saved, liked, config.n, unlike)

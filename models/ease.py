@@ -59,7 +59,7 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
             raise ValueError("dropout must be in [0, 1) and l2 above 0")
-        if not 0 <= self.relax < 1 or not max(abs(self.user_norm), abs(self.movie_norm)) <= 1:
+        if not (0 <= self.relax < 1 and abs(self.user_norm) <= 1 and abs(self.movie_norm) <= 1):
             raise ValueError("relax must be in [0, 1), user-norm and movie-norm in [-1, 1]")
 
 

@@ -46,7 +46,9 @@ def test_the_command_line_counts_before_the_file(tmp_path):
         ("n = ", r"mine.toml: this is no TOML that can be read: Invalid value"),
         ("horror = true", "mine.toml: there is no option horror; --help lists them"),
         ('preset = "other.toml"', "mine.toml: there is no option preset"),
-        ("[genre]\na = 1", "mine.toml: genre takes a text, a number, true or false, or a list of these"),
+        ("[genre]\na = 1", "mine.toml: genre takes a text, a number, or a list of these"),
+        ("n = true", "mine.toml: n takes a text, a number, or a list of these"),
+        ("explain = 3", "mine.toml: explain takes true or false"),
         ("genre = []", "mine.toml: genre takes a text"),
     ],
 )

@@ -321,6 +321,14 @@ def test_jester_is_read_as_it_is_with_stars_below_zero(tmp_path):
     assert "jester-data-1.csv:3: " in refusal(write(tmp_path, "\n".join(lines), "jester-data-1.csv"))
 
 
+def test_a_long_line_of_numbers_that_is_not_jesters_is_told_at_once(tmp_path):
+    for line in (
+        ",".join(["1"] * 60) + ",abc",
+        ",".join(["2"] * 60) + ",,",
+    ):  # a guess at a time, this would take years
+        assert "missing column(s)" in refusal(write(tmp_path, f"{line}\n", "wide.csv"))
+
+
 def test_jesters_second_set_in_long_form(tmp_path):
     rows = [(1, 5, 0.219, 0), (1, 7, -9.281, 0), (1, 8, -9.281, 0), (2, 7, 9.906, 0), (2, 5, -2.5, 0)]
     data = load(write(tmp_path, text(lambda u, m, s, t: f"{u}\t\t{m}\t\t{s}", "", rows), "jester_ratings.dat"))

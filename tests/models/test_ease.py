@@ -87,7 +87,9 @@ def test_impossible_options_are_refused(options):
         ease.Config(**options)
 
 
-@pytest.mark.parametrize("options", [{"relax": 1.0}, {"relax": -0.1}, {"user_norm": 1.1}, {"movie_norm": -1.1}])
+@pytest.mark.parametrize(
+    "options", [{"relax": 1.0}, {"relax": -0.1}, {"user_norm": 1.1}, {"movie_norm": -1.1}, {"movie_norm": float("nan")}]
+)
 def test_impossible_norms_are_refused(options):
     with pytest.raises(ValueError, match="relax must be in"):
         ease.Config(**options)

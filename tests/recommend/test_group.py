@@ -25,11 +25,12 @@ SCORES = {  # A's are a thousand times those of B, which must not matter
 
 def asked(join, n=5, filters=recommendations.ALL, people="AB", **more):
     """The answer to people whose scores of six movies are planted."""
-    movies = Movies(np.arange(10, 16), TITLES, [1990, 1991, 1992, 1993, 1994, 1995], [[] for _ in TITLES])
+    movies = Movies(np.arange(10, 16), TITLES, [1990, 1991, 1992, 1993, 1994, 1995], more.get("genres", [[]] * 6))
     saved = SimpleNamespace(
         strategy=lambda by: by,
         run=SimpleNamespace(movies=movies, folder="runs/x"),
-        ratings=SimpleNamespace(movie_known=np.array([5, 5, 5, 5, 5, 5])),
+        ratings=SimpleNamespace(movie_known=np.array([5, 5, 5, 5, 5, 5]), like=more.get("likes")),
+        genre_shares=np.ones((6, 1)),
         scores=lambda profile, _, candidates: more.get("scores", SCORES)[profile.name][candidates][None],
         stars=lambda profile, movies: SCORES[profile.name][movies] / 10 if profile.name == "A" else None,
     )
@@ -55,6 +56,14 @@ def test_each_join_gives_its_list_whatever_the_scale_of_the_scores():
     scores = SCORES | {"B": np.array([8, 9, 1, 7, 2, 99], np.float32)}  # ranks 2 1 5 3 4: means 1.5 3 4 2.5 4
     assert titles(asked("average", scores=scores)) == ["A's love", "A likes", "B's love", "Compromise", "B likes"]
     assert [item["score"] for item in asked("average", scores=scores)["items"]] == [0.875, 0.625, 0.5, 0.25, 0.25]
+
+
+def test_a_list_that_can_not_be_calibrated_is_said():
+    movies = {"genres": [["War"]] * 6, "likes": 4}  # a rating of 4 stars is no like
+    assert asked("average", filters=reranking.Options(calibrated=True), **movies)["notes"][2:] == [
+        "no genre is known to be liked, so the list is not calibrated"
+    ]
+    assert len(asked("average", **movies)["notes"]) == 2
 
 
 def test_what_one_of_them_has_seen_is_left_out_unless_asked_for():

@@ -146,6 +146,7 @@ def zipped(**files):
         ),
         ("Title,Year,My Score /10\nHeat,1995,4.5\nCasino,1995,3\n", {HEAT: 2.25, CASINO: 1.5}, TWO),
         ("title,year,rating\nHeat,1995,8/10\nCasino,1995,6/10\n", {HEAT: 4, CASINO: 3}, TWO),
+        ("title,year,rating\nHeat,1995,4/5 stars\nCasino,1995,1 out of 5 Stars\n", {HEAT: 4, CASINO: 1}, TWO),
         ("Film;Jahr;Sterne\nHeat;1995;3,5\nCasino;1995;4\n", {HEAT: 3.5, CASINO: 4}, TWO),
         ("Titre;Année;Note sur 20\nHeat;1995;18\nCasino;1995;12\n", {HEAT: 4.5, CASINO: 3}, TWO),
         ("title,rating\nHeat (1995),80%\nCasino [1995],60%\n", {HEAT: 4, CASINO: 3}, TWO),

@@ -149,6 +149,10 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("title,rating\n", "none of its movies is in the data"),
         ("", "the file is empty"),
         ("title,rating\n", "data of this run$"),
+        (
+            "title,year,rating,watched date\nHeat,1995,,2020-01-01\n",
+            r"none of its movies with stars \(1 without\) is in the data of this run$",
+        ),
     ],
 )
 def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path):

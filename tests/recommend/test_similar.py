@@ -88,6 +88,8 @@ def test_movies_like_several_and_unlike_others_are_by_mean_cosine(folder, capsys
         recommendations.movies_like(saved, [2], 3, [7])
     with pytest.raises(UserError, match="--unlike-movie takes --like-movie"):
         recommend.main(["--user", "1", "--unlike-movie", titles[0], "--run", str(folder)])
+    with pytest.raises(UserError, match="is among the movies to be like and to be unlike"):
+        recommend.main(["--like-movie", *titles, "--unlike-movie", titles[1], "--run", str(folder)])
 
 
 def test_users_near_by_chance_are_said(folder, capsys, monkeypatch):

@@ -5,6 +5,7 @@ Options that stand beside --preset on the command line count before those of the
 import json
 import tomllib
 from collections.abc import Collection, Sequence
+from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,21 @@ def read(argv: Sequence[str], kind: Any, exclusive: Collection[str] = ()) -> lis
             raise UserError(f"{path}: there is no option {option}; --help lists them")
         if given(name, argv) or (asked and name in exclusive):
             continue
-        words += _words(path, option, name, value, takes_several(fields[name].type))
+        words += _words(path, option, fields[name], value)
     return [*words, *argv]
 
 
-def _words(path: str, option: str, name: str, value: Any, several: bool) -> list[str]:
+def _words(path: str, option: str, field: Field, value: Any) -> list[str]:
     """Return an option of the file as words of the command line."""
-    if isinstance(value, bool):
+    parts, name = value if isinstance(value, list) else [value], field.name
+    if field.type is bool:
+        if not isinstance(value, bool):
+            raise UserError(f"{path}: {option} takes true or false")
         return [flag(name if value else f"no_{name}")]
-    parts = value if isinstance(value, list) else [value]
-    if not parts or not all(isinstance(part, str | int | float) for part in parts):
-        raise UserError(f"{path}: {option} takes a text, a number, true or false, or a list of these")
+    if not parts or not all(isinstance(part, str | int | float) and not isinstance(part, bool) for part in parts):
+        raise UserError(f"{path}: {option} takes a text, a number, or a list of these")
     texts = [str(part) for part in parts]
-    return [flag(name), *texts] if several else [f"{flag(name)}={','.join(texts)}"]
+    return [flag(name), *texts] if takes_several(field.type) else [f"{flag(name)}={','.join(texts)}"]
 
 
 def write(path: Path, config: Any) -> None:

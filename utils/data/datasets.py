@@ -63,7 +63,7 @@ def load(
 
         place = fetch(str(source), Path(data_dir))
     path, table = read_table(place, reading)
-    notes = list(table.notes)
+    name, notes = name_of(path), list(table.notes)
     check_options(scale, like)
     low, high = map(float, scale or table.form.scale or find_scale(table.rating))
     if scale is None:
@@ -71,11 +71,10 @@ def load(
     check_scale(table.rating, (low, high), table.where, given=scale is not None)
     table = settle_duplicates(table, reading.duplicates)
     notes.append(about_lines(table))
-    rating, sentinel = table.rating, zero_sentinel((low, high))
+    rating, timestamp, sentinel = table.rating, table.timestamp, zero_sentinel((low, high))
     if n_zeros := np.count_nonzero(rating == 0):
         rating = np.where(rating == 0, np.float32(sentinel), rating)
         notes.append(f"ratings of 0, {n_zeros:,} of them, are kept as {sentinel:g}: 0 would mean 'not rated'")
-    timestamp = table.timestamp
     if timestamp is not None and timestamp.min() == timestamp.max():
         timestamp = None
         notes.append("every timestamp is the same: treated as no timestamps")
@@ -85,7 +84,6 @@ def load(
     notes += about_likes(ratings)
     movies, more = read_movies(path, ratings.movie_ids, table.form.beside)
     users, about_users = read_users(path, ratings.user_ids)
-    name = name_of(path)
     notes += [*more, *about_users, *check_counts(name, ratings)]
     return Dataset(name, ratings, movies, users, notes, path if is_folder(path) else path.parent)
 

@@ -54,12 +54,11 @@ COLUMNS = {  # what is read: its spellings, without case, accents and signs, the
 @dataclass(frozen=True)
 class Format:
     """A format of a site. marks: columns that only its files have, all of them, spelt as in COLUMNS. scale: lowest and
-    highest stars. has_ids: whether its movieId is that of MovieLens."""
+    highest stars."""
 
     name: str
     marks: tuple[str, ...]
     scale: Scale
-    has_ids: bool = False
 
 
 FORMATS = (  # the first that fits
@@ -77,7 +76,7 @@ FORMATS = (  # the first that fits
     Format("Criticker", ("tci",), (0, 100)),
     Format("Criticker", ("tier",), (0, 100)),
     Format("Netflix", ("starvalue",), (1, 5)),
-    Format("MovieLens", ("movieid", "averagerating"), (0.5, 5), has_ids=True),
+    Format("MovieLens", ("movieid", "averagerating"), (0.5, 5)),
 )
 NO_MOVIE = re.compile(  # in the column of the kind, in the languages that IMDb exports in
     r"episod|epizod|seri[ea]|\bshow|season|staffel|temporada|saison|stagion|game|spiel|gioco|juego|\bjeu|\bjogo|podcast"
@@ -99,14 +98,18 @@ def spelling(name: str) -> str:
 
 
 def out_of(text: str) -> tuple[str, float | None]:
-    """Return (the number, the highest possible, or None) of a rating such as 8/10, 4 out of 5 or ★★★½, or of the
-    heading of a column such as `Rating (1-10)`, whose number is ""."""
+    """Return (the number, the highest possible, or None) of a rating such as 8/10, 4 out of 5 stars or ★★★½."""
     if re.fullmatch(r"[★⭐\ufe0f]*½?[☆ ]*", text) and text:
         return f"{text.count('★') + text.count('⭐') + text.count('½') / 2:g}", 5
-    if match := re.fullmatch(rf"(\d+(?:[.,]\d+)?)\s*(?:%|{OUT_OF}(\d+))", text.strip()):
+    if match := re.fullmatch(rf"(\d+(?:[.,]\d+)?)\s*(?:%|{OUT_OF}(\d+)(?: stars?)?)", text.strip(), re.IGNORECASE):
         return match[1], float(match[2] or 100)
-    match = re.search(rf"(?:{OUT_OF}|\(\s*[01]\s*[-–]\s*)(\d+)", text)
-    return ("", float(match[1])) if match else (text, None)
+    return text, None
+
+
+def highest_of(heading: str) -> float | None:
+    """Return the highest rating that the heading of a column names, such as `Rating (1-10)`, or None."""
+    match = re.search(rf"(?:{OUT_OF}|\(\s*[01]\s*[-–]\s*)(\d+)", heading)
+    return float(match[1]) if match else None
 
 
 def columns_of(names: Sequence[str]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
-from utils.personal.formats import UNRATED, columns_of, format_of, imdb_id, is_movie, out_of, spelling
+from utils.personal.formats import UNRATED, columns_of, format_of, highest_of, imdb_id, is_movie, out_of, spelling
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
@@ -169,7 +169,7 @@ class _Reading:
         if sheet.is_starless or place is None:
             return self.scale
         most = {end for _, value, _ in rows if (end := out_of(value["rating"])[1])}
-        most = most or {end for end in (out_of(sheet.names[place])[1],) if end}
+        most = most or {end for end in (highest_of(sheet.names[place]),) if end}
         if len(most) > 1:
             raise UserError(f"{sheet.name}: ratings out of {' and out of '.join(f'{end:g}' for end in sorted(most))}")
         for highest in most:
@@ -204,8 +204,8 @@ class _Reading:
                 named = shortened([name for name in names if name], NAMED)
                 notes.append(f"left out, {why}: {len(names):,}" + (f" ({named})" if named else ""))
         if not (self.seen if self.is_watchlist else self.stars):
-            said = "; ".join(notes)
-            raise UserError(f"{path}: none of its movies is in the data of this run" + (f"; {said}" if said else ""))
+            which = f" with stars ({self.n_seen:,} without)" if self.seen else ""
+            raise UserError("; ".join([f"{path}: none of its movies{which} is in the data of this run", *notes]))
         rated, n = "" if self.is_watchlist else "rated ", len(self.seen if self.is_watchlist else self.stars)
         parts = [f"1 {rated}movie is in the data" if n == 1 else f"{n:,} {rated}movies are in the data"]
         parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen and not self.is_watchlist else []

@@ -43,6 +43,7 @@ def recommend(
     strategy, profiles = saved.strategy(by), [profile for _, profile in people]
     seen = reduce(np.union1d, [profile.seen for profile in profiles])
     candidates, notes = recommendations.find_candidates(saved, filters, seen, watchlist)
+    notes = [*(note for profile in profiles for note in profile.notes), *notes]
     scores = np.stack([saved.scores(profile, strategy, candidates)[0] for profile in profiles])
     listed = np.isfinite(scores).all(axis=0)
     candidates, scores = candidates[listed], scores[:, listed]
@@ -53,21 +54,17 @@ def recommend(
     else:
         total = ranks.mean(axis=0) if join == "average" else ranks.max(axis=0)
         below_a_rank = ranks.mean(axis=0) / (len(candidates) + 1)
-        all_rows = _all_ratings(profiles)
-        reorder = recommendations.reorder(saved, filters, candidates, all_rows)
+        reorder = recommendations.reorder(saved, filters, candidates, _all_ratings(profiles))
+        notes += recommendations.about_calibration(filters, reorder)
         top = reranking.best(-total - below_a_rank, n, reorder)
-        joined, turns = total[top], None
+        joined, turns = total[top], top[:0]
     behind = (1 - (joined - 1) / max(len(candidates) - 1, 1)).astype(np.float32)
     items = recommendations.ranked(saved.run.movies, candidates[top], behind)
-    names = [who for who, _ in people]
-    if turns is not None:
-        for item, row in zip(items, turns.tolist(), strict=True):
-            item["turn"] = names[row]
-    for row, (who, profile) in enumerate(people):
-        stars = saved.stars(profile, candidates[top])
-        _add_person(items, who, ranks[row, top], scores[row, top], stars)
-    notes = [*(note for profile in profiles for note in profile.notes), *notes]
-    facts = {"people": names, "join": join, "method": strategy, "run": str(saved.run.folder)}
+    for item, row in zip(items, turns.tolist(), strict=join == "fair"):
+        item["turn"] = people[row][0]
+    for (who, profile), rank, score in zip(people, ranks[:, top], scores[:, top], strict=True):
+        _add_person(items, who, rank, score, saved.stars(profile, candidates[top]))
+    facts = {"people": [who for who, _ in people], "join": join, "method": strategy, "run": str(saved.run.folder)}
     return facts | {"items": items, "notes": notes}
 
 

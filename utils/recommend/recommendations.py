@@ -43,6 +43,12 @@ def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows:
     return None
 
 
+def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> list[str]:
+    """Return a sentence where a list was to be calibrated and can't be; otherwise []."""
+    needless = not filters.calibrated or reranker is not None
+    return [] if needless else ["no genre is known to be liked, so the list is not calibrated"]
+
+
 def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
     """Return the scores, (n, m), to order lists by: in rows where all movies have the same, the number of known ratings
     of each. -inf, which is on no list, stays."""
@@ -89,8 +95,7 @@ def recommend(
     notes = [*user_profile.notes, *notes]
     score = saved.scores(user_profile, strategy, candidates)[0]
     reranker = reorder(saved, filters, candidates, user_profile.rows)
-    if filters.calibrated and reranker is None:
-        notes.append("no genre is known to be liked, so the list is not calibrated")
+    notes += about_calibration(filters, reranker)
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
     top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
@@ -172,7 +177,12 @@ def movies_like(saved: Saved, liked: Sequence[int], n: int, unlike: Sequence[int
     """Find the `n` movies nearest in latent space to the movies at the indices `liked`, by mean cosine, less the mean
     cosine with those of `unlike`."""
     run, vectors, whitening = saved.run, saved.space.movies, saved.space.whitenings["movies"]
+    liked, unlike = list(dict.fromkeys(liked)), list(dict.fromkeys(unlike))
     rated, named = saved.ratings.movie_known, [*liked, *unlike]
+    if both := set(liked).intersection(unlike):
+        raise UserError(
+            f"{run.movies.titles[both.pop()]} is among the movies to be like and to be unlike; leave one out"
+        )
     for movie in named:
         if not rated[movie]:
             nobody = f"nobody is known to have rated {run.movies.titles[movie]}"

@@ -84,7 +84,7 @@ FORMATS = (
     Format("RecBole", r"user_id:token\t.*"),
     Format(
         "Jester",
-        r"\d+([,\t;] ?(99|-?\d+([.,]\d*)?|-?[.,]\d+)){20,}",
+        r"\d+((, ?-?(\d+(\.\d*)?|\.\d+)){20,}|([\t;] ?-?(\d+([.,]\d*)?|[.,]\d+)){20,})",
         NEEDED,
         scale=(-10, 10),
         about="users are called by their lines and jokes by their columns; 99 is no rating",
