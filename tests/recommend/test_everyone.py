@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking
 from utils.recommend.everyone import Request
 from utils.recommend.saved import Saved
-from utils.runs import run_folder, table_writer
+from utils.runs import arrays, run_folder, table_writer
 
 JOINT = ("joint", "--hidden", "8", "--epochs", "3", "--test-share", "0.3")
 
@@ -64,6 +64,16 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
     monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
     asked = Request(by, 6, filters)
     assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
+    check(run, asked, pd.read_csv(tmp_path / "all.csv"))
+
+
+@pytest.mark.parametrize("by", ["neighbours", "movies", "decoder"])
+def test_large_arrays_of_which_a_part_is_read_make_the_same_lists(by, run, tmp_path, monkeypatch):
+    everyone.write(models.open_run(run), Request(by, 6), tmp_path / "small.csv", False)
+    monkeypatch.setattr(arrays, "WHOLE", 0)  # every array counts as large
+    asked, run = Request(by, 6), run_folder.Run(run.folder)
+    everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False)
+    assert (tmp_path / "all.csv").read_text() == (tmp_path / "small.csv").read_text()
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
 
 
