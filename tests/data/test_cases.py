@@ -321,6 +321,16 @@ def test_jester_is_read_as_it_is_with_stars_below_zero(tmp_path):
     assert "jester-data-1.csv:3: " in refusal(write(tmp_path, "\n".join(lines), "jester-data-1.csv"))
 
 
+@pytest.mark.parametrize("places", [(0,), (3,), (-1,), (0, 5, 5, -1)])
+def test_lines_without_any_value_are_counted_among_plain_numbers(tmp_path, places):
+    lines = text(lambda u, m, s, t: f"{u},{m},{s},{t}").splitlines()
+    for place in places:
+        lines.insert(place % (len(lines) + 1), ",,,")
+    data = load(write(tmp_path, "\n".join(["userId,movieId,rating,timestamp", *lines, ""]), "ratings.csv"))
+    assert cells(data) == expected()
+    assert f"{len(ROWS)} ratings read, left out: lines {len(places)} without any value" in data.notes
+
+
 def test_a_long_line_of_numbers_that_is_not_jesters_is_told_at_once(tmp_path):
     for line in (
         ",".join(["1"] * 60) + ",abc",

@@ -35,6 +35,15 @@ def test_lists_are_those_of_the_command_line(folder, capsys):
     assert items(run.similar_users(3, n=4)) == users["items"]
 
 
+def test_one_genre_or_movie_needs_no_list(folder):
+    run = models.load_run(folder)
+    assert items(run.recommend(3, genre="Drama")) == items(run.recommend(3, genre=["Drama"]))
+    movie = run.recommend(3)["movieId"].iloc[0]
+    assert items(run.similar_movies("planted 3", unlike=movie)) == items(
+        run.similar_movies("planted 3", unlike=[movie])
+    )
+
+
 def test_what_can_not_be_answered_is_said(folder):
     run = models.load_run(folder)
     for asked in ({}, {"user": 1, "ratings": {"planted 3": 5}}):
@@ -44,6 +53,10 @@ def test_what_can_not_be_answered_is_said(folder):
         run.recommend(ratings={"planted 3": 9})
     with pytest.raises(UserError, match="no movie is called 'qqq'"):
         run.similar_movies("qqq")
+    with pytest.raises(UserError, match="similar_movies takes the title"):
+        run.similar_movies()
+    with pytest.raises(ValueError, match="diverse must be from 0 to 1, got 3"):
+        run.recommend(1, diverse=3)
     with pytest.raises(UserError, match="there is no user 99"):
         run.similar_users(99)
 

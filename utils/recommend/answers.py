@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Answers:
     """A loaded run. Its methods return a DataFrame with a row for each movie or user, nearest or best first; what
-    recommend.py would say beside is in `attrs["notes"]`. What can't be answered is a `UserError`."""
+    recommend.py would say beside is in `attrs["notes"]`. What can't be answered is a `ValueError` with a sentence."""
 
     def __init__(self, saved: Saved) -> None:
         self.saved = saved
@@ -39,9 +39,7 @@ class Answers:
         saved = self.saved
         if (user is None) == (not ratings):
             raise UserError("recommend takes user=ID or ratings={title: stars}, one of them")
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in filters.items()
-        }
+        filters |= {name: _texts(filters[name]) for name in ("genre", "without_genre") if name in filters}
         if user is not None:
             person = profile.of_user(saved.ratings, str(user))
         else:
@@ -49,17 +47,25 @@ class Answers:
             stars, notes = profile.of_titles(saved.run.titles, saved.ratings.scale, pairs)
             stars, of_rare = profile.without_rare(saved.run.movies, stars)
             person = profile.of_ratings(saved.ratings, stars, notes + of_rare)
-        return _frame(recommendations.recommend(saved, person, by, n, reranking.Options(**given), explain))
+        return _frame(recommendations.recommend(saved, person, by, n, reranking.Options(**filters), explain))
 
-    def similar_movies(self, *titles: Any, unlike: Sequence[Any] = (), n: int = 10) -> pd.DataFrame:
+    def similar_movies(self, *titles: Any, unlike: Any = (), n: int = 10) -> pd.DataFrame:
         """Find the `n` movies nearest in latent space to these, by title or movieId, and far from those of `unlike`."""
-        liked, others = ([profile.find_movie(self.saved.run.titles, str(t)) for t in some] for some in (titles, unlike))
+        if not titles:
+            raise UserError("similar_movies takes the title or movieId of a movie, or several")
+        find, of = profile.find_movie, self.saved.run.titles
+        liked, others = ([find(of, text) for text in _texts(some)] for some in (titles, unlike))
         return _frame(recommendations.movies_like(self.saved, liked, n, others))
 
     def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
         """Find the `n` users nearest in latent space to one, with the movies that both like."""
         index = profile.find_user(self.saved.ratings.user_ids, str(user))
         return _frame(recommendations.users_like(self.saved, index, n))
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """Return one value, or several, as texts."""
+    return tuple(map(str, [values] if pd.api.types.is_scalar(values) else values))
 
 
 def _frame(facts: dict[str, Any]) -> pd.DataFrame:
