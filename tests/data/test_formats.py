@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from test_damaged_files import damage, on_many_files
 
 import train
 from utils.data.datasets import Reading, load
-from utils.data.reading import textfiles
+from utils.data.reading import textfiles, values
 from utils.errors import UserError
 
 ROWS = [(7, 31, 2.5, 1147035086), (7, 29, 5.0, 1120490867), (9, 31, 1.0, 1240981388), (12, 5, 4.5, 1037338099)]
@@ -460,3 +461,15 @@ def test_the_ratings_read_and_left_out_are_the_lines_of_the_file(tmp_path_factor
     note = next(note for note in data.notes if " ratings read, " in note)
     assert sum(int(word) for word in note.split() if word.isdecimal() and word != "0,") == len(rows)
     assert len(data.ratings) == len({row[:2] for row in rows if row[2]})
+
+
+def test_a_line_of_blanks_is_counted_and_no_error(tmp_path):
+    (tmp_path / "r.csv").write_text("userId,movieId,rating,title\n1,2,3,x\n   \n2,2,4,y\n")
+    data = load(tmp_path / "r.csv")
+    assert data.ratings.rating.tolist() == [3, 4]
+    assert any("lines 1 without any value" in note for note in data.notes)
+
+
+def test_a_day_that_no_month_has_is_no_date():
+    assert values._days_in_digits(np.array([20060228, 20060301])).tolist() == [1141084800, 1141171200]
+    assert values._days_in_digits(np.array([20060228, 20060231])) is None

@@ -59,6 +59,9 @@ def test_what_can_not_be_answered_is_said(folder):
         run.recommend(1, diverse=3)
     with pytest.raises(UserError, match="there is no user 99"):
         run.similar_users(99)
+    for ask in (run.similar_movies, run.similar_users, run.recommend):
+        with pytest.raises(UserError, match="n must be 1 or more, got 0"):
+            ask(3, n=0)
 
 
 def test_the_example_runs_on_the_run_trained_last(folder, tmp_path):

@@ -71,7 +71,7 @@ def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, list[Point]], di
     saved, user_profile = shared.saved, visitor.profile(shared.saved.ratings)
     highlighted = {"you rated": located(shared, list(visitor.stars))}
     try:
-        few = len(visitor.stars) <= rating.EXPLAINED
+        few = len(visitor.stars) <= rating.EXPLAINED and saved.takes_strangers
         items = recommendations.recommend(saved, user_profile, "best", LISTED, explained=few)["items"]
         steps = latent_maps.trail(saved, user_profile, list(visitor.stars), shared.map).tolist()
     except UserError as error:  # a model that encodes only its own users

@@ -43,12 +43,16 @@ def page(shared: Shared, visitor: Visitor, other: Visitor) -> None:
     people = [(name, one.profile(shared.saved.ratings)) for name, one in (("you", visitor), ("they", other))]
     lists: dict[str, list[dict[str, Any]]] = {"Both": [], "You": [], "They": []}
     try:
-        lists["Both"] = group.recommend(shared.saved, people, strategy, n, join, filters)["items"]
+        both = group.recommend(shared.saved, people, strategy, n, join, filters)
+        lists["Both"] = both["items"]
         for heading, (_, profile) in zip(("You", "They"), people, strict=True):
             lists[heading] = recommendations.recommend(shared.saved, profile, strategy, n, filters)["items"]
     except UserError as error:
         say(str(error), "alert")
         return
+    in_turn = ["each in turn takes no account of diversity"] if join == "fair" and filters.diverse else []
+    for note in both["notes"] + in_turn:
+        say(f"{note}.")
     for column, (heading, items) in zip(st.columns(3), lists.items(), strict=True):
         with column:
             st.subheader(heading, anchor=False)

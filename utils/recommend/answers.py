@@ -47,7 +47,7 @@ class Answers:
             stars, notes = profile.of_titles(saved.run.titles, saved.ratings.scale, pairs)
             stars, of_rare = profile.without_rare(saved.run.movies, stars)
             person = profile.of_ratings(saved.ratings, stars, notes + of_rare)
-        return _frame(recommendations.recommend(saved, person, by, n, reranking.Options(**filters), explain))
+        return _frame(recommendations.recommend(saved, person, by, _count(n), reranking.Options(**filters), explain))
 
     def similar_movies(self, *titles: Any, unlike: Any = (), n: int = 10) -> pd.DataFrame:
         """Find the `n` movies nearest in latent space to these, by title or movieId, and far from those of `unlike`."""
@@ -55,17 +55,24 @@ class Answers:
             raise UserError("similar_movies takes the title or movieId of a movie, or several")
         find, of = profile.find_movie, self.saved.run.titles
         liked, others = ([find(of, text) for text in _texts(some)] for some in (titles, unlike))
-        return _frame(recommendations.movies_like(self.saved, liked, n, others))
+        return _frame(recommendations.movies_like(self.saved, liked, _count(n), others))
 
     def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
         """Find the `n` users nearest in latent space to one, with the movies that both like."""
         index = profile.find_user(self.saved.ratings.user_ids, str(user))
-        return _frame(recommendations.users_like(self.saved, index, n))
+        return _frame(recommendations.users_like(self.saved, index, _count(n)))
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     """Return one value, or several, as texts."""
     return tuple(map(str, [values] if pd.api.types.is_scalar(values) else values))
+
+
+def _count(n: int) -> int:
+    """Return a number of movies or users, which has to be 1 at least."""
+    if n < 1:
+        raise UserError(f"n must be 1 or more, got {n}")
+    return n
 
 
 def _frame(facts: dict[str, Any]) -> pd.DataFrame:

@@ -60,7 +60,7 @@ class Layout:
         are counted there."""
         rating = self.columns["rating"] if self.form.zeros else None
         for row in self.lines():
-            if rating is None and row[1][0] > " ":  # as most are
+            if rating is None and row[1][0][:1] > " ":  # as most are
                 yield row
             elif not "".join(row[1]).strip():
                 left_out.update(["without any value"])

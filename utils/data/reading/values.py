@@ -110,7 +110,10 @@ def _days_in_digits(times: NDArray[np.int64]) -> NDArray[np.int64] | None:
     if not (np.isin(months, range(1, 13)) & np.isin(days, range(1, 32))).all():
         return None
     first = ((years - 1970) * 12 + months - 1).astype("datetime64[M]").astype("datetime64[D]")
-    return (first.astype(np.int64) + days - 1) * 86_400
+    whole_days = first + (days - 1)
+    if (whole_days.astype("datetime64[M]") != first.astype("datetime64[M]")).any():  # such as 31 February
+        return None
+    return whole_days.astype(np.int64) * 86_400
 
 
 def to_whole(text: str) -> int | None:
