@@ -217,6 +217,23 @@ def test_an_upload_on_the_page(house, run_of):
     assert "&lt;b&gt;.csv:2: rating 999 is not from" in said(run(page))
 
 
+def test_a_watchlist_leaves_only_its_movies_until_it_is_taken_away(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page, content = opened(), b"Name,Year\nPlanted 3,\nPlanted 5,\nnobody knows it,1999\n"
+    page.file_uploader[0].upload("watchlist.csv", content, "text/csv")
+    page = run(page)
+    assert sorted(title.split(" (")[0] for title in listed(page)) == ["Planted 3", "Planted 5"]
+    assert "watchlist.csv: 3 lines" in said(page)
+    assert "of the watchlist 2 are in the data, 0 seen already, 2 left" in said(page)
+    page.file_uploader[0].upload("<i>.csv", b"what,is\nthis,1\n", "text/csv")
+    page = run(page)
+    assert "&lt;i&gt;.csv" in said(page)
+    assert len(listed(page)) == 2  # the one before still counts
+    button = next(button for button in page.button if button.label == "All movies again")
+    button.click()
+    assert len(listed(run(page))) == 10
+
+
 def test_titles_are_text_on_the_page(house, tmp_path):
     (tmp_path / "d").mkdir()
     lines = [f"{u},{m},{(u * m) % 5 + 1}" for u in range(1, 30) for m in range(1, 20) if (u + m) % 3]

@@ -11,11 +11,11 @@ import numpy as np
 import streamlit as st
 from markupsafe import Markup
 
-from utils.app.rating import EXPLAINED
+from utils.app.rating import EXPLAINED, KINDS, MB, NOTES, upload
 from utils.app.shared import Shared
 from utils.app.text import ABOUT, boxed, brief, say, write
 from utils.app.visitor import Visitor
-from utils.data.movies import csv_safe, spoken
+from utils.data.movies import csv_safe, shortened, spoken
 from utils.errors import UserError
 from utils.recommend import recommendations, reranking
 
@@ -41,6 +41,8 @@ def column(shared: Shared, visitor: Visitor) -> None:
     """Show the column."""
     st.header("For you", anchor=False)
     strategy, n, filters = options(shared)
+    with st.expander("Only what is on a watchlist", key="watchlist"):
+        watchlist(shared, visitor)
     if visitor.hidden:
         st.button("Show hidden movies again", on_click=visitor.hidden.clear)
     try:
@@ -66,13 +68,30 @@ def column(shared: Shared, visitor: Visitor) -> None:
             st.download_button(label, text, name, "text/csv", on_click="ignore")
 
 
+def watchlist(shared: Shared, visitor: Visitor) -> None:
+    """Show the upload of a watchlist, and notes on the one that counts."""
+    key = f"watchlist {st.session_state.get('uploads', 0)}"
+    st.file_uploader(
+        "Watchlist or list of Letterboxd, IMDb or Trakt, or a title with its year a line",
+        type=KINDS,
+        max_upload_size=MB,
+        key=key,
+        on_change=upload,
+        args=(shared, visitor, key, True),
+    )
+    if visitor.list_notes:
+        say(shortened(visitor.list_notes, NOTES, "\n"))
+    if visitor.watchlist is not None:
+        st.button("All movies again", on_click=visitor.forget_watchlist)
+
+
 def _answer(shared: Shared, visitor: Visitor, strategy: str, n: int, filters: reranking.Options) -> dict[str, Any]:
     """Recommend to the visitor, with reasons where that is quick."""
     if not visitor.stars:
         return well_liked(shared, visitor, n, filters)
     explained = len(visitor.stars) <= EXPLAINED and shared.saved.takes_strangers
     profile = visitor.profile(shared.saved.ratings)
-    answer = recommendations.recommend(shared.saved, profile, strategy, n, filters, explained)
+    answer = recommendations.recommend(shared.saved, profile, strategy, n, filters, explained, visitor.watchlist)
     if len(visitor.stars) > EXPLAINED:
         answer["notes"].append(f"Reasons are given for up to {EXPLAINED} ratings.")
     return answer
@@ -82,7 +101,8 @@ def well_liked(shared: Shared, visitor: Visitor, n: int, filters: reranking.Opti
     """Recommend to somebody who rated nothing: what most of those who rated it like, by the lower end of the 99.7%
     interval of the share (Wilson 1927), and, where there is a latent space, no two movies alike."""
     saved = shared.saved
-    candidates, notes = recommendations.find_candidates(saved, filters, np.array(sorted(visitor.hidden), np.intp), None)
+    hidden = np.array(sorted(visitor.hidden), np.intp)
+    candidates, notes = recommendations.find_candidates(saved, filters, hidden, visitor.watchlist)
     known, liked = saved.ratings.movie_known[candidates], saved.ratings.movie_likes[candidates]
     count = np.maximum(known, 1)
     share = np.minimum(liked / count, 1)

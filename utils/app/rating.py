@@ -15,6 +15,7 @@ from utils.recommend import profile
 from utils.scoring.protocols import Scale
 
 MB = 5  # largest file that can be uploaded
+KINDS = ["csv", "tsv", "txt", "json", "xlsx", "zip"]  # endings of these
 EXPLAINED = 200  # ratings; with more, explanations would take too long
 NOTES = 10  # notes about it that are shown
 
@@ -55,17 +56,21 @@ def search(shared: Shared, visitor: Visitor) -> None:
             visitor.not_found = str(error)
 
 
-def upload(shared: Shared, visitor: Visitor, key: str) -> None:
-    """Read the ratings of an uploaded file."""
+def upload(shared: Shared, visitor: Visitor, key: str, is_watchlist: bool = False) -> None:
+    """Read the ratings, or the watchlist, of an uploaded file."""
     file = st.session_state[key]
     if file is None:
         return
+    links = shared.saved.run.links
     try:
         if file.size > MB << 20:
             raise UserError(f"{file.name} has more than {MB} MB")
-        visitor.notes = visitor.upload(file.name, file.getvalue(), shared.titles, shared.scale, shared.saved.run.links)
+        if is_watchlist:
+            visitor.upload_watchlist(file.name, file.getvalue(), shared.titles, links)
+        else:
+            visitor.notes = visitor.upload(file.name, file.getvalue(), shared.titles, shared.scale, links)
     except UserError as error:
-        visitor.notes = [str(error)]
+        setattr(visitor, "list_notes" if is_watchlist else "notes", [str(error)])
     st.session_state.uploads = st.session_state.get("uploads", 0) + 1  # a new key empties the widget
 
 
@@ -150,7 +155,7 @@ def file_upload(shared: Shared, visitor: Visitor, name: str = "upload") -> None:
     key = f"{name} {st.session_state.get('uploads', 0)}"
     st.file_uploader(
         "Export of Letterboxd, IMDb, Trakt, TMDB, ..., or a CSV file with title, year and rating",
-        type=["csv", "tsv", "txt", "json", "xlsx", "zip"],
+        type=KINDS,
         max_upload_size=MB,
         key=key,
         on_change=upload,

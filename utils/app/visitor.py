@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from utils.data.movies import csv_safe
 from utils.data.ratings import by_id, given
 from utils.errors import UserError
-from utils.personal.ratings import read_personal
+from utils.personal.ratings import read_personal, read_watchlist
 from utils.recommend import profile
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Visitor:
 
     stars: {movie: stars}. hidden: movies that were seen or are not wanted. skipped: movies that the visitor has not
     seen. cards: movies on the screen to be rated. notes: about the file uploaded last. not_found: why the last search
-    found nothing."""
+    found nothing. watchlist: the only movies to recommend, or None. list_notes: about its file."""
 
     stars: dict[int, float] = field(default_factory=dict)
     hidden: set[int] = field(default_factory=set)
@@ -43,6 +44,8 @@ class Visitor:
     cards: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     not_found: str = ""
+    watchlist: set[int] | None = None
+    list_notes: list[str] = field(default_factory=list)
 
     def profile(self, ratings: UserRatings) -> Profile:
         """Return the profile to recommend to."""
@@ -107,22 +110,19 @@ class Visitor:
     def upload(self, name: str, content: bytes, titles: Titles, scale: Scale, links: Links | None = None) -> list[str]:
         """Add the ratings of a file with this content, and return notes, as `read_personal` does; a `UserError` names a
         file that can't be used."""
-        if content.startswith(b"\x1f\x8b"):
-            raise UserError(f"{name} is packed; unpack it first")
-        # the page takes no file of more than 5 MB
-        if not content.startswith(b"PK") and len(content.splitlines()) > LINES + 1:
-            raise UserError(f"{name} has more than {LINES:,} lines; a file of one person's ratings is needed")
-        with tempfile.TemporaryDirectory() as folder:  # the reader needs a file
-            path = Path(folder) / "ratings.csv"
-            path.write_bytes(content)
-            try:
-                ratings, seen, notes = read_personal(path, titles, scale, links)
-            except UserError as error:
-                raise UserError(str(error).replace(str(path), name)) from None
+        ratings, seen, notes = _read(name, content, lambda path: read_personal(path, titles, scale, links))
         for movie, stars in ratings.items():
             self.rate(movie, stars)
         self.hidden |= seen - self.stars.keys()
-        return [note.replace(str(path), name) for note in notes]
+        return notes
+
+    def upload_watchlist(self, name: str, content: bytes, titles: Titles, links: Links | None = None) -> None:
+        """Keep the movies of a watchlist with this content, and the notes on it; a `UserError` as of `upload`."""
+        self.watchlist, self.list_notes = _read(name, content, lambda path: read_watchlist(path, titles, links))
+
+    def forget_watchlist(self) -> None:
+        """Recommend among all movies again."""
+        self.watchlist, self.list_notes = None, []
 
     def csv(self, movies: Movies, scale: Scale) -> str:
         """Return the ratings as the text of a CSV file that `upload` and `recommend.py --ratings` read."""
@@ -150,3 +150,20 @@ class Visitor:
             elif movie >= 0 and stars is not None and scale[0] <= stars <= scale[1]:
                 visitor.stars[movie] = stars
         return visitor
+
+
+def _read(name: str, content: bytes, read: Callable[[Path], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return what a reader makes of a file with this content, of which the last are notes that name it."""
+    if content.startswith(b"\x1f\x8b"):
+        raise UserError(f"{name} is packed; unpack it first")
+    # the page takes no file of more than 5 MB
+    if not content.startswith(b"PK") and len(content.splitlines()) > LINES + 1:
+        raise UserError(f"{name} has more than {LINES:,} lines; a file of one person's ratings is needed")
+    with tempfile.TemporaryDirectory() as folder:  # the reader needs a file
+        path = Path(folder) / "ratings.csv"
+        path.write_bytes(content)
+        try:
+            *found, notes = read(path)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from None
+    return *found, [note.replace(str(path), name) for note in notes]
