@@ -76,6 +76,11 @@ def items(page):
     return page.locator('[class*="st-key-item-"] .title').all_inner_texts()
 
 
+def uploader(page):
+    """The upload of ratings, not that of a watchlist."""
+    return page.get_by_test_id("stFileUploader").filter(has_text="Export of Letterboxd").locator("input[type=file]")
+
+
 def check_accessible(page):
     """axe-core finds nothing, apart from what Streamlit's own field for files does."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -137,9 +142,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
 
     page.get_by_text("Bring your ratings along").click()
     export = "Date,Name,Year,Letterboxd URI,Rating\n2021-01-01,The Matrix,1999,https://boxd.it/2a,4.5\n"
-    page.locator("input[type=file]").set_input_files(
-        {"name": "ratings.csv", "mimeType": "text/csv", "buffer": export.encode()}
-    )
+    uploader(page).set_input_files({"name": "ratings.csv", "mimeType": "text/csv", "buffer": export.encode()})
     page.get_by_text("ratings.csv: 1 line, read as Letterboxd's: 1 rated movie is in the data").wait_for()
     check_accessible(page)
     with page.expect_download() as download:
