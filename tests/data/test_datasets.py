@@ -144,6 +144,8 @@ def test_ids_are_whole_numbers_if_more_than_half_are_and_text_otherwise(tmp_path
     assert half.ratings.user_ids.tolist() == ["1", "x"]
     said = refusal(write(tmp_path, "user,movie,rating\n1,1,3\n2,1,3\nx,1,4\n"))
     assert "own.csv:4: userId 'x' is not a whole number" in said
+    said = refusal(write(tmp_path, "user,movie,rating\n1,1,3\n1,2,3\nx,1,4\n"))  # of the column, not of the users
+    assert "own.csv:4: userId 'x' is not a whole number" in said
     assert load(write(tmp_path, "user,movie,rating\n1.0,5,3\n2.0,007,3\n")).ratings.user_ids.tolist() == [1, 2]
 
 
@@ -320,6 +322,13 @@ def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
 def test_zeros_count_as_ratings_only_on_scales_that_end_above_ten(top, expected):
     stars = np.array([0, *range(1, top + 1)] * 20, np.float32)
     assert scales.find_scale(stars) == expected
+
+
+def test_a_single_rating_below_half_a_star_does_not_widen_a_scale_of_halves():
+    stars = np.arange(0.5, 5.5, 0.5, np.float32)
+    assert scales.find_scale(np.append(stars, np.float32(0.1))) == (0.5, 5)
+    assert scales.find_scale(np.append(stars, np.float32([0.1, 0.1]))) == (pytest.approx(0.1), 5)
+    assert scales.find_scale(np.append(stars - 0.25, np.float32(0.1))) == (pytest.approx(0.1), 5)
 
 
 @pytest.mark.parametrize(

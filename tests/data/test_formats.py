@@ -114,6 +114,14 @@ def test_quotes_that_arrow_reads_otherwise_than_the_csv_module_are_left_to_it(li
     assert textfiles.quotes_whole_fields(b'\n"1",2,""\r\n3,"4"\n', ",")
 
 
+def test_a_field_with_a_quote_inside_is_not_plain_where_a_block_ends_before_it(tmp_path):
+    line = "1,2,3\n"
+    filled, left = divmod((1 << 20) - 3, len(line))
+    start = line * filled + "\n" * left + "1,2"  # a block is 1 MB
+    assert not textfiles.is_plain(write(tmp_path, f'{start}"3",4\n'), ",", 0)
+    assert textfiles.is_plain(write(tmp_path, f'{start},"4"\n'), ",", 0)
+
+
 # --- Parquet ---------------------------------------------------------------------------------------------------------
 
 

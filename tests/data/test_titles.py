@@ -101,6 +101,8 @@ def test_a_year_beside_a_title_is_forgiven_by_one_and_no_more():
         )
     assert named(index, "Lost", 1990) == ("Lost (1990)", "")
     assert named(index, "Lost", 1950) == ("Lost", "whose year is not known")
+    both = Titles(table("Rocky 2 (1979)", "Rocky II (1980)"))  # the year itself before one beside it
+    assert named(both, "Rocky Two", 1980) == ("Rocky II (1980)", "spelt otherwise")
 
 
 @pytest.mark.parametrize(

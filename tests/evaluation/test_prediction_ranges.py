@@ -53,6 +53,7 @@ def test_small_groups_join_the_smaller_neighbour():
     count = np.repeat([0, 3, 10, 50, 500], [300, 90, 200, 150, 99])
     assert prediction_ranges._merged(count, (1, 5, 20, 100)) == [1, 20]  # 3 joins 10, 500 joins 50
     assert prediction_ranges._merged(count[:99], (1, 5)) == []
+    assert prediction_ranges._merged(np.repeat([0, 3], 100), (1,)) == [1]  # 100 are enough
     assert prediction_ranges._merged(np.repeat([0, 3, 10], [150, 90, 300]), (1, 5)) == [5]  # 3 joins 0
 
 

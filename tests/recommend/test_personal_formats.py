@@ -272,6 +272,10 @@ def test_the_last_rating_by_its_date_counts_and_unrated_entries_of_a_diary_are_s
     found, seen, notes = read(heading + rows)
     assert (found, seen) == ({HEAT: 4}, {MATRIX})
     assert notes[0] == "line 3: Heat (1995) again, first in line 2; the later one counts"
+    row = rows.splitlines(True)[0]
+    found, _, notes = read(heading + row.replace(",4,", ",3,") + row)  # twice on one day
+    assert found == {HEAT: 4}
+    assert notes[0] == "line 3: Heat (1995) again, first in line 2; this one counts"
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("name,when\nHeat,1995\n", r"mine.csv:1: columns title \(or movieId\) and rating are needed"),
         ("title,rating\nHeat,900\n", "mine.csv:2: rating 900 is not from 0.5 to 5; give --ratings-scale"),
         ("title,rating\nHeat,good\n", "mine.csv:2: rating 'good' is not a number"),
+        ('title,note,rating\nHeat,"a\nb",good\n', "mine.csv:2: rating 'good' is not a number"),  # its first line
         ("title,rating\nHeat,-2\n", "mine.csv:2: rating -2 is not from 0.5 to 5"),
         ("title,rating\nHeat\n", "mine.csv:2: too few fields"),
         ("movieId,rating\n,5\n", "mine.csv:2: the movieId is empty"),
