@@ -460,3 +460,8 @@ def test_the_ratings_read_and_left_out_are_the_lines_of_the_file(tmp_path_factor
     note = next(note for note in data.notes if " ratings read, " in note)
     assert sum(int(word) for word in note.split() if word.isdecimal() and word != "0,") == len(rows)
     assert len(data.ratings) == len({row[:2] for row in rows if row[2]})
+
+
+def test_a_line_without_a_rating_above_a_blank_one_is_named(tmp_path):
+    said = refusal(write(tmp_path, "userId,movieId,rating\n1,1,4\n1,2,3\n2,1,\n,,\n", "r.csv"))
+    assert "r.csv:4: the rating is empty" in said

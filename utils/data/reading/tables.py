@@ -92,7 +92,7 @@ def _parquet(layout: Layout) -> pa.Table:
 
 
 def _plain_text(layout: Layout) -> pa.Table | None:
-    """Read the columns of a text file of plain numbers; None where it holds anything else, or is wrong."""
+    """Read the columns of a text file of plain numbers; None where it holds anything else, or nothing, or is wrong."""
     step = len(layout.separator)  # a::b as a, "", b: ten times faster than a separator of two signs
     names = [str(i) for i in range(step * (len(layout.names) - 1) + 1)]
     types = {}
@@ -107,12 +107,13 @@ def _plain_text(layout: Layout) -> pa.Table | None:
         for of_time in (pa.int64(), pa.timestamp("s")):
             types |= {"timestamp": of_time} if "timestamp" in types else {}
             with contextlib.suppress(pa.ArrowInvalid):
-                return pyarrow.csv.read_csv(
+                table = pyarrow.csv.read_csv(
                     pa.input_stream(str(layout.path), compression=packed),
                     pyarrow.csv.ReadOptions(skip_rows=layout.heading, column_names=names),
                     pyarrow.csv.ParseOptions(delimiter=layout.separator[0]),
                     pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
                 ).select(layout.columns)
+                return None if any(column.null_count for column in table.columns) else table
     except (pa.ArrowException, *textfiles.UNREADABLE):
         pass
     return None
