@@ -481,3 +481,8 @@ def test_a_line_of_blanks_is_counted_and_no_error(tmp_path):
 def test_a_day_that_no_month_has_is_no_date():
     assert values._days_in_digits(np.array([20060228, 20060301])).tolist() == [1141084800, 1141171200]
     assert values._days_in_digits(np.array([20060228, 20060231])) is None
+
+
+def test_a_line_without_a_rating_above_a_blank_one_is_named(tmp_path):
+    said = refusal(write(tmp_path, "userId,movieId,rating\n1,1,4\n1,2,3\n2,1,\n,,\n", "r.csv"))
+    assert "r.csv:4: the rating is empty" in said

@@ -201,6 +201,7 @@ def zipped(**files):
             {HEAT: 3.5},
             "2 lines, read as Simkl's: 1 rated movie is in the data, 1 no movies but series or games",
         ),
+        ('{"title": "Heat", "year": 1995, "rating": 4}\n', {HEAT: 4}, "1 line: 1 rated movie is in the data"),
     ],
 )
 def test_a_file_is_read_as_it_is(read, text, stars, counts):
@@ -549,3 +550,41 @@ def test_the_watchlist_in_a_zip_of_letterboxd_is_read_and_a_repeated_movie_count
         UserError, match=r"mine.txt: none of its movies is in the data of this run; .*\(Sing \(2016\)\)"
     ):
         listed("Sing (2016)\n", "mine.txt")
+
+
+PLANS = (
+    "SIMKL_ID,Title,Type,Year,Watchlist,Rating\n1,Heat,movie,1995,plantowatch,\n2,Casino,movie,1995,completed,\n"
+    "3,The Matrix,movie,1999,completed,9\n"
+)
+PLANS_JSON = json.dumps(
+    {
+        "movies": [
+            {"user_rating": stars, "status": status, "movie": {"title": title, "year": year, "ids": {"simkl": 1}}}
+            for title, year, status, stars in (
+                ("Heat", 1995, "plantowatch", None),
+                ("Casino", 1995, "completed", None),
+                ("The Matrix", 1999, "completed", 9),
+            )
+        ]
+    }
+)
+
+
+@pytest.mark.parametrize(("text", "name"), [(PLANS, "simkl.csv"), (PLANS_JSON, "simkl.json")])
+def test_what_simkl_plans_is_not_seen_and_alone_on_the_watchlist(read, listed, text, name):
+    found, seen, notes = read(text, name)
+    assert (found, seen) == ({MATRIX: 4.5}, {CASINO})
+    assert "left out, without a rating: 1 (Heat)" in notes
+    assert notes[-1] == (
+        f"{name}: 3 lines, read as Simkl's: 1 rated movie is in the data, 1 seen without a rating, 1 without a rating"
+    )
+    movies, notes = listed(text, name)
+    assert movies == {HEAT}
+    assert "left out, watched or given up, so not on the watchlist: 2 (Casino; The Matrix)" in notes
+
+
+def test_what_holds_no_ratings_is_said_to_be_empty_or_of_another_layout(read):
+    with pytest.raises(UserError, match=r"mine\.csv: the file holds no movies$"):
+        read("title,year,rating\n,,\n")
+    with pytest.raises(UserError, match=r"title .* and rating are needed in each object; found: Heat, Casino"):
+        read('{"Heat": 5, "Casino": 4}', "mine.json")

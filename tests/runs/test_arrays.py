@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import random_ratings
+from scipy.sparse import csr_array
 
 from utils.data import splits
 from utils.data.splits import Split, Subset
@@ -70,6 +71,7 @@ def test_all_of_an_array_is_what_was_written(file):
     rows, columns = file.arrays["rows"], file.arrays["columns"]
     assert (len(rows), rows.shape, rows.nbytes) == (3000, (3000, 60), LARGE.nbytes)
     np.testing.assert_array_equal(LARGE[:2] @ columns, LARGE[:2] @ WRITTEN["columns"])
+    np.testing.assert_allclose(csr_array(LARGE[:2]) @ columns, LARGE[:2] @ WRITTEN["columns"], atol=1e-4)
     np.testing.assert_array_equal((rows == LARGE[0]).any(axis=1), (LARGE[0] == LARGE).any(axis=1))
     np.testing.assert_array_equal(rows.T, LARGE.T)
 

@@ -248,6 +248,9 @@ def _json(name: str, text: str, is_starless: bool) -> Sheet:
             stored = [json.loads(line) for line in text.splitlines() if line.strip()]
         except (ValueError, RecursionError):
             raise UserError(f"{name}: this is no JSON that can be read: {error}") from None
+    parts = stored.values() if isinstance(stored, dict) else ()
+    if isinstance(stored, dict) and not any(isinstance(x, list) and all(isinstance(y, dict) for y in x) for x in parts):
+        stored = [stored]
     entries: list[dict[str, str]] = []
     for kind, listed in stored.items() if isinstance(stored, dict) else [("", stored)]:
         for entry in listed if isinstance(listed, list) else []:
@@ -258,7 +261,7 @@ def _json(name: str, text: str, is_starless: bool) -> Sheet:
             entries.append(known | dict(_leaves(entry)))
     names = list(dict.fromkeys(column for entry in entries for column in entry))
     if entries and not _is_heading(names, is_starless):
-        raise UserError(f"{name}: {NEEDED} in each object; found: {shown(names)}")
+        raise UserError(f"{name}: {NEEDED} in each object; found: {shown(names) or 'nothing'}")
     rows = [(n, [entry.get(column, "") for column in names]) for n, entry in enumerate(entries, 1)]
     return Sheet(name, names, rows, "entry", is_starless=is_starless)
 

@@ -45,6 +45,7 @@ COLUMNS = {  # what is read: its spellings, without case, accents and signs, the
         *("titletype", "type", "mediatype", "itemtype", "kind", "titelart", "titeltyp", "typedetitre"),
         *("tipodetitulo", "tipodititolo", "tipotitolo", "typ", "tipo"),
     ),
+    "status": ("status", "watchlist"),
     "season": ("seasonnumber", "season", "seasons", "staffel", "saison", "temporada", "stagione"),
     "episode": ("episodenumber", "episode", "episodetitle", "lastepwatched"),
     "date": ("watcheddate", "ratedat", "daterated", "date", "created"),
@@ -83,6 +84,7 @@ NO_MOVIE = re.compile(  # in the column of the kind, in the languages that IMDb 
     r"|anime|dizi|odcinek|сериал|эпизод|シリーズ|エピソード|ドラマ|ゲーム|剧|遊戲"
     r"|\btv\b(?! *[- ]?(movie|film|special|short|pel))"
 )
+PLANNED, WATCHED = ("plantowatch",), ("completed", "watching", "dropped", "hold", "notinteresting")  # in `status`
 OUT_OF = r"(?:/|\b(?:out of|von|sur|su|sobre|de|di))\s*"  # before the highest rating
 UNRATED = ("", "-", "–", "?", "na", "n/a", "none", "null", "nan", "unrated", "not rated", "not seen", "unseen", "dnf")
 

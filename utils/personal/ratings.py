@@ -14,14 +14,26 @@ from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
 from utils.errors import UserError
 from utils.personal.files import Sheet, sheets
-from utils.personal.formats import UNRATED, columns_of, format_of, highest_of, imdb_id, is_movie, out_of, spelling
+from utils.personal.formats import (
+    PLANNED,
+    UNRATED,
+    WATCHED,
+    columns_of,
+    format_of,
+    highest_of,
+    imdb_id,
+    is_movie,
+    out_of,
+    spelling,
+)
 from utils.scoring.protocols import Scale
 
 MISSING, SEVERAL, EMPTY = "not in the data", "fitting several movies", "without a rating"
 RARE, NO_MOVIE = "with too few ratings to count (--min-count)", "no movies but series or games"
 UNLINKED = "by title and year, since the data does not have its IMDb id"
 APART, AGAIN = "of one movie by its id and another by its title", "named before"
-KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE)
+DONE = "watched or given up, so not on the watchlist"
+KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE, DONE)
 NAMED = 5  # titles named of those that are left out
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
 
@@ -84,7 +96,8 @@ class _Reading:
         if scale != self.scale and not sheet.is_starless:
             ends = f"from {scale[0]:g} to {scale[1]:g}, converted to {self.scale[0]:g} to {self.scale[1]:g}"
             whose = f"{known.name}'s stars" if known and not given else "the stars"
-            self.notes.append(f"{whose} are {ends}" + ("" if given or known else "; --ratings-scale says another"))
+            note = f"{whose} are {ends}" + ("" if given or known else "; --ratings-scale says another")
+            self.notes += [note] if note not in self.notes else []
         lists_seen = sheet.is_starless or "watcheddate" in map(spelling, sheet.names)  # a diary, say
         self.lines, self.blank = self.lines + len(rows) + sheet.blank, self.blank + sheet.blank
         for number, value, stars in rows:
@@ -103,7 +116,10 @@ class _Reading:
             raise ValueError("ratings of a second user; --ratings takes one person's")
         if not is_movie(value):
             return self.left_out[NO_MOVIE].append(name)
-        if stars is None and not lists_seen:
+        status = spelling(value.get("status", ""))
+        if self.is_watchlist and status in WATCHED:
+            return self.left_out[DONE].append(name)
+        if stars is None and not self.is_watchlist and (status in PLANNED or not (lists_seen or status in WATCHED)):
             return self.left_out[EMPTY].append(name)
         if not name:
             raise ValueError(f"the {'title' if 'title' in value else 'movieId'} is empty")
@@ -203,6 +219,8 @@ class _Reading:
             if names and why != AGAIN:
                 named = shortened([name for name in names if name], NAMED)
                 notes.append(f"left out, {why}: {len(names):,}" + (f" ({named})" if named else ""))
+        if self.lines == self.blank:
+            raise UserError(f"{path}: the file holds no movies")
         if not (self.seen if self.is_watchlist else self.stars):
             which = f" with stars ({self.n_seen:,} without)" if self.seen else ""
             raise UserError("; ".join([f"{path}: none of its movies{which} is in the data of this run", *notes]))

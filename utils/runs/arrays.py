@@ -99,7 +99,7 @@ class StoredArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.file, self.dtype, self.shape = file, np.dtype(dtype), tuple(shape)
         self.fortran, self.offset = fortran, offset
         self.lines = self.shape[::-1] if fortran else self.shape  # the shape as it is stored
-        self.nbytes = math.prod(shape) * self.dtype.itemsize
+        self.nbytes, self.ndim = math.prod(shape) * self.dtype.itemsize, len(shape)  # scipy asks for ndim
 
     @cached_property
     def whole(self) -> NDArray:
