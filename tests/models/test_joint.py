@@ -175,17 +175,6 @@ def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
     assert chosen == np.float32(max(found, key=found.get))
 
 
-def test_fit_all_learns_ease_from_all_ratings_and_keeps_the_share():
-    model, split = train_on(TABLE, "joint", epochs=1)
-    model.linear.share = np.float32(0.3)
-    with eagerly():
-        model.fit_all(split.refit, Training())
-    alone = models.build("ease", TABLE.shape, ease.Config(l2=200.0, dropout=0.5))
-    alone.refit(split.refit)
-    np.testing.assert_array_equal(model.linear.weights, alone.weights)
-    assert model.linear.share == np.float32(0.3)
-
-
 def test_a_second_fit_chooses_epochs_and_share_without_the_first_ease(monkeypatch):
     model, split = train_on(TABLE, "joint", epochs=1)
     seen, first = [], model.linear

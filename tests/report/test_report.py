@@ -396,12 +396,20 @@ def test_people_and_movies_off_the_map_stand_amid_their_nearest(folder):
 
     stars = {5: 4.0, 2: 1.0, 8: 5.0}
     user_profile = profile.of_ratings(saved.ratings, stars)
-    trail = latent_maps.trail(saved, user_profile, list(stars), points)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(latent_maps, "places", lambda _, vectors, __: vectors)
+        trail = latent_maps.trail(saved, user_profile, list(stars), points)
     for step in range(1, 4):
         so_far = profile.of_ratings(saved.ratings, dict(list(stars.items())[:step]))
-        assert (
-            trail[step - 1].tolist() == latent_maps.places(saved, saved.encode(so_far, so_far.rows), points)[0].tolist()
-        )
+        np.testing.assert_allclose(trail[step - 1], saved.encode(so_far, so_far.rows)[0], atol=1e-6)
+    assert len(np.unique(trail.round(4), axis=0)) == 3
+
+
+def test_the_map_colours_genres_by_standard_errors_and_draws_the_rarest_first(monkeypatch):
+    monkeypatch.setattr(latent_maps, "GENRES", 2)
+    vectors = np.repeat([[3.0, 0.0], [0.0, -1.6], [0.0, 2.0]], [20, 100, 80], axis=0)
+    genres = [["Noir"]] * 20 + [["Drama"]] * 100 + [["Comedy"]] * 80  # 12, 16 and 18 standard errors away
+    assert latent_maps.distinctive_genres(vectors, genres) == ["Comedy", "Drama"]
 
 
 def test_tensorboard_gets_weights_and_the_latent_space_with_titles(planted, tmp_path):
