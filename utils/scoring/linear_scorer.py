@@ -57,9 +57,7 @@ class LinearScorer:
         if isinstance(weights, SparseRows):
             from scipy.sparse import csr_array
 
-            weights = csr_array(tuple(map(np.asarray, weights[:3])), shape=tuple(weights.shape))
-        elif not hasattr(weights, "indptr"):
-            weights = np.asarray(weights)  # of a run they are read in part, which scipy does not know
+            weights = csr_array(weights[:3], shape=tuple(weights.shape))
 
         def score(rows: slice) -> None:
             block = given[rows] @ weights
