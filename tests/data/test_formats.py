@@ -486,3 +486,11 @@ def test_a_day_that_no_month_has_is_no_date():
 def test_a_line_without_a_rating_above_a_blank_one_is_named(tmp_path):
     said = refusal(write(tmp_path, "userId,movieId,rating\n1,1,4\n1,2,3\n2,1,\n,,\n", "r.csv"))
     assert "r.csv:4: the rating is empty" in said
+
+
+def test_numbers_of_columns_are_places_even_where_the_first_line_holds_such_values(tmp_path):
+    reading = Reading(columns={"userId": "2", "movieId": "3", "rating": "1"})
+    data = load(write(tmp_path, "3,1,3\n3,1,5\n2,1,7\n4,2,7\n", "r.csv"), reading=reading)
+    assert data.ratings.user_ids.tolist() == [1, 2]
+    assert data.ratings.movie_ids.tolist() == [3, 5, 7]
+    assert data.ratings.rating.tolist() == [3, 3, 2, 4]

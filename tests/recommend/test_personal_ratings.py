@@ -220,3 +220,11 @@ def test_stars_are_converted_between_scales(stars, scale, to, expected):
     found = personal._convert(stars, scale, to)
     assert found == expected if expected is None else found == pytest.approx(expected, abs=0.02)
     assert found != 0
+
+
+def test_two_profiles_of_one_account_are_two_people(tmp_path):
+    path = tmp_path / "Ratings.csv"
+    path.write_text("Profile Name,Title Name,Star Value\nme,Heat (1995),4\nkid,Toy Story (1995),5\n")
+    movies = Movies(np.array([1, 2]), ["Heat (1995)", "Toy Story (1995)"], [1995, 1995], [[], []])
+    with pytest.raises(UserError, match=r"Ratings.csv:3: ratings of a second user"):
+        read_personal(path, Titles(movies), (0.5, 5))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from utils.scoring.protocols import Scale
 
 COLUMNS = {  # what is read: its spellings, without case, accents and signs, the best first
-    "userId": ("userid", "user"),
+    "userId": ("userid", "user", "profilename"),
     "movieId": ("movieid", "itemid"),
     "imdbId": ("imdbid", "const", "imdb", "imdbtt", "idimdb"),
     "tmdbId": ("tmdbid", "tmdb", "themoviedbid"),

@@ -249,8 +249,9 @@ def find_columns(
 
 def _chosen(path: str | Path, plain: list[str], names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, int]:
     columns = {}
+    are_places = all(wanted.isdecimal() and 0 < int(wanted) <= len(names) for wanted in chosen.values())
     for column, wanted in chosen.items():
-        if wanted.strip().lower() in plain:
+        if wanted.strip().lower() in plain and not are_places:  # the first line may be values
             columns[column] = plain.index(wanted.strip().lower())
         elif wanted.isdecimal() and 0 < int(wanted) <= len(names):
             columns[column] = int(wanted) - 1
