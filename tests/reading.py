@@ -1,5 +1,8 @@
 """What the tests of reading share: files made on the spot, tables as plain dictionaries, refusals."""
 
+import io
+import zipfile
+
 import pytest
 
 from utils.data.datasets import load
@@ -22,6 +25,15 @@ def cells(dataset):
     seconds = [None] * len(r) if r.timestamp is None else r.timestamp.tolist()
     keys = zip(r.user_ids[r.user].tolist(), r.movie_ids[r.movie].tolist(), strict=True)
     return dict(zip(keys, zip(r.rating.tolist(), seconds, strict=True), strict=True))
+
+
+def zip_of(files):
+    """A zip archive of these files, {name: content}, as bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def refusal(path, **options):

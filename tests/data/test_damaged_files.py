@@ -19,7 +19,7 @@ import openpyxl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from reading import cells, write
+from reading import cells, write, zip_of
 
 from utils.data.datasets import load
 from utils.data.movies import Movies
@@ -234,15 +234,6 @@ def test_titles_are_read_exactly_whatever_stands_in_them(movies):
         assert load(write(Path(folder), ratings)).movies.titles == [title for title, _ in movies]
 
 
-def _zip(files):
-    """A zip archive of these files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
 def _unzipped(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -267,7 +258,7 @@ OWN = {
     "tmdb": b"TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Your Rating\n9,tt9,movie,Heat,1995-12-15,,9\n",
     "excel": "sep=;\r\ntitle;year;rating\r\nAlien;1979;4,5\r\n;;\r\n".encode("utf-16"),
     "stars": "My list\n\nFilm,Year,My score\nAlien,1979,★★★½\nHeat,1995,★\n".encode(),
-    "zip": _zip(
+    "zip": zip_of(
         {
             "ratings.csv": b"Date,Name,Year,Letterboxd URI,Rating\n2020-01-01,Alien,1979,https://boxd.it/1,4.5\n",
             "watched.csv": b"Date,Name,Year,Letterboxd URI\n2020-01-01,Heat,1995,https://boxd.it/1\n",
@@ -292,7 +283,7 @@ def test_a_damaged_file_of_ones_own_ratings_is_read_or_refused(data):
     if content.startswith(b"PK") and data.draw(st.booleans()):
         files = _unzipped(content)
         name = data.draw(st.sampled_from(sorted(files)))
-        broken = _zip(files | {name: data.draw(damage(files[name]))})
+        broken = zip_of(files | {name: data.draw(damage(files[name]))})
     else:
         broken = data.draw(damage(content))
     is_list = data.draw(st.booleans())

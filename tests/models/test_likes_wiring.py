@@ -368,13 +368,13 @@ def test_shares_of_a_batch_add_up_to_it():
     total, penalty, drawn, hidden = 0.0, 0.0, np.zeros((6, 3)), np.zeros((6, 3))
     for at in own:
         with batch_share.sharing(6, at, len(own)):
-            assert batch_share.shared()
+            assert batch_share._shares
             total += float(batch_share.global_mean(keras.ops.convert_to_tensor(values[at])))
             penalty += batch_share.share_of(4.5)
             like = SimpleNamespace(shape=(len(at), 3))
             drawn[at] = np.array(batch_share.sample_shared(lambda shape: np.arange(18.0).reshape(shape), like))
             hidden[at] = np.array(layers.Hide(0.5, seed=1)(np.full((len(at), 3), 3.0, np.float32), training=True))
-    assert not batch_share.shared()
+    assert not batch_share._shares
     assert total == pytest.approx(whole)
     assert penalty == pytest.approx(batch_share.share_of(4.5)) == 4.5
     np.testing.assert_array_equal(drawn, np.arange(18.0).reshape(6, 3))

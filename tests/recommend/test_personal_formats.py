@@ -4,7 +4,6 @@ import datetime
 import io
 import json
 import re
-import zipfile
 
 import numpy as np
 import openpyxl
@@ -12,6 +11,7 @@ import pytest
 from conftest import BUNDLED
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import zip_of
 
 from utils.data import datasets
 from utils.data.movies import Links, Movies, as_links, read_links, year_of
@@ -46,11 +46,7 @@ def read(titles, tmp_path):
 
 
 def zipped(**files):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name.replace("__", "/") + ".csv", text)
-    return buffer.getvalue()
+    return zip_of({name.replace("__", "/") + ".csv": text for name, text in files.items()})
 
 
 @pytest.mark.parametrize(
@@ -414,20 +410,12 @@ MINE = (
 
 def test_a_workbook_is_read_from_the_sheet_that_names_the_columns(read):
     content = workbook(("About", [["My movies"], ["Title", 5]]), ("Empty", []), ("Films", MINE))
-    for name, data in (("mine.xlsx", content), ("mine.zip", zipped_bytes({"my ratings.xlsx": content}))):
+    for name, data in (("mine.xlsx", content), ("mine.zip", zip_of({"my ratings.xlsx": content}))):
         found, _, notes = read(data, name)
         assert found == {MATRIX: 4.5, "300 (2007)": 3, HEAT: 2.5}
         assert notes[0] == "row 4: 300 (2006) read as 300 (2007), of another year"
         counts = "5 lines: 3 rated movies are in the data, 1 not in the data, 1 without a rating"
         assert notes[-1] == f"{name}: {counts}"
-
-
-def zipped_bytes(files):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def test_a_title_above_the_names_of_the_columns_is_left_and_said(read, listed):
@@ -458,14 +446,14 @@ OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600)
         (workbook(("S", [["title", "rating"], [], ["Heat", "good"]])), "mine.xlsx/S:3: rating 'good' is not a number"),
         (workbook(("S", [["title", "rating"], ["Heat", 400]])), "mine.xlsx/S:2: rating 400 is not from 0.5 to 5"),
         (workbook(("S", MINE))[:900], "mine.xlsx: the archive can't be read"),
-        (zipped_bytes({"xl/workbook.xml": "<workbook"}), "mine.xlsx: the workbook can't be read"),
+        (zip_of({"xl/workbook.xml": "<workbook"}), "mine.xlsx: the workbook can't be read"),
         (
             OLD_EXCEL,
             r"mine.xlsx: this is an old Excel workbook \(.xls\); save it as .xlsx without a password, or",
         ),
         (OLD_EXCEL + "EncryptedPackage".encode("utf-16-le"), "mine.xlsx: this is a workbook with a password; save it"),
-        (zipped_bytes({"ratings.xls": OLD_EXCEL}), "mine.xlsx/ratings.xls: this is an old Excel workbook"),
-        (zipped_bytes({"content.xml": "x"}), "mine.xlsx: this is an OpenDocument spreadsheet"),
+        (zip_of({"ratings.xls": OLD_EXCEL}), "mine.xlsx/ratings.xls: this is an old Excel workbook"),
+        (zip_of({"content.xml": "x"}), "mine.xlsx: this is an OpenDocument spreadsheet"),
     ],
 )
 def test_a_workbook_that_can_not_be_used_is_said(read, content, said):
@@ -484,7 +472,7 @@ def test_an_export_of_trakt_as_a_zip_gives_its_ratings_and_what_was_watched(read
         "watched-movies.json": [entry("Heat", plays=2), entry("Toy Story", plays=1)],
         "watched-shows.json": [entry("Casino", "show", plays=9)],
     }
-    found, seen, notes = read(zipped_bytes({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
+    found, seen, notes = read(zip_of({name: json.dumps(content) for name, content in files.items()}), "trakt.zip")
     assert (found, seen) == ({HEAT: 4.5}, {TOYS})
     assert notes[-1].endswith(
         "3 lines, read as Trakt's: 1 rated movie is in the data, 1 seen without a rating, 1 named before"

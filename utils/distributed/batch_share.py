@@ -30,11 +30,6 @@ def sharing(rows: KerasTensor, at: KerasTensor, workers: int) -> Iterator[None]:
         _shares.pop()
 
 
-def shared() -> bool:
-    """Tell whether the rows are a share of a larger batch."""
-    return bool(_shares)
-
-
 def global_mean(values: KerasTensor) -> KerasTensor:
     """Return what these rows, one value each, add to the mean over the batch; without workers that is the mean."""
     return ops.sum(values) / ops.cast(_shares[-1][0], values.dtype) if _shares else ops.mean(values)
