@@ -6,8 +6,9 @@ decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`
 `multdae`). The loss is the first plus `--weight` times the second, each a mean over ratings or likes. A like weighs one
 over the root of its user's number of likes, since NDCG counts every user alike.
 
-Movies are ranked by the logits and by EASE in closed form (`--linear`), which keeps the single pairs of movies that a
-narrow latent vector forgets. Both are trained separately; the share of the logits is chosen on validation."""
+Both have a second path, trained separately, whose share is chosen on validation. Movies are ranked by the logits and by
+EASE in closed form (`--linear`), which keeps the single pairs of movies that a narrow latent vector forgets. Stars are
+those of the decoder and of a regression on vectors of movies (`--movie-rows`, `models/ensemble/movie_rows.py`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from scipy.sparse import csr_array
 
 from models import ease
 from models.base import History, Recommender
+from models.ensemble.movie_rows import MovieRows
 from models.networks import rating_autoencoder
 from models.networks.columns import ToColumns
 from models.networks.latent_model import ValidationRatings
@@ -31,7 +33,7 @@ from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_me
 from utils.recommend.strategies import MOST, ndcg
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
-from utils.scoring.linear_scorer import LEAST, LinearPath
+from utils.scoring.linear_scorer import LEAST, LinearPath, StarPath
 from utils.scoring.protocols import Floats, Indices, ScoreFunction
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
@@ -67,6 +69,9 @@ class Config(rating_autoencoder.Config):
     """--movie-norm of that EASE"""
     signed: bool = False
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
+    movie_rows: bool = True
+    """predict stars also from movies' rows: the ratings of each person are regressed on vectors of movies (takes
+    --baseline)"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
@@ -133,27 +138,50 @@ class Model(rating_autoencoder.Autoencoder):
     saved = ("encoder", "decoder", "ranker")
     config: Config
     linear: Linear | None = None
+    movie_rows: MovieRows | None = None
+    star_path: StarPath | None = None  # of the movie rows, with vectors that know the ratings of the last `encode_all`
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
-        """See `Recommender.fit`. Where nobody likes anything there is no linear path."""
+        """See `Recommender.fit`. Where nobody likes anything there is no linear path; where no stars of trained users
+        are hidden to choose its share by, none by movies' rows."""
         linear = None
         if self.config.linear and (train_matrix.data > self.like).any():
             linear = Linear.of(self)
             linear.refit(train_matrix)  # first, since it takes most memory
-        self.linear = None  # epochs are chosen by what the autoencoder ranks without it
+        # epochs are chosen by what the autoencoder does without the other paths
+        self.linear = self.movie_rows = self.star_path = None
         history = super().fit(train_matrix, validation, training)
         if linear:
             linear.choose(validation, self.score)
             self.linear = linear
+        config, judged = self.config, validation.hidden.nnz and validation.candidates is None
+        if config.movie_rows and config.baseline and judged and not training.interrupted:
+            self._fit_movie_rows(train_matrix, validation, training)
         return history
 
+    def _fit_movie_rows(self, matrix: csr_array, validation: Holdout, training: Training) -> None:
+        rows, (sample, _) = MovieRows(), of_sample(validation)
+        rows.train(self, matrix, training, "movies")
+        if rows.encoder:
+            hidden = sample.hidden.tocoo()
+            stars = self.predict(sample.given, hidden.row, hidden.col)
+            rows.choose(sample, self._baseline(sample.given), stars, self.scale)
+        if rows.share:
+            self.movie_rows, self.star_path = rows, rows.path(matrix)
+
     def fit_all(self, matrix: csr_array, training: Training) -> History:
-        """See `Recommender.fit_all`: a few epochs from the weights of `fit`."""
+        """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the encoder of movies' rows stays."""
         start = [keras.ops.convert_to_numpy(weight) for weight in self.network.trainable_variables]
-        return self.refit(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
+        return self._again(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
 
     def refit(self, matrix: csr_array, training: Training, *start: Any, **options: Any) -> History:
-        """See `Autoencoder.refit`; the linear path keeps its share."""
+        """See `Autoencoder.refit`; the other paths keep their shares."""
+        history = self._again(matrix, training, *start, **options)
+        if self.movie_rows and not training.interrupted:
+            self.movie_rows.train(self, matrix, training, "movies-again")
+        return history
+
+    def _again(self, matrix: csr_array, training: Training, *start: Any, **options: Any) -> History:
         history = super().refit(matrix, training, *start, **options)
         if training.interrupted:
             self._join()  # the networks of `fit`, which are put back
@@ -206,6 +234,17 @@ class Model(rating_autoencoder.Autoencoder):
 
         return EarlyStoppingCriterion(ndcg_less_rmse, "val_both", True)
 
+    def encode_all(self, known: csr_array) -> None:
+        """See `LatentModel.encode_all`; movies' rows are encoded, too."""
+        super().encode_all(known)
+        if self.movie_rows and self.movie_rows.encoder:
+            self.star_path = self.movie_rows.path(known)
+
+    def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
+        """Predict the stars of each pair by the decoder and, once it is fitted, the regression."""
+        stars = super().predict(given, users, movies)
+        return self.star_path.mix(stars, given, self._baseline(given), users, movies) if self.star_path else stars
+
     def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""
         logits = super().score(given, users)
@@ -224,18 +263,24 @@ class Model(rating_autoencoder.Autoencoder):
         return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
 
     def notes(self) -> list[str]:
-        """Return also what the linear path leaves out."""
-        return [*super().notes(), *(self.linear.notes() if self.linear else [])]
+        """Return also the share of the regression in the stars, and what the linear path leaves out."""
+        share = [f"{self.movie_rows.share:.0%} of predicted stars from movies' rows"] if self.movie_rows else []
+        return [*super().notes(), *share, *(self.linear.notes() if self.linear else [])]
 
     def save(self, folder: Path) -> None:
-        """Write what `Autoencoder.save` does, and weights.npz of the linear path."""
+        """Write what `Autoencoder.save` does, weights.npz of the linear path, and stars.npz of that to stars."""
         super().save(folder)
         if self.linear:
             self.linear.save(folder)
+        if self.movie_rows and self.star_path:
+            np.savez(folder / "stars.npz", factor=self.movie_rows.factor, **vars(self.star_path))
 
     def load(self, run: Run) -> None:
         """Read what `save` wrote."""
         if run.has_file("weights.npz"):
             self.linear = Linear.of(self)
             self.linear.load(run)
+        if path := StarPath.load(run):
+            factor = run.arrays("stars.npz", "vectors")["factor"]
+            self.star_path, self.movie_rows = path, MovieRows(float(factor), float(path.share))
         super().load(run)

@@ -23,7 +23,8 @@ def tastes(n_users, n_movies, n, seed=0):
 
 TABLE = tastes(30, 25, 300)
 QUICK = {"epochs": 2, "hidden": (8,), "batch_size": 15, "global_epochs": 2}
-PARTS = "autorec --hidden 8 --epochs 2, bayesfm --samples 12 --rank 3, joint --hidden 8 --epochs 2, itemknn"
+PARTS = "autorec --hidden 8 --epochs 2, bayesfm --samples 12 --rank 3, joint --hidden 8 --epochs 2 --no-movie-rows"
+PARTS += ", itemknn"
 ITS = {  # quick options of one model: those whose steps take long take one in each pass
     "recvae": {"hidden": (8, 4), "epochs": 1, "batch_size": 30, "encoder_epochs": 1},
     "deeprec": {"batch_size": 30},

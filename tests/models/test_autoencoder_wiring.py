@@ -407,7 +407,7 @@ def test_a_saved_model_has_its_side_features(name, rows, tmp_path):
     again.load(
         SimpleNamespace(
             path=lambda file: tmp_path / file,
-            arrays=lambda file: dict(np.load(tmp_path / file)),
+            arrays=lambda file, _="": dict(np.load(tmp_path / file)),
             has_file=lambda file: (tmp_path / file).exists(),
             config={"shape": TABLE.shape, "options": vars(model.config), "scale": (0.5, 5.0), "like": 3.5},
         )
@@ -430,7 +430,10 @@ def test_a_refit_that_is_interrupted_leaves_what_fit_found(monkeypatch):
 
 @pytest.mark.parametrize("name", ["autorec", "sparsefc", "joint"])
 def test_weights_are_copied_once_however_many_blocks_are_scored(name, half, monkeypatch):
-    model, made = built(name, **{"sparsefc": {"rows": "users"}, "joint": {"linear": False}}.get(name, {})), []
+    model, made = (
+        built(name, **{"sparsefc": {"rows": "users"}, "joint": {"linear": False, "movie_rows": False}}.get(name, {})),
+        [],
+    )
     with eagerly():
         model.fit(half.train, half.validation, Training())
     for module, function in ((rating_autoencoder, "plain_encoder"), (latent_model, "dense_layers")):

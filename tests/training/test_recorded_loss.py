@@ -82,7 +82,7 @@ def test_the_loss_of_likes_is_the_mean_over_users(monkeypatch):
 
 def test_the_loss_of_joint_is_weighted_by_ratings(monkeypatch):
     steps = Steps(monkeypatch)
-    _, history = fitted("joint", linear=False)
+    _, history = fitted("joint", linear=False, movie_rows=False)
     for number, row in enumerate(history):
         assert row["loss"] == pytest.approx(steps.epoch(number, lambda y: (y[0] > 0).sum()), rel=1e-6)
 
@@ -149,7 +149,7 @@ def test_checkpoints_are_written_as_often_as_is_asked_and_at_the_end(every, epoc
 def test_the_last_epoch_before_validation_stops_a_phase_is_kept(tmp_path, monkeypatch):
     """A resumed training of a phase that early stopping ended trains not one epoch more, and has the best weights."""
     clock = Clock(monkeypatch)
-    options = {"epochs": 50, "patience": 2, "learning_rate": 0.05, "linear": False}
+    options = {"epochs": 50, "patience": 2, "learning_rate": 0.05, "linear": False, "movie_rows": False}
     model, history = fitted("joint", Training(tmp_path, 1e9), **options)
     assert len(history) < 50
     assert clock.saved[-1] == ("train.npz", len(history))

@@ -6,6 +6,7 @@ others where the encoder is dense layers (`encoder.npz`). Other encoders are rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +23,7 @@ from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
 from utils.scoring.latent import HasLatentSpace, LatentSpace, decode_cells, weighted_neighbours
-from utils.scoring.linear_scorer import LinearPath
+from utils.scoring.linear_scorer import LinearPath, SparseRows, StarPath
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, ScoreFunction
 
@@ -81,6 +82,10 @@ class Saved:
     @cached_property
     def _linear(self) -> LinearPath | None:
         return LinearPath.load(self.run)
+
+    @cached_property
+    def _star_path(self) -> StarPath | None:
+        return StarPath.load(self.run)
 
     @property
     def takes_strangers(self) -> bool:
@@ -195,8 +200,13 @@ class Saved:
             return self.model.predict(given, first_row, movies) if self.model.predicts_strangers else None
         if self.space.biases is None or (user is None and not self.takes_strangers):
             return None
-        codes = self.encode(user_profile, rows)
-        return self.space.stars(codes, movies, self._deviation(user_profile, rows), users)[0]
+        codes, deviation = self.encode(user_profile, rows), self._deviation(user_profile, rows)
+        stars = self.space.stars(codes, movies, deviation, users)[0]
+        if not self._star_path:
+            return stars
+        base = replace(self.space.biases, user=np.reshape(deviation, 1))
+        row = SparseRows(rows.stars[0], rows.movies, np.array([0, len(rows.movies)]), None)
+        return self._star_path.mix(stars, row, base, np.zeros(len(movies), np.intp), movies)
 
     def _deviation(self, user_profile: Profile, rows: ProfileRows) -> NDArray | float:
         """Return the damped deviation of each row from the baseline of its movies, (n,)."""
@@ -233,13 +243,15 @@ class Saved:
                 return None
             given, rows = (self.split.known, users[rows]) if self.model.wants_users else (given, rows)
             return self.model.predict(given, rows, movies)
-        space, users = self.space, users[rows]
+        space, of_pair = self.space, users[rows]
         if space.biases is None:
             return None
-        vectors, outputs = (space.users, movies) if space.decodes == "users" else (space.movies, users)
-        wanted, place = np.unique(users if space.decodes == "users" else movies, return_inverse=True)
-        residual = decode_cells(space.decoder, vectors[wanted], place, outputs)
-        return residual + space.biases.predict(users, movies)
+        vectors, outputs = (space.users, movies) if space.decodes == "users" else (space.movies, of_pair)
+        wanted, place = np.unique(of_pair if space.decodes == "users" else movies, return_inverse=True)
+        stars = decode_cells(space.decoder, vectors[wanted], place, outputs) + space.biases.predict(of_pair, movies)
+        if not self._star_path:
+            return stars
+        return self._star_path.mix(stars, given, replace(space.biases, user=space.biases.user[users]), rows, movies)
 
     def _decoded(self, given: CSR, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]

@@ -1,4 +1,5 @@
-"""Score movies with the weights of a linear autoencoder, in numpy; mix its scores with those of a decoder."""
+"""What is linear, in numpy: scores by the weights of a linear autoencoder, stars by ridge regression on vectors of
+movies; and both mixed with what a decoder gives."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.ratings import index_of, like_blocks, likes
+from utils.scoring.biases import Biases
 from utils.scoring.parallel import parallel_rows
 from utils.scoring.protocols import CSR, Floats, Indices
 
@@ -131,3 +133,53 @@ class LinearPath:
         arrays = (stored[name] for name in LinearScorer.ARRAYS)
         scorer = LinearScorer(config["shape"][1], config["like"], config["options"]["signed"], *arrays)
         return cls(scorer, np.float32(stored["share"]))
+
+
+@dataclass(frozen=True)
+class StarPath:
+    """Stars by ridge regression beside those of a decoder. What a person's ratings leave over the bias baseline, e, is
+    explained by the vectors V of the movies rated: w = (V'V + l2 I)^-1 V'e. A movie gets its own vector times w above
+    the baseline, for anybody, trained on or not.
+
+    vectors: (n_movies, k) float32. share: the weight of these stars; those of the decoder weigh 1 - share."""
+
+    vectors: Floats
+    l2: np.float32
+    share: np.float32
+
+    def weights(self, rated: Floats, left: Floats) -> Floats:
+        """Return the w of a person, (k,). rated: (m, k), the vectors of the movies rated; left: (m,) stars."""
+        if len(rated) < rated.shape[1]:  # V'(VV' + l2 I)^-1 e is the same
+            return rated.T @ np.linalg.solve(rated @ rated.T + self.l2 * np.eye(len(rated), dtype=np.float32), left)
+        square = rated.T @ rated + self.l2 * np.eye(rated.shape[1], dtype=np.float32)
+        return np.linalg.solve(square, rated.T @ left)
+
+    def regressed(self, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
+        """Return the stars of the pairs (row of `given`, movie) by regression alone, (n,). base: the baseline, with the
+        deviations of these rows."""
+        wanted, place = np.unique(rows, return_inverse=True)
+        order, ends = np.argsort(place, kind="stable"), np.append(0, np.cumsum(np.bincount(place)))
+        vectors = self.vectors if len(wanted) == 1 else np.asarray(self.vectors)  # for one person read in part
+        stars = base.predict(rows, movies)
+
+        def add(part: slice) -> None:
+            for i in range(part.start, part.stop):
+                cells, pairs = slice(*given.indptr[wanted[i] : wanted[i] + 2]), order[ends[i] : ends[i + 1]]
+                rated = given.indices[cells]
+                left = given.data[cells] - base.predict(wanted[i], rated)
+                stars[pairs] += vectors[movies[pairs]] @ self.weights(vectors[rated], left)
+
+        parallel_rows(add, len(wanted), ROWS)
+        return stars
+
+    def mix(self, stars: Floats, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
+        """Mix stars of a decoder, (n,), with those of `regressed`."""
+        return stars + self.share * (self.regressed(given, base, rows, movies) - stars)
+
+    @classmethod
+    def load(cls, run: Run) -> StarPath | None:
+        """Read it from a run, the vectors in part; None where that has none."""
+        if not run.has_file("stars.npz"):
+            return None
+        stored = run.arrays("stars.npz", "vectors")
+        return cls(stored["vectors"], np.float32(stored["l2"]), np.float32(stored["share"]))

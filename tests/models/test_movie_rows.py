@@ -1,0 +1,206 @@
+"""The second path to stars of `joint`: the regression on vectors of movies, its choice, and what it is fitted on."""
+
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import eagerly
+from literal import pairs, rmse
+from scipy.sparse import csr_array
+from sklearn.linear_model import Ridge
+from trained import TABLE
+
+import models
+from models import autorec, joint
+from models.ensemble import movie_rows
+from models.ensemble.movie_rows import OPTIONS, MovieRows
+from utils.data import splits
+from utils.runs.run_folder import Run
+from utils.scoring import biases
+from utils.scoring.linear_scorer import SparseRows, StarPath
+from utils.training.training import Training
+
+QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False}
+EPOCHS = replace(OPTIONS, epochs=3, hidden=(6,), batch_size=10)
+
+
+def fitted(split, **options):
+    model = models.build("joint", TABLE.shape, joint.Config(**QUICK | options))
+    with eagerly():
+        model.fit(split.train, split.validation, Training())
+    return model
+
+
+@pytest.fixture(scope="module")
+def half():
+    """(a model fitted on half of the ratings, its split), with a short training of movies' rows."""
+    split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        patch.setattr(movie_rows, "FACTORS", (2.0,))
+        patch.setattr(movie_rows, "SHARES", (0.75,))
+        return fitted(split), split
+
+
+def regression(vectors, l2, given, base, row, movie):
+    """The stars of one pair by scikit-learn's ridge regression."""
+    rated = given.indices[given.indptr[row] : given.indptr[row + 1]]
+    baseline = base.predict(row, movie)
+    if not len(rated):
+        return baseline
+    left = given.data[given.indptr[row] : given.indptr[row + 1]] - base.predict(row, rated)
+    return baseline + Ridge(l2, fit_intercept=False).fit(vectors[rated], left).predict(vectors[[movie]])[0]
+
+
+@pytest.mark.parametrize("k", [3, 12])  # fewer and more than the movies of most
+def test_stars_are_those_of_a_ridge_regression_of_each_person(k):
+    rng = np.random.default_rng(0)
+    given = sp.random_array((9, 20), density=0.35, rng=rng, dtype=np.float32, format="csr")
+    given.data = 1 + np.round(4 * given.data)
+    given = sp.vstack([given[:4], sp.csr_array((1, 20), dtype=np.float32), given[4:]], format="csr")
+    base = biases.fit(given, 5.0, 4.0)
+    path = StarPath(rng.normal(size=(20, k)).astype(np.float32), np.float32(1.7), np.float32(0.3))
+    rows, movies = rng.integers(0, 10, 40), rng.integers(0, 20, 40)
+    rows[:2] = 4  # who rated nothing
+    expected = [regression(path.vectors, 1.7, given, base, *pair) for pair in zip(rows, movies, strict=True)]
+    np.testing.assert_allclose(path.regressed(given, base, rows, movies), expected, atol=1e-5)
+    mixed = path.mix(np.full(40, 2.0, np.float32), given, base, rows, movies)
+    np.testing.assert_allclose(mixed, 0.7 * 2 + 0.3 * np.array(expected), atol=1e-5)
+    alone = SparseRows(given.data, given.indices, given.indptr, None)  # as of one person, without scipy
+    np.testing.assert_allclose(path.regressed(alone, base, rows[5:6], movies[5:6]), expected[5:6], atol=1e-5)
+
+
+@pytest.mark.parametrize(("factor", "share"), [(4.0, 1.0), (0.5, 0.25), (1.0, 0.75)])
+def test_factor_and_share_are_those_of_the_least_rmse_on_validation(half, factor, share):
+    """The hidden ratings are what the regression with this factor and a decoder with errors say between them."""
+    model, split = half
+    validation, base = split.validation, biases.fit(split.validation.given, 5.0, 4.0)
+    cells, rows = validation.hidden.tocoo(), copy(model.movie_rows)
+    path = replace(rows.path(validation.given), l2=np.float32(factor * OPTIONS.l2 * np.sqrt(validation.given.nnz)))
+    regressed = path.regressed(validation.given, base, cells.row, cells.col)
+    decoded = np.random.default_rng(0).normal(3, 1, len(regressed)).astype(np.float32)
+    hidden = csr_array((share * regressed + (1 - share) * decoded, (cells.row, cells.col)), TABLE.shape)
+    rows.choose(replace(validation, hidden=hidden), base, decoded, (-50.0, 50.0))
+    assert (rows.factor, rows.share) == (factor, share)
+    hidden.data[:] = 5.0  # so stars above the scale are as good as its end, and the first of equal ones is taken
+    rows.choose(replace(validation, hidden=hidden), base, np.full(len(decoded), 9.0, np.float32), (0.5, 5.0))
+    assert rows.share == 0.0
+
+
+def test_the_penalty_is_that_of_the_output_layer_times_the_factor(half):
+    model, split = half
+    path = model.movie_rows.path(split.train)
+    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.train.nnz))
+    assert path.share == np.float32(0.75)
+    model.movie_rows.factor = 1.0
+    assert model.movie_rows.path(split.train).l2 == pytest.approx(path.l2 / 2)
+    model.movie_rows.factor = 2.0
+
+
+def test_predictions_mix_the_decoder_and_the_regression_for_anybody(half):
+    model, split = half
+    bare = copy(model)
+    bare.star_path = None
+    users, movies = pairs(TABLE.shape)
+    decoded, base = bare.predict(split.train, users, movies), model._baseline(split.train)
+    path = model.star_path
+    expected = [regression(path.vectors, path.l2, split.train, base, *pair) for pair in zip(users, movies, strict=True)]
+    found = model.predict(split.train, users, movies)
+    np.testing.assert_allclose(found, 0.25 * decoded + 0.75 * np.array(expected), atol=1e-4)
+    alone = model.predict(split.train[[7]], np.zeros(25, int), np.arange(25))  # a stranger with the ratings of one
+    np.testing.assert_allclose(alone, found.reshape(TABLE.shape)[7], atol=1e-4)
+
+
+def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
+    """fit_all leaves the encoder as it is; refit trains it on its own ratings alone."""
+    model, split = copy(half[0]), half[1]
+    model.movie_rows = copy(model.movie_rows)
+    encoder = model.movie_rows.encoder
+    model.encode_all(split.known)
+    np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()))
+    assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        model.fit_all(split.refit, Training())
+        assert model.movie_rows.encoder is encoder
+        model.refit(split.refit, Training())
+        alone = autorec.Model(TABLE.shape, EPOCHS, 0, TABLE.scale, TABLE.threshold)
+        alone.refit(split.refit, Training())
+    np.testing.assert_array_equal(model.movie_rows.encoder.layers[0][0], alone._plain_encoder().layers[0][0])
+    assert (model.movie_rows.factor, model.movie_rows.share) == (2.0, 0.75)
+
+
+def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
+    model, split = half
+    model.encode_all(split.train)
+    model.save(tmp_path)
+    stored = np.load(tmp_path / "stars.npz")
+    assert {name: stored[name].shape for name in stored} == {"vectors": (25, 6), "l2": (), "share": (), "factor": ()}
+    again = models.build("joint", TABLE.shape, model.config)
+
+    class Folder(Run):
+        def __init__(self):
+            self.folder, self.config = tmp_path, {"model": "joint"}
+
+        def arrays(self, name, in_part=""):
+            return dict(np.load(tmp_path / name))
+
+        has_file = lambda self, name: (tmp_path / name).is_file()  # noqa: E731
+        path = lambda self, name: tmp_path / name  # noqa: E731
+
+    again.load(Folder())
+    users, movies = pairs(TABLE.shape)
+    expected = model.predict(split.train, users, movies)
+    np.testing.assert_allclose(again.predict(split.train, users, movies), expected, atol=1e-5)
+    assert (again.movie_rows.factor, again.movie_rows.share, again.movie_rows.encoder) == (2.0, 0.75, None)
+    again.encode_all(split.known)  # without an encoder the vectors stay
+    np.testing.assert_array_equal(again.star_path.vectors, model.star_path.vectors)
+
+
+@pytest.mark.parametrize("options", [{"movie_rows": False}, {"baseline": False}])
+def test_an_option_leaves_it_out(options):
+    split = splits.split(TABLE, "random", splits.Options())
+    model = fitted(split, **options)
+    assert model.movie_rows is model.star_path is None
+    assert not any("movies' rows" in note for note in model.notes())
+
+
+def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none():
+    strong = splits.split(TABLE, "strong", splits.Options(held_out=2))
+    assert fitted(strong).movie_rows is None
+    split = splits.split(TABLE, "random", splits.Options())
+    nothing = replace(split.validation, hidden=sp.csr_array(TABLE.shape, dtype=np.float32))
+    model = models.build("joint", TABLE.shape, joint.Config(**QUICK))
+    with eagerly():
+        model.fit(split.train, nothing, Training())
+    assert model.movie_rows is None
+
+
+def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
+    model, split = half
+    rows, training = copy(model.movie_rows), Training()
+
+    def interrupted(self, matrix, training):
+        training.interrupted = True
+        self._plain_encoder = None  # never asked
+
+    monkeypatch.setattr(autorec.Model, "refit", interrupted)
+    rows.train(model, split.train, training, "movies")
+    assert rows.encoder is model.movie_rows.encoder
+    fresh = MovieRows()
+    fresh.train(model, split.train, training, "movies")
+    assert (fresh.encoder, fresh.share) == (None, 0.0)
+
+
+def test_it_gains_stars_on_ratings_with_something_to_learn(half):
+    """On two kinds of users and movies the regression finds what the baseline can't."""
+    model, split = half
+    given, hidden = split.validation.given, split.validation.hidden.toarray()
+    base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
+    with eagerly():
+        rows.train(model, split.train, Training(), "movies")
+    stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
+    bare = base.predict(*pairs(TABLE.shape)).reshape(TABLE.shape)
+    assert rmse(stars, hidden) < rmse(bare, hidden) - 0.05
