@@ -19,11 +19,13 @@ RATING = {
     "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, None),
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/bayesfm": ("bayesfm", ML1M, "ml-1m/autorec-movies"),
+    "ml-1m/joint": ("joint", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
     "u1/autorec-users": ("autorec", U1, None),
     "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
     "u1/deeprec": ("deeprec --rows movies --hidden 256,256,512 --target hidden --dropout 0.5", U1, None),
     "u1/bayesfm": ("bayesfm", U1, "u1/autorec-movies"),
+    "u1/joint": ("joint", U1, "u1/autorec-movies"),
     "u1/sparsefc": (f"sparsefc {SMALL} {KERNEL}", U1, "u1/autorec-movies"),
     "u1/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0707 --sparsity 2e-5", U1, "u1/sparsefc"),
     "u1/glocalk": (f"glocalk {SMALL} {KERNEL}", U1, "u1/sparsefc"),
@@ -42,7 +44,7 @@ FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
 KNOWING = f"{FM},sparsefc {SMALL} {KERNEL} {ALL},autorec {ALL},content"  # what movies and users are
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
 EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as in its paper
-OF_BOTH = f"autorec,joint {EDLAE_BESIDE}"
+OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows"
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
@@ -53,6 +55,7 @@ RATING |= {
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
+    "bundled/blend-joint": ("blend --parts 'joint,sparsefc,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
 }
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))

@@ -169,16 +169,23 @@ class Model(rating_autoencoder.Autoencoder):
         if rows.share:
             self.movie_rows, self.star_path = rows, rows.path(matrix)
 
+    def _encode_movie_rows(self, known: csr_array) -> None:
+        if self.movie_rows and self.movie_rows.encoder:
+            self.star_path = self.movie_rows.path(known)
+
     def fit_all(self, matrix: csr_array, training: Training) -> History:
         """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the encoder of movies' rows stays."""
         start = [keras.ops.convert_to_numpy(weight) for weight in self.network.trainable_variables]
-        return self._again(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
+        history = self._again(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
+        self._encode_movie_rows(matrix)
+        return history
 
     def refit(self, matrix: csr_array, training: Training, *start: Any, **options: Any) -> History:
         """See `Autoencoder.refit`; the other paths keep their shares."""
         history = self._again(matrix, training, *start, **options)
         if self.movie_rows and not training.interrupted:
             self.movie_rows.train(self, matrix, training, "movies-again")
+        self._encode_movie_rows(matrix)
         return history
 
     def _again(self, matrix: csr_array, training: Training, *start: Any, **options: Any) -> History:
@@ -237,8 +244,7 @@ class Model(rating_autoencoder.Autoencoder):
     def encode_all(self, known: csr_array) -> None:
         """See `LatentModel.encode_all`; movies' rows are encoded, too."""
         super().encode_all(known)
-        if self.movie_rows and self.movie_rows.encoder:
-            self.star_path = self.movie_rows.path(known)
+        self._encode_movie_rows(known)
 
     def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair by the decoder and, once it is fitted, the regression."""

@@ -125,11 +125,14 @@ def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
         patch.setattr(movie_rows, "OPTIONS", EPOCHS)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.encoder is encoder
+        np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
         model.refit(split.refit, Training())
         alone = autorec.Model(TABLE.shape, EPOCHS, 0, TABLE.scale, TABLE.threshold)
         alone.refit(split.refit, Training())
     np.testing.assert_array_equal(model.movie_rows.encoder.layers[0][0], alone._plain_encoder().layers[0][0])
     assert (model.movie_rows.factor, model.movie_rows.share) == (2.0, 0.75)
+    expected = model.movie_rows.encoder.of_matrix(split.refit.T.tocsr())
+    np.testing.assert_array_equal(model.star_path.vectors, expected)
 
 
 def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
