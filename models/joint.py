@@ -39,6 +39,7 @@ from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
+MOVIE_ROWS_MOST = 5_000_000  # ratings up to which there are movies' rows
 MORE_EPOCHS = 15  # of `fit_all`: as good on validation as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
@@ -71,7 +72,7 @@ class Config(rating_autoencoder.Config):
     """in EASE, movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     movie_rows: bool = True
     """predict stars also from movies' rows: the ratings of each person are regressed on vectors of movies (takes
-    --baseline)"""
+    --baseline, and up to 5,000,000 ratings, beyond which it would take most of the time)"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
@@ -154,8 +155,8 @@ class Model(rating_autoencoder.Autoencoder):
         if linear:
             linear.choose(validation, self.score)
             self.linear = linear
-        config, judged = self.config, validation.hidden.nnz and validation.candidates is None
-        if config.movie_rows and config.baseline and judged and not training.interrupted:
+        asked = self.config.movie_rows and self.config.baseline and train_matrix.nnz <= MOVIE_ROWS_MOST
+        if asked and validation.hidden.nnz and validation.candidates is None and not training.interrupted:
             self._fit_movie_rows(train_matrix, validation, training)
         return history
 

@@ -170,6 +170,16 @@ def test_an_option_leaves_it_out(options):
     assert not any("movies' rows" in note for note in model.notes())
 
 
+def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
+    split = splits.split(TABLE, "random", splits.Options())
+    monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz - 1)
+    assert fitted(split).movie_rows is None
+    monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz)
+    monkeypatch.setattr(movie_rows, "OPTIONS", EPOCHS)
+    monkeypatch.setattr(movie_rows, "SHARES", (0.5,))
+    assert fitted(split).movie_rows.share == 0.5
+
+
 def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none():
     strong = splits.split(TABLE, "strong", splits.Options(held_out=2))
     assert fitted(strong).movie_rows is None

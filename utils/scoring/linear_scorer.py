@@ -161,15 +161,11 @@ class StarPath:
         order, ends = np.argsort(place, kind="stable"), np.append(0, np.cumsum(np.bincount(place)))
         vectors = self.vectors if len(wanted) == 1 else np.asarray(self.vectors)  # for one person read in part
         stars = base.predict(rows, movies)
-
-        def add(part: slice) -> None:
-            for i in range(part.start, part.stop):
-                cells, pairs = slice(*given.indptr[wanted[i] : wanted[i] + 2]), order[ends[i] : ends[i + 1]]
-                rated = given.indices[cells]
-                left = given.data[cells] - base.predict(wanted[i], rated)
-                stars[pairs] += vectors[movies[pairs]] @ self.weights(vectors[rated], left)
-
-        parallel_rows(add, len(wanted), ROWS)
+        for i, row in enumerate(wanted):
+            cells, pairs = slice(*given.indptr[row : row + 2]), order[ends[i] : ends[i + 1]]
+            rated = given.indices[cells]
+            left = given.data[cells] - base.predict(row, rated)
+            stars[pairs] += vectors[movies[pairs]] @ self.weights(vectors[rated], left)
         return stars
 
     def mix(self, stars: Floats, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
