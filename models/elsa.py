@@ -34,6 +34,8 @@ class Config:
     """size of the latent vectors"""
     dropout: float = tuned(0.0, Range(0.0, 0.6))
     """share of the input hidden while training, 0 <= p < 1; the paper has none"""
+    relu: bool = False
+    """in training scores below 0 count as 0, as in the authors' code; the paper has none of it"""
     signed: bool = False
     """movies rated without being liked are inputs, too (default under strong-ratings: on)"""
     learning_rate: float = tuned(0.1, Range(0.005, 0.3, log=True))
@@ -140,7 +142,9 @@ class Model(likes_autoencoder.LikesAutoencoder):
     def _build(self, matrix: csr_array | None = None) -> None:
         super()._build(matrix)
         likes = FirstBlock(self.shape[1], name="likes")(self.hidden_input)
-        self.network = Network(self.encoder.input, self.decoder(self.encoder.output) - likes, name="autoencoder")
+        scores = self.decoder(self.encoder.output) - likes
+        scores = ops.relu(scores) if self.config.relu else scores
+        self.network = Network(self.encoder.input, scores, name="autoencoder")
         any_width(self.network)
 
     def _optimizer(self, config: Config) -> keras.optimizers.Optimizer:

@@ -66,9 +66,9 @@ def test_the_forward_pass_is_that_of_the_paper_written_out(name, signed):
     np.testing.assert_allclose(found, model.score(split.train, KNOWN), atol=1e-4)
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_elsa_is_one_matrix_of_unit_rows_there_and_back_that_predicts_no_movie_by_itself(signed):
-    model, split = trained("elsa", signed=signed, hidden=(5,))
+@pytest.mark.parametrize(("signed", "relu"), [(False, False), (True, False), (False, True)])
+def test_elsa_is_one_matrix_of_unit_rows_there_and_back_that_predicts_no_movie_by_itself(signed, relu):
+    model, split = trained("elsa", signed=signed, relu=relu, hidden=(5,))
     x, own = unit_rows(likes(split.train, signed=signed)), likes(split.train).toarray()
     a = model.encoder.get_layer("vectors").get_weights()[0]
     a /= np.linalg.norm(a, axis=1, keepdims=True)
@@ -78,7 +78,7 @@ def test_elsa_is_one_matrix_of_unit_rows_there_and_back_that_predicts_no_movie_b
     weights = a @ a[:n].T
     np.fill_diagonal(weights, 0)
     found = keras.ops.convert_to_numpy(model.network(x.astype(np.float32)))
-    np.testing.assert_allclose(found, x @ weights, atol=1e-5)
+    np.testing.assert_allclose(found, np.maximum(x @ weights, 0) if relu else x @ weights, atol=1e-5)
     who = np.flatnonzero(own.any(axis=1) & found.any(axis=1))
     cosines = [found[u] @ own[u] / np.linalg.norm(found[u]) / np.linalg.norm(own[u]) for u in who]
     assert float(model.loss(own[who], found[who])) == pytest.approx(2 - 2 * np.mean(cosines), rel=1e-4)
