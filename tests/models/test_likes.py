@@ -223,7 +223,15 @@ SHARED = {
 }  # fmt: skip
 OWN = {
     "cdae": {"hidden": (4,)},
-    "elsa": {"hidden": (4,), "batch_size": 5, "dropout": 0.3, "learning_rate": 0.01, "signed": True, "sample": 2},
+    "elsa": {
+        "hidden": (4,),
+        "batch_size": 5,
+        "dropout": 0.3,
+        "learning_rate": 0.01,
+        "signed": True,
+        "sample": 2,
+        "relu": True,
+    },  # fmt: skip
     "multdae": {"hidden": (4,), "loss": "logistic"},
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},
     "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2},
