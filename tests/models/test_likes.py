@@ -231,7 +231,7 @@ OWN = {
         "signed": True,
         "sample": 2,
         "relu": True,
-    },  # fmt: skip
+    },
     "multdae": {"hidden": (4,), "loss": "logistic"},
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},
     "recvae": {"hidden": (8, 3), "gamma": 1.0, "encoder_epochs": 2},
