@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,11 @@ def column(shared: Shared, visitor: Visitor) -> None:
     if len(answer["items"]) < n:
         say(f"{reranking.no_more(len(answer['items']))}.".capitalize())
     with st.container(horizontal=True):
-        for label, text, name in (
-            ("Download the list", recommendations.as_csv(answer), "list.csv"),
-            ("For Letterboxd", letterboxd(shared, answer["items"]), "letterboxd.csv"),
+        for label, written, name in (  # when they are clicked
+            ("Download the list", partial(recommendations.as_csv, answer), "list.csv"),
+            ("For Letterboxd", partial(letterboxd, shared, answer["items"]), "letterboxd.csv"),
         ):
-            st.download_button(label, text, name, "text/csv", on_click="ignore")
+            st.download_button(label, written, name, "text/csv", on_click="ignore")
 
 
 def watchlist(shared: Shared, visitor: Visitor) -> None:
