@@ -486,5 +486,6 @@ def test_a_search_completes_the_best_known_movies_and_finds_the_others(monkeypat
     shared = Shared(SimpleNamespace(run=run_, ratings=SimpleNamespace(movie_known=known, scale=(0.5, 5.0))))
     assert list(shared.labels.items()) == [("Cube (1997)", 1), ("The Matrix (1999)", 2), ("The Matrix (1999) [5]", 0)]
     assert [shared.find(text) for text in ("The Matrix (1999)", "The Matrix (1999) [5]", "alien")] == [2, 0, 3]
+    assert shared.find(" matri ") == 2  # the better known
     with pytest.raises(UserError, match="no movie is called 'nothing'"):
         shared.find("nothing")

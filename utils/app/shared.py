@@ -53,8 +53,17 @@ class Shared:
         return labels
 
     def find(self, text: str) -> int:
-        """Return the index of the movie that was chosen or typed; a `UserError` where there is none."""
-        return self.labels[text] if text in self.labels else profile.find_movie(self.titles, text)
+        """Return the index of the movie that was chosen or typed, or of the best-known one whose title holds the text;
+        a `UserError` where there is none."""
+        if text in self.labels:
+            return self.labels[text]
+        try:
+            return profile.find_movie(self.titles, text)
+        except UserError:
+            part = text.strip().casefold()
+            if held := [movie for label, movie in self.labels.items() if part in label.casefold()]:
+                return held[0]
+            raise
 
     @cached_property
     def order(self) -> Indices:
