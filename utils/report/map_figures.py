@@ -92,7 +92,8 @@ def regions(points: Sequence[Point], taken: Sequence[Point] = ()) -> tuple[list[
     traces, labels, free = [], [], np.ones((CELLS, CELLS), bool)
     middle = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
     for point in taken:
-        _take(free, *(int(np.searchsorted(edges[i], point["xy"[i]])) for i in (1, 0)))
+        row, column = (int(np.searchsorted(edges[i], point["xy"[i]])) for i in (1, 0))
+        _take(free, row, column, 4)  # the marker is below its name
     for i, name in enumerate(names):
         above = np.clip(lift[i] - np.delete(lift, i, axis=0).max(axis=0, initial=LIFT), -1, 1)
         above = np.minimum(above, dense[0] / least - FEW)
@@ -104,9 +105,9 @@ def regions(points: Sequence[Point], taken: Sequence[Point] = ()) -> tuple[list[
     return traces, labels
 
 
-def _take(free: NDArray[np.bool_], row: int, column: int) -> None:
+def _take(free: NDArray[np.bool_], row: int, column: int, below: int = 2) -> None:
     """Keep the cells around a label free of others."""
-    free[max(row - 2, 0) : row + 3, max(column - 8, 0) : column + 9] = False
+    free[max(row - below, 0) : row + 3, max(column - 8, 0) : column + 9] = False
 
 
 def _region(middle: Sequence[NDArray[np.float64]], above: NDArray[np.float64], colour: str) -> Trace:
