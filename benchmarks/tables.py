@@ -34,13 +34,14 @@ def update(name, rows, key="data"):
     write(name, sorted([row for row in read(name) if row[key] not in new] + rows, key=lambda row: row[key]))
 
 
-def of_runs(name, about, measure, table, key="data"):
-    """Run the benchmark `name` on the run folders of the command line: its lines (`measure` of a folder), its table."""
+def of_runs(name, about, measure, table, key="data", path=NOTES):
+    """Run the benchmark `name` on the run folders of the command line: its lines (`measure` of a folder), its table in
+    the page at `path`."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     for folder in parser.parse_args().runs:
         update(f"{name}.csv", list(measure(folder)), key)
-    replace(name, table(), NOTES)
+    replace(name, table(), path)
 
 
 def mean(values, spread=False):

@@ -13,7 +13,6 @@ import openpyxl
 import pytest
 from conftest import REPOSITORY, answer, eagerly
 from streamlit.testing.v1 import AppTest
-from trained import TABLE
 
 import evaluate
 import models
@@ -42,9 +41,12 @@ def house(tmp_path, monkeypatch):
     return lambda folder, name="r": shutil.copytree(folder, tmp_path / "runs" / name)
 
 
-def opened(**query):
+def opened(*expanders, **query):
+    """The page at an address, with these expanders open."""
     page = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=120)
     page.query_params.update(query)
+    for key in expanders:
+        page.session_state[key] = True
     return run(page)
 
 
@@ -78,7 +80,7 @@ def test_without_a_run_the_page_says_which_command_to_type(house):
 
 def test_the_list_is_what_recommend_says_for_the_same_ratings(house, run_of, capsys):
     house(run_of("autorec", *QUICK))
-    page = stars(stars(opened(), 0, 4.5), 2, 1)
+    page = stars(stars(opened("switches"), 0, 4.5), 2, 1)
     given = page.session_state["rated " + run_folder.find().config["sha256"][:8]].stars
     assert sorted(given.values()) == [1, 4.5]
     movies = run_folder.find().movies
@@ -206,9 +208,7 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
 
 def test_an_upload_on_the_page(house, run_of):
     house(run_of("autorec", *QUICK))
-    page = opened()
-    page.session_state["Bring your ratings along"] = True  # the expander is open
-    page = run(page)
+    page = opened("Bring your ratings along")
     page.file_uploader[0].upload("mine.csv", b"title,rating\nPlanted 3,5\nnobody knows it,3\n", "text/csv")
     page = run(page)
     assert "left out, not in the data: 1 (nobody knows it)" in said(page)
@@ -219,7 +219,7 @@ def test_an_upload_on_the_page(house, run_of):
 
 def test_a_watchlist_leaves_only_its_movies_until_it_is_taken_away(house, run_of):
     house(run_of("autorec", *QUICK))
-    page, content = opened(), b"Name,Year\nPlanted 3,\nPlanted 5,\nnobody knows it,1999\n"
+    page, content = opened("watchlist"), b"Name,Year\nPlanted 3,\nPlanted 5,\nnobody knows it,1999\n"
     page.file_uploader[0].upload("watchlist.csv", content, "text/csv")
     page = run(page)
     assert sorted(title.split(" (")[0] for title in listed(page)) == ["Planted 3", "Planted 5"]
@@ -256,7 +256,7 @@ def test_titles_are_text_on_the_page(house, tmp_path):
 
 def test_a_model_without_a_latent_space_recommends_and_says_that_there_is_no_map(house, run_of):
     house(run_of("itemknn"))
-    page = stars(opened(), 0, 5)
+    page = stars(opened("switches"), 0, 5)
     assert listed(page)
     assert page.selectbox(key="by").options == ["what did best on validation"]
 
@@ -393,7 +393,7 @@ def test_what_each_rating_adds_is_listed_the_most_first():
 
 def test_genres_left_out_and_what_is_well_known_are_options_of_the_list(house, run_of, capsys):
     house(run_of("autorec", *QUICK))
-    page = stars(opened(), 0, 5)
+    page = stars(opened("switches"), 0, 5)
     names = run_folder.find().movies.genre_names
     page.pills(key="without").set_value([names[0]])
     page.pills(key="known").set_value("low")
@@ -403,6 +403,22 @@ def test_genres_left_out_and_what_is_well_known_are_options_of_the_list(house, r
     rated = f"{run_folder.find().movies.titles[movie]}={value:g}"
     found = answer(capsys, "--rate", rated, "--without-genre", names[0], "--popularity", "low")
     assert listed(page) == [shown(item["title"]) for item in found["items"]]
+
+
+def test_options_are_drawn_once_somebody_wants_one(house, run_of):
+    house(run_of("autorec", *QUICK))
+    page = opened()
+    assert not page.pills
+    page.session_state["switches"] = True
+    page = run(page)
+    page.pills(key="n").set_value(5)
+    page = run(page)
+    page.session_state["switches"] = False
+    assert len(listed(run(page))) == 5
+    assert page.pills(key="n").value == 5
+    page = opened(n="20", known="less known")
+    assert page.pills(key="known").value == "low"
+    assert "Only less known" in said(page)
 
 
 def test_two_people_see_their_lists_and_what_both_would_like(house, run_of):
@@ -435,7 +451,7 @@ def test_two_people_see_their_lists_and_what_both_would_like(house, run_of):
 def test_models_that_know_no_strangers_say_so_or_list_what_they_can(house, run_of, model):
     name, *more = model.split()
     house(run_of(name, *more, *(QUICK if name == "autorec" else ())))
-    page = stars(opened(), 0, 5)
+    page = stars(opened("switches"), 0, 5)
     if name == "autorec":
         offered = set(page.selectbox(key="by").options)
         assert {STRATEGIES["movies"]} <= offered <= {STRATEGIES["movies"], STRATEGIES["best"]}
@@ -462,8 +478,14 @@ def test_an_address_of_other_data_is_left_out(house, run_of):
     assert FIRST in said(opened(rated="00000000~2:5"))
 
 
-def test_movies_of_one_title_are_told_apart_by_their_ids():
-    titles = ["Matrix, The (1999)", "Cube (1997)", "Matrix, The (1999)"]
-    movies = Movies(np.array([5, 8, 21]), titles, [1999, 1997, 1999], [[], [], []])
-    saved = SimpleNamespace(run=SimpleNamespace(movies=movies, config={"sha256": ""}), ratings=TABLE)
-    assert Shared(saved).labels == {"The Matrix (1999)": 0, "Cube (1997)": 1, "The Matrix (1999) [21]": 2}
+def test_a_search_completes_the_best_known_movies_and_finds_the_others(monkeypatch):
+    monkeypatch.setattr("utils.report.latent_maps.MOST", 3)
+    titles = ["Matrix, The (1999)", "Cube (1997)", "Matrix, The (1999)", "Alien (1979)"]
+    movies, known = Movies(np.array([5, 8, 21, 3]), titles, [1999, 1997, 1999, 1979], [[]] * 4), np.array([1, 9, 4, 0])
+    run_ = SimpleNamespace(movies=movies, config={"sha256": ""}, titles=Titles(movies, known))
+    shared = Shared(SimpleNamespace(run=run_, ratings=SimpleNamespace(movie_known=known, scale=(0.5, 5.0))))
+    assert list(shared.labels.items()) == [("Cube (1997)", 1), ("The Matrix (1999)", 2), ("The Matrix (1999) [5]", 0)]
+    assert [shared.find(text) for text in ("The Matrix (1999)", "The Matrix (1999) [5]", "alien")] == [2, 0, 3]
+    assert shared.find(" matri ") == 2  # the better known
+    with pytest.raises(UserError, match="no movie is called 'nothing'"):
+        shared.find("nothing")

@@ -23,6 +23,7 @@ from utils.recommend import recommendations
 from utils.runs import run_folder
 
 QUICK = ("--hidden", "8", "--epochs", "2")
+POLLING = 100  # ms, where every frame would take a core
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,10 @@ def served(run_of, tmp_path_factory):
     evaluate.main(["--run", str(judged)])
     (place / "d").mkdir()
     ratings = pd.read_csv(BUNDLED / "ratings.csv")
-    ratings[ratings.groupby("movieId").userId.transform("size") >= 20].to_csv(place / "d" / "ratings.csv", index=False)
+    movies = pd.read_csv(BUNDLED / "movies.csv", index_col="movieId")
+    known, horror = ratings.groupby("movieId").userId.transform("size"), movies.genres.str.contains("Horror")
+    kept = (known >= 50) | (known >= 20) & ratings.movieId.map(horror)  # of these ten are of the 1980s
+    ratings[kept].to_csv(place / "d" / "ratings.csv", index=False)
     shutil.copy(BUNDLED / "movies.csv", place / "d")
     with eagerly():
         train.main(["autorec", *QUICK, "--data", str(place / "d"), "--run", str(place / "runs" / "quick")])
@@ -45,7 +49,8 @@ def served(run_of, tmp_path_factory):
 
 def visit(browser, address, width, scheme):
     """A page of a visitor of their own, with what the browser complained of, and what it asked others for."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    screen = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "reduced_motion": "reduce"}
+    context = browser.new_context(**screen, accept_downloads=True)
     page, complaints = context.new_page(), []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -68,6 +73,7 @@ def click_stars(page, place, value):
     page.wait_for_function(
         "old => [...document.querySelectorAll('[class*=st-key-item-]')].map(e => e.innerText).join() !== old.join()",
         arg=before,
+        polling=POLLING,
     )
     settle(page)
 
@@ -136,7 +142,8 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     high.press("ArrowLeft")
     page.wait_for_function(
         "() => { const all = [...document.querySelectorAll('[class*=st-key-item-] .title')].map(e => e.innerText);"
-        "return all.length == 10 && all.every(one => /\\(198\\d\\)$/.test(one)); }"
+        "return all.length == 10 && all.every(one => /\\(198\\d\\)$/.test(one)); }",
+        polling=POLLING,
     )
     assert all("Horror" in text for text in page.locator('[class*="st-key-item-"]').all_inner_texts())
 
@@ -184,6 +191,7 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
         "old => [...document.querySelectorAll('[class*=st-key-item-] .title')].map(e => e.innerText).join()"
         " === old.join()",
         arg=before,
+        polling=POLLING,
     )
     assert not complaints
     page.context.close()

@@ -363,6 +363,24 @@ def test_a_genre_is_named_amid_its_movies_and_its_region_holds_them():
         assert held[of_genre].mean() > 0.9
         assert not held[~of_genre].any()
     assert map_figures.regions([{"genre": "War", "x": 1, "y": 1}]) == ([], [])
+    there = next(label for label in labels if label["title"] == "War")
+    moved = next(label for label in map_figures.regions(points, [there])[1] if label["title"] == "War")
+    cells = np.array([120, 100]) / map_figures.CELLS  # about the size of one
+    assert (np.abs([moved["x"] - there["x"], moved["y"] - there["y"]]) > 1.5 * cells).any()
+
+
+def test_names_on_a_map_touch_neither_each_other_nor_the_edge_of_a_telephone():
+    def at(x, y, title):
+        return {"x": x, "y": y, "title": title}
+
+    # 320 x 440 px: a letter of a movie's name takes 6.6, of a genre's 8.25
+    corners = [at(0, 0, "A"), at(320, 440, "B")]
+    first, beside, above = at(160, 220, "0123456789"), at(225, 220, "0123456789"), at(160, 240, "0123456789")
+    assert map_figures.apart([*corners, first, beside, above], []) == [*corners, first, above]
+    further, wide = at(230, 220, "0123456789"), at(310, 100, "0123456789")
+    assert map_figures.apart([*corners, first, further, wide], []) == [*corners, first, further]
+    assert map_figures.apart([*corners, first], [at(160, 200, "Drama")]) == [*corners]
+    assert len(map_figures.apart([*corners, *(at(160, 22 * i, "x") for i in range(20))], [])) == map_figures.LABELS
 
 
 def test_the_map_is_computed_once_and_again_for_a_new_training(folder, tmp_path, monkeypatch):

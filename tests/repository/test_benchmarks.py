@@ -17,6 +17,7 @@ import generate
 import irspack_rows
 import large
 import lists
+import maps
 import numpy as np
 import page
 import peers
@@ -73,6 +74,11 @@ def test_the_readme_and_the_page_of_blending_show_the_results_as_they_are():
 @pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, page, titles], ids=lambda s: s.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
+
+
+def test_the_docs_of_the_page_show_how_true_its_map_is():
+    assert tables.shown("maps", tables.DOCS / "page.md") == maps.table()
+    assert all(float(row["t-SNE"]) >= 0.9 > float(row["principal components"]) for row in tables.read("maps.csv"))
 
 
 @pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])

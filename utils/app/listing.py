@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from utils.errors import UserError
 from utils.recommend import recommendations, reranking
 
 DIVERSE = 0.3  # how much the movies of the first list differ
-LENGTHS = (5, 10, 20, 50)
+LENGTHS, LENGTH = (5, 10, 20, 50), 10
+OPTIONS = {"by", "genre", "without", "years", "known", "diverse", "n"}  # what the page's address says of the list
 NAMED = 8  # ratings in the reasons of a movie; what the others add is summed
 Z = 3  # of a 99.7% interval
 FIRST = (
@@ -41,8 +43,9 @@ def column(shared: Shared, visitor: Visitor) -> None:
     """Show the column."""
     st.header("For you", anchor=False)
     strategy, n, filters = options(shared)
-    with st.expander("Only what is on a watchlist", key="watchlist"):
-        watchlist(shared, visitor)
+    with st.expander("Only what is on a watchlist", key="watchlist", on_change="rerun") as expander:
+        if expander.open:  # a list should not wait for what nobody sees
+            watchlist(shared, visitor)
     if visitor.hidden:
         st.button("Show hidden movies again", on_click=visitor.hidden.clear)
     try:
@@ -61,11 +64,11 @@ def column(shared: Shared, visitor: Visitor) -> None:
     if len(answer["items"]) < n:
         say(f"{reranking.no_more(len(answer['items']))}.".capitalize())
     with st.container(horizontal=True):
-        for label, text, name in (
-            ("Download the list", recommendations.as_csv(answer), "list.csv"),
-            ("For Letterboxd", letterboxd(shared, answer["items"]), "letterboxd.csv"),
+        for label, written, name in (  # when they are clicked
+            ("Download the list", partial(recommendations.as_csv, answer), "list.csv"),
+            ("For Letterboxd", partial(letterboxd, shared, answer["items"]), "letterboxd.csv"),
         ):
-            st.download_button(label, text, name, "text/csv", on_click="ignore")
+            st.download_button(label, written, name, "text/csv", on_click="ignore")
 
 
 def watchlist(shared: Shared, visitor: Visitor) -> None:
@@ -162,35 +165,43 @@ def letterboxd(shared: Shared, items: list[dict[str, Any]]) -> str:
 
 def options(shared: Shared) -> tuple[str, int, reranking.Options]:
     """Show the options of the list, which the page's address keeps: (strategy, number of movies, filters)."""
-    saved, names, chosen = shared.saved, shared.movies.genre_names, dict[str, Any]()
-    bound: dict[str, Any] = {"bind": "query-params"}
-    one, several = {"required": True, **bound}, {"selection_mode": "multi", **bound}
-    with st.expander("What may be on the list", key="switches"):
-        strategy = st.selectbox("Strategy", _strategies(shared), format_func=STRATEGIES.__getitem__, key="by", **bound)
-        if names:
-            chosen["genre"] = tuple(st.pills("Genres", names, key="genre", **several))
-            chosen["without_genre"] = tuple(st.pills("Without", names, key="without", **several))
-        known = {year for year in shared.movies.years if year}
-        if len(known) > 1:
-            span = min(known), max(known)
-            first, last = st.slider("Years", *span, span, key="years", **bound)
-            chosen["years"] = f"{first}-{last}" if (first, last) != span else None
-        label = POPULARITY.__getitem__
-        chosen["popularity"] = st.pills(
-            "How well known", list(POPULARITY), default="any", format_func=label, key="known", **one
-        )
-        if saved.neighbourhoods:
-            mix = DIVERSITY.__getitem__
-            chosen["diverse"] = st.pills(
-                "Diversity", list(DIVERSITY), default=0.0, format_func=mix, key="diverse", **one
-            )
-        n = st.pills("How many", LENGTHS, default=10, key="n", **one)
-    filters = reranking.Options(**chosen)
+    state = st.session_state
+    with st.expander("What may be on the list", key="switches", on_change="rerun") as expander:
+        # until somebody wants an option, nobody waits for all of them; from then on they keep their values
+        state.switched = state.get("switched") or expander.open or not OPTIONS.isdisjoint(st.query_params)
+        if not state.switched:
+            return _strategies(shared)[0], LENGTH, reranking.Options()
+        strategy, n, filters = _switches(shared)
     without = [f"no {name}" for name in filters.without_genre]
     less = [POPULARITY[filters.popularity]] if filters.popularity != "any" else []
     if active := [*filters.genre, *without, *([filters.years] if filters.years else []), *less]:
         say("Only " + ", ".join(active))
     return strategy, n, filters
+
+
+def _switches(shared: Shared) -> tuple[str, int, reranking.Options]:
+    """Show what can be chosen in `options`, whose keys are OPTIONS."""
+    names, chosen = shared.movies.genre_names, dict[str, Any]()
+    bound: dict[str, Any] = {"bind": "query-params"}
+    one, several = {"required": True, **bound}, {"selection_mode": "multi", **bound}
+    strategy = st.selectbox("Strategy", _strategies(shared), format_func=STRATEGIES.__getitem__, key="by", **bound)
+    if names:
+        chosen["genre"] = tuple(st.pills("Genres", names, key="genre", **several))
+        chosen["without_genre"] = tuple(st.pills("Without", names, key="without", **several))
+    known = {year for year in shared.movies.years if year}
+    if len(known) > 1:
+        span = min(known), max(known)
+        first, last = st.slider("Years", *span, span, key="years", **bound)
+        chosen["years"] = f"{first}-{last}" if (first, last) != span else None
+    label = POPULARITY.__getitem__
+    chosen["popularity"] = st.pills(
+        "How well known", list(POPULARITY), default="any", format_func=label, key="known", **one
+    )
+    if shared.saved.neighbourhoods:
+        mix = DIVERSITY.__getitem__
+        chosen["diverse"] = st.pills("Diversity", list(DIVERSITY), default=0.0, format_func=mix, key="diverse", **one)
+    n = st.pills("How many", LENGTHS, default=LENGTH, key="n", **one)
+    return strategy, n, reranking.Options(**chosen)
 
 
 def _strategies(shared: Shared) -> list[str]:

@@ -100,9 +100,16 @@ def chosen_movie(shared: Shared, event: Sequence[dict[str, Any]]) -> int | None:
         index=None,
         key="picked",
         filter_mode="contains",
-        placeholder="Click one, or choose it here",
+        accept_new_options=True,
+        placeholder="Click one, or type a title",
     )
-    return shared.labels[title] if title else clicked_on(event, shared.map)
+    if not title:
+        return clicked_on(event, shared.map)
+    try:
+        return shared.find(title)
+    except UserError as error:
+        say(str(error), "alert")
+        return None
 
 
 def clicked_on(event: Sequence[dict[str, Any]], points: Sequence[dict[str, Any]]) -> int | None:

@@ -11,7 +11,6 @@ from utils.app.visitor import IN_ADDRESS, Visitor
 from utils.data.movies import shortened
 from utils.data.ratings import given, zero_sentinel
 from utils.errors import UserError
-from utils.recommend import profile
 from utils.scoring.protocols import Scale
 
 MB = 5  # largest file that can be uploaded
@@ -50,8 +49,7 @@ def search(shared: Shared, visitor: Visitor) -> None:
     visitor.not_found = ""
     if text:
         try:
-            known = shared.labels
-            visitor.ask(known[text] if text in known else profile.find_movie(shared.titles, text))
+            visitor.ask(shared.find(text))
         except UserError as error:
             visitor.not_found = str(error)
 

@@ -6,6 +6,8 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from utils.app.text import shown
 from utils.data.ratings import index_of
 from utils.data.titles import Titles
@@ -31,6 +33,8 @@ class Shared:
         ratings = {int(self.order[0]): self.scale[1]}
         with contextlib.suppress(UserError):  # from a model that takes no new users, as its list will say
             recommendations.recommend(self.saved, profile.of_ratings(self.saved.ratings, ratings), "best", 1)
+        if self.saved.neighbourhoods:
+            np.asarray(self.saved.space.movies)  # whole, so that no list reads a part of it
         _ = self.titles, self.labels
 
     @cached_property
@@ -40,12 +44,26 @@ class Shared:
 
     @cached_property
     def labels(self) -> dict[str, int]:
-        """Return {title as one says it: index of the movie}, where equal titles are told apart by ids."""
+        """Return {title as one says it: index of the movie} of the best-known movies, as many as a map has, which a
+        search completes: a browser takes seconds for tens of thousands. Equal titles are told apart by ids."""
         labels: dict[str, int] = {}
-        for movie, title in enumerate(self.movies.titles):
-            label = shown(title)
+        for movie in np.argsort(-self.saved.ratings.movie_known, kind="stable")[: latent_maps.MOST].tolist():
+            label = shown(self.movies.titles[movie])
             labels[label if label not in labels else f"{label} [{self.movies.ids[movie]}]"] = movie
         return labels
+
+    def find(self, text: str) -> int:
+        """Return the index of the movie that was chosen or typed, or of the best-known one whose title holds the text;
+        a `UserError` where there is none."""
+        if text in self.labels:
+            return self.labels[text]
+        try:
+            return profile.find_movie(self.titles, text)
+        except UserError:
+            part = text.strip().casefold()
+            if held := [movie for label, movie in self.labels.items() if part in label.casefold()]:
+                return held[0]
+            raise
 
     @cached_property
     def order(self) -> Indices:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ class Movies:
             ids, self.titles + rare.titles, self.years + rare.years, self.genres + rare.genres, keys=self.keys
         )
 
-    @property
+    @cached_property
     def genre_names(self) -> list[str]:
         """Return all genres that occur, sorted."""
         return sorted({name for names in self.genres for name in names})

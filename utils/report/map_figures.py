@@ -19,8 +19,11 @@ SMOOTH = 2.2  # cells: deviation of the Gaussian that smooths the counts
 FEW = 0.3  # of the mean number of points in a cell: fewer are in no region
 LIFT = 1.5  # times more of a genre than on the whole map make its region
 LABELS = 10  # well-known movies that are named on the page's map
-APART = 0.09  # least distance between two names, in shares of the map's width
+SMALL, LARGE = 12, 15  # px: sizes of the names of movies, and of genres and the visitor
+LETTER = 0.55  # width of a letter, in sizes
 LONGEST = 24  # characters of a name
+NARROW = (320, 440)  # px: the points of a map on a telephone
+EDGE = 18  # px beside these points
 ROLES: dict[str, Trace] = {  # what is highlighted on the page's map: its marker
     "you rated": {"symbol": "circle-open", "size": 13, "color": BLUE},
     "recommended to you": {"symbol": "star", "size": 14, "color": "#ffc20a"},
@@ -67,9 +70,9 @@ def _markers(points: Sequence[Point], name: str, colour: str, symbol: str, opaci
     }
 
 
-def regions(points: Sequence[Point]) -> tuple[list[Trace], list[Point]]:
+def regions(points: Sequence[Point], taken: Sequence[Point] = ()) -> tuple[list[Trace], list[Point]]:
     """Find where on a map each genre is dense: (a trace of the outline of each genre's region, its label as a point
-    with "title", "x" and "y", where most of its points are).
+    with "title", "x" and "y", where most of its points are, but not over points that are taken).
 
     Points are counted in CELLS x CELLS and smoothed. A cell belongs to the genre whose share is the highest multiple of
     its share of all points, if it is LIFT times that; a cell of few points counts for less."""
@@ -88,15 +91,23 @@ def regions(points: Sequence[Point]) -> tuple[list[Trace], list[Point]]:
     lift = (np.array(dense[1:]) / share + least) / (dense[0] + least)
     traces, labels, free = [], [], np.ones((CELLS, CELLS), bool)
     middle = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    for point in taken:
+        row, column = (int(np.searchsorted(edges[i], point["xy"[i]])) for i in (1, 0))
+        _take(free, row, column, 4)  # the marker is below its name
     for i, name in enumerate(names):
         above = np.clip(lift[i] - np.delete(lift, i, axis=0).max(axis=0, initial=LIFT), -1, 1)
         above = np.minimum(above, dense[0] / least - FEW)
         worth = np.where(free, np.where(above > 0, 1 + dense[i + 1], above), -2)
-        row, column = np.unravel_index(worth.argmax(), worth.shape)
+        row, column = (int(place) for place in np.unravel_index(worth.argmax(), worth.shape))
         labels.append({"title": name, "x": float(middle[0][column]), "y": float(middle[1][row])})
-        free[max(row - 2, 0) : row + 3, max(column - 8, 0) : column + 9] = False  # of other labels
+        _take(free, row, column)
         traces.append(_region(middle, above, COLOURS[i % len(COLOURS)]))
     return traces, labels
+
+
+def _take(free: NDArray[np.bool_], row: int, column: int, below: int = 2) -> None:
+    """Keep the cells around a label free of others."""
+    free[max(row - below, 0) : row + 3, max(column - 8, 0) : column + 9] = False
 
 
 def _region(middle: Sequence[NDArray[np.float64]], above: NDArray[np.float64], colour: str) -> Trace:
@@ -120,7 +131,12 @@ def report_map(latent_map: dict[str, Any], of: str) -> Plot:
         data += [*coloured(points, "decade"), labels | _positions(points) | {"customdata": names}]
     named = ", ".join(label["title"] for label in genres) or "nothing"
     alt = f"Map of {len(points):,} {of} by t-SNE; told apart: {named}"
-    layout = {"xaxis": BARE, "yaxis": BARE, "hovermode": "closest", "annotations": [_note(one, 15) for one in genres]}
+    layout = {
+        "xaxis": BARE,
+        "yaxis": BARE,
+        "hovermode": "closest",
+        "annotations": [_note(one, LARGE) for one in genres],
+    }
     layout["legend"] = {"orientation": "h", "itemsizing": "constant"}
     return {"alt": alt, "height": 620 if of == "movies" else 480, "data": data, "layout": layout}
 
@@ -137,7 +153,8 @@ def page_map(
     page is dark. The customdata of a point is the index of its movie, so that a click tells which it is."""
     ink, paper = ("white", "black") if dark else ("black", "white")
     faint = min(0.6, 30 / len(points) ** 0.5)  # the more points, the less each covers
-    traces, genres = regions(points)
+    you = highlighted.get("you", ())[-1:]
+    traces, genres = regions(points, you)
     for trace in coloured(points, "genre"):
         trace |= {name: np.array(trace[name]) for name in ("x", "y", "customdata")}  # sent as bytes
         opacity = faint / 2 if trace["name"] == "other" else faint
@@ -147,9 +164,9 @@ def page_map(
         traces.append(trace | {"type": "scattergl", "showlegend": False})
     traces += [_path(lines, role) for role, lines in paths.items() if lines]
     traces += [_highlighted(some, role, paper if role == "you" else ink) for role, some in highlighted.items() if some]
-    first = [*highlighted.get("you", ())[-1:], *genres]
-    names = [_note(point, 12, ink, paper) for point in apart(points, first)]
-    notes = [*names, *(_note(point, 15, ink, paper) for point in first)]
+    large = [*genres, *you]
+    names = [_note(point, SMALL, ink, paper) for point in apart(points, large)]
+    notes = [*names, *(_note(point, LARGE, ink, paper) for point in large)]
     layout = {"xaxis": BARE, "yaxis": BARE, "height": 620, "hovermode": "closest", "annotations": notes}
     layout |= {"dragmode": "pan", "clickmode": "event+select", "uirevision": "map"}  # which keeps the zoom
     layout["legend"] = {"orientation": "h", "itemsizing": "constant", "y": 0, "yanchor": "top"}
@@ -172,24 +189,38 @@ def _path(lines: Sequence[Sequence[Point]], role: str) -> Trace:
     return trace | _positions([point for line in lines for point in (*line, gap)])
 
 
+def _short(point: Point) -> str:
+    name = spoken(point["title"])
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…"
+
+
 def _note(point: Point, size: int, ink: str | None = None, paper: str | None = None) -> dict[str, Any]:
     """Name a point by an annotation, which lies above what WebGL draws; large ones are bold.
     ink, paper: colours, where the style sheet has none."""
-    name = spoken(point["title"])
-    text = escape(name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…")
+    text = escape(_short(point))
     place = {"x": point["x"], "y": point["y"], "yshift": 16, "showarrow": False, "borderpad": 0}
-    place["text"] = f"<b>{text}</b>" if size > 12 else text
+    place["text"] = f"<b>{text}</b>" if size == LARGE else text
     colours = {"bgcolor": paper, "opacity": 0.8} if paper else {}
     return place | {"font": {"size": size} | ({"color": ink} if ink else {})} | colours
 
 
 def apart(points: Sequence[Point], taken: Sequence[Point]) -> list[Point]:
-    """Choose the first points, at most LABELS, that lie far enough from each other and from those taken to be named."""
-    width, height = np.ptp([(point["x"], point["y"]) for point in points], axis=0)
-    named = list(taken)
+    """Choose the first points, at most LABELS, whose names neither touch each other, those of the points taken or the
+    edge, on a screen as narrow as NARROW."""
+    at = np.array([(point["x"], point["y"]) for point in points])
+    low, span = at.min(axis=0), np.ptp(at, axis=0) + 1e-9
+
+    def box(point: Point, size: int) -> NDArray[np.float64]:
+        """Return (left, bottom, right, top) of a name, in px."""
+        middle = (np.array([point["x"], point["y"]]) - low) / span * NARROW
+        half = np.array([size * LETTER * len(_short(point)), 1.5 * size]) / 2
+        return np.concatenate([middle - half, middle + half])
+
+    named, boxes = [], [box(point, LARGE) for point in taken]
     for point in points[: LABELS * 20]:
-        near = (abs(point["x"] - other["x"]) < 2 * APART * width for other in named)
-        level = (abs(point["y"] - other["y"]) < APART * height / 2 for other in named)
-        if len(named) < LABELS + len(taken) and not any(map(all, zip(near, level, strict=True))):
+        new = box(point, SMALL)
+        inside = new[0] > -EDGE and new[2] < NARROW[0] + EDGE
+        if inside and all((new[:2] > other[2:]).any() or (new[2:] < other[:2]).any() for other in boxes):
             named.append(point)
-    return named[len(taken) :]
+            boxes.append(new)
+    return named[:LABELS]
