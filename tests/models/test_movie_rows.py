@@ -15,15 +15,15 @@ from trained import TABLE
 import models
 from models import autorec, joint
 from models.ensemble import movie_rows
-from models.ensemble.movie_rows import OPTIONS, MovieRows
+from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from utils.data import splits
 from utils.runs.run_folder import Run
 from utils.scoring import biases
 from utils.scoring.linear_scorer import SparseRows, StarPath
 from utils.training.training import Training
 
-QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False}
-EPOCHS = replace(OPTIONS, epochs=3, hidden=(6,), batch_size=10)
+QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False, "movie_size": 6, "movie_epochs": 3}
+SMALL = replace(OPTIONS, batch_size=10)
 
 
 def fitted(split, **options):
@@ -38,7 +38,7 @@ def half():
     """(a model fitted on half of the ratings, its split), with a short training of movies' rows."""
     split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        patch.setattr(movie_rows, "OPTIONS", SMALL)
         patch.setattr(movie_rows, "FACTORS", (2.0,))
         patch.setattr(movie_rows, "SHARES", (0.75,))
         return fitted(split), split
@@ -122,12 +122,13 @@ def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
     np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()))
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        patch.setattr(movie_rows, "OPTIONS", SMALL)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.encoder is encoder
         np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
         model.refit(split.refit, Training())
-        alone = autorec.Model(TABLE.shape, EPOCHS, 0, TABLE.scale, TABLE.threshold)
+        trained_by = replace(SMALL, hidden=(6,), epochs=3, decay=END ** (1 / 3))
+        alone = autorec.Model(TABLE.shape, trained_by, 0, TABLE.scale, TABLE.threshold)
         alone.refit(split.refit, Training())
     np.testing.assert_array_equal(model.movie_rows.encoder.layers[0][0], alone._plain_encoder().layers[0][0])
     assert (model.movie_rows.factor, model.movie_rows.share) == (2.0, 0.75)
@@ -175,7 +176,7 @@ def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz - 1)
     assert fitted(split).movie_rows is None
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz)
-    monkeypatch.setattr(movie_rows, "OPTIONS", EPOCHS)
+    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
     monkeypatch.setattr(movie_rows, "SHARES", (0.5,))
     assert fitted(split).movie_rows.share == 0.5
 
@@ -209,7 +210,8 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
 
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     """On two kinds of users and movies the regression finds what the baseline can't."""
-    model, split = half
+    split, long = half[1], {"movie_size": 128, "movie_epochs": 25}
+    model = models.build("joint", TABLE.shape, joint.Config(**QUICK | long))
     given, hidden = split.validation.given, split.validation.hidden.toarray()
     base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
     with eagerly():
