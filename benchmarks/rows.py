@@ -19,7 +19,7 @@ RATING = {
     "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, None),
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/bayesfm": ("bayesfm", ML1M, "ml-1m/autorec-movies"),
-    "ml-1m/joint": ("joint", ML1M, "ml-1m/autorec-movies"),
+    "ml-1m/joint": ("joint --movie-size 256 --movie-epochs 60", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
     "u1/autorec-users": ("autorec", U1, None),
     "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
