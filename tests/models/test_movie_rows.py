@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from literal import pairs, rmse
+from literal import assert_same_weights, pairs, rmse
 from scipy.sparse import csr_array
 from sklearn.linear_model import Ridge
 from trained import TABLE
@@ -16,10 +16,12 @@ import models
 from models import autorec, joint
 from models.ensemble import movie_rows
 from models.ensemble.movie_rows import OPTIONS, MovieRows
+from models.networks import rating_autoencoder
 from utils.data import splits
 from utils.runs.run_folder import Run
 from utils.scoring import biases
 from utils.scoring.linear_scorer import SparseRows, StarPath
+from utils.training import fit
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False}
@@ -205,6 +207,60 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
     fresh = MovieRows()
     fresh.train(model, split.train, training, "movies")
     assert (fresh.encoder, fresh.share) == (None, 0.0)
+
+
+def test_the_autoencoder_has_what_the_model_has(monkeypatch):
+    made = []
+    monkeypatch.setattr(autorec.Model, "refit", lambda self, *_: made.append(self))
+    monkeypatch.setattr(autorec.Model, "_plain_encoder", lambda self: None)
+    config = joint.Config(user_damping=7.0, movie_damping=2.0)
+    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0), 6.0), csr_array((3, 4)), Training(), "again")
+    assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0)
+    found = made[0].shape, made[0].seed, made[0].scale, made[0].like, made[0]._refit_phase()
+    assert found == ((3, 4), 5, (1.0, 10.0), 6.0, "again")
+
+
+def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half, monkeypatch):
+    """Of two hidden ratings the decoder misses one by 2.4, the regression both by 1.5."""
+    monkeypatch.setattr(movie_rows, "SHARES", (0.0, 1.0))
+    monkeypatch.setattr(StarPath, "regressed", lambda *_: np.array([2.5, 2.5]))
+    rows, hidden = copy(half[0].movie_rows), csr_array(([4.0, 4.0], ([0, 1], [2, 3])), TABLE.shape)
+    rows.choose(replace(half[1].validation, hidden=hidden), None, np.array([4.0, 1.6]), (0.5, 5.0))
+    assert rows.share == 1.0
+
+
+@eagerly()
+def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half, tmp_path, monkeypatch):
+    model, split = half
+    for name, value in {"OPTIONS": EPOCHS, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+        monkeypatch.setattr(movie_rows, name, value)
+    cut, resumed, ended = Training(tmp_path), copy(model), fit.EpochRecord.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        ended(self, epoch, logs)
+        if (self.checkpoint.phase, epoch) == ("movies", 1):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.EpochRecord, "on_epoch_end", stop)
+        resumed.fit(split.train, split.validation, cut)
+    assert cut.interrupted
+    assert resumed.movie_rows is resumed.star_path is None  # nor those of an earlier training
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["movies.npz", "train.npz"]
+    resumed.fit(split.train, split.validation, Training(tmp_path))
+    assert_same_weights(resumed, model)
+    np.testing.assert_array_equal(resumed.star_path.vectors, model.movie_rows.path(split.train).vectors)
+
+
+@eagerly()
+def test_an_interrupted_refit_does_not_train_movies_rows(half, monkeypatch):
+    model, split = copy(half[0]), half[1]
+    model.movie_rows, encoder, training = copy(model.movie_rows), model.movie_rows.encoder, Training()
+    monkeypatch.setattr(rating_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(MovieRows, "train", None)  # never called
+    model.refit(split.refit, training)
+    assert training.interrupted
+    assert model.movie_rows.encoder is encoder
 
 
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
