@@ -169,7 +169,7 @@ def test_an_option_leaves_it_out(options):
     split = splits.split(TABLE, "random", splits.Options())
     model = fitted(split, **options)
     assert model.movie_rows is model.star_path is None
-    assert not any("movies' rows" in note for note in model.notes())
+    assert ("0% of predicted stars from movies' rows" in model.notes()) is model.config.movie_rows
 
 
 def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
