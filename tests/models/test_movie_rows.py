@@ -125,6 +125,7 @@ def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        model.encode_all(split.train)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.encoder is encoder
         np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
@@ -182,7 +183,8 @@ def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
     assert fitted(split).movie_rows.share == 0.5
 
 
-def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none():
+def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none(monkeypatch):
+    monkeypatch.setattr(joint.Model, "_fit_movie_rows", None)  # never called
     strong = splits.split(TABLE, "strong", splits.Options(held_out=2))
     assert fitted(strong).movie_rows is None
     split = splits.split(TABLE, "random", splits.Options())
