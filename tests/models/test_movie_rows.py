@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from trained import TABLE
 
 import models
-from models import autorec, joint
+from models import autorec, blend, joint
 from models.ensemble import movie_rows
 from models.ensemble.movie_rows import OPTIONS, MovieRows
 from models.networks import rating_autoencoder
@@ -275,3 +275,33 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
     bare = base.predict(*pairs(TABLE.shape)).reshape(TABLE.shape)
     assert rmse(stars, hidden) < rmse(bare, hidden) - 0.05
+
+
+@eagerly()
+def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been(half, tmp_path, monkeypatch):
+    split = half[1]
+    for name, value in {"OPTIONS": EPOCHS, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+        monkeypatch.setattr(movie_rows, name, value)
+    users, movies = pairs(TABLE.shape)
+
+    def trained(cached):
+        """Of parts kept in the cache: none, those of `fit`, all."""
+        config = blend.Config("joint --hidden 8 --epochs 1 --no-linear,bias", folds=4)
+        model = models.build("blend", TABLE.shape, config, 0, TABLE.scale, TABLE.threshold)
+        model.fit(split.train, split.validation, Training(finished=tmp_path / "parts"))
+        if cached == "those of fit":
+            assert model.parts[0].movie_rows.encoder is None
+            model.cache.folder = None
+        model.refit(split.refit, Training())
+        model.encode_all(split.known)
+        return model
+
+    whole, *others = (trained(cached) for cached in ("none", "those of fit", "all"))
+    path = whole.parts[0].star_path
+    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.refit.nnz))
+    for other in others:
+        np.testing.assert_array_equal(other.parts[0].star_path.vectors, path.vectors)
+        expected = whole.predict(split.known, users, movies)
+        np.testing.assert_array_equal(other.predict(split.known, users, movies), expected)
+    others[1].parts[0].save(tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "stars.npz")["vectors"], path.vectors)
