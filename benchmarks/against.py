@@ -1,7 +1,7 @@
 """Accuracy beside an earlier commit: the same models, data and splits, test figures paired over users and seeds.
 
-python benchmarks/against.py "joint" "multvae --hidden 200"     on the bundled data, seeds 0 to 2
-python benchmarks/against.py joint --data ml-1m --jobs 8        so many trainings at a time, a thread each
+python benchmarks/against.py joint "multvae --hidden 200" --base DIR     on the bundled data, seeds 0 to 2
+python benchmarks/against.py joint --base DIR --data ml-1m --jobs 8      so many trainings at a time, a thread each
 
 Each training is a process of its own in the commit's checkout; validation chooses, then it is trained on validation
 ratings, too, as train.py does. The differences (now less before) have 95% bootstrap intervals over all users of all

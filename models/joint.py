@@ -146,7 +146,7 @@ class Model(rating_autoencoder.Autoencoder):
     config: Config
     linear: Linear | None = None
     movie_rows: MovieRows | None = None
-    star_path: StarPath | None = None  # of the movie rows, with vectors that know the ratings of the last `encode_all`
+    star_path: StarPath | None = None  # of the movie rows; its vectors know the ratings last trained on, or encoded
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path; where no stars of trained users
@@ -276,9 +276,11 @@ class Model(rating_autoencoder.Autoencoder):
         return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
 
     def notes(self) -> list[str]:
-        """Return also the share of the regression in the stars, and what the linear path leaves out."""
-        share = [f"{self.movie_rows.share:.0%} of predicted stars from movies' rows"] if self.movie_rows else []
-        return [*super().notes(), *share, *(self.linear.notes() if self.linear else [])]
+        """Return also the share of the regression in the stars, where it was asked for, and what the linear path leaves
+        out."""
+        share = self.movie_rows.share if self.movie_rows else 0.0
+        stars = [f"{share:.0%} of predicted stars from movies' rows"] if self.config.movie_rows else []
+        return [*super().notes(), *stars, *(self.linear.notes() if self.linear else [])]
 
     def save(self, folder: Path) -> None:
         """Write what `Autoencoder.save` does, weights.npz of the linear path, and stars.npz of that to stars."""

@@ -487,5 +487,6 @@ def test_a_search_completes_the_best_known_movies_and_finds_the_others(monkeypat
     assert list(shared.labels.items()) == [("Cube (1997)", 1), ("The Matrix (1999)", 2), ("The Matrix (1999) [5]", 0)]
     assert [shared.find(text) for text in ("The Matrix (1999)", "The Matrix (1999) [5]", "alien")] == [2, 0, 3]
     assert shared.find(" matri ") == 2  # the better known
-    with pytest.raises(UserError, match="no movie is called 'nothing'"):
-        shared.find("nothing")
+    for text in ("nothing", " "):
+        with pytest.raises(UserError, match=f"no movie is called '{text}'"):
+            shared.find(text)

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
-from literal import pairs, rmse
+from literal import assert_same_weights, pairs, rmse
 from scipy.sparse import csr_array
 from sklearn.linear_model import Ridge
 from trained import TABLE
 
 import models
-from models import autorec, joint
+from models import autorec, blend, joint
 from models.ensemble import movie_rows
 from models.ensemble.movie_rows import END, OPTIONS, MovieRows
+from models.networks import rating_autoencoder
 from utils.data import splits
 from utils.runs.run_folder import Run
 from utils.scoring import biases
 from utils.scoring.linear_scorer import SparseRows, StarPath
+from utils.training import fit
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False, "movie_size": 6, "movie_epochs": 3}
@@ -123,6 +125,7 @@ def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(movie_rows, "OPTIONS", SMALL)
+        model.encode_all(split.train)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.encoder is encoder
         np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
@@ -168,7 +171,7 @@ def test_an_option_leaves_it_out(options):
     split = splits.split(TABLE, "random", splits.Options())
     model = fitted(split, **options)
     assert model.movie_rows is model.star_path is None
-    assert not any("movies' rows" in note for note in model.notes())
+    assert ("0% of predicted stars from movies' rows" in model.notes()) is model.config.movie_rows
 
 
 def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
@@ -181,7 +184,8 @@ def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
     assert fitted(split).movie_rows.share == 0.5
 
 
-def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none():
+def test_where_users_are_held_out_or_nothing_is_hidden_there_is_none(monkeypatch):
+    monkeypatch.setattr(joint.Model, "_fit_movie_rows", None)  # never called
     strong = splits.split(TABLE, "strong", splits.Options(held_out=2))
     assert fitted(strong).movie_rows is None
     split = splits.split(TABLE, "random", splits.Options())
@@ -208,6 +212,61 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
     assert (fresh.encoder, fresh.share) == (None, 0.0)
 
 
+def test_the_autoencoder_has_what_the_model_has(monkeypatch):
+    made = []
+    monkeypatch.setattr(autorec.Model, "refit", lambda self, *_: made.append(self))
+    monkeypatch.setattr(autorec.Model, "_plain_encoder", lambda self: None)
+    config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
+    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0), 6.0), csr_array((3, 4)), Training(), "again")
+    own = {"hidden": (9,), "epochs": 4, "decay": END**0.25}
+    assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
+    found = made[0].shape, made[0].seed, made[0].scale, made[0].like, made[0]._refit_phase()
+    assert found == ((3, 4), 5, (1.0, 10.0), 6.0, "again")
+
+
+def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half, monkeypatch):
+    """Of two hidden ratings the decoder misses one by 2.4, the regression both by 1.5."""
+    monkeypatch.setattr(movie_rows, "SHARES", (0.0, 1.0))
+    monkeypatch.setattr(StarPath, "regressed", lambda *_: np.array([2.5, 2.5]))
+    rows, hidden = copy(half[0].movie_rows), csr_array(([4.0, 4.0], ([0, 1], [2, 3])), TABLE.shape)
+    rows.choose(replace(half[1].validation, hidden=hidden), None, np.array([4.0, 1.6]), (0.5, 5.0))
+    assert rows.share == 1.0
+
+
+@eagerly()
+def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half, tmp_path, monkeypatch):
+    model, split = half
+    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+        monkeypatch.setattr(movie_rows, name, value)
+    cut, resumed, ended = Training(tmp_path), copy(model), fit.EpochRecord.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        ended(self, epoch, logs)
+        if (self.checkpoint.phase, epoch) == ("movies", 1):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.EpochRecord, "on_epoch_end", stop)
+        resumed.fit(split.train, split.validation, cut)
+    assert cut.interrupted
+    assert resumed.movie_rows is resumed.star_path is None  # nor those of an earlier training
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["movies.npz", "train.npz"]
+    resumed.fit(split.train, split.validation, Training(tmp_path))
+    assert_same_weights(resumed, model)
+    np.testing.assert_array_equal(resumed.star_path.vectors, model.movie_rows.path(split.train).vectors)
+
+
+@eagerly()
+def test_an_interrupted_refit_does_not_train_movies_rows(half, monkeypatch):
+    model, split = copy(half[0]), half[1]
+    model.movie_rows, encoder, training = copy(model.movie_rows), model.movie_rows.encoder, Training()
+    monkeypatch.setattr(rating_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(MovieRows, "train", None)  # never called
+    model.refit(split.refit, training)
+    assert training.interrupted
+    assert model.movie_rows.encoder is encoder
+
+
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     """On two kinds of users and movies the regression finds what the baseline can't."""
     split, long = half[1], {"movie_size": 128, "movie_epochs": 25}
@@ -219,3 +278,33 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
     bare = base.predict(*pairs(TABLE.shape)).reshape(TABLE.shape)
     assert rmse(stars, hidden) < rmse(bare, hidden) - 0.05
+
+
+@eagerly()
+def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been(half, tmp_path, monkeypatch):
+    split = half[1]
+    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+        monkeypatch.setattr(movie_rows, name, value)
+    users, movies = pairs(TABLE.shape)
+
+    def trained(cached):
+        """Of parts kept in the cache: none, those of `fit`, all."""
+        config = blend.Config("joint --hidden 8 --epochs 1 --no-linear,bias", folds=4)
+        model = models.build("blend", TABLE.shape, config, 0, TABLE.scale, TABLE.threshold)
+        model.fit(split.train, split.validation, Training(finished=tmp_path / "parts"))
+        if cached == "those of fit":
+            assert model.parts[0].movie_rows.encoder is None
+            model.cache.folder = None
+        model.refit(split.refit, Training())
+        model.encode_all(split.known)
+        return model
+
+    whole, *others = (trained(cached) for cached in ("none", "those of fit", "all"))
+    path = whole.parts[0].star_path
+    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.refit.nnz))
+    for other in others:
+        np.testing.assert_array_equal(other.parts[0].star_path.vectors, path.vectors)
+        expected = whole.predict(split.known, users, movies)
+        np.testing.assert_array_equal(other.predict(split.known, users, movies), expected)
+    others[1].parts[0].save(tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "stars.npz")["vectors"], path.vectors)

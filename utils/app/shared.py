@@ -61,7 +61,7 @@ class Shared:
             return profile.find_movie(self.titles, text)
         except UserError:
             part = text.strip().casefold()
-            if held := [movie for label, movie in self.labels.items() if part in label.casefold()]:
+            if part and (held := [movie for label, movie in self.labels.items() if part in label.casefold()]):
                 return held[0]
             raise
 
