@@ -43,7 +43,7 @@ MOST = 1000  # users with hidden likes that the weights are learned on
 class Config:
     """Options of `blend`."""
 
-    parts: str = "joint,autorec --rows movies,bayesfm,ease --l2 200 --dropout 0.5"
+    parts: str = "joint,sparsefc,bayesfm,ease --l2 200 --dropout 0.5"
     """models, each with its options, separated by commas; `--seed 1` behind one starts it from other weights"""
     folds: int = 10
     """the training ratings are divided into so many folds"""
