@@ -17,7 +17,7 @@ from models import autorec
 from models.base import Recommender
 from utils.data.splits import Holdout
 from utils.scoring.biases import Biases
-from utils.scoring.encoders import Encoder
+from utils.scoring.encoders import Centred, Encoder
 from utils.scoring.linear_scorer import StarPath
 from utils.scoring.protocols import Floats, Scale
 from utils.training.training import Training
@@ -48,13 +48,16 @@ class MovieRows:
         self.factor, self.share = factor, share
 
     def train(self, model: Recommender, matrix: csr_array, training: Training, phase: str) -> None:
-        """Train the autoencoder for `model` on a matrix of stars; interrupted, what was trained before is kept."""
+        """Train the autoencoder for `model` on a matrix of stars, as stars of five: its options suit no other scale.
+        Interrupted, what was trained before is kept."""
         damping = {name: getattr(model.config, name) for name in ("user_damping", "movie_damping")}
-        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **damping), model.seed, model.scale, model.like)
+        star, (low, high) = model.star, model.scale
+        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **damping), model.seed, (low / star, high / star))
         autoencoder.phase = phase
-        autoencoder.refit(matrix, training)
+        autoencoder.refit(cast(csr_array, matrix / star), training)
         if not training.interrupted:
-            self.encoder = autoencoder._plain_encoder()
+            encoder = cast(Centred, autoencoder._plain_encoder())
+            self.encoder = replace(encoder, mean=star * encoder.mean, column=star * encoder.column, star=star)
 
     def path(self, known: csr_array) -> StarPath:
         """Return the path to stars, once trained, with the vectors of movies that have these ratings."""
