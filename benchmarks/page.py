@@ -97,10 +97,10 @@ def measure(folder):
 
 
 def table():
-    """The table in results/README.md."""
+    """The table in docs/page.md."""
     columns = {"data": "data", "model": "model", "what": "what", "median": "median, s", "most": "longest, s"}
     return tables.markdown(tables.read("page.csv"), columns, 2)
 
 
 if __name__ == "__main__":
-    tables.of_runs("page", __doc__, measure, table)
+    tables.of_runs("page", __doc__, measure, table, path=tables.DOCS / "page.md")

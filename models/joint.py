@@ -73,6 +73,10 @@ class Config(rating_autoencoder.Config):
     movie_rows: bool = True
     """predict stars also from movies' rows: the ratings of each person are regressed on vectors of movies (takes
     --baseline, and up to 5,000,000 ratings, beyond which it would take most of the time)"""
+    movie_size: int = tuned(128, Choice(64, 128, 256, 512))
+    """length of these vectors"""
+    movie_epochs: int = 25
+    """epochs that they are trained for, while the step size falls to a sixtieth"""
     patience: int = 15
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
@@ -86,6 +90,8 @@ class Config(rating_autoencoder.Config):
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
             raise ValueError("joint is trained by adam or sgd")
+        if min(self.movie_size, self.movie_epochs) < 1:
+            raise ValueError("movie-size and movie-epochs must be 1 or more")
         if not 0 <= self.weight < np.inf or not 0 <= self.likes_l2 < np.inf:
             raise ValueError("weight and likes-l2 must not be negative")
 

@@ -24,10 +24,8 @@ from utils.training.training import Training
 
 FACTORS = (0.5, 1.0, 2.0, 4.0)  # of the penalty that the output layer has in training
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the regression's stars
-OPTIONS = autorec.Config(
-    rows="movies", hidden=(128,), target="hidden", dropout=0.5, l2=0.02, batch_size=256, learning_rate=0.005,
-    decay=0.85, epochs=25,
-)  # fmt: skip  # a quick schedule: four times as many epochs brought .002 stars on validation
+OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5, l2=0.02, batch_size=256, learning_rate=0.005)
+END = 0.017  # the step size of the last epoch, as a share of that of the first
 
 
 class _Autoencoder(autorec.Model):
@@ -50,9 +48,14 @@ class MovieRows:
     def train(self, model: Recommender, matrix: csr_array, training: Training, phase: str) -> None:
         """Train the autoencoder for `model` on a matrix of stars, as stars of five: its options suit no other scale.
         Interrupted, what was trained before is kept."""
-        damping = {name: getattr(model.config, name) for name in ("user_damping", "movie_damping")}
-        star, (low, high) = model.star, model.scale
-        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **damping), model.seed, (low / star, high / star))
+        config, star, (low, high) = model.config, model.star, model.scale
+        options = {name: getattr(config, name) for name in ("user_damping", "movie_damping")}
+        options |= {
+            "hidden": (config.movie_size,),
+            "epochs": config.movie_epochs,
+            "decay": END ** (1 / config.movie_epochs),
+        }
+        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **options), model.seed, (low / star, high / star))
         autoencoder.phase = phase
         autoencoder.refit(cast(csr_array, matrix / star), training)
         if not training.interrupted:

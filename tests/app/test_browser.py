@@ -197,6 +197,82 @@ def test_a_visit(served, browser, width, scheme, tmp_path):
     page.context.close()
 
 
+TOUCHING = """() => {
+  const names = [...document.querySelectorAll('.js-plotly-plot .annotation')];
+  const boxes = names.map(e => ({name: e.textContent, at: e.getBoundingClientRect()}));
+  const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const beyond = boxes.filter(({at}) => at.left < 0 || at.right > innerWidth);
+  const touching = boxes.filter(({at}, i) => boxes.slice(0, i).some(other => touch(at, other.at)));
+  return [...beyond, ...touching].map(({name}) => name);
+}"""  # names on the map that touch another one or the edge
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_screen_is_accessible_and_fits(served, browser, width, scheme):
+    """First screen, rated, a reason, all options, watchlist, one's own file, exports, map, two together, about."""
+    page, complaints = visit(browser, served[0], width, scheme)
+
+    def check():
+        settle(page)
+        check_accessible(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("element => element.scrollWidth <= element.clientWidth + 1")
+
+    def upload(field, name, content):
+        place = page.get_by_test_id("stFileUploader").filter(has_text=field).locator("input[type=file]")
+        place.set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
+        page.get_by_text(f"{name}: ").wait_for()
+
+    def press(name, nth=0):
+        page.get_by_role("radio", name=name, exact=True).or_(page.get_by_role("button", name=name, exact=True)).nth(
+            nth
+        ).click()
+        settle(page)
+
+    check()
+    for place, value in enumerate((5, 4, 2)):
+        click_stars(page, place, value)
+    page.locator(".st-key-item-0 summary").click()
+    check()
+    page.get_by_text("What may be on the list").click()
+    press("Drama")
+    press("Horror", 1)
+    for name in ("well known", "mixed", "20"):
+        press(name)
+    page.get_by_text("Only Drama, no Horror, well known").wait_for()
+    check()
+    page.get_by_text("Only what is on a watchlist").click()
+    upload(
+        "Watchlist", "watchlist.csv", "Date,Name,Year,Letterboxd URI\n2021-01-01,Forrest Gump,1994,https://boxd.it/x\n"
+    )
+    page.locator(".st-key-item-1").wait_for(state="detached")
+    check()
+    press("All movies again")
+    page.get_by_text("Bring your ratings along").click()
+    upload("Export of Letterboxd", "ratings.csv", "Title,Year,Rating\nThe Matrix,1999,4.5\nNo such movie,1999,2\n")
+    page.get_by_text("Your ratings", exact=True).click()
+    page.get_by_test_id("stDataFrame").wait_for()
+    check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="For Letterboxd").click()
+    assert len(download.value.path().read_text(encoding="utf-8").splitlines()) == 1 + len(items(page))
+    go_to(page, "Map")
+    page.locator(".js-plotly-plot .annotation").first.wait_for(timeout=60_000)
+    assert not page.evaluate(TOUCHING)
+    choose(page, "A movie and what is near it", "no such movie at all")
+    check()
+    go_to(page, "Two together")
+    upload("Export of Letterboxd", "theirs.csv", "title,rating\nAlien (1979),5\nAliens (1986),4.5\nTitanic (1997),1\n")
+    page.get_by_role("heading", name="Both").wait_for()
+    check()
+    go_to(page, "About")
+    check()
+    assert not complaints
+    page.context.close()
+
+
 def test_one_visitors_ratings_are_never_anothers(served, browser):
     (ours, _), (theirs, _) = visit(browser, served[0], 1280, "light"), visit(browser, served[0], 390, "dark")
     click_stars(ours, 0, 5)

@@ -224,6 +224,8 @@ EDGES = [  # (model, options that are refused, options at the edge that are not)
     ("glocalk", {"global_rate": 0.0}, {"global_rate": 1e-9}),
     ("glocalk", {"global_rate": np.inf}, {"global_rate": 1e9}),
     ("joint", {"linear_dropout": 1.0}, {"linear_dropout": 0.0}),
+    ("joint", {"movie_size": 0}, {"movie_size": 1}),
+    ("joint", {"movie_epochs": 0}, {"movie_epochs": 1}),
     ("joint", {"linear_l2": 0.0}, {"linear_l2": 1e-9}),
     ("joint", {"likes_l2": np.inf}, {"likes_l2": 0.0}),
     ("joint", {"weight": np.inf}, {"weight": 0.0}),

@@ -15,7 +15,7 @@ from trained import TABLE
 import models
 from models import autorec, blend, joint
 from models.ensemble import movie_rows
-from models.ensemble.movie_rows import OPTIONS, MovieRows
+from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from models.networks import rating_autoencoder
 from utils.data import splits
 from utils.runs.run_folder import Run
@@ -24,8 +24,8 @@ from utils.scoring.linear_scorer import SparseRows, StarPath
 from utils.training import fit
 from utils.training.training import Training
 
-QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False}
-EPOCHS = replace(OPTIONS, epochs=3, hidden=(6,), batch_size=10)
+QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False, "movie_size": 6, "movie_epochs": 3}
+SMALL = replace(OPTIONS, batch_size=10)
 
 
 def fitted(split, **options):
@@ -40,7 +40,7 @@ def half():
     """(a model fitted on half of the ratings, its split), with a short training of movies' rows."""
     split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        patch.setattr(movie_rows, "OPTIONS", SMALL)
         patch.setattr(movie_rows, "FACTORS", (2.0,))
         patch.setattr(movie_rows, "SHARES", (0.75,))
         return fitted(split), split
@@ -124,13 +124,14 @@ def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
     np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()))
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", EPOCHS)
+        patch.setattr(movie_rows, "OPTIONS", SMALL)
         model.encode_all(split.train)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.encoder is encoder
         np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
         model.refit(split.refit, Training())
-        alone = autorec.Model(TABLE.shape, EPOCHS, 0, TABLE.scale, TABLE.threshold)
+        trained_by = replace(SMALL, hidden=(6,), epochs=3, decay=END ** (1 / 3))
+        alone = autorec.Model(TABLE.shape, trained_by, 0, TABLE.scale, TABLE.threshold)
         alone.refit(split.refit, Training())
     np.testing.assert_array_equal(model.movie_rows.encoder.layers[0][0], alone._plain_encoder().layers[0][0])
     assert (model.movie_rows.factor, model.movie_rows.share) == (2.0, 0.75)
@@ -178,7 +179,7 @@ def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz - 1)
     assert fitted(split).movie_rows is None
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz)
-    monkeypatch.setattr(movie_rows, "OPTIONS", EPOCHS)
+    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
     monkeypatch.setattr(movie_rows, "SHARES", (0.5,))
     assert fitted(split).movie_rows.share == 0.5
 
@@ -219,19 +220,20 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
         training.interrupted = True
 
     monkeypatch.setattr(autorec.Model, "refit", refit)
-    config = joint.Config(user_damping=7.0, movie_damping=2.0)
+    config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
     MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), csr_array((3, 4)), Training(), "again")
-    assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0)
+    own = {"hidden": (9,), "epochs": 4, "decay": END**0.25}
+    assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
     assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
     assert made[0]._refit_phase() == "again"
 
 
 @eagerly()
 def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
-    monkeypatch.setattr(movie_rows, "OPTIONS", EPOCHS)
+    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
     split, found = half[1], []
     for star in (1, 20):
-        model = joint.Model(TABLE.shape, joint.Config(), 0, (star * 0.5, star * 5.0))
+        model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
         rows, matrix = MovieRows(), star * split.train
         rows.train(model, matrix, Training(), "movies")
         path, base = rows.path(matrix), biases.fit(matrix, 5.0, 4.0)
@@ -252,7 +254,7 @@ def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half,
 @eagerly()
 def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half, tmp_path, monkeypatch):
     model, split = half
-    for name, value in {"OPTIONS": EPOCHS, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
         monkeypatch.setattr(movie_rows, name, value)
     cut, resumed, ended = Training(tmp_path), copy(model), fit.EpochRecord.on_epoch_end
 
@@ -285,7 +287,8 @@ def test_an_interrupted_refit_does_not_train_movies_rows(half, monkeypatch):
 
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     """On two kinds of users and movies the regression finds what the baseline can't."""
-    model, split = half
+    split, long = half[1], {"movie_size": 128, "movie_epochs": 25}
+    model = models.build("joint", TABLE.shape, joint.Config(**QUICK | long))
     given, hidden = split.validation.given, split.validation.hidden.toarray()
     base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
     with eagerly():
@@ -298,7 +301,7 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
 @eagerly()
 def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been(half, tmp_path, monkeypatch):
     split = half[1]
-    for name, value in {"OPTIONS": EPOCHS, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
         monkeypatch.setattr(movie_rows, name, value)
     users, movies = pairs(TABLE.shape)
 
