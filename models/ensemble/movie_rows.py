@@ -17,7 +17,7 @@ from models import autorec
 from models.base import Recommender
 from utils.data.splits import Holdout
 from utils.scoring.biases import Biases
-from utils.scoring.encoders import Encoder
+from utils.scoring.encoders import Centred, Encoder
 from utils.scoring.linear_scorer import StarPath
 from utils.scoring.protocols import Floats, Scale
 from utils.training.training import Training
@@ -46,19 +46,21 @@ class MovieRows:
         self.factor, self.share = factor, share
 
     def train(self, model: Recommender, matrix: csr_array, training: Training, phase: str) -> None:
-        """Train the autoencoder for `model` on a matrix of stars; interrupted, what was trained before is kept."""
-        config = model.config
+        """Train the autoencoder for `model` on a matrix of stars, as stars of five: its options suit no other scale.
+        Interrupted, what was trained before is kept."""
+        config, star, (low, high) = model.config, model.star, model.scale
         options = {name: getattr(config, name) for name in ("user_damping", "movie_damping")}
         options |= {
             "hidden": (config.movie_size,),
             "epochs": config.movie_epochs,
             "decay": END ** (1 / config.movie_epochs),
         }
-        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **options), model.seed, model.scale, model.like)
+        autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **options), model.seed, (low / star, high / star))
         autoencoder.phase = phase
-        autoencoder.refit(matrix, training)
+        autoencoder.refit(cast(csr_array, matrix / star), training)
         if not training.interrupted:
-            self.encoder = autoencoder._plain_encoder()
+            encoder = cast(Centred, autoencoder._plain_encoder())
+            self.encoder = replace(encoder, mean=star * encoder.mean, column=star * encoder.column, star=star)
 
     def path(self, known: csr_array) -> StarPath:
         """Return the path to stars, once trained, with the vectors of movies that have these ratings."""

@@ -214,14 +214,32 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
 
 def test_the_autoencoder_has_what_the_model_has(monkeypatch):
     made = []
-    monkeypatch.setattr(autorec.Model, "refit", lambda self, *_: made.append(self))
-    monkeypatch.setattr(autorec.Model, "_plain_encoder", lambda self: None)
+
+    def refit(self, matrix, training):
+        made.append(self)
+        training.interrupted = True
+
+    monkeypatch.setattr(autorec.Model, "refit", refit)
     config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
-    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0), 6.0), csr_array((3, 4)), Training(), "again")
+    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), csr_array((3, 4)), Training(), "again")
     own = {"hidden": (9,), "epochs": 4, "decay": END**0.25}
     assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
-    found = made[0].shape, made[0].seed, made[0].scale, made[0].like, made[0]._refit_phase()
-    assert found == ((3, 4), 5, (1.0, 10.0), 6.0, "again")
+    assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
+    assert made[0]._refit_phase() == "again"
+
+
+@eagerly()
+def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
+    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
+    split, found = half[1], []
+    for star in (1, 20):
+        model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
+        rows, matrix = MovieRows(), star * split.train
+        rows.train(model, matrix, Training(), "movies")
+        path, base = rows.path(matrix), biases.fit(matrix, 5.0, 4.0)
+        found.append((path.vectors, path.regressed(matrix, base, *pairs(TABLE.shape)) / star))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-3)
 
 
 def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half, monkeypatch):

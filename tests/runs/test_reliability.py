@@ -25,7 +25,6 @@ from conftest import REPOSITORY, eagerly, write_checkerboard
 import evaluate
 import recommend
 import train
-from models.ensemble.movie_rows import OPTIONS
 from utils.data.reading import textfiles
 from utils.errors import UserError
 from utils.runs import arrays, atomic, evaluation_results, run_folder
@@ -86,7 +85,8 @@ def test_a_training_killed_twenty_times_ends_with_the_same_weights(kind, tmp_pat
     epoch = run.config["seconds"] / len(run.history)  # seconds
     first = sum(row["phase"] == "train" for row in run.history)
     assert first < run.config["options"]["epochs"]  # early stopping has ended it
-    more = [OPTIONS.epochs] if run.config["model"] == "joint" else []  # of movies' rows: the history lacks them
+    options = run.config["options"]
+    more = [options["movie_epochs"]] if "movie_epochs" in options else []  # the history lacks them
     targets = sorted(rng.choice(np.arange(1, len(run.history) + sum(more) - 1), 20, replace=False).tolist())
     checkpoints = tmp_path / "killed.checkpoint"
     while not (tmp_path / "killed" / "MANIFEST").exists():
