@@ -22,7 +22,7 @@ from utils.scoring.linear_scorer import StarPath
 from utils.scoring.protocols import Floats, Scale
 from utils.training.training import Training
 
-FACTORS = (0.5, 1.0, 2.0, 4.0)  # of the penalty that the output layer has in training
+FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the penalty that the output layer has in training
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the regression's stars
 OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5, l2=0.02, batch_size=256, learning_rate=0.005)
 END = 0.017  # the step size of the last epoch, as a share of that of the first
