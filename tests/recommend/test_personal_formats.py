@@ -275,6 +275,12 @@ def test_the_last_rating_by_its_date_counts_and_unrated_entries_of_a_diary_are_s
     assert notes[0] == "line 3: Heat (1995) again, first in line 2; this one counts"
 
 
+@pytest.mark.parametrize("heading", ["Date", "Watched Date", "rated_at", "Date Rated", "created"])
+def test_a_date_is_read_however_the_column_is_called(read, heading):
+    found, _, _ = read(f"title,year,rating,{heading}\nHeat,1995,4,2021-05-01\nHeat,1995,2,2020-01-01\n")
+    assert found == {HEAT: 4}
+
+
 @pytest.mark.parametrize(
     ("scale", "stars", "expected"),
     [((1, 10), 8, 4), ((0, 100), 0, 0.5), ((1, 20), 20, 5), ((-10, 10), 0, 2.75), ((-10, 10), -10, 0.5), (None, 80, 4)],

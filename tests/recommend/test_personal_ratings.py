@@ -51,6 +51,8 @@ def test_typed_titles_are_found_forgivingly():
         {0: 5.0},
         ["toy stroy read as Toy Story (1995), the nearest spelling"],
     )
+    sums = Movies(np.array([3, 4]), ["1+1=2 (2010)", "Pi (1998)"], [2010, 1998], [[], []])
+    assert profile.read_typed(Titles(sums), SCALE, ["1+1=2=4.5"])[0] == {0: 4.5}  # the last = is before the stars
 
 
 @pytest.mark.parametrize(
