@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import shlex
 import shutil
 import time
 import types
@@ -39,8 +40,8 @@ def folder(run_of):
 
 @pytest.fixture(scope="module")
 def written(folder, run_of, tmp_path_factory):
-    """(path of the report, what --json says) of two runs at once."""
-    place = tmp_path_factory.mktemp("report")
+    """(path of the report, what --json says) of two runs at once, by a command with a space in it."""
+    place = tmp_path_factory.mktemp("re port")
     both = ["--run", str(folder), str(run_of("bias"))]
     evaluate.main([*both, "--json", str(place / "f.json"), "--report", str(place / "r.html")])
     return place / "r.html", json.loads((place / "f.json").read_text())
@@ -87,6 +88,13 @@ def test_every_number_of_the_report_is_one_of_json(written):
         text = path.read_text(encoding="utf-8")
         assert all(line.replace("'", "&#39;") in text for line in (*run["said"]["headlines"], *run["said"]["plain"]))
     assert page.loads == ["data:,"]
+
+
+def test_the_report_says_which_command_writes_it(written):
+    path, facts = written
+    words = shlex.split(facts["command"])
+    assert (words[:2], words[-2:]) == (["evaluate.py", "--run"], ["--report", str(path)])
+    assert f"&#39;{path}&#39;" in path.read_text(encoding="utf-8")
 
 
 def test_json_alone_says_the_same_without_what_is_only_drawn(written, folder, capsys):
