@@ -63,6 +63,7 @@ def test_options_of_train_that_do_not_go_together_are_refused(words, said):
     with pytest.raises(UserError, match=said):
         train.parse(["bias", *words.split()])
     train.parse(["bias", "--workers", "1", "--ray", "a:1", "--checkpoint-every", "0"])
+    assert train.parse(["bias"])[1].checkpoint_every == Training().checkpoint_every == 30
 
 
 def test_what_was_read_and_held_out_is_printed(capsys):
