@@ -162,6 +162,12 @@ def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path)
         read(tmp_path, text)
 
 
+def test_rows_without_text_are_counted_but_blank_lines_are_none(tmp_path):
+    stars, notes = read(tmp_path, "title,rating\nHeat (1995),4\n\n,\nToy Story,3\n , \n\n\n")
+    assert stars == {1: 4.0, 0: 3.0}
+    assert notes[-1] == f"{tmp_path}/mine.csv: 4 lines: 2 rated movies are in the data, 2 empty"
+
+
 def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):
     found, notes = read(tmp_path, "title,rating\nSolaris,5\nHeat,4\n")
     assert found == {1: 4.0}

@@ -307,6 +307,8 @@ def test_calibration_and_quartiles_are_those_of_the_test_ratings():
     assert [len(one["predicted"]) for one in reconstruction.violins(predicted, actual)] == [
         int((actual == value).sum()) for value in range(1, 6)
     ]
+    (many,) = reconstruction.violins(np.arange(2 * reconstruction.MOST) / 8, np.full(2 * reconstruction.MOST, 3.0))
+    assert (many["actual"], len(set(many["predicted"])), len(many["predicted"])) == (3, *[reconstruction.MOST] * 2)
 
 
 def test_dimensions_say_what_they_carry_and_lean_to():
