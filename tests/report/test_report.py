@@ -90,6 +90,12 @@ def test_every_number_of_the_report_is_one_of_json(written):
     assert page.loads == ["data:,"]
 
 
+def test_no_tag_can_begin_in_the_data_of_the_plots(written):
+    data = written[0].read_text(encoding="utf-8").split('id="plots">')[1].split("</script>")[0]
+    assert "<" not in data
+    assert "<extra></extra>" in json.dumps(json.loads(data))  # as the texts beside the pointer end
+
+
 def test_the_report_says_which_command_writes_it(written):
     path, facts = written
     words = shlex.split(facts["command"])
