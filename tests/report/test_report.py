@@ -317,6 +317,17 @@ def test_calibration_and_quartiles_are_those_of_the_test_ratings():
     assert (many["actual"], len(set(many["predicted"])), len(many["predicted"])) == (3, *[reconstruction.MOST] * 2)
 
 
+def test_the_known_movies_are_the_most_rated_of_those_that_were_rated_at_all(monkeypatch):
+    def like(_, liked, n):
+        return {"like": [{"title": f"M{liked[0]}"}], "items": [{"title": "A", "score": n / 10}]}
+
+    monkeypatch.setattr(recommendations, "movies_like", like)
+    near = [{"title": "A", "cosine": latent_maps.NEAR / 10}]
+    found = latent_maps.neighbours(None, np.array([0, 1, 5, 2]))
+    assert found == [{"title": title, "near": near} for title in ("M2", "M3", "M1")]
+    assert len(latent_maps.neighbours(None, np.ones(100))) == latent_maps.KNOWN
+
+
 def test_dimensions_say_what_they_carry_and_lean_to():
     rng = np.random.default_rng(1)
     genres = [["War"] if m % 2 else ["Comedy"] for m in range(200)]
