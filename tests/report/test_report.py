@@ -264,6 +264,7 @@ def test_a_png_shows_the_values_of_the_plots(tmp_path, monkeypatch):
     assert len(violins.collections) == 25  # five bodies, each with minimum, maximum, median and a bar
     assert calibration.lines[0].get_ydata().tolist() == [row["value"] for row in stars["calibration"]]
     assert [bar.get_height() for bar in errors.patches] == stars["residuals"]["counts"]
+    np.testing.assert_allclose([bar.get_width() for bar in errors.patches], np.diff(stars["residuals"]["edges"]))
 
 
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
