@@ -175,6 +175,22 @@ def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
     assert len(seen) == len({tuple(options.items()) for options in seen.values()}) + 1 >= 5
 
 
+def test_trials_that_are_given_up_count_as_trials(board, tmp_path, monkeypatch):
+    fit, begun = Objective._fit, []
+
+    def some(self, *arguments):
+        begun.append(arguments)
+        if len(begun) in (2, 3):
+            raise optuna.TrialPruned("no good")
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(Objective, "_fit", some)
+    states = ["complete", "pruned", "pruned"]
+    for most, expected in (("3", states), ("3", states), ("4", [*states, "complete"])):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", most])
+        assert [line["state"] for line in trials(tmp_path / "one")] == expected
+
+
 def test_the_test_is_never_read(board, tmp_path, monkeypatch):
     monkeypatch.setattr(splits.Split, "test", property(lambda _: pytest.fail("the test was read")))
     monkeypatch.setattr(splits.Split, "refit", property(lambda _: pytest.fail("validation was trained on")))
