@@ -578,6 +578,14 @@ def test_a_study_looks_for_the_better_side_and_gives_up_after_five(higher, tmp_p
     assert figures == [*sorted([0.5, 0.6, 0.7], reverse=higher), ""]
 
 
+def test_a_search_that_did_not_say_what_counts_today_is_another(tmp_path):
+    before = {"start": {}, "split": "a"}
+    for _ in range(2):
+        studies.opened(tmp_path / "one", before, True)
+    with pytest.raises(UserError, match="is a search with other like, seed; give another --out"):
+        studies.opened(tmp_path / "one", before | {"like": 3.5, "seed": 1}, True)
+
+
 def test_few_trials_tell_no_importance():
     def study(*values):
         complete = optuna.trial.TrialState.COMPLETE
