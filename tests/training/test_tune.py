@@ -581,7 +581,8 @@ def test_a_study_looks_for_the_better_side_and_gives_up_after_five(higher, tmp_p
 def test_a_search_that_did_not_say_what_counts_today_is_another(tmp_path):
     before = {"start": {}, "split": "a"}
     for _ in range(2):
-        studies.opened(tmp_path / "one", before, True)
+        study = studies.opened(tmp_path / "one", before, True)
+        study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"options": {}}))
     with pytest.raises(UserError, match="is a search with other like, seed; give another --out"):
         studies.opened(tmp_path / "one", before | {"like": 3.5, "seed": 1}, True)
 
