@@ -145,6 +145,12 @@ def test_runs_that_can_not_be_compared_say_why(change, said):
     with pytest.raises(UserError, match=f"A and B can't be compared: {said}"):
         evaluate.check_comparable(a, opened("B", "y", **config | change))
     assert evaluate.check_comparable(a, same) is None  # whatever else differs, they are judged on the same ratings
+    for other, why in (
+        ({"scale": [0.5, 5]}, r"predictions are cut to 1 to 5 stars in one, to 0.5 to 5 in the other \(--scale\)"),
+        ({"like": 2.5}, r"a like is a rating above 3.5 stars in one, above 2.5 in the other \(--like\)"),
+    ):
+        with pytest.raises(UserError, match=f"A and B can't be compared: {why}"):
+            evaluate.check_comparable(a, opened("B", "x", **config | other))
 
 
 def test_what_is_judged_is_what_makes_runs_comparable():
