@@ -59,6 +59,13 @@ def test_what_is_searched_holds_the_default_and_can_be_typed(name):
         assert {option: getattr(found, option) for option in asked} == asked
 
 
+@pytest.mark.parametrize("value", [80.0, 0.1, 0.123456789, 1 / 3, 1e-7])
+def test_numbers_are_typed_as_short_as_they_are_exact(value):
+    words = search_space.typed({"l2": value})
+    assert train.parse(["ease", *words])[2].l2 == value
+    assert search_space.as_text(80.0) == "80"
+
+
 def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
     study = optuna.create_study()
     spaces = {
