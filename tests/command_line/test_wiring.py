@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ import train
 import tune
 from utils.command_line import options
 from utils.errors import UserError
+from utils.recommend import profile
 from utils.report import tables
 from utils.runs import run_folder
 from utils.training.training import DivergedError, Training
@@ -190,6 +192,23 @@ def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
 def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
     with pytest.raises(UserError, match=said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
+
+
+def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "utils.personal.ratings.read_personal", lambda *of: asked.append(of) or ({1: 5.0, 3: 2.0}, {7}, ["file"])
+    )
+    monkeypatch.setattr(profile, "read_typed", lambda *of: asked.append(of) or ({2: 1.0, 3: 4.0}, ["typed"]))
+    monkeypatch.setattr(
+        profile, "without_rare", lambda _, stars: ({m: value for m, value in stars.items() if m != 1}, ["rare"])
+    )
+    monkeypatch.setattr(profile, "of_ratings", lambda *of: of)
+    run = SimpleNamespace(ratings=SimpleNamespace(scale=(1, 5)), titles="titles", movies="movies", links="links")
+    words = ["--ratings", "a.csv", "--ratings-scale", "1,10", "--rate", "X=4"]
+    found = recommend.read_profile(run, options.parse(recommend.Options, words, "recommend.py", ""))
+    assert found == (run.ratings, {2: 1.0, 3: 4.0}, ["file", "typed", "rare"], {7})
+    assert asked == [(Path("a.csv"), "titles", (1, 5), "links", (1.0, 10.0)), ("titles", (1, 5), ("X=4",))]
 
 
 def test_a_list_shows_up_to_eight_ratings_and_says_where_it_ends():

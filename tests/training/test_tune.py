@@ -182,6 +182,13 @@ def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
     assert len(seen) == len({tuple(options.items()) for options in seen.values()}) + 1 >= 5
 
 
+def test_the_models_of_a_search_have_its_seed(board, tmp_path, monkeypatch):
+    make, seeds = models.for_data, set()
+    monkeypatch.setattr(models, "for_data", lambda *of: seeds.add(of[-1]) or make(*of))
+    tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1", "--seed", "3"])
+    assert seeds == {3}
+
+
 def test_trials_that_are_given_up_count_as_trials(board, tmp_path, monkeypatch):
     fit, begun = Objective._fit, []
 
