@@ -220,6 +220,8 @@ def test_the_history_has_a_column_for_each_fact_of_any_of_its_rows(planted, tmp_
     monkeypatch.setattr(train, "fit", lambda *of: (rows, *fit(*of)[1:]))
     folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
     assert (folder / "history.csv").read_text() == "phase,epoch,loss,part\ntrain,1,0.5,\nrefit,1,0.25,a\n"
+    assert (folder / "learning_curve.png").exists()
+    assert "learning_curve.png" not in (folder / "MANIFEST").read_text()  # it may be drawn anew, or deleted
 
 
 def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):
