@@ -138,6 +138,22 @@ def test_too_little_memory_is_said_with_what_would_do(refuses, named):
             raise MemoryError
 
 
+@pytest.mark.parametrize(("n", "refit"), [(train.REFIT_MOST - 1, True), (train.REFIT_MOST, False)])
+def test_validation_is_not_trained_on_from_five_million_ratings_on(n, refit):
+    split = SimpleNamespace(holds_users_out=False, ratings=range(n), notes=[])
+    _, args, _ = train.parse(["bias"])
+    model = SimpleNamespace(blends=False)
+    assert train.without_refit(args, model, split, False).refit is refit
+    assert len(split.notes) == (not refit)
+    assert train.without_refit(args, model, split, True).refit  # somebody asked for it
+
+
+@pytest.mark.parametrize("scale", ["1", "1,2,3", "1,b", ""])
+def test_a_scale_is_two_numbers(scale):
+    with pytest.raises(UserError, match="scale"):
+        train.parse(["bias", f"--scale={scale}"])
+
+
 def test_a_sample_is_for_one_process():
     model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False)
     split = SimpleNamespace(holds_users_out=False, train=random_ratings().matrix())
