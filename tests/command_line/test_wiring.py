@@ -16,6 +16,7 @@ import recommend
 import train
 import tune
 from utils.command_line import options
+from utils.data import splits
 from utils.errors import UserError
 from utils.recommend import profile
 from utils.report import tables
@@ -146,6 +147,15 @@ def test_validation_is_not_trained_on_from_five_million_ratings_on(n, refit):
     assert train.without_refit(args, model, split, False).refit is refit
     assert len(split.notes) == (not refit)
     assert train.without_refit(args, model, split, True).refit  # somebody asked for it
+
+
+def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
+    monkeypatch.setattr(evaluate, "BASELINES", ())
+    split = splits.split(random_ratings(), "random", splits.Options())
+    found = evaluate.Evaluator(split, np.ones((30, 1)), None).baselines(split.train)
+    error = split.test.hidden.data - split.train.data.mean()
+    assert found["mean"]["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
+    assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
 
 
 @pytest.mark.parametrize("scale", ["1", "1,2,3", "1,b", ""])
