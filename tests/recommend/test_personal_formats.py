@@ -331,6 +331,8 @@ def test_ids_of_imdb_and_tmdb_name_the_movie(tmp_path):
         "movieId,imdbId,tmdbId\n6,0113277,949\n608,0116282,\n9,0000009,603\n2571,0133093,603\n"
     )
     stored = read_links(tmp_path, [6, 608, 2571])
+    rare_last = read_links(tmp_path, [608, 2571, 6])  # movies without a column come behind the others
+    assert rare_last == {name: [*column[1:], column[0]] for name, column in stored.items()}
     assert stored == {"imdbId": [113277, 116282, 133093], "tmdbId": [949, None, 603]}
     links = as_links(stored)
     assert links == Links({113277: 0, 116282: 1, 133093: 2}, {949: 0, 603: 2})
