@@ -82,8 +82,7 @@ def measure(row, seed):
         watching.append(time.perf_counter() - begin)
         return rmse
 
-    # a blend has no epochs; to predict by the second path of joint takes as long as one of its epochs
-    watched = kind(row) == "rating" and not model.blends and name != "joint" and row not in EXPERIMENTS
+    watched = kind(row) == "rating" and not model.blends and row not in EXPERIMENTS  # a blend has no epochs
     training.monitor = watch if watched else None
     if not split.holds_users_out:
         history = model.fit_all(split.refit, training) or []

@@ -8,7 +8,6 @@ STEPS = "--learning-rate 0.001 --batch-size 64 --sparsity 1.5e-5"
 KERNEL = f"--l2 0.06 {STEPS}"
 BIG_KERNEL = f"{BIG} --learning-rate 0.001 --decay 1 --sparsity 1e-6"
 STARS = "--hidden 500,500 --activation sigmoid --no-baseline --no-implicit --no-normalise --dropout 0"  # as in papers
-LONG_ROWS = "--movie-size 256 --movie-epochs 50"  # of joint, for more ratings than the bundled data has
 GLOBAL = f"glocalk {STARS} --l2 0.045 {STEPS} --decay 1"
 PAPER = f"{STARS} --optimizer lbfgs --iterations 10"
 RATING = {
@@ -20,7 +19,6 @@ RATING = {
     "ml-1m/sparsefc-tuned": ("sparsefc", ML1M, None),
     "ml-1m/sparsefc-lbfgs": (f"sparsefc {PAPER} --l2 0.0632 --sparsity 1.4e-5", ML1M, "ml-1m/autorec-movies"),
     "ml-1m/bayesfm": ("bayesfm", ML1M, "ml-1m/autorec-movies"),
-    "ml-1m/joint": (f"joint {LONG_ROWS}", ML1M, "ml-1m/autorec-movies"),
     "u1/bias": ("bias", U1, None),
     "u1/autorec-users": ("autorec", U1, None),
     "u1/autorec-movies": (f"autorec --rows movies --hidden 500 {SMALL}", U1, None),
@@ -50,11 +48,6 @@ PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
-    "ml-1m/blend-joint": (
-        f"blend --parts 'joint --no-linear {LONG_ROWS},autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'",
-        ML1M,
-        None,
-    ),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
