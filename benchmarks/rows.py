@@ -80,7 +80,6 @@ RANKING = {
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/joint-relaxed": (f"joint {RELAXED}", STRONG, "strong/joint"),
     "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
-    "strong/joint-both": (f"joint {RELAXED} --likes-loss logistic", STRONG, "strong/joint-relaxed"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
@@ -95,18 +94,14 @@ RANKING = {
     "strong-ratings/elsa": ("elsa --patience 10", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
-    "strong-ratings/joint-both": (f"joint {RELAXED} --likes-loss logistic", MIXED, "strong-ratings/joint"),
 }
+BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"
 RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
 RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
-    "strong/blend-both": (
-        f"blend --parts 'joint {RELAXED} --likes-loss logistic,recvae --patience 6,ease --l2 200 --dropout 0.5,"
-        "elsa --patience 10'",
-        STRONG,
-        None,
-    ),
+    "strong/blend-both": (f"blend --parts '{BOTH},ease --l2 200 --dropout 0.5'", STRONG, None),
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
+    "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
