@@ -1,13 +1,16 @@
 """Small ratings with known answers, and runs trained on them once for all tests."""
 
+import gc
 import json
 import os
 import shutil
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tyro import _docstrings
 
 import recommend
 import train
@@ -139,6 +142,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
+def pytest_collection_finish():
+    """Modules that are imported by now are left out of what the garbage collector walks through, which a full
+    collection, as after each trial of a search, takes a quarter of a second for. tyro reads the source of a class of
+    options for its help each time that words are parsed; here once."""
+    gc.collect()
+    gc.freeze()
+    _docstrings._ClassTokenization.make = staticmethod(cache(_docstrings._ClassTokenization.make))
+
+
 @pytest.fixture
 def ratings():
     return random_ratings()
@@ -159,6 +171,9 @@ def varied(tmp_path_factory):
     return folder
 
 
+BRIEF = {"joint": ("--movie-epochs", "2", "--movie-size", "4")}  # of two phases of training the one less looked at
+
+
 def trainer(data, tmp_path_factory):
     """A function from a model's name to the folder of a run of it on a data folder, trained once."""
     made = {}
@@ -167,7 +182,7 @@ def trainer(data, tmp_path_factory):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
             with eagerly():
-                train.main([name, "--data", str(data), "--run", str(folder), *options])
+                train.main([name, "--data", str(data), "--run", str(folder), *BRIEF.get(name, ()), *options])
             made[name, options] = folder
         return made[name, options]
 
