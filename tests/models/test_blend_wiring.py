@@ -15,6 +15,7 @@ from models import blend
 from models.ensemble import blend_parts, stacking
 from utils.data import splits
 from utils.data.side_features import Side
+from utils.errors import UserError
 from utils.training.training import Training
 
 N_USERS, N_MOVIES = 40, 25
@@ -366,3 +367,10 @@ def test_each_part_has_checkpoints_and_logs_of_its_own():
     assert (own.checkpoints, own.tensorboard) == (Path("a/1-on-all"), Path("b/1-on-all"))
     bare = blend_parts.training_in(Training(), "1")
     assert (bare.checkpoints, bare.tensorboard) == (None, None)
+
+
+def test_an_error_of_a_part_that_gets_the_data_names_the_part():
+    data = SimpleNamespace(name="small", ratings=TABLE, users=None, movies=None)
+    model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias,autorec --side age"))
+    with pytest.raises(UserError, match="part autorec --side age: --side age: small does not tell it"):
+        model.attach_data(data)
