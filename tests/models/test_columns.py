@@ -380,7 +380,7 @@ def test_losses_and_gradients_of_workers_add_up_to_those_of_one(hidden, monkeypa
     worker.n, worker.strategy = 3, SimpleNamespace(run=lambda function, args: function(*args))
     monkeypatch.setattr(training_workers, "_all_reduce", lambda values: summed.append(values) or values)
     with eagerly():
-        step = worker.step(network, model.loss)
+        step = worker.step(network, model.loss, None, training_step.on_columns)
         for at in ([0, 3, 5], [1, 2], [4, 6, 7]):
             step((tf.constant(x[at]), tf.constant(at), tf.constant(8)), tf.constant(x[at]))
     assert len(summed) == 3
