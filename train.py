@@ -48,7 +48,7 @@ class Options(Source):
     5,000,000 ratings on, where those of validation are not missed)"""
     resume: bool = False
     """go on with an interrupted training of the same command"""
-    checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 30.0
+    checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = Training.checkpoint_every
     """write a checkpoint after the first epoch, then at most this often, and at the end of a phase; 0: after every
     epoch. A kill costs this much time and the epoch it falls into"""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None

@@ -53,7 +53,7 @@ RATING |= {
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
-    "bundled/blend-joint": ("blend --parts 'joint,sparsefc,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
+    "bundled/blend-joint": ("blend --rounds 3 --parts 'joint,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
 }
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
@@ -95,10 +95,13 @@ RANKING = {
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
+BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"
 RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
 RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
+    "strong/blend-both": (f"blend --parts '{BOTH},ease --l2 200 --dropout 0.5'", STRONG, None),
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
+    "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.

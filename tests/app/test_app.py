@@ -135,6 +135,7 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
 def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
     house(run_of("autorec", *QUICK))
     page, titles = opened(), run_folder.find().movies.titles
+    assert page.selectbox(key="search").proto.accept_new_options  # a misspelt title, too
     page.selectbox(key="search").set_value(shown(titles[5]))
     cards = said(run(page)).split('class="title">')
     assert shown(titles[5]).split(" (")[0] in cards[1]
@@ -439,9 +440,13 @@ def test_two_people_see_their_lists_and_what_both_would_like(house, run_of):
         (name, Visitor(rated).profile(saved.ratings))
         for name, rated in (("you", {1: 5.0, 3: 1.0}), ("they", {6: 5.0, 1: 1.0}))
     ]
-    both = [brief(item["title"], item["year"]) for item in group.recommend(saved, people, "best", 10, "fair")["items"]]
+    items = group.recommend(saved, people, "best", 10, "fair")["items"]
     text = said(page)
-    assert re.findall('<span class="title">(.*?)</span>', text)[:10] == both
+    assert re.findall('<span class="title">(.*?)</span>', text)[:10] == [brief(i["title"], i["year"]) for i in items]
+    of_each = [" · ".join(f"{one['who']} {listing.stars(one)[0]}" for one in item["people"]) for item in items]
+    assert [
+        about[: len(each)] for about, each in zip(re.findall('"about">(.*?)</p>', text), of_each, strict=False)
+    ] == of_each
     again = opened(page="Two together", rated=f"{data}~2:5,4:1", **{"with": "".join(page.query_params["with"])})
     again.pills(key="join").set_value("fair")
     assert said(run(again)) == text

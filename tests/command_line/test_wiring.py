@@ -49,6 +49,23 @@ def test_a_training_goes_as_the_command_says(planted, tmp_path, monkeypatch):
     assert not {"columns", "text_ids", "duplicates"} & config.keys()  # which are as by default
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--workers 0", "workers must be 1 or more, got 0"),
+        ("--checkpoint-every -1", "checkpoint-every must be 0 seconds or more, got -1"),
+        ("--checkpoint-every inf", "checkpoint-every must be 0 seconds or more, got inf"),
+        ("--ray a:1", "--ray takes --workers N, too"),
+        ("--workers 2 --tensorboard", "--tensorboard is for a training by one process, without --workers"),
+    ],
+)
+def test_options_of_train_that_do_not_go_together_are_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        train.parse(["bias", *words.split()])
+    train.parse(["bias", "--workers", "1", "--ray", "a:1", "--checkpoint-every", "0"])
+    assert train.parse(["bias"])[1].checkpoint_every == Training().checkpoint_every == 30
+
+
 def test_what_was_read_and_held_out_is_printed(capsys):
     data = SimpleNamespace(name="mine", ratings=random_ratings(), notes=["of data"])
     train.print_data(data, SimpleNamespace(notes=["of split"]), tables.console())

@@ -316,6 +316,12 @@ def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
     assert joined.movies.titles[:2] == ["Three (1993)", "Seven (1995)"]
     assert (joined.movies.years[:2], joined.movies.genres[:2]) == ([1993, 1995], [["Drama", "War"], ["Crime"]])
     assert joined.movies.titles[2] == Movies.untitled(np.array([11])).titles[0]
+    age = pd.DataFrame({"age": [30, 60]})
+    (tmp_path / "test.csv").write_text("userId,movieId,rating\n0,7,3\n2,7,3\n")
+    joined, _ = test_file.with_test_ratings(replace(data, users=age), "fixed", tmp_path / "test.csv")
+    assert joined.ratings.user_ids.tolist() == [0, 1, 2]
+    assert joined.users.age.tolist()[1:] == [30, 60]
+    assert joined.users.age.isna().tolist() == [True, False, False]  # of user 0 nothing is known
 
 
 @pytest.mark.parametrize(("top", "expected"), [(9, (1, 9)), (10, (1, 10)), (11, (0, 11)), (20, (0, 20))])

@@ -236,6 +236,20 @@ def test_movietweetings_is_read_on_its_scale_without_its_users(tmp_path):
     assert "users.dat is a table of another layout than MovieLens': not used" in data.notes
 
 
+USERS = "userId user uid reviewer_id customerId cust_id memberId"
+MOVIES = "movieId movie itemId item iid filmId film productId parent_asin asin isbn jokeId bookId"
+STARS = "rating ratings stars star score grade overall Book-Rating rating_val"
+TIMES = "timestamp time ts tstamp unixTime unixReviewTime date ratingDate datetime rated_at created_at"
+
+
+def test_columns_are_found_by_every_name_that_published_files_have(tmp_path):
+    names = [words.split() for words in (USERS, MOVIES, STARS, TIMES)]
+    for number in range(max(map(len, names))):
+        heading = ",".join(of_column[number % len(of_column)] for of_column in reversed(names))
+        data = load(write(tmp_path, f"{heading}\n1260759144,4,31,1\n1260759205,3,29,7\n", "ratings.csv"))
+        assert cells(data) == {(1, 31): (4, 1260759144), (7, 29): (3, 1260759205)}, heading
+
+
 def test_book_crossing_is_read_without_the_zeros_that_are_no_ratings(tmp_path):
     rows = '"1";"034545104X";"0"\r\n"1";"0155061224";"5"\r\n"2";"034545104X";"10"\r\n"2";"0155061224";"0"\r\n'
     write(tmp_path, '"User-ID";"ISBN";"Book-Rating"\r\n' + rows, "BX-Book-Ratings.csv")

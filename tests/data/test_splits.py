@@ -130,6 +130,22 @@ def test_cold_leaves_users_and_movies_with_few_ratings_of_every_range():
         assert (kept > 70).sum() > 0.7 * n
 
 
+def test_a_cold_user_or_movie_keeps_any_number_of_its_range(monkeypatch):
+    drawn, rng = [], np.random.default_rng(0)
+
+    class Drawing:
+        random = rng.random
+
+        def integers(self, low, high=None, size=None):
+            if size is None:
+                drawn.append(set(zip(low.tolist(), high.tolist(), strict=True)))
+            return rng.integers(low, high, size)
+
+    monkeypatch.setattr(splits, "fixed", lambda *_: None)
+    splits.cold(random_ratings(), Options(), Drawing())
+    assert drawn == [{(low, high + 1) for low, high in splits.FEW}] * 2  # numpy's ends are not drawn
+
+
 @pytest.mark.parametrize("protocol", ["strong", "strong-ratings"])
 @given(seed=st.integers(0, 20), n=st.integers(200, 1000))
 @settings(max_examples=25, deadline=None)

@@ -219,6 +219,7 @@ def test_shards_of_a_log_are_data(ratings, tmp_path):
     about = {"files": 2, "shape": ratings.shape, "ratings": len(ratings)}
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about))
     assert datasets.load(tmp_path / "s").ratings.fingerprint() == ratings.fingerprint()
+    assert shards.read_table(tmp_path / "s").where(0) == f"{tmp_path}/s: the rating numbered 1 by user and movie"
     names = np.array([f"user {i:03d}" for i in range(ratings.shape[0])])
     np.savez(tmp_path / "s" / "ids.npz", users=names, movies=ratings.movie_ids)
     named = datasets.load(tmp_path / "s").ratings

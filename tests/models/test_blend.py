@@ -119,8 +119,11 @@ def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
     said, stars, counts = predictions()
     ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
-    outside, edge = np.array([[0, 1000]]), np.array([[1, 99]])
-    np.testing.assert_array_equal(ours.blend(said[:1], outside), ours.blend(said[:1], edge))
+    edge = np.percentile(counts, [10, 90], axis=0)
+    for outside, last in (([0, 1000], edge[[0, 1], [0, 1]]), ([1000, 0], edge[[1, 0], [0, 1]])):
+        blended = [ours.blend(said[:1], np.array([at])) for at in (outside, last)]
+        np.testing.assert_array_equal(*blended)
+    assert ours.blend(said[:1], edge[:1]) != ours.blend(said[:1], edge[1:])
 
 
 def test_with_hardly_any_ratings_all_parts_count_alike():

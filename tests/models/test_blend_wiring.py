@@ -15,6 +15,7 @@ from models import blend
 from models.ensemble import blend_parts, stacking
 from utils.data import splits
 from utils.data.side_features import Side
+from utils.errors import UserError
 from utils.training.training import Training
 
 N_USERS, N_MOVIES = 40, 25
@@ -224,19 +225,20 @@ def test_star_weights_are_scikit_learns_of_features_written_out(kind, by_count):
     said[:, 2] = 7 - said[:, 2]
     ours = stacking.Stars(kind, by_count)
     ours.fit(said, stars, counts)
-    logs = [[np.log(1 + n) for n in row] for row in counts]
+    low, high = np.percentile(counts, 10, axis=0), np.percentile(counts, 90, axis=0)
+    logs = [[np.log(1 + min(max(n, a), b)) for n, a, b in zip(row, low, high, strict=True)] for row in counts]
     logs = [[(log - np.mean(of)) / np.std(of) for log, of in zip(row, np.transpose(logs), strict=True)] for row in logs]
-    rows = []
-    for own, (by_user, by_movie) in zip(said - stars.mean(), logs, strict=True):
-        more = [*own * by_user, *own * by_movie, by_user, by_movie] if by_count else []
-        rows.append([*own, *more])
-    if kind == "nnls":
-        least = LinearRegression(positive=True, fit_intercept=False)
-    else:
-        least = RidgeCV(np.logspace(-2, 5, 15), fit_intercept=False)
-    expected = least.fit(rows, stars - stars.mean())
-    np.testing.assert_allclose(ours.coefficients, expected.coef_, atol=1e-6)
-    np.testing.assert_allclose(ours.blend(said, counts), expected.predict(rows) + stars.mean(), atol=1e-5)
+    own, left = said - stars.mean(), stars - stars.mean()
+    rows = [[*row * user, *row * movie, user, movie] for row, (user, movie) in zip(own, logs, strict=True)]
+    expected, weights = np.zeros(90), []
+    for features in [own, rows] if by_count else [own]:  # what the first leave over is what the second explain
+        least = RidgeCV(np.logspace(-2, 6, 17), fit_intercept=False)
+        if kind == "nnls":
+            least = LinearRegression(positive=True, fit_intercept=False)
+        weights += least.fit(features, left - expected).coef_.tolist()
+        expected = expected + least.predict(features)
+    np.testing.assert_allclose(ours.coefficients, weights, atol=1e-6)
+    np.testing.assert_allclose(ours.blend(said, counts), expected + stars.mean(), atol=1e-5)
     assert ours.coefficients[2] == 0 if kind == "nnls" else ours.coefficients[2] < 0
 
 
@@ -365,3 +367,10 @@ def test_each_part_has_checkpoints_and_logs_of_its_own():
     assert (own.checkpoints, own.tensorboard) == (Path("a/1-on-all"), Path("b/1-on-all"))
     bare = blend_parts.training_in(Training(), "1")
     assert (bare.checkpoints, bare.tensorboard) == (None, None)
+
+
+def test_an_error_of_a_part_that_gets_the_data_names_the_part():
+    data = SimpleNamespace(name="small", ratings=TABLE, users=None, movies=None)
+    model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias,autorec --side age"))
+    with pytest.raises(UserError, match="part autorec --side age: --side age: small does not tell it"):
+        model.attach_data(data)

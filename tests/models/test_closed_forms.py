@@ -203,6 +203,7 @@ EDGES = [  # (model, options that are refused, options at the edge that are not)
     ("autorec", {"learning_rate": 0.0}, {"learning_rate": 1e-9}),
     ("autorec", {"learning_rate": np.inf}, {"l2": 0.0}),
     ("autorec", {"side_weight": 0.0}, {"side_weight": 1e-9}),
+    ("autorec", {"side_weight": np.inf}, {"side_weight": 1e9}),
     ("autorec", {"side": ("colour",)}, {"side": ("genres", "year", "age", "gender", "occupation")}),
     ("autorec", {"hidden": (5, 0)}, {"hidden": (1, 1)}),
     ("autorec", {"user_damping": -1.0}, {"user_damping": 0.0}),

@@ -79,7 +79,7 @@ def zipped(**files):
         (
             "TMDb ID,IMDb ID,Type,Name,Release Date,Season Number,Episode Number,Rating,Your Rating,Date Rated\n"
             '429,tt0060196,movie,"Il buono, il brutto, il cattivo",1966-12-23T00:00:00Z,,,8.473,9.0,2014\n'
-            "603,tt0133093,movie,The Matrix,1999-03-30T00:00:00Z,,,8.2,4.0,2014\n"
+            "603,tt0133093,movie,The Matrix,1999-03-30T00:00:00Z,0,0.0,8.2,4.0,2014\n"
             "1433,tt0000001,tv,Fargo,2014-04-15T00:00:00Z,,,8.3,2.0,2014\n"
             "1434,tt0000002,episode,Heat,2010-04-15T00:00:00Z,1,5,8.3,1.0,2014\n"
             "1435,tt0000003,movie,Solaris,1972-03-20T00:00:00Z,,,8.3,8.0,2014\n",
@@ -275,6 +275,12 @@ def test_the_last_rating_by_its_date_counts_and_unrated_entries_of_a_diary_are_s
     assert notes[0] == "line 3: Heat (1995) again, first in line 2; this one counts"
 
 
+@pytest.mark.parametrize("heading", ["Date", "Watched Date", "rated_at", "Date Rated", "created"])
+def test_a_date_is_read_however_the_column_is_called(read, heading):
+    found, _, _ = read(f"title,year,rating,{heading}\nHeat,1995,4,2021-05-01\nHeat,1995,2,2020-01-01\n")
+    assert found == {HEAT: 4}
+
+
 @pytest.mark.parametrize(
     ("scale", "stars", "expected"),
     [((1, 10), 8, 4), ((0, 100), 0, 0.5), ((1, 20), 20, 5), ((-10, 10), 0, 2.75), ((-10, 10), -10, 0.5), (None, 80, 4)],
@@ -285,6 +291,11 @@ def test_the_scale_of_a_file_is_given_or_found(read, scale, stars, expected):
     ends = scale or (1, 100)
     more = "" if scale else "; --ratings-scale says another"
     assert notes[0] == f"the stars are from {ends[0]} to {ends[1]}, converted to 0.5 to 5{more}"
+
+
+def test_a_scale_that_is_given_goes_before_that_of_the_site(read):
+    found, _, notes = read(LETTERBOXD + "2020,Heat,1995,x,8\n", ratings_scale=(1, 10))
+    assert (found, notes[0]) == ({HEAT: 4}, "the stars are from 1 to 10, converted to 0.5 to 5")
 
 
 def test_a_single_rating_above_all_others_is_a_mistake(read):

@@ -51,6 +51,8 @@ def test_typed_titles_are_found_forgivingly():
         {0: 5.0},
         ["toy stroy read as Toy Story (1995), the nearest spelling"],
     )
+    sums = Movies(np.array([3, 4]), ["1+1=2 (2010)", "Pi (1998)"], [2010, 1998], [[], []])
+    assert profile.read_typed(Titles(sums), SCALE, ["1+1=2=4.5"])[0] == {0: 4.5}  # the last = is before the stars
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,12 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
 def test_a_file_that_can_not_be_used_is_said_with_its_line(text, said, tmp_path):
     with pytest.raises(UserError, match=said):
         read(tmp_path, text)
+
+
+def test_rows_without_text_are_counted_but_blank_lines_are_none(tmp_path):
+    stars, notes = read(tmp_path, "title,rating\nHeat (1995),4\n\n,\nToy Story,3\n , \n\n\n")
+    assert stars == {1: 4.0, 0: 3.0}
+    assert notes[-1] == f"{tmp_path}/mine.csv: 4 lines: 2 rated movies are in the data, 2 empty"
 
 
 def test_several_movies_of_a_title_are_left_out_and_said(tmp_path):

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import shlex
 import shutil
 import time
 import types
@@ -39,8 +40,8 @@ def folder(run_of):
 
 @pytest.fixture(scope="module")
 def written(folder, run_of, tmp_path_factory):
-    """(path of the report, what --json says) of two runs at once."""
-    place = tmp_path_factory.mktemp("report")
+    """(path of the report, what --json says) of two runs at once, by a command with a space in it."""
+    place = tmp_path_factory.mktemp("re port")
     both = ["--run", str(folder), str(run_of("bias"))]
     evaluate.main([*both, "--json", str(place / "f.json"), "--report", str(place / "r.html")])
     return place / "r.html", json.loads((place / "f.json").read_text())
@@ -87,6 +88,19 @@ def test_every_number_of_the_report_is_one_of_json(written):
         text = path.read_text(encoding="utf-8")
         assert all(line.replace("'", "&#39;") in text for line in (*run["said"]["headlines"], *run["said"]["plain"]))
     assert page.loads == ["data:,"]
+
+
+def test_no_tag_can_begin_in_the_data_of_the_plots(written):
+    data = written[0].read_text(encoding="utf-8").split('id="plots">')[1].split("</script>")[0]
+    assert "<" not in data
+    assert "<extra></extra>" in json.dumps(json.loads(data))  # as the texts beside the pointer end
+
+
+def test_the_report_says_which_command_writes_it(written):
+    path, facts = written
+    words = shlex.split(facts["command"])
+    assert (words[:2], words[-2:]) == (["evaluate.py", "--run"], ["--report", str(path)])
+    assert f"&#39;{path}&#39;" in path.read_text(encoding="utf-8")
 
 
 def test_json_alone_says_the_same_without_what_is_only_drawn(written, folder, capsys):
@@ -299,6 +313,19 @@ def test_calibration_and_quartiles_are_those_of_the_test_ratings():
     assert [len(one["predicted"]) for one in reconstruction.violins(predicted, actual)] == [
         int((actual == value).sum()) for value in range(1, 6)
     ]
+    (many,) = reconstruction.violins(np.arange(2 * reconstruction.MOST) / 8, np.full(2 * reconstruction.MOST, 3.0))
+    assert (many["actual"], len(set(many["predicted"])), len(many["predicted"])) == (3, *[reconstruction.MOST] * 2)
+
+
+def test_the_known_movies_are_the_most_rated_of_those_that_were_rated_at_all(monkeypatch):
+    def like(_, liked, n):
+        return {"like": [{"title": f"M{liked[0]}"}], "items": [{"title": "A", "score": n / 10}]}
+
+    monkeypatch.setattr(recommendations, "movies_like", like)
+    near = [{"title": "A", "cosine": latent_maps.NEAR / 10}]
+    found = latent_maps.neighbours(None, np.array([0, 1, 5, 2]))
+    assert found == [{"title": title, "near": near} for title in ("M2", "M3", "M1")]
+    assert len(latent_maps.neighbours(None, np.ones(100))) == latent_maps.KNOWN
 
 
 def test_dimensions_say_what_they_carry_and_lean_to():

@@ -206,6 +206,12 @@ def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path)
         (folder / "MANIFEST").write_text("".join(line for line in lines if line != lost))
         with pytest.raises(UserError, match="is damaged"):
             run_folder.Run(folder).verify()
+    (folder / "MANIFEST").write_text("".join(lines))
+    run_folder.Run(folder).verify()
+    (folder / "part1").mkdir()
+    (folder / "part1" / "weights.npz").touch()  # of a part of a blend, whose lines are lost
+    with pytest.raises(UserError, match="MANIFEST is damaged"):
+        run_folder.Run(folder).verify()
 
 
 def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):

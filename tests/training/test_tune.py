@@ -361,9 +361,11 @@ def test_a_config_that_is_none_is_refused(tmp_path, content, said):
 
 def test_what_is_said_beside_a_config_comes_first(tmp_path):
     path = tmp_path / "c.json"
-    path.write_text(json.dumps({"model": "multdae", "options": {"hidden": [30, 20], "signed": True, "l2": 1e-5}}))
+    path.write_text(
+        json.dumps({"model": "multdae", "options": {"hidden": [30, 20], "signed": True, "l2": 1e-5, "sample": None}})
+    )
     name, _, config = train.parse([f"--config={path}"])
-    assert (name, config.hidden, config.signed) == ("multdae", (30, 20), True)
+    assert (name, config.hidden, config.signed, config.sample) == ("multdae", (30, 20), True, None)
     _, _, config = train.parse(["multdae", "--no-signed", "--hidden=7", "--config", str(path)])
     assert (config.hidden, config.signed, config.l2) == ((7,), False, 1e-5)
     with pytest.raises(UserError, match="--config is of multdae, not of ease"):
