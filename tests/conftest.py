@@ -122,17 +122,28 @@ def painted(unpainted, monkeypatch):
 
 
 LONG = (
-    "app",
-    "report",
-    "export",
+    "browser",
     "autoencoders",
-    "blend",
-    "reliability",
-    "recommendations",
+    "tune",
     "likes",
+    "autoencoder_wiring",
+    "recommendations",
+    "columns",
+    "reliability",
     "scripts",
-    "unusual_data",
+    "benchmarks",
+    "joint",
+    "likes_wiring",
     "models",
+    "blend",
+    "training",
+    "workers",
+    "app",
+    "export",
+    "precision",
+    "unusual_data",
+    "report",
+    "movie_rows",
 )
 
 

@@ -331,9 +331,11 @@ def test_the_loss_of_recvae_has_no_penalty_of_the_encoder_before():
 
 def test_a_training_on_samples_resumes_exactly(tmp_path, monkeypatch):
     split = splits.split(TABLE, "random", splits.Options())
-    config = models.module("joint").Config(hidden=(4,), epochs=4, batch_size=8, sample=5, linear=False)
+    config = models.module("joint").Config(
+        hidden=(4,), epochs=3, batch_size=15, sample=5, linear=False, movie_rows=False
+    )
 
-    def fitted(training, epochs=4):
+    def fitted(training, epochs=3):
         model = models.build("joint", TABLE.shape, replace(config, epochs=epochs))
         return model, model.fit(split.train, split.validation, training)
 
