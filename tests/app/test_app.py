@@ -476,6 +476,12 @@ def test_a_damaged_run_leaves_the_others_to_choose(house, run_of):
     assert "Rate a movie" in said(run(page))
 
 
+def test_a_run_with_damage_in_what_the_page_does_not_read_is_refused_too(house, run_of):
+    with open(house(run_of("itemknn")) / "history.csv", "a", encoding="utf-8") as file:
+        file.write("1")
+    assert "history.csv is damaged" in said(opened())
+
+
 def test_an_address_of_other_data_is_left_out(house, run_of):
     house(run_of("autorec", *QUICK))
     data = run_folder.find().config["sha256"][:8]

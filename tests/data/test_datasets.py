@@ -348,7 +348,7 @@ def test_a_file_without_text_at_its_start_is_refused(content, tmp_path):
 
 def test_the_description_tells_users_from_movies_and_likes_from_other_ratings():
     ratings = Ratings(
-        np.array([0, 0, 0, 1, 2], np.int32), np.array([0, 1, 2, 0, 0], np.int32),
+        np.array([0, 0, 0, 1, 2], np.int32), np.array([0, 1, 2, 0, 1], np.int32),
         np.array([3.5, 4, 0.0005, 5, 5], np.float32), np.array([300, 5, 86_400, 90_000, 7]) + 86_400 * 10,
         np.arange(3), np.arange(4), (0.0, 5.0),
     )  # fmt: skip
@@ -356,7 +356,7 @@ def test_the_description_tells_users_from_movies_and_likes_from_other_ratings():
     users = pd.DataFrame({"age": [20, None, 30], "zip": [None, None, None]})
     rows = dict(describe(Dataset("mine", ratings, movies, users=users, notes=["said"])))
     assert rows["ratings per user"] == "1 to 3; median 1, middle half 1 to 3"
-    assert rows["ratings per movie"] == "0 to 3; median 1, middle half 1 to 1"
+    assert rows["ratings per movie"] == "0 to 2; median 2, middle half 1 to 2"
     assert rows["likes"] == "3, ratings above 3.5 (60.0%)"
     assert (rows["scale"], rows["mean rating"], rows["stars 0"]) == ("0 to 5", "3.500", "1 (20.0%)")
     assert rows["time span"] == "1970-01-11 to 1970-01-12"

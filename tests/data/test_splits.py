@@ -191,7 +191,7 @@ def test_strong_refuses_data_with_too_few_likers():
 
 
 def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_path):
-    table = random_ratings(20, 15, 120)
+    table = replace(random_ratings(20, 15, 120), timestamp=np.arange(120) * 60)
     keep, part = slice(0, 90), slice(60, 120)  # 30 ratings are in both
 
     def piece(rows):
@@ -199,6 +199,7 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
         return replace(
             table, user=np.searchsorted(users, table.user[rows]), movie=np.searchsorted(movies, table.movie[rows]),
             rating=table.rating[rows].copy(), user_ids=table.user_ids[users], movie_ids=table.movie_ids[movies],
+            timestamp=table.timestamp[rows],
         )  # fmt: skip
 
     joined, place = test_file.join(piece(keep), piece(part), "test.csv")
@@ -213,6 +214,7 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
     assert len(joined) == 120
     assert test_file.join(replace(piece(keep), threshold=2.5), piece(part), "test.csv")[0].like == 2.5
     np.testing.assert_array_equal(joined.rating[place], table.rating[part])
+    np.testing.assert_array_equal(joined.timestamp, table.timestamp)
     np.testing.assert_array_equal(joined.user_ids[joined.user[place]], table.user_ids[table.user[part]])
     wrong = piece(part)
     wrong.rating[3] = 5.5 - wrong.rating[3]

@@ -227,3 +227,14 @@ def test_what_titles_are_found_by_is_kept_beside_the_rare_ones():
     whole = movies.with_rare
     assert (whole.titles, whole.years, whole.genres) == (["A", "B"], [None, 1990], [[], ["War"]])
     assert (whole.ids.tolist(), whole.keys, whole.rare) == ([1, 2], movies.keys, None)
+
+
+@pytest.mark.parametrize(
+    ("title", "year"),
+    [
+        *(("Matrix, The (1999)", 1999), ("A (2007-)", 2007), ("A (1975-1979) ", 1975), ("A (1975–79)", 1975)),
+        *(("(1984)", 1984), ("2001 (1968)", 1968), ("1984", None), ("A (19)", None), ("A (1999) B", None)),
+    ],
+)
+def test_the_year_of_a_title_stands_at_its_end(title, year):
+    assert year_of(title) == year

@@ -264,6 +264,19 @@ def test_the_second_stage_learns_the_kernel_at_its_own_rate_for_its_own_epochs(h
     assert np.abs(keras.ops.convert_to_numpy(model.encoder.get_layer("centre").spread)).max() > 0
 
 
+def test_no_second_stage_follows_a_first_that_was_interrupted(half, monkeypatch):
+    model, training, asked = built("glocalk", global_epochs=3), Training(), []
+
+    def interrupted(network, epoch, config, training, phase, *_, **__):
+        asked.append(phase)
+        training.interrupted = True
+        return [{"epoch": 1, "val_rmse": 0.9}]
+
+    monkeypatch.setattr(rating_autoencoder, "train", interrupted)
+    assert model.fit(half.train, half.validation, training) == [row(1, 1, 0.9)]
+    assert asked == ["train"]
+
+
 def row(stage, epoch, value):
     return {"stage": stage, "epoch": epoch, "val_rmse": value}
 

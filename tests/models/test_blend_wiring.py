@@ -45,6 +45,9 @@ class Part:
         self.calls.append(("predict", given.toarray(), users, movies))
         return (3 + np.sin(self.number + users) + STRANGE * movies).astype(np.float32)
 
+    def notes(self):
+        return [f"part {self.number}", "said"]
+
     def score(self, given, users=None):
         self.calls.append(("score", given.toarray(), users))
         return np.sin(self.number + 1.0 + np.arange(given.shape[0] * N_MOVIES) ** 1.5).reshape(-1, N_MOVIES)
@@ -374,3 +377,9 @@ def test_an_error_of_a_part_that_gets_the_data_names_the_part():
     model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias,autorec --side age"))
     with pytest.raises(UserError, match="part autorec --side age: --side age: small does not tell it"):
         model.attach_data(data)
+
+
+def test_what_the_parts_say_is_said_with_their_names(monkeypatch):
+    notes = blended(monkeypatch)[0].notes()
+    assert notes[0].startswith("weights: bias")
+    assert notes[-6:] == [f"bias{' ' * i}: {note}" for i in range(3) for note in (f"part {i}", "said")]

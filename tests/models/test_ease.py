@@ -139,3 +139,8 @@ def test_inputs_are_what_is_above_the_threshold_that_was_given(users):
     row, movies = matrix[[3]], np.array([9, 2, 24])
     rows = ProfileRows.of(row.indices, row.data)
     np.testing.assert_allclose(model.scorer.score_rows(rows, movies), expected[[3]][:, movies], atol=1e-5)
+    signed = models.build("ease", matrix.shape, ease.Config(l2=2.0, signed=True), like=2.0)
+    signed.refit(matrix)
+    expected = signed.score(row)[:, movies]
+    assert np.abs(expected - signed.score(row.multiply(row > 2).tocsr())[:, movies]).max() > 0.01
+    np.testing.assert_allclose(signed.scorer.score_rows(rows, movies), expected, atol=1e-5)

@@ -163,3 +163,20 @@ def test_a_run_with_options_that_are_not_known_any_more_is_refused_by_their_name
         UserError, match=r"f: saved with options this version does not know: \['older', 'oldest'\]; train"
     ):
         models.load(SimpleNamespace(config=about, folder="f"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "able"),
+    [
+        ("bias", {}, (True, True)),
+        ("bayesfm", {}, (True, False)),
+        ("itemknn", {}, (True, True)),
+        ("multdae", {}, (False, True)),
+        ("autorec", {"rows": "movies"}, (True, False)),
+        ("autorec", {"rows": "users"}, (True, True)),
+    ],
+)
+def test_stars_of_strangers_take_a_model_that_predicts_and_takes_new_users(name, options, able):
+    model = models.build(name, (5, 4), models.module(name).Config(**options))
+    assert (model.predicts_ratings, model.takes_new_users) == able
+    assert model.predicts_strangers == all(able)

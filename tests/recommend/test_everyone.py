@@ -93,6 +93,13 @@ def test_so_do_users_of_other_models(command, varied_run_of, tmp_path, monkeypat
     check(run, Request(n=4), pd.read_csv(tmp_path / "all.csv"))
 
 
+def test_a_strategy_that_a_run_lacks_is_refused_before_anything_is_written(varied_run_of, tmp_path):
+    saved = models.open_run(run_folder.Run(varied_run_of("itemknn")))
+    with pytest.raises(UserError, match="itemknn has no latent space, so there is no --by decoder"):
+        everyone.write_parts(saved, Request("decoder", 4), tmp_path / "parts", models.open_run)
+    assert not (tmp_path / "parts").exists()
+
+
 def test_nobody_is_recommended_what_they_rated_hidden_or_not(run, tmp_path):
     ratings, hidden = run.split.ratings, run.split.part == Subset.TEST
     assert hidden.sum() > 100

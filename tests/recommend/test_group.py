@@ -58,6 +58,12 @@ def test_each_join_gives_its_list_whatever_the_scale_of_the_scores():
     assert [item["score"] for item in asked("average", scores=scores)["items"]] == [0.875, 0.625, 0.5, 0.25, 0.25]
 
 
+def test_the_ratings_of_all_keep_their_movies():
+    of_each = (([4, 1], [1.0, 5.0]), ([3], [2.0]))
+    rows = group._all_ratings([SimpleNamespace(rows=ProfileRows.of(movies, stars)) for movies, stars in of_each])
+    assert dict(zip(rows.movies.tolist(), rows.stars[0].tolist(), strict=True)) == {1: 5, 3: 2, 4: 1}
+
+
 def test_a_list_that_can_not_be_calibrated_is_said():
     movies = {"genres": [["War"]] * 6, "likes": 4}  # a rating of 4 stars is no like
     assert asked("average", filters=reranking.Options(calibrated=True), **movies)["notes"][2:] == [

@@ -445,3 +445,34 @@ def test_a_reason_names_two_ratings_that_speak_for_a_movie_and_none_against():
     assert recommendations.sentence(because(3, -2)) == "because you gave M0 0"
     said = recommendations.sentence(because(0, -2) | {"liked_by_nearest": 4, "nearest": 9})
     assert said == "no single rating of yours speaks for it; 4 of your 9 nearest liked it"
+
+
+def test_a_list_as_csv_has_a_column_for_each_fact():
+    item = {
+        "rank": 1,
+        "movieId": 7,
+        "title": "=A, The (1990)",
+        "name": "The A",
+        "year": 1990,
+        "genres": ["Drama", "War"],
+    }
+    item |= {"score": 0.5, "predicted_rating": 4.5, "predicted_rating_low": 4.0, "predicted_rating_high": 5.0}
+    rated = [{"title": "B (1991)", "rating": 4.5, "effect": 0.2}, {"title": "C (1992)", "rating": 1.0, "effect": -0.1}]
+    item |= {"because": rated, "nearest": 80, "liked_by_nearest": 20}
+    (row,) = csv.DictReader(recommendations.as_csv({"items": [item]}).splitlines())
+    assert list(row) == [*list(item)[:10], "because"]
+    assert list(row.values())[2:] == [
+        *("'=A, The (1990)", "The A", "1990", "Drama|War", "0.5", "4.5", "4.0", "5.0"),
+        "because you gave B 4.5; 20 of your 80 nearest liked it",
+    ]
+    people = [{"who": who, "rank": rank, "predicted_rating": rank + 0.5} for who, rank in (("you", 2.0), ("they", 1.0))]
+    (row,) = csv.DictReader(recommendations.as_csv({"items": [{"rank": 1, "people": people}]}).splitlines())
+    assert [row[f"{column} of {who}"] for who in ("you", "they") for column in recommendations.OF_EACH] == [
+        *("2.0", "2.5", "1.0", "1.5")
+    ]
+    user = {"rank": 1, "user": 3, "cosine": 0.9, "both_rated": 4, "both_like": [{"title": "A"}, {"title": "B"}]}
+    (row,) = csv.DictReader(recommendations.as_csv({"items": [user]}).splitlines())
+    assert row == {"rank": "1", "user": "3", "cosine": "0.9", "both_rated": "4", "both_like": "A|B"}
+    assert recommendations.as_csv({"items": []}).splitlines() == [
+        "rank,movieId,title,name,year,genres,score,predicted_rating"
+    ]

@@ -145,6 +145,12 @@ def test_runs_that_can_not_be_compared_say_why(change, said):
     with pytest.raises(UserError, match=f"A and B can't be compared: {said}"):
         evaluate.check_comparable(a, opened("B", "y", **config | change))
     assert evaluate.check_comparable(a, same) is None  # whatever else differs, they are judged on the same ratings
+    for other, why in (
+        ({"scale": [0.5, 5]}, r"predictions are cut to 1 to 5 stars in one, to 0.5 to 5 in the other \(--scale\)"),
+        ({"like": 2.5}, r"a like is a rating above 3.5 stars in one, above 2.5 in the other \(--like\)"),
+    ):
+        with pytest.raises(UserError, match=f"A and B can't be compared: {why}"):
+            evaluate.check_comparable(a, opened("B", "x", **config | other))
 
 
 def test_what_is_judged_is_what_makes_runs_comparable():
@@ -264,6 +270,7 @@ def test_a_png_shows_the_values_of_the_plots(tmp_path, monkeypatch):
     assert len(violins.collections) == 25  # five bodies, each with minimum, maximum, median and a bar
     assert calibration.lines[0].get_ydata().tolist() == [row["value"] for row in stars["calibration"]]
     assert [bar.get_height() for bar in errors.patches] == stars["residuals"]["counts"]
+    np.testing.assert_allclose([bar.get_width() for bar in errors.patches], np.diff(stars["residuals"]["edges"]))
 
 
 def test_the_block_is_what_was_rated_and_what_is_predicted(folder):

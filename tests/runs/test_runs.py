@@ -214,6 +214,14 @@ def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path)
         run_folder.Run(folder).verify()
 
 
+def test_the_history_has_a_column_for_each_fact_of_any_of_its_rows(planted, tmp_path, monkeypatch):
+    rows = [{"phase": "train", "epoch": 1, "loss": 0.5}, {"phase": "refit", "epoch": 1, "part": "a", "loss": 0.25}]
+    fit = train.fit
+    monkeypatch.setattr(train, "fit", lambda *of: (rows, *fit(*of)[1:]))
+    folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
+    assert (folder / "history.csv").read_text() == "phase,epoch,loss,part\ntrain,1,0.5,\nrefit,1,0.25,a\n"
+
+
 def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda _: ["b", "B", "a"])
     assert paths.names_in("anywhere") == ["B", "a", "b"]

@@ -59,6 +59,13 @@ def test_what_is_searched_holds_the_default_and_can_be_typed(name):
         assert {option: getattr(found, option) for option in asked} == asked
 
 
+@pytest.mark.parametrize("value", [80.0, 0.1, 0.123456789, 1 / 3, 1e-7])
+def test_numbers_are_typed_as_short_as_they_are_exact(value):
+    words = search_space.typed({"l2": value})
+    assert train.parse(["ease", *words])[2].l2 == value
+    assert search_space.as_text(80.0) == "80"
+
+
 def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
     study = optuna.create_study()
     spaces = {
@@ -173,6 +180,22 @@ def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
     one.optimize(studies.numbered(one, 7, meanwhile), n_trials=3, catch=OutOfTimeError)
     assert [number for number, options in seen.items() if options == start] == [0, 3]  # the first, which fails
     assert len(seen) == len({tuple(options.items()) for options in seen.values()}) + 1 >= 5
+
+
+def test_trials_that_are_given_up_count_as_trials(board, tmp_path, monkeypatch):
+    fit, begun = Objective._fit, []
+
+    def some(self, *arguments):
+        begun.append(arguments)
+        if len(begun) in (2, 3):
+            raise optuna.TrialPruned("no good")
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(Objective, "_fit", some)
+    states = ["complete", "pruned", "pruned"]
+    for most, expected in (("3", states), ("3", states), ("4", [*states, "complete"])):
+        tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", most])
+        assert [line["state"] for line in trials(tmp_path / "one")] == expected
 
 
 def test_the_test_is_never_read(board, tmp_path, monkeypatch):
@@ -560,6 +583,15 @@ def test_a_study_looks_for_the_better_side_and_gives_up_after_five(higher, tmp_p
     study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, user_attrs={"options": {"a": "1"}}))
     figures = [line["figure"] for line in studies.lines(tmp_path / "one", study)]
     assert figures == [*sorted([0.5, 0.6, 0.7], reverse=higher), ""]
+
+
+def test_a_search_that_did_not_say_what_counts_today_is_another(tmp_path):
+    before = {"start": {}, "split": "a"}
+    for _ in range(2):
+        study = studies.opened(tmp_path / "one", before, True)
+        study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"options": {}}))
+    with pytest.raises(UserError, match="is a search with other like, seed; give another --out"):
+        studies.opened(tmp_path / "one", before | {"like": 3.5, "seed": 1}, True)
 
 
 def test_few_trials_tell_no_importance():
