@@ -53,7 +53,7 @@ RATING |= {
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
-    "bundled/blend-joint": ("blend --rounds 3 --parts 'joint,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
+    "bundled/blend-joint": ("blend --parts 'joint,sparsefc,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
 }
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
