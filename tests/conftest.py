@@ -153,12 +153,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
-def pytest_collection_finish():
-    """Modules that are imported by now are left out of what the garbage collector walks through, which a full
-    collection, as after each trial of a search, takes a quarter of a second for. tyro reads the source of a class of
-    options for its help each time that words are parsed; here once."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Modules, models and runs that are there before a file of tests are left out of what the garbage collector walks
+    through, which a full collection, as after each trial of a search, takes up to a second for."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish():
+    """tyro reads the source of a class of options for its help each time that words are parsed; here once."""
     _docstrings._ClassTokenization.make = staticmethod(cache(_docstrings._ClassTokenization.make))
 
 
