@@ -186,7 +186,7 @@ def varied(tmp_path_factory):
     return folder
 
 
-BRIEF = {"joint": ("--movie-epochs", "2", "--movie-size", "4")}  # of two phases of training the one less looked at
+BRIEF = ("--movie-epochs", "2", "--movie-size", "4")  # of joint's two phases of training the one less looked at
 
 
 def trainer(data, tmp_path_factory):
@@ -196,8 +196,9 @@ def trainer(data, tmp_path_factory):
     def get(name, *options):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
+            more = () if BRIEF[0] in options or name != "joint" else BRIEF
             with eagerly():
-                train.main([name, "--data", str(data), "--run", str(folder), *BRIEF.get(name, ()), *options])
+                train.main([name, "--data", str(data), "--run", str(folder), *more, *options])
             made[name, options] = folder
         return made[name, options]
 
