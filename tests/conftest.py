@@ -153,12 +153,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
-def pytest_collection_finish():
-    """Modules that are imported by now are left out of what the garbage collector walks through, which a full
-    collection, as after each trial of a search, takes a quarter of a second for. tyro reads the source of a class of
-    options for its help each time that words are parsed; here once."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Modules, models and runs that are there before a file of tests are left out of what the garbage collector walks
+    through, which a full collection, as after each trial of a search, takes up to a second for."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish():
+    """tyro reads the source of a class of options for its help each time that words are parsed; here once."""
     _docstrings._ClassTokenization.make = staticmethod(cache(_docstrings._ClassTokenization.make))
 
 
@@ -182,7 +186,7 @@ def varied(tmp_path_factory):
     return folder
 
 
-BRIEF = {"joint": ("--movie-epochs", "2", "--movie-size", "4")}  # of two phases of training the one less looked at
+BRIEF = ("--movie-epochs", "2", "--movie-size", "4")  # of joint's two phases of training the one less looked at
 
 
 def trainer(data, tmp_path_factory):
@@ -192,8 +196,9 @@ def trainer(data, tmp_path_factory):
     def get(name, *options):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
+            more = () if BRIEF[0] in options or name != "joint" else BRIEF
             with eagerly():
-                train.main([name, "--data", str(data), "--run", str(folder), *BRIEF.get(name, ()), *options])
+                train.main([name, "--data", str(data), "--run", str(folder), *more, *options])
             made[name, options] = folder
         return made[name, options]
 
