@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,9 @@ import recommend
 import train
 import tune
 from utils.command_line import options
+from utils.data import splits
 from utils.errors import UserError
+from utils.recommend import profile
 from utils.report import tables
 from utils.runs import run_folder
 from utils.training.training import DivergedError, Training
@@ -136,6 +139,31 @@ def test_too_little_memory_is_said_with_what_would_do(refuses, named):
             raise MemoryError
 
 
+@pytest.mark.parametrize(("n", "refit"), [(train.REFIT_MOST - 1, True), (train.REFIT_MOST, False)])
+def test_validation_is_not_trained_on_from_five_million_ratings_on(n, refit):
+    split = SimpleNamespace(holds_users_out=False, ratings=range(n), notes=[])
+    _, args, _ = train.parse(["bias"])
+    model = SimpleNamespace(blends=False)
+    assert train.without_refit(args, model, split, False).refit is refit
+    assert len(split.notes) == (not refit)
+    assert train.without_refit(args, model, split, True).refit  # somebody asked for it
+
+
+def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
+    monkeypatch.setattr(evaluate, "BASELINES", ())
+    split = splits.split(random_ratings(), "random", splits.Options())
+    found = evaluate.Evaluator(split, np.ones((30, 1)), None).baselines(split.train)
+    error = split.test.hidden.data - split.train.data.mean()
+    assert found["mean"]["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
+    assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", ["1", "1,2,3", "1,b", ""])
+def test_a_scale_is_two_numbers(scale):
+    with pytest.raises(UserError, match="scale"):
+        train.parse(["bias", f"--scale={scale}"])
+
+
 def test_workers_are_refused_where_a_model_can_not_be_shared():
     model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False)
     split = SimpleNamespace(holds_users_out=False, train=random_ratings().matrix())
@@ -188,6 +216,23 @@ def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
 def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
     with pytest.raises(UserError, match=said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
+
+
+def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "utils.personal.ratings.read_personal", lambda *of: asked.append(of) or ({1: 5.0, 3: 2.0}, {7}, ["file"])
+    )
+    monkeypatch.setattr(profile, "read_typed", lambda *of: asked.append(of) or ({2: 1.0, 3: 4.0}, ["typed"]))
+    monkeypatch.setattr(
+        profile, "without_rare", lambda _, stars: ({m: value for m, value in stars.items() if m != 1}, ["rare"])
+    )
+    monkeypatch.setattr(profile, "of_ratings", lambda *of: of)
+    run = SimpleNamespace(ratings=SimpleNamespace(scale=(1, 5)), titles="titles", movies="movies", links="links")
+    words = ["--ratings", "a.csv", "--ratings-scale", "1,10", "--rate", "X=4"]
+    found = recommend.read_profile(run, options.parse(recommend.Options, words, "recommend.py", ""))
+    assert found == (run.ratings, {2: 1.0, 3: 4.0}, ["file", "typed", "rare"], {7})
+    assert asked == [(Path("a.csv"), "titles", (1, 5), "links", (1.0, 10.0)), ("titles", (1, 5), ("X=4",))]
 
 
 def test_a_list_shows_up_to_eight_ratings_and_says_where_it_ends():

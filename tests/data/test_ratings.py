@@ -20,6 +20,16 @@ def test_matrix_cells_are_the_ratings(ratings):
     np.testing.assert_array_equal(stars, expected)
 
 
+def test_some_of_the_ratings_keep_their_times_and_ids(ratings):
+    where = np.arange(len(ratings)) % 7 == 3
+    timed = replace(ratings, timestamp=np.arange(len(ratings)) * 60)
+    some = timed.only(where)
+    for name in ("user", "movie", "rating", "timestamp"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(timed, name)[where])
+    assert some.shape == ratings.shape
+    assert ratings.only(where).timestamp is None
+
+
 def test_fingerprint_ignores_order_and_sees_every_change(ratings):
     shuffled = np.random.default_rng(1).permutation(len(ratings))
     same = replace(ratings, **{c: getattr(ratings, c)[shuffled] for c in ("user", "movie", "rating")})

@@ -136,8 +136,13 @@ def test_what_all_parts_take_is_made_once(run, tmp_path, monkeypatch):
     assert [len(part.userId.unique()) for part in parts] == [7, 7, 7, 7, 7, 7, 1]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), pd.read_parquet(tmp_path / "all.parquet"))
     made.clear()
+    (tmp_path / "parts" / ".mine").touch()
+    (tmp_path / "parts" / ".part-00001.parquet.7.part").touch()  # of a process that was killed
     assert everyone.write_parts(models.open_run(run), asked, tmp_path / "parts", models.open_run) == (43, 7, 7)
     assert made == []  # nothing is left to write
+    hidden = [path.name for path in (tmp_path / "parts").iterdir() if path.name.startswith(".")]
+    assert ".mine" in hidden
+    assert ".part-00001.parquet.7.part" not in hidden
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,22 @@ def test_the_last_rating_by_its_date_counts_and_unrated_entries_of_a_diary_are_s
     assert notes[0] == "line 3: Heat (1995) again, first in line 2; this one counts"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("12/31/2019", "01/05/2020"),
+        ("2020-9-1", "2020-10-1"),
+        ("Wed May 1", "Fri May 3"),
+        ("2020-01-01", ""),
+        ("", "2020-01-01"),
+    ],
+)
+def test_dates_that_do_not_sort_as_text_leave_the_last_line_to_count(read, first, second):
+    found, _, notes = read(f"title,year,rating,date\nHeat,1995,4,{first}\nHeat,1995,2,{second}\n")
+    assert found == {HEAT: 2}
+    assert notes[0].endswith("; this one counts")
+
+
 @pytest.mark.parametrize("heading", ["Date", "Watched Date", "rated_at", "Date Rated", "created"])
 def test_a_date_is_read_however_the_column_is_called(read, heading):
     found, _, _ = read(f"title,year,rating,{heading}\nHeat,1995,4,2021-05-01\nHeat,1995,2,2020-01-01\n")
@@ -315,6 +331,8 @@ def test_ids_of_imdb_and_tmdb_name_the_movie(tmp_path):
         "movieId,imdbId,tmdbId\n6,0113277,949\n608,0116282,\n9,0000009,603\n2571,0133093,603\n"
     )
     stored = read_links(tmp_path, [6, 608, 2571])
+    rare_last = read_links(tmp_path, [608, 2571, 6])  # movies without a column come behind the others
+    assert rare_last == {name: [*column[1:], column[0]] for name, column in stored.items()}
     assert stored == {"imdbId": [113277, 116282, 133093], "tmdbId": [949, None, 603]}
     links = as_links(stored)
     assert links == Links({113277: 0, 116282: 1, 133093: 2}, {949: 0, 603: 2})

@@ -1,5 +1,7 @@
 """Ratings of somebody new: typed, or in a file, of one's own or as Letterboxd and IMDb export it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,16 @@ def test_typed_titles_are_found_forgivingly():
 def test_what_is_typed_wrong_is_said(text, said):
     with pytest.raises(UserError, match=said):
         typed("Toy Story=5", text)
+
+
+def test_what_was_typed_and_what_was_seen_beside_it_is_not_recommended():
+    ratings = SimpleNamespace(
+        twin=lambda movies, stars: 4 if movies.tolist() == [1, 6] and stars.tolist() == [2, 5] else -1
+    )
+    for seen, expected in (([], [1, 6]), ([9, 6, 3], [1, 3, 6, 9])):
+        them = profile.of_ratings(ratings, {6: 5.0, 1: 2.0}, ["said"], seen)
+        assert (them.seen.tolist(), them.rows.movies.tolist(), them.user) == (expected, [1, 6], None)
+        assert (them.excluded, them.notes) == (4, ["said"])
 
 
 def test_a_movie_rated_twice_is_said():

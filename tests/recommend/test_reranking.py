@@ -77,6 +77,10 @@ def test_what_the_data_lacks_is_said():
         through(without_genre=("Dram",))
     with pytest.raises(ValueError, match="max-ratings must be 5 or more, got 4"):
         reranking.Options(min_ratings=5, max_ratings=4)
+    many = SimpleNamespace(genres=[()] * 30, genre_names=(), years=[None] * 30)
+    assert through(np.array([*range(1, 11), *[0] * 20]), many, popularity="high") == [
+        9
+    ]  # movies without ratings don't count
     assert through(count=np.zeros(6, int), popularity="high") == through(count=np.zeros(6, int), popularity="low") == []
     with pytest.raises(UserError, match="no movie has the genre 'Western'; there are: Comedy, Drama, Horror"):
         through(genre=("Drama", "Western"))

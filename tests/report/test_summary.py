@@ -65,6 +65,10 @@ def test_only_what_the_run_itself_has_is_a_column():
     names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@100"])
     assert names == ["rmse"]
     assert [row[0] for row in rows] == ["x", "bias"]
+    facts["metrics"] |= {"ndcg@10": {}}
+    names, rows = summary.table_rows(facts, ["mae", "rmse", "ndcg@10"])
+    assert names == ["rmse", "ndcg@10"]
+    assert [row[0] for row in rows] == ["x", "bias"]  # which has one of them
 
 
 def slice_of(by, name, metric, difference):

@@ -214,12 +214,26 @@ def test_a_manifest_that_has_lost_any_of_its_lines_is_damaged(planted, tmp_path)
         run_folder.Run(folder).verify()
 
 
+def test_a_users_file_among_those_of_a_run_is_never_replaced_whatever_its_name(tmp_path, monkeypatch):
+    listed = {"config.json": "0", "part1/weights.npz": "0"}
+    monkeypatch.setattr(run_folder, "_manifest", lambda _: (listed, ""))
+    for name in listed:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert run_folder.check_free(tmp_path)
+    (tmp_path / "part1" / "config.json").touch()
+    with pytest.raises(UserError, match="is no run folder; give another --run, nothing there is overwritten"):
+        run_folder.check_free(tmp_path)
+
+
 def test_the_history_has_a_column_for_each_fact_of_any_of_its_rows(planted, tmp_path, monkeypatch):
     rows = [{"phase": "train", "epoch": 1, "loss": 0.5}, {"phase": "refit", "epoch": 1, "part": "a", "loss": 0.25}]
     fit = train.fit
     monkeypatch.setattr(train, "fit", lambda *of: (rows, *fit(*of)[1:]))
     folder = train.main(["bias", "--data", str(planted[0]), "--run", str(tmp_path / "run")])
     assert (folder / "history.csv").read_text() == "phase,epoch,loss,part\ntrain,1,0.5,\nrefit,1,0.25,a\n"
+    assert (folder / "learning_curve.png").exists()
+    assert "learning_curve.png" not in (folder / "MANIFEST").read_text()  # it may be drawn anew, or deleted
 
 
 def test_names_are_in_the_order_of_the_alphabet_whatever_the_system_says(monkeypatch):

@@ -25,6 +25,7 @@ from utils.data import splits
 from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.evaluation import holdout_metrics
+from utils.report import tables
 from utils.training import search_space, training_command
 from utils.training import study as studies
 from utils.training.objective import Objective, OutOfTimeError
@@ -180,6 +181,23 @@ def test_processes_that_begin_at_once_begin_with_different_options(tmp_path):
     one.optimize(studies.numbered(one, 7, meanwhile), n_trials=3, catch=OutOfTimeError)
     assert [number for number, options in seen.items() if options == start] == [0, 3]  # the first, which fails
     assert len(seen) == len({tuple(options.items()) for options in seen.values()}) + 1 >= 5
+
+
+@pytest.mark.parametrize(
+    ("states", "succeeded"), [((), False), (("pruned", "fail"), False), (("pruned", "complete"), True)]
+)
+def test_an_error_is_the_datas_fault_until_a_trial_was_complete(states, succeeded, board, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune.Search, "lines", lambda _: [{"state": state} for state in states])
+    search = tune.Search(["bias", "--data", str(board), "--out", str(tmp_path / "one")], tables.console())
+    search.open()
+    assert search.objective.succeeded is succeeded
+
+
+def test_the_models_of_a_search_have_its_seed(board, tmp_path, monkeypatch):
+    make, seeds = models.for_data, set()
+    monkeypatch.setattr(models, "for_data", lambda *of: seeds.add(of[-1]) or make(*of))
+    tune.main(["bias", "--data", str(board), "--out", str(tmp_path / "one"), "--trials", "1", "--seed", "3"])
+    assert seeds == {3}
 
 
 def test_trials_that_are_given_up_count_as_trials(board, tmp_path, monkeypatch):

@@ -36,6 +36,7 @@ DONE = "watched or given up, so not on the watchlist"
 KINDS = (AGAIN, MISSING, RARE, SEVERAL, APART, EMPTY, NO_MOVIE, DONE)
 NAMED = 5  # titles named of those that are left out
 STRAY = 20  # one rating in so many may lie above the scale of the run, and is then a mistake rather than another scale
+DATED = re.compile(r"\d{4}([-/.]\d\d){2}|\d{4}$")  # dates that sort as text
 
 
 class Personal(NamedTuple):
@@ -144,10 +145,10 @@ class _Reading:
         return self._keep(where, match.movie, stars, value.get("date", ""))
 
     def _keep(self, where: str, movie: int, stars: float, date: str) -> None:
-        """Keep the stars of a movie; of those rated often the last, by the date where both have one."""
+        """Keep the stars of a movie; of those rated often the last, by the date where both have one that sorts."""
         if movie in self.stars:
             first, before = self.line_of[movie]
-            counts = first if date and before > date else where
+            counts = first if before > date and all(map(DATED.match, (before, date))) else where
             title, which = self.titles.movies.titles[movie], "this one" if counts == where else "the later one"
             self.notes.append(f"{where}: {title} again, first in {first}; {which} counts")
             self.left_out[AGAIN].append(title)
