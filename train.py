@@ -198,13 +198,11 @@ def facts_of(name: str, args: Options, model: Recommender, data: datasets.Datase
     }
 
 
-def check(name: str, args: Options, config: Any, model: Any, split: splits.Split) -> None:
+def check(name: str, args: Options, model: Any, split: splits.Split) -> None:
     """Refuse what the model can't be trained on or by."""
     training_command.check(model, name, split, args.protocol)
     if args.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
-    if args.workers and getattr(config, "sample", 0):
-        raise UserError("--sample is for a training by one process, without --workers")
 
 
 def without_refit(args: Options, model: Recommender, split: splits.Split, is_given: bool) -> Options:
@@ -232,7 +230,7 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
         tensorboard=folder.with_name(folder.name + ".tensorboard") if args.tensorboard else None,
         show=True,
     )
-    check(name, args, config, model, split)
+    check(name, args, model, split)
     with run_folder.locked(folder):
         if not args.resume and training.checkpoints and is_there(training.checkpoints):
             console.print(f"{training.checkpoints}, from which --resume would go on, is deleted", soft_wrap=True)

@@ -95,10 +95,13 @@ RANKING = {
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
+BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"
 RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
 RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
+    "strong/blend-both": (f"blend --parts '{BOTH},ease --l2 200 --dropout 0.5'", STRONG, None),
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
+    "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.

@@ -1,13 +1,16 @@
 """Small ratings with known answers, and runs trained on them once for all tests."""
 
+import gc
 import json
 import os
 import shutil
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tyro import _docstrings
 
 import recommend
 import train
@@ -119,17 +122,28 @@ def painted(unpainted, monkeypatch):
 
 
 LONG = (
-    "app",
-    "report",
-    "export",
+    "browser",
     "autoencoders",
-    "blend",
-    "reliability",
-    "recommendations",
+    "tune",
     "likes",
+    "autoencoder_wiring",
+    "recommendations",
+    "columns",
+    "reliability",
     "scripts",
-    "unusual_data",
+    "benchmarks",
+    "joint",
+    "likes_wiring",
     "models",
+    "blend",
+    "training",
+    "workers",
+    "app",
+    "export",
+    "precision",
+    "unusual_data",
+    "report",
+    "movie_rows",
 )
 
 
@@ -137,6 +151,19 @@ def pytest_collection_modifyitems(items):
     """The files that take longest first, so that no process is left with one of them at the end."""
     order = {f"test_{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Modules, models and runs that are there before a file of tests are left out of what the garbage collector walks
+    through, which a full collection, as after each trial of a search, takes up to a second for."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish():
+    """tyro reads the source of a class of options for its help each time that words are parsed; here once."""
+    _docstrings._ClassTokenization.make = staticmethod(cache(_docstrings._ClassTokenization.make))
 
 
 @pytest.fixture
@@ -159,6 +186,9 @@ def varied(tmp_path_factory):
     return folder
 
 
+BRIEF = ("--movie-epochs", "2", "--movie-size", "4")  # of joint's two phases of training the one less looked at
+
+
 def trainer(data, tmp_path_factory):
     """A function from a model's name to the folder of a run of it on a data folder, trained once."""
     made = {}
@@ -166,8 +196,9 @@ def trainer(data, tmp_path_factory):
     def get(name, *options):
         if (name, options) not in made:
             folder = tmp_path_factory.mktemp("runs") / name
+            more = () if BRIEF[0] in options or name != "joint" else BRIEF
             with eagerly():
-                train.main([name, "--data", str(data), "--run", str(folder), *options])
+                train.main([name, "--data", str(data), "--run", str(folder), *more, *options])
             made[name, options] = folder
         return made[name, options]
 

@@ -31,6 +31,7 @@ ITS = {  # quick options of one model: those whose steps take long take one in e
     "glocalk": {"batch_size": 30},
     "sparsefc": {"batch_size": 30},
     "bayesfm": {"samples": 12, "rank": 3},
+    "joint": {"movie_epochs": 2, "movie_size": 4},  # so that both the decoder and movies' rows have a share in stars
     "blend": {"parts": PARTS, "folds": 4},
 }
 

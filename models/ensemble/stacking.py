@@ -11,7 +11,8 @@ from utils.scoring.protocols import Floats, Indices
 
 OFFSET = 2  # the higher, the more alike the first few ranks count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
-ALPHAS = np.logspace(-2, 5, 15)  # penalties that ridge regression chooses from by leaving one rating out
+ALPHAS = np.logspace(-2, 6, 17)  # penalties that ridge regression chooses from by leaving one rating out
+COUNTED = (10, 90)  # percentiles of the counts between which weights depend on them
 
 
 def standardised(scores: Floats) -> Floats:
@@ -29,9 +30,11 @@ def standardised(scores: Floats) -> Floats:
 
 class Stars:
     """Weights for predicted stars, by ridge regression or non-negative least squares, both scikit-learn's. With
-    `by_count` the weights are linear in the logarithms of how many ratings user and movie have (feature-weighted linear
-    stacking, Sill et al. 2009): parts that need many ratings count where there are many. The first coefficients are the
-    weights of the parts for a user and a movie with an average number of ratings."""
+    `by_count` what they leave over is explained by weights that are linear in the logarithms of how many ratings user
+    and movie have (feature-weighted linear stacking, Sill et al. 2009): parts that need many ratings count where there
+    are many. These have a penalty of their own, since they are many and bring little, and stay as they are where counts
+    are lower or higher than most: in few ratings little was learned about them. The first coefficients are the weights
+    of the parts for a user and a movie with an average number of ratings."""
 
     arrays = ("centre", "coefficients", "count_range", "count_mean", "count_spread", "learned")
     centre = np.float64(0)
@@ -51,21 +54,26 @@ class Stars:
             self.coefficients = np.zeros(self._features(predicted[:1], counts[:1]).shape[1])
             self.coefficients[:n_parts] = 1 / n_parts
             return
-        logs, self.count_range = np.log1p(counts), np.array([counts.min(axis=0), counts.max(axis=0)])
-        self.centre, self.count_mean = np.mean(stars, dtype=np.float64), logs.mean(axis=0)
-        self.count_spread = np.maximum(logs.std(axis=0), 1e-9)
-        model = RidgeCV(ALPHAS, fit_intercept=False)
-        if self.kind == "nnls":
-            model = LinearRegression(positive=True, fit_intercept=False)
-        self.coefficients = model.fit(self._features(predicted, counts), stars - self.centre).coef_
+        self.count_range = np.percentile(counts, COUNTED, axis=0)
+        logs, self.centre = np.log1p(np.clip(counts, *self.count_range)), np.mean(stars, dtype=np.float64)
+        self.count_mean, self.count_spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), 1e-9)
+        left, found = stars - self.centre, []
+        for features in np.split(self._features(predicted, counts), [n_parts], axis=1):
+            if features.shape[1]:
+                nnls = LinearRegression(positive=True, fit_intercept=False)
+                model = nnls if self.kind == "nnls" else RidgeCV(ALPHAS, fit_intercept=False)
+                found.append(model.fit(features, left).coef_)
+                left = left - features @ found[-1]
+        self.coefficients = np.concatenate(found)
 
     def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
-        """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count."""
+        """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count, and
+        the counts."""
         residual = predicted - self.centre
         if not self.by_count:
             return residual
-        counts = np.clip(counts, *self.count_range)  # nothing was learned about counts outside
-        counts = (np.log1p(counts) - self.count_mean) / self.count_spread
+        logs = np.log1p(np.clip(counts, *self.count_range))
+        counts = (logs - self.count_mean) / self.count_spread
         return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:], counts], axis=1)
 
     def blend(self, predicted: NDArray, counts: NDArray) -> Floats:

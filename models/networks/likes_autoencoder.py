@@ -18,7 +18,7 @@ from models.networks.columns import FromColumns, ToColumns
 from models.networks.latent_model import LatentModel
 from models.networks.layers import Activation, DenseLayers, Hide, Unit, plain_layers, sparse_where_few_are_filled
 from models.networks.losses import multinomial
-from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width
+from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width, on_columns
 from utils.command_line.options import Sizes
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
@@ -172,18 +172,17 @@ class LikesAutoencoder(LatentModel):
         step: Callable[[], Step | None] = self._step
         count: Count | None = None
         size, n, columns = batches.size(config.batch_size, len(trained), USUAL_BATCH), self.shape[1], 0
+        drawn = given[np.flatnonzero(np.diff(judged.indptr))]
+        sampler = batches.sampler(config, drawn, n, size, self.seed, counts_all=True, summed=training.summed)
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
-            epoch = batches.shared(given, judged, filled, size, self.seed, inputs)
-            step = partial(training.worker.step, self.network, self.loss)
+            epoch = batches.shared(given, judged, filled, size, self.seed, inputs, n if sampler else 0)
+            step = partial(training.worker.step, self.network, self.loss, sampler, on_columns)
             count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
         else:
-            drawn = given[np.flatnonzero(np.diff(judged.indptr))]
-            sampler = batches.sampler(config, drawn, n, size, self.seed, counts_all=True)
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
             columns = n if sampler else 0
-            if not training.workers:
-                self.training_notes = batches.describe(size, len(trained), sampler)
+        self.training_notes = batches.describe(size, len(trained), sampler)
         sparse_where_few_are_filled(self.encoder, given)
         precision = getattr(config, "precision", "float32")
         self.network.compile(self._optimizer(config), step, count, precision, columns, loss=self.loss)

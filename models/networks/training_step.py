@@ -83,10 +83,12 @@ def on_columns(
     loss_of: Callable[..., KerasTensor],
     optimizer: Any,
     weights: list[keras.Variable] | None = None,
+    summed: Callable[[list[Any]], list[Any]] = lambda values: values,
 ) -> Step:
     """Make the training step on the columns of a batch, of n in all: x is (what the network takes of these columns, and
     the arrays of `utils.training.batches.Columns`). loss_of: function of x, y, y_pred and training, with the losses
-    of the layers. optimizer: one of those below, built. weights: those that are trained, all where None.
+    of the layers. optimizer: one of those below, built. weights: those that are trained, all where None. summed: adds
+    up the loss and gradients of the workers that share a batch.
 
     The loss of stars, which counts ratings alone, and its gradients are those of all columns; a loss that counts all
     columns is estimated; so are penalties, see `squares`. Rows of the weights of other columns, and the moments of
@@ -101,6 +103,7 @@ def on_columns(
         rows = [taken for taken in columns.taken if any(taken[0] is weight for weight in trained)]
         whole = [weight for weight in trained if all(taken[0] is not weight for taken in rows)]
         slopes = tape.gradient(loss, [*(weight.value for weight in whole), *(taken for _, _, taken in rows)])
+        loss, *slopes = summed([loss, *slopes])
         rate = tf.cast(optimizer.learning_rate, tf.float32)
         if hasattr(optimizer, "begin_step"):
             optimizer.begin_step()

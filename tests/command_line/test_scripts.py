@@ -512,6 +512,8 @@ def test_outputs_go_through_links_and_never_leave_parts(run_of, tmp_path):
     for target in ("folder", "missing/a.json"):
         with pytest.raises(UserError, match="can't be written"):
             recommend.main([*run, "--json", str(tmp_path / target)])
+    with pytest.raises(UserError, match="can't be written"):
+        recommend.main([*run, "--json", str(tmp_path / "whole.json"), "--csv", str(tmp_path / "missing" / "a.csv")])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link.json", "target.json"]
 
 

@@ -164,18 +164,16 @@ def test_a_scale_is_two_numbers(scale):
         train.parse(["bias", f"--scale={scale}"])
 
 
-def test_a_sample_is_for_one_process():
+def test_workers_are_refused_where_a_model_can_not_be_shared():
     model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False)
     split = SimpleNamespace(holds_users_out=False, train=random_ratings().matrix())
-    args = SimpleNamespace(workers=None, protocol="random")
-    train.check("multdae", args, SimpleNamespace(sample=5), model, split)
-    args.workers = 2
-    train.check("multdae", args, SimpleNamespace(sample=0), model, split)
-    with pytest.raises(UserError, match="--sample is for a training by one process"):
-        train.check("multdae", args, SimpleNamespace(sample=5), model, split)
+    args = SimpleNamespace(workers=2, protocol="random")
+    train.check("multdae", args, model, split)
     model.shares = False
     with pytest.raises(UserError, match="multdae is trained by one process only"):
-        train.check("multdae", args, SimpleNamespace(sample=0), model, split)
+        train.check("multdae", args, model, split)
+    args.workers = None
+    train.check("multdae", args, model, split)
 
 
 # -- evaluate.py, recommend.py ----------------------------------------------------------------------------------------

@@ -151,11 +151,12 @@ def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, t
 
 
 @eagerly()
-def test_one_worker_trains_what_no_worker_does(board, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sample", [None, 7])
+def test_one_worker_trains_what_no_worker_does(sample, board, tmp_path, monkeypatch):
     """The step that several workers take, by one of them in this process."""
     split = train.read(train.parse(["multvae", "--data", str(board)])[1])[1]
     shards.write(tmp_path / "s", split, 3)
-    options = {"hidden": (8, 4), "epochs": 3, "batch_size": 20, "l2": 0.01}
+    options = {"hidden": (8, 4), "epochs": 3, "batch_size": 20, "l2": 0.01, "sample": sample}
     config = models.module("multvae").Config(**options)
     one = models.build("multvae", split.ratings.shape, config)
     one.fit(split.train, split.validation, Training())
@@ -276,13 +277,14 @@ def test_two_workers_recommend_what_one_process_does(nodes, run_of, tmp_path, mo
     assert listed(tmp_path / "out") == listed(tmp_path)
 
 
+ELSA, PENALISED = ("elsa", "--hidden", "8", *SMALL[3:]), ("multdae", *SMALL[1:], "--l2", "0.01")
+MODELS = (SMALL, ELSA, PENALISED, ("ease", "--l2", "5"))
+SHARED = [(command, protocol) for command in MODELS for protocol in ("random", "strong")]
+SHARED += [((*ELSA, "--sample", "7"), "strong"), ((*PENALISED, "--sample", "7"), "random")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "command",
-    [SMALL, ("elsa", "--hidden", "8", *SMALL[3:]), ("multdae", *SMALL[1:], "--l2", "0.01"), ("ease", "--l2", "5")],
-    ids=lambda c: c[0],
-)
-@pytest.mark.parametrize("protocol", ["random", "strong"])
+@pytest.mark.parametrize(("command", "protocol"), SHARED, ids=lambda c: c if isinstance(c, str) else f"{c[0]} {c[-2]}")
 def test_two_workers_learn_what_one_process_learns(command, protocol, board, nodes, tmp_path):
     more = ["--data", str(board), "--protocol", protocol]
     train.main([*command, *more, "--run", str(tmp_path / "one")])

@@ -26,6 +26,7 @@ from utils.training.training import Training
 
 RNG = np.random.default_rng(0)
 FAST = "autorec --hidden 4 --epochs 2"
+JOINT = "joint --hidden 4 --epochs 2 --movie-size 4 --movie-epochs 2"
 
 
 # -- what --parts says -------------------------------------------------------------------------------------------------
@@ -118,8 +119,11 @@ def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
     said, stars, counts = predictions()
     ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
-    outside, edge = np.array([[0, 1000]]), np.array([[1, 99]])
-    np.testing.assert_array_equal(ours.blend(said[:1], outside), ours.blend(said[:1], edge))
+    edge = np.percentile(counts, [10, 90], axis=0)
+    for outside, last in (([0, 1000], edge[[0, 1], [0, 1]]), ([1000, 0], edge[[1, 0], [0, 1]])):
+        blended = [ours.blend(said[:1], np.array([at])) for at in (outside, last)]
+        np.testing.assert_array_equal(*blended)
+    assert ours.blend(said[:1], edge[:1]) != ours.blend(said[:1], edge[1:])
 
 
 def test_with_hardly_any_ratings_all_parts_count_alike():
@@ -257,12 +261,12 @@ def test_where_users_are_held_out_no_part_may_know_only_its_own():
 
 
 def test_a_run_of_it_is_judged_recommends_and_tells_its_weights(run_of, capsys):
-    folder = run_of("blend", "--parts", "joint --hidden 8 --epochs 3,bayesfm --samples 10,itemknn")
+    folder = run_of("blend", "--parts", f"{JOINT},bayesfm --samples 10,itemknn")
     said = capsys.readouterr()
     run = run_folder.Run(folder)
     run.verify()
     weights = run.json("parts.json")
-    assert weights.keys() == {"joint --hidden 8 --epochs 3", "bayesfm --samples 10", "itemknn"}
+    assert weights.keys() == {JOINT, "bayesfm --samples 10", "itemknn"}
     assert all(weights["bayesfm --samples 10"].keys() == {"stars", "likes"} for _ in said)
     assert run.part("part2").config["model"] == "bayesfm"
     assert not folder.with_name("blend.parts").exists()
@@ -340,7 +344,7 @@ def test_every_finished_part_is_found_again(planted, tmp_path, capsys, monkeypat
     """Stopped in the last part on all ratings, the same command trains nothing but that, and the run is the one that
     was never stopped."""
     parts = ["autorec --rows movies --hidden 4,3 --epochs 2", "bayesfm --samples 8 --dates --ordinal", "content"]
-    options = ["--data", str(planted[0]), "--parts", ",".join([*parts, "joint --hidden 4 --epochs 2", "bias"])]
+    options = ["--data", str(planted[0]), "--parts", ",".join([*parts, JOINT, "bias"])]
     train.main(["blend", *options, "--run", str(tmp_path / "whole")])
     bias, calls = models.module("bias").Model, []
 
@@ -363,7 +367,7 @@ def test_every_finished_part_is_found_again(planted, tmp_path, capsys, monkeypat
         assert name == "history.csv" or whole == again
         assert whole.count(b"\n") == again.count(b"\n")
     rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open(newline="")))
-    assert {row["part"] for row in rows} == {parts[0], "joint --hidden 4 --epochs 2"}
+    assert {row["part"] for row in rows} == {parts[0], JOINT}
     assert all(None not in row for row in rows)
 
 

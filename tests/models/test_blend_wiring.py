@@ -228,19 +228,20 @@ def test_star_weights_are_scikit_learns_of_features_written_out(kind, by_count):
     said[:, 2] = 7 - said[:, 2]
     ours = stacking.Stars(kind, by_count)
     ours.fit(said, stars, counts)
-    logs = [[np.log(1 + n) for n in row] for row in counts]
+    low, high = np.percentile(counts, 10, axis=0), np.percentile(counts, 90, axis=0)
+    logs = [[np.log(1 + min(max(n, a), b)) for n, a, b in zip(row, low, high, strict=True)] for row in counts]
     logs = [[(log - np.mean(of)) / np.std(of) for log, of in zip(row, np.transpose(logs), strict=True)] for row in logs]
-    rows = []
-    for own, (by_user, by_movie) in zip(said - stars.mean(), logs, strict=True):
-        more = [*own * by_user, *own * by_movie, by_user, by_movie] if by_count else []
-        rows.append([*own, *more])
-    if kind == "nnls":
-        least = LinearRegression(positive=True, fit_intercept=False)
-    else:
-        least = RidgeCV(np.logspace(-2, 5, 15), fit_intercept=False)
-    expected = least.fit(rows, stars - stars.mean())
-    np.testing.assert_allclose(ours.coefficients, expected.coef_, atol=1e-6)
-    np.testing.assert_allclose(ours.blend(said, counts), expected.predict(rows) + stars.mean(), atol=1e-5)
+    own, left = said - stars.mean(), stars - stars.mean()
+    rows = [[*row * user, *row * movie, user, movie] for row, (user, movie) in zip(own, logs, strict=True)]
+    expected, weights = np.zeros(90), []
+    for features in [own, rows] if by_count else [own]:  # what the first leave over is what the second explain
+        least = RidgeCV(np.logspace(-2, 6, 17), fit_intercept=False)
+        if kind == "nnls":
+            least = LinearRegression(positive=True, fit_intercept=False)
+        weights += least.fit(features, left - expected).coef_.tolist()
+        expected = expected + least.predict(features)
+    np.testing.assert_allclose(ours.coefficients, weights, atol=1e-6)
+    np.testing.assert_allclose(ours.blend(said, counts), expected + stars.mean(), atol=1e-5)
     assert ours.coefficients[2] == 0 if kind == "nnls" else ours.coefficients[2] < 0
 
 

@@ -331,9 +331,11 @@ def test_the_loss_of_recvae_has_no_penalty_of_the_encoder_before():
 
 def test_a_training_on_samples_resumes_exactly(tmp_path, monkeypatch):
     split = splits.split(TABLE, "random", splits.Options())
-    config = models.module("joint").Config(hidden=(4,), epochs=4, batch_size=8, sample=5, linear=False)
+    config = models.module("joint").Config(
+        hidden=(4,), epochs=3, batch_size=15, sample=5, linear=False, movie_rows=False
+    )
 
-    def fitted(training, epochs=4):
+    def fitted(training, epochs=3):
         model = models.build("joint", TABLE.shape, replace(config, epochs=epochs))
         return model, model.fit(split.train, split.validation, training)
 
@@ -380,7 +382,7 @@ def test_losses_and_gradients_of_workers_add_up_to_those_of_one(hidden, monkeypa
     worker.n, worker.strategy = 3, SimpleNamespace(run=lambda function, args: function(*args))
     monkeypatch.setattr(training_workers, "_all_reduce", lambda values: summed.append(values) or values)
     with eagerly():
-        step = worker.step(network, model.loss)
+        step = worker.step(network, model.loss, None, training_step.on_columns)
         for at in ([0, 3, 5], [1, 2], [4, 6, 7]):
             step((tf.constant(x[at]), tf.constant(at), tf.constant(8)), tf.constant(x[at]))
     assert len(summed) == 3

@@ -130,7 +130,7 @@ def test_where_nobody_likes_anything_stars_are_learned_all_the_same(tmp_path, ca
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
     data = ["--data", str(tmp_path / "ratings.csv"), "--scale", "1,5", "--hidden", "4", "--epochs", "2"]
     with eagerly():
-        train.main(["joint", *data, "--run", str(tmp_path / "run")])
+        train.main(["joint", *data, "--movie-epochs", "2", "--run", str(tmp_path / "run")])
     recommend.main(["--user", "2", "--run", str(tmp_path / "run"), "--by", "decoder"])
     assert "For user 2, by decoder" in capsys.readouterr().out
     said = r"learns from likes alone: no rating is above 3\.5, so none is a like to rank by; --like 1 makes"
@@ -148,7 +148,7 @@ def test_bfloat16_answers_are_float32(run_of, capsys):
 
 def test_movies_without_ease_are_ranked_by_the_decoder_alone(monkeypatch, planted, tmp_path, capsys):
     monkeypatch.setattr(ease_solver, "MOST", 9)
-    quick = ["--hidden", "4", "--epochs", "1"]
+    quick = ["--hidden", "4", "--epochs", "1", "--movie-epochs", "2"]
     with eagerly():
         train.main(["joint", "--data", str(planted[0]), "--run", str(tmp_path / "run"), *quick])
     assert "EASE covers the 9 most liked of 24 liked movies" in " ".join(capsys.readouterr().out.split())

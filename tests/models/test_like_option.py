@@ -20,7 +20,7 @@ from utils.training.training import Training
 
 QUICK = {
     "multdae": ["--hidden", "4", "--epochs", "1"],
-    "joint": ["--hidden", "4", "--epochs", "1"],
+    "joint": ["--hidden", "4", "--epochs", "1", "--movie-epochs", "2"],
     "blend": ["--parts", "ease,bias,itemknn", "--folds", "3"],
 }
 MODELS = [name for name in models.names() if models.module(name).Model.learns_likes]

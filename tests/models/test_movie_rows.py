@@ -307,7 +307,7 @@ def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been
 
     def trained(cached):
         """Of parts kept in the cache: none, those of `fit`, all."""
-        config = blend.Config("joint --hidden 8 --epochs 1 --no-linear,bias", folds=4)
+        config = blend.Config("joint --hidden 8 --epochs 1 --no-linear --movie-size 6 --movie-epochs 3,bias", folds=4)
         model = models.build("blend", TABLE.shape, config, 0, TABLE.scale, TABLE.threshold)
         model.fit(split.train, split.validation, Training(finished=tmp_path / "parts"))
         if cached == "those of fit":

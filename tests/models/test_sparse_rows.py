@@ -16,7 +16,7 @@ TABLE = random_ratings(40, 200, 500)
 STARS = TABLE.matrix()[:9].toarray()
 MODELS = {
     "joint": {"l2": 0.1, "linear": False},
-    "autorec": {"rows": "movies"},
+    "autorec": {"rows": "movies", "batch_size": 70},
     "deeprec": {"refeed": 0, "implicit": False, "normalise": False},
     "multdae": {"l2": 0.01},
     "multvae": {"hidden": (5, 4), "signed": True},
@@ -28,7 +28,7 @@ MODELS = {
 def test_a_training_on_filled_cells_is_that_on_all(name, monkeypatch):
     def refitted(few):
         monkeypatch.setattr(layers, "FEW", few)
-        known = {"hidden": (5,), "batch_size": 9, "epochs": 2, "dropout": 0.3} | MODELS[name]
+        known = {"hidden": (5,), "batch_size": 15, "epochs": 2, "dropout": 0.3} | MODELS[name]
         model = models.build(name, TABLE.shape, models.module(name).Config(**known))
         with eagerly():
             history = model.refit(TABLE.matrix(), Training())

@@ -35,6 +35,8 @@ KINDS = {
     "negative ids": [line.replace(",", ",-", 1) for line in table(12, 10, [1, 3, 5])],
 }
 
+PLAIN = ("half stars", "one to ten", "up to a hundred", "negative ids")  # whose pictures have nothing odd to paint
+
 
 def marked(name):
     return name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
@@ -42,7 +44,9 @@ def marked(name):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", map(marked, models.names()))
-def test_every_model_lives_with_odd_data(name, kind, painted, tmp_path, capsys):
+def test_every_model_lives_with_odd_data(name, kind, request, tmp_path, capsys):
+    if kind not in PLAIN or name not in FAST:
+        request.getfixturevalue("painted")
     (tmp_path / "r.csv").write_text("\n".join(["userId,movieId,rating", *KINDS[kind]]) + "\n")
     titles = [f"{m},Movie {m} (19{60 + abs(m)}),{'Drama' if m % 2 else 'Comedy|War'}" for m in range(-10, 31)]
     (tmp_path / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles]) + "\n")

@@ -76,6 +76,11 @@ def known_options(script: str, arguments: list[str]) -> set[str]:
 
 
 @EVERY_PAGE
+def test_no_page_has_two_versions_of_a_passage(page):
+    assert not re.findall(r"^(?:<{7}|>{7}|={7}$).*", text_of(page), re.MULTILINE)
+
+
+@EVERY_PAGE
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", text_of(page))):
         if re.match(r"https?:", target):

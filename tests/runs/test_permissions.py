@@ -120,11 +120,8 @@ def test_what_is_denied_is_a_sentence_in_every_script(place):
         ("recommend.py --user 1 --run 'other/without .'", f"other/without ./MANIFEST {DENIED}"),
         ("recommend.py --ratings nofile/ratings.csv --run runs/good", "nofile/ratings.csv: can't be read: "),
         ("recommend.py --ratings nodata/ratings.csv --run runs/good", "nodata/ratings.csv: can't be read: "),
-        (
-            "recommend.py --user 1 --json data/a.json --run runs/good",
-            "data/a.json: can't be written (Permission denied)",
-        ),
-        ("recommend.py --all-users --csv exports/a.csv --run runs/good", "exports/a.csv: can't be written (Permission"),
+        ("recommend.py --user 1 --json data/a.json --run runs/good", "data/a.json: can't be written (you may"),
+        ("recommend.py --all-users --csv exports/a.csv --run runs/good", "exports/a.csv: can't be written (you may"),
         ("recommend.py --all-users --out exports/a --run runs/good", "exports/a can't be written: Permission denied"),
         ("recommend.py --all-users --out exports --run runs/good", "exports"),
         (f"recommend.py --user 1 --csv open/{'x' * 300} --run runs/good", "can't be written (File name too long)"),

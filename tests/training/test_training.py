@@ -31,7 +31,7 @@ TABLE = random_ratings(30, 25, 300)
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
 
-def autorec(training, epochs=6, **options):
+def autorec(training, epochs=5, **options):
     """AutoRec trained on TABLE; never stops early."""
     config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, patience=100, **options)
     model = models.build("autorec", TABLE.shape, config)

@@ -12,7 +12,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import reduce
+from functools import partial, reduce
 from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     from utils.data.splits import Split
     from utils.scoring.protocols import TrainableModel
+    from utils.training.batches import ColumnSampler
 
+Step: TypeAlias = "Callable[[Any, Any], Any]"  # (the worker's share of a batch, what is judged of it) -> loss
 Gram: TypeAlias = "Callable[[csr_array], NDArray[np.float64]]"  # a matrix of ratings to its gram matrix
 
 SHARDS_A_WORKER = 4
@@ -158,41 +160,103 @@ class Worker:
 
         self.first, self.n = rank == 0, n
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        self._sum = tf.function(lambda values: self.strategy.run(_all_reduce, args=(values,)), autograph=False)
+        self._sum = tf.function(self._added, autograph=False)
 
     def summed(self, values: ArrayLike) -> NDArray:
         """Return the sum of each number over the workers."""
         return self._sum(np.asarray(values)).numpy()
 
-    def step(self, network: Model, loss_of: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """Make the function that trains a compiled network on a batch of which each worker has a share. It takes
-        ((inputs, places of the worker's rows in the batch, rows of the batch), targets) and returns the loss."""
+    def _added(self, tensors: Any) -> Any:
+        """Sum tensors over the workers."""
+        return self.strategy.run(_all_reduce, args=(tensors,))
+
+    def step(
+        self,
+        network: Model,
+        loss_of: Callable[[Any, Any], Any],
+        sampler: ColumnSampler | None,
+        on_columns: Callable[..., Step],
+    ) -> Step:
+        """Make the function that trains a compiled network on a batch of which each worker has a share, as `shared` of
+        `utils.training.batches` gives it. sampler: chooses the columns that a batch is computed on; all where None.
+        on_columns: `models.networks.training_step.on_columns`."""
+        import tensorflow as tf
+        from keras import tree
+
+        network.optimizer.build(network.trainable_variables)
+        step = self._on_columns(network, sampler, on_columns) if sampler else self._on_all(network, loss_of)
+        given, judged = ((None,), (None,)) if sampler else (network.input_shape[1:], network.output_shape[1:])
+        number, places = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
+        specs = [tf.TensorSpec((None, *given)), places, number, *([places, number, number] if sampler else [])]
+
+        @tf.function(input_signature=[specs, tf.TensorSpec((None, *judged))], autograph=False)
+        def update(x: Any, targets: Any) -> Any:
+            return step(x, targets)
+
+        return lambda x, targets: update(tree.flatten(x), targets)
+
+    def _penalised_once(self, network: Model, loss: Any) -> Any:
+        """Return a loss with the penalties of regularizers divided by the workers: every worker adds these whole, and
+        they count once. Other layers add `batch_share.share_of` theirs."""
+        layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
+        return loss - sum(layer.kernel_regularizer(layer.kernel) for layer in layers) * (1 - 1 / self.n)
+
+    def _on_all(self, network: Model, loss_of: Callable[[Any, Any], Any]) -> Step:
         import tensorflow as tf
 
         from utils.distributed import batch_share
 
         weights = network.trainable_variables
-        network.optimizer.build(weights)
-        regularized = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
 
-        def gradients(inputs: Any, at: Any, rows: Any, targets: Any) -> list[Any]:
+        def step(x: Any, targets: Any) -> Any:
+            inputs, at, rows = x
             with tf.GradientTape() as tape, batch_share.sharing(rows, at, self.n):
-                loss = loss_of(targets, network(inputs, training=True))
-                penalties = [layer.kernel_regularizer(layer.kernel) for layer in regularized]
-                # every worker adds these whole, and they count once; other layers add `batch_share.share_of` theirs
-                loss = tf.add_n([loss, *network.losses]) - sum(penalties) * (1 - 1 / self.n)
-            return _all_reduce([loss, *tape.gradient(loss, [weight.value for weight in weights])])
-
-        inputs_spec, targets_spec = (tf.TensorSpec((None, s[1])) for s in (network.input_shape, network.output_shape))
-        places_spec, rows_spec = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
-
-        @tf.function(input_signature=[inputs_spec, places_spec, rows_spec, targets_spec], autograph=False)
-        def update(inputs: Any, at: Any, rows: Any, targets: Any) -> Any:
-            loss, *slopes = self.strategy.run(gradients, args=(inputs, at, rows, targets))
+                loss = tf.add_n([loss_of(targets, network(inputs, training=True)), *network.losses])
+                loss = self._penalised_once(network, loss)
+            loss, *slopes = self._added([loss, *tape.gradient(loss, [weight.value for weight in weights])])
             network.optimizer.apply(slopes, weights)
             return loss
 
-        return lambda x, targets: update(*x, targets)
+        return step
+
+    def _on_columns(self, network: Model, sampler: ColumnSampler, on_columns: Callable[..., Step]) -> Step:
+        """Make the step on the columns that occur in the whole batch, which the workers tell each other, and a sample
+        of others. Of weights that have a row for each column the workers send the gradients of these rows."""
+        import tensorflow as tf
+
+        from utils.distributed import batch_share
+
+        def loss_of(**batch: Any) -> Any:
+            return self._penalised_once(network, network.compute_loss(**batch))
+
+        def choose(occurs: NDArray, epoch: Any, step: Any) -> tuple[NDArray, ...]:
+            return sampler.with_sample(occurs > 0, int(epoch), int(step)).arrays
+
+        own_step = on_columns(network, sampler.n, loss_of, network.optimizer, summed=self._added)
+
+        def step(x: Any, targets: Any) -> Any:
+            inputs, at, rows, own, epoch, number = x
+            occurs = tf.scatter_nd(own[:, None], tf.ones(tf.shape(own)), [sampler.n])
+            types = (tf.int32, tf.float32, tf.float32)
+            arrays = tf.numpy_function(choose, [self._added(occurs), epoch, number], types)
+            for array in arrays:
+                array.set_shape((None,))
+            place = tf.scatter_nd(arrays[0][:, None], tf.range(tf.size(arrays[0])), [sampler.n])
+            spread = partial(_spread, place=tf.gather(place, own), width=tf.size(arrays[0]))
+            with batch_share.sharing(rows, at, self.n):
+                return own_step((spread(inputs), *arrays), spread(targets))
+
+        return step
+
+
+def _spread(rows: Any, place: Any, width: Any) -> Any:
+    """Put rows of one or several blocks of columns, (n, blocks x m), into blocks of `width` columns; place: of each of
+    the m."""
+    import tensorflow as tf
+
+    blocks = tf.reshape(tf.transpose(rows), (-1, tf.size(place), tf.shape(rows)[0]))
+    spread = tf.map_fn(lambda block: tf.scatter_nd(place[:, None], block, (width, tf.shape(rows)[0])), blocks)
+    return tf.transpose(tf.reshape(spread, (-1, tf.shape(rows)[0])))
 
 
 def _all_reduce(values: Any) -> Any:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_version = cache(version)  # which reads a file each time; a blend asks for each of its parts
 TRACKED = ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn", "myfm", "matplotlib", "plotly", "jinja2")
 
 
@@ -23,7 +24,7 @@ def versions() -> dict[str, str]:
     known = {}
     for name in TRACKED:
         with contextlib.suppress(PackageNotFoundError):
-            known[name] = version(name)
+            known[name] = _version(name)
     if "keras" in sys.modules:
         known["backend"] = sys.modules["keras"].backend.backend()
     return known

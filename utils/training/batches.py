@@ -56,13 +56,22 @@ ALL_COLUMNS = 10_000  # columns up to which batches are computed on all of them
 SAMPLED_COLUMNS = 1_000  # beyond, columns sampled beside those that occur in a batch
 
 
-def sampler(config: Any, rows: csr_array, n: int, size: int, seed: int, counts_all: bool) -> ColumnSampler | None:
+def sampler(
+    config: Any,
+    rows: csr_array,
+    n: int,
+    size: int,
+    seed: int,
+    counts_all: bool,
+    summed: Callable[[NDArray], NDArray] = np.asarray,
+) -> ColumnSampler | None:
     """Make the `ColumnSampler` that the option `sample` of a model asks for; None where batches are computed on all
-    columns. counts_all: whether the loss counts other columns than those that occur in a batch."""
+    columns. counts_all: whether the loss counts other columns than those that occur in a batch. summed: adds up numbers
+    over the workers, each of which has some of the rows."""
     sample = config.sample
     if sample is None:
         sample = SAMPLED_COLUMNS if n > ALL_COLUMNS else 0
-    return ColumnSampler(rows, n, size, sample if counts_all else 0, seed) if sample else None
+    return ColumnSampler(rows, n, size, sample if counts_all else 0, seed, summed) if sample else None
 
 
 def share_of_batches(count: NDArray, filled: int, size: int) -> NDArray[np.float64]:
@@ -83,13 +92,21 @@ def share_of_batches(count: NDArray, filled: int, size: int) -> NDArray[np.float
 class ColumnSampler:
     """Choose the `Columns` of each batch: those that occur in its rows, and `sample` others.
 
-    rows: CSR, whose columns may be several blocks of the n. size: rows of a batch. The draws depend on (seed, epoch,
-    step) alone."""
+    rows: CSR, whose columns may be several blocks of the n. size: rows of a batch. summed: see `sampler`. The draws
+    depend on (seed, epoch, step) alone."""
 
-    def __init__(self, rows: csr_array, n: int, size: int, sample: int, seed: int) -> None:
+    def __init__(
+        self,
+        rows: csr_array,
+        n: int,
+        size: int,
+        sample: int,
+        seed: int,
+        summed: Callable[[NDArray], NDArray] = np.asarray,
+    ) -> None:
         self.n, self.sample, self.seed = n, sample, seed
-        filled = int((np.diff(rows.indptr) > 0).sum())
-        occurs = share_of_batches(np.bincount(rows.indices % n, minlength=n), filled, size)
+        counts = summed(np.append(np.bincount(rows.indices % n, minlength=n), np.count_nonzero(np.diff(rows.indptr))))
+        occurs = share_of_batches(counts[:n], int(counts[n]), size)
         others = max(n - occurs.sum(), 1)
         self.rarity = (1 / np.maximum(occurs + (1 - occurs) * min(sample / others, 1), 1 / n)).astype(np.float32)
 
@@ -97,6 +114,10 @@ class ColumnSampler:
         """Return the columns of a batch with these rows."""
         occurs = np.zeros(self.n, bool)
         occurs[rows.indices % self.n] = True
+        return self.with_sample(occurs, epoch, step)
+
+    def with_sample(self, occurs: NDArray[np.bool_], epoch: int, step: int) -> Columns:
+        """Return the columns of a batch in which those that the mask `occurs`, (n,), has occur."""
         index = np.flatnonzero(occurs)
         importance, others = np.ones(len(index), np.float32), self.n - len(index)
         if self.sample and others:
@@ -238,18 +259,29 @@ def shared(
     size: int,
     seed: int,
     inputs: Callable[[Indices, NDArray], Any],
+    n: int = 0,
 ) -> Epochs:
     """Make the same batches where `judged` has but the rows of one worker: ((given, places of the own rows in the
-    batch, number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker."""
+    batch, number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker.
+
+    n: the number of columns, where the workers compute each batch on some. What is given and judged are then those
+    columns that occur in the worker's own rows, and behind the number of rows come their indices, and the numbers of
+    epoch and step."""
     epochs, mine = _orders(filled, size, seed), np.diff(judged.indptr) > 0
 
     def epoch(number: int, begin: int) -> Iterator[Any]:
-        for index in epochs.draw(number, begin):
+        for step, index in enumerate(epochs.draw(number, begin), begin):
             at = np.flatnonzero(mine[index])
-            x = inputs(index[at], given[index[at]].toarray())
-            yield (x, at.astype(np.int32), np.int32(len(index))), judged[index[at]].toarray()
+            taken, wanted, more = given[index[at]], judged[index[at]], tuple[Any, ...]()
+            if n:
+                own = np.unique(taken.indices % n).astype(np.int32)
+                columns = Columns(own, np.ones(len(own), np.float32), np.ones(len(own), np.float32), n)
+                taken, wanted = columns.only(taken), columns.only(wanted)
+                more = own, np.int32(number), np.int32(step)
+            x = inputs(index[at], taken.toarray())
+            yield (x, at.astype(np.int32), np.int32(len(index)), *more), wanted.toarray()
 
-    return Epochs(epoch, epochs.steps)
+    return Epochs(epoch, epochs.steps, on_columns=n > 0)
 
 
 def _orders(filled: NDArray, size: int, seed: int) -> Epochs:
