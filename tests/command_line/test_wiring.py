@@ -218,6 +218,12 @@ def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
 
 
+def test_a_short_option_ends_the_values_before_it():
+    words = ["--rate", "A=1", "B=2", "-n", "5", "--rate", "C=3"]
+    found = options.parse(recommend.Options, words, "recommend.py", "")
+    assert (found.rate, found.n) == (("A=1", "B=2", "C=3"), 5)
+
+
 def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
     asked = []
     monkeypatch.setattr(
