@@ -20,7 +20,7 @@ from utils.data import splits
 from utils.errors import UserError
 from utils.recommend import profile
 from utils.report import tables
-from utils.runs import run_folder
+from utils.runs import files, run_folder
 from utils.training.training import DivergedError, Training
 
 # -- train.py ----------------------------------------------------------------------------------------------------------
@@ -382,6 +382,18 @@ def test_a_script_ends_with_its_status_and_a_sentence(error, status, said, monke
         options.run(main)
     assert status is None or ended.value.code == status
     assert capsys.readouterr().err.strip() == said
+
+
+def test_a_pipe_whose_reader_has_stopped_is_no_error(monkeypatch, capsys):
+    def stopped(_):
+        with files._write_errors("-"):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys.stderr, "close", lambda: None)
+    with pytest.raises(BrokenPipeError):
+        stopped([])
+    options.run(stopped)  # returns: status 0
+    assert capsys.readouterr().err == ""
 
 
 def test_each_way_in_which_a_disk_is_full_is_one():
