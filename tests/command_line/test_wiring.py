@@ -158,9 +158,9 @@ def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
     assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
 
 
-@pytest.mark.parametrize("scale", ["1", "1,2,3", "1,b", ""])
+@pytest.mark.parametrize("scale", ["1", "1,2,3"])
 def test_a_scale_is_two_numbers(scale):
-    with pytest.raises(UserError, match="scale"):
+    with pytest.raises(UserError, match=f"2 numbers separated by a comma are needed, got {scale}"):
         train.parse(["bias", f"--scale={scale}"])
 
 
