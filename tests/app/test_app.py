@@ -270,11 +270,14 @@ def test_the_figures_of_a_run_are_those_of_evaluate(run_of, tmp_path, capsys):
     kept = evaluation_results.read(run_folder.Run(folder))
     assert kept == json.loads((tmp_path / "j").read_text())["runs"][0]
     run_folder.Run(folder).verify()
-    content = bytearray((folder / evaluation_results.NAME).read_bytes())
+    whole = (folder / evaluation_results.NAME).read_bytes()
+    content, stored = bytearray(whole), json.loads(whole)
     content[len(content) // 2] ^= 1
-    (folder / evaluation_results.NAME).write_bytes(bytes(content))
-    with pytest.raises(UserError, match=r"evaluate\.py --run"):
-        evaluation_results.read(run_folder.Run(folder))
+    other = json.dumps(stored | {"facts": stored["facts"].replace("1", "2", 1)})  # which is JSON all the same
+    for damaged in (bytes(content), other.encode()):
+        (folder / evaluation_results.NAME).write_bytes(damaged)
+        with pytest.raises(UserError, match=r"evaluate\.py --run"):
+            evaluation_results.read(run_folder.Run(folder))
 
 
 def test_movies_are_asked_about_in_the_order_of_what_they_explain(varied, monkeypatch):

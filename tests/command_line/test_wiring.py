@@ -20,7 +20,7 @@ from utils.data import splits
 from utils.errors import UserError
 from utils.recommend import profile
 from utils.report import tables
-from utils.runs import run_folder
+from utils.runs import files, run_folder
 from utils.training.training import DivergedError, Training
 
 # -- train.py ----------------------------------------------------------------------------------------------------------
@@ -218,6 +218,12 @@ def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
 
 
+def test_a_short_option_ends_the_values_before_it():
+    words = ["--rate", "A=1", "B=2", "-n", "5", "--rate", "C=3"]
+    found = options.parse(recommend.Options, words, "recommend.py", "")
+    assert (found.rate, found.n) == (("A=1", "B=2", "C=3"), 5)
+
+
 def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
     asked = []
     monkeypatch.setattr(
@@ -376,6 +382,18 @@ def test_a_script_ends_with_its_status_and_a_sentence(error, status, said, monke
         options.run(main)
     assert status is None or ended.value.code == status
     assert capsys.readouterr().err.strip() == said
+
+
+def test_a_pipe_whose_reader_has_stopped_is_no_error(monkeypatch, capsys):
+    def stopped(_):
+        with files._write_errors("-"):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys.stderr, "close", lambda: None)
+    with pytest.raises(BrokenPipeError):
+        stopped([])
+    options.run(stopped)  # returns: status 0
+    assert capsys.readouterr().err == ""
 
 
 def test_each_way_in_which_a_disk_is_full_is_one():

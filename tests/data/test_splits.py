@@ -161,6 +161,7 @@ def test_strong_holds_out_users_as_liang_et_al_do(protocol, seed, n):
     assert not judged[Subset.TEST] & judged[Subset.VALIDATION]
     assert not (judged[Subset.TEST] | judged[Subset.VALIDATION]) & judged[Subset.TRAIN]
     assert len(eligible - judged[Subset.TRAIN]) == 8
+    np.testing.assert_array_equal(split.refit.toarray(), train)  # of users held out nothing is trained on
     vocabulary = (liked & (train > 0)).any(axis=0)
     np.testing.assert_array_equal(split.test.candidates, vocabulary)
     for user in eligible - judged[Subset.TRAIN]:

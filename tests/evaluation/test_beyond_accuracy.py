@@ -214,6 +214,7 @@ def test_slices_are_literal_loops_over_their_ratings_and_users(judged):
     def errors_of(cells):
         return [np.clip(3 + scores[u, m], 0.5, 5) - hidden[u, m] for u, m in zip(*np.nonzero(cells), strict=True)]
 
+    assert {name for by, name in rows if by == "gender"} == {"F", "M"}  # of some it is unknown
     women = users["gender"] == "F"
     found = rows["gender", "F"]["metrics"]
     theirs = errors_of(hidden * women[:, None])

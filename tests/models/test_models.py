@@ -180,3 +180,19 @@ def test_stars_of_strangers_take_a_model_that_predicts_and_takes_new_users(name,
     model = models.build(name, (5, 4), models.module(name).Config(**options))
     assert (model.predicts_ratings, model.takes_new_users) == able
     assert model.predicts_strangers == all(able)
+
+
+def test_a_model_for_data_gets_what_the_data_tell_beside_ratings():
+    n = TABLE.shape[1]
+    movies = Movies(
+        TABLE.movie_ids,
+        [f"Alien {i % 3}" for i in range(n)],
+        [1979] * n,
+        [["Horror", "War"][: i % 3] for i in range(n)],
+    )
+    config = models.module("content").Config()
+    model = models.for_data("content", config, Dataset("small", TABLE, movies), 7)
+    assert model.terms.shape[0] == n
+    assert model.terms.shape[1] >= 3  # two genres and a word at least
+    assert (model.config, model.seed, model.shape) == (config, 7, TABLE.shape)
+    assert (model.scale, model.like) == (TABLE.scale, TABLE.like)

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from trained import PARTS, TABLE, train_on, trained
 import models
 from utils.data.datasets import Dataset
 from utils.data.movies import Movies
+from utils.data.ratings import likes
 from utils.errors import UserError
-from utils.recommend import profile, strategies
+from utils.recommend import profile, saved, strategies
 from utils.runs import run_folder
 from utils.runs.user_ratings import UserRatings
 from utils.scoring.latent import weighted_neighbours
@@ -217,3 +219,20 @@ def test_a_baseline_of_nothing_deviates_nowhere():
     asked, them = models.open_run(run_folder.Run(folder)), stranger(split, split.known[[13]])
     expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
     np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)
+
+
+def test_many_users_lists_come_from_what_is_above_the_threshold_of_the_run(monkeypatch):
+    for name in ("by_movies", "by_neighbours"):
+        monkeypatch.setattr(strategies, name, lambda *of: of)
+    run = SimpleNamespace(
+        split=SimpleNamespace(known=TABLE.matrix(), trained_users="trained"), ratings=SimpleNamespace(like=2.0),
+        space="space", neighbourhoods={"movies": "of movies", "neighbours": "of users"},
+    )  # fmt: skip
+    expected = likes(TABLE.matrix(), 2.0).toarray()
+    assert (expected != likes(TABLE.matrix()).toarray()).any()
+    space, neighbourhood, liked = saved.Saved.scorer(run, "movies")
+    assert (space, neighbourhood) == ("space", "of movies")
+    np.testing.assert_array_equal(liked.toarray(), expected)
+    space, neighbourhood, liked, pool = saved.Saved.scorer(run, "neighbours")
+    assert (space, neighbourhood, pool) == ("space", "of users", "trained")
+    np.testing.assert_array_equal(liked.toarray(), expected)

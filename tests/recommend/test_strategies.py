@@ -196,3 +196,15 @@ def test_votes_are_what_is_above_the_threshold_of_the_holdout(strategy, problem)
     np.testing.assert_allclose(tried(None, some), expected, atol=1e-4)
     other = strategies.scorers(model, split.validation, pool, start)[strategy](None, some)
     assert np.abs(other - expected).max() > 0.01
+
+
+def test_cosines_that_are_kept_stay_what_they_are_whatever_becomes_of_those_given_out():
+    rng = np.random.default_rng(0)
+    vectors, queries = rng.normal(size=(12, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    plain = strategies.Whitening.of(vectors, np.arange(12), 0.25)
+    caching = strategies._CachedWhitening.of(vectors, np.arange(12), 0.25)
+    for _ in range(3):
+        found = caching.cosines(vectors, queries)
+        np.testing.assert_array_equal(found, plain.cosines(vectors, queries))
+        found[:] = -1
+    assert len(caching.cached) == 1

@@ -603,6 +603,16 @@ def test_a_study_looks_for_the_better_side_and_gives_up_after_five(higher, tmp_p
     assert figures == [*sorted([0.5, 0.6, 0.7], reverse=higher), ""]
 
 
+def test_a_trial_whose_process_is_gone_has_failed_and_one_that_runs_goes_on(tmp_path):
+    study = studies.opened(tmp_path / "one", {"start": {}}, True)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for process in (gone.pid, os.getpid()):
+        study.ask().set_user_attr("process", process)
+    again = studies.opened(tmp_path / "one", {"start": {}}, True)
+    assert [trial.state.name for trial in again.trials] == ["FAIL", "RUNNING"]
+
+
 def test_a_search_that_did_not_say_what_counts_today_is_another(tmp_path):
     before = {"start": {}, "split": "a"}
     for _ in range(2):
