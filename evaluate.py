@@ -266,9 +266,7 @@ def _difference(a: Run, b: Run) -> str | None:
 def main(argv: list[str] | None = None) -> None:
     """Evaluate each run, print the results, and write the files of --json and --report."""
     arguments = options.parse(Options, argv or [], "evaluate.py", __doc__)
-    for target in (arguments.json, arguments.report):
-        if target:
-            files.check_target(target)
+    files.check_targets(arguments.json, arguments.report)
     runs = [run_folder.find(folder, arguments.verify) for folder in arguments.run or (None,)]
     for a, b in combinations(runs, 2):
         check_comparable(a, b)

@@ -229,9 +229,7 @@ def for_everyone(run: Run, config: Options) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Find the run, answer, print."""
     config = options.parse(Options, presets.read(argv or [], Options, QUESTIONS), "recommend.py", __doc__)
-    for target in (config.json, config.csv, config.parquet):
-        if target:
-            files.check_target(target)
+    files.check_targets(config.json, config.csv, config.parquet)
     run = run_folder.find(config.run, config.verify)
     if config.save_preset:
         presets.write(config.save_preset, config)

@@ -116,17 +116,24 @@ HIDDEN, STEP = (600, 200), 500  # of the multvae that is computed with, and user
 BUDGETS = ((10**6, 10_000), (10**8, 60_000), (10**10, 1_000_000))  # ratings and movies
 
 
+def _computed(movies):
+    """How many of the movies a step is computed on: at most those that its users rated, and a sample of others."""
+    from utils.training.batches import ALL_COLUMNS, SAMPLED_COLUMNS
+
+    return movies if movies <= ALL_COLUMNS else min(movies, STEP * A_USER + SAMPLED_COLUMNS)
+
+
 def budget():
     """The table of what an epoch takes by arithmetic."""
     lines = []
     for ratings, movies in BUDGETS:
         users = ratings // A_USER
-        weights = 2 * movies * HIDDEN[0] + 3 * HIDDEN[0] * HIDDEN[1]
+        weights, moved = (2 * n * HIDDEN[0] + 3 * HIDDEN[0] * HIDDEN[1] for n in (movies, _computed(movies)))
         found = {"ratings": f"{ratings:,}", "users": f"{users:,}", "movies": f"{movies:,}"}
         found |= {"table": _size(12 * ratings), "matrix": _size(8 * ratings + 8 * users)}
         found |= {"model": _size(12 * weights), "ease": _size(8 * movies**2)}
-        found |= {"work": f"{6 * weights * users:.0e}", "steps": f"{-(-users // STEP):,}"}
-        lines.append(found | {"traffic": _size(2 * 4 * weights * -(-users // STEP))})
+        found |= {"work": f"{6 * moved * users:.0e}", "steps": f"{-(-users // STEP):,}"}
+        lines.append(found | {"traffic": _size(2 * 4 * moved * -(-users // STEP))})
     columns = {"ratings": "ratings", "users": "users", "movies": "movies", "table": "table", "matrix": "sparse matrix"}
     columns |= {"model": "weights and moments", "ease": "EASE's matrix", "work": "operations an epoch"}
     return tables.markdown(lines, columns | {"steps": "steps", "traffic": "sent by a worker an epoch"}, 0)

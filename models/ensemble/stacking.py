@@ -57,14 +57,14 @@ class Stars:
         self.count_range = np.percentile(counts, COUNTED, axis=0)
         logs, self.centre = np.log1p(np.clip(counts, *self.count_range)), np.mean(stars, dtype=np.float64)
         self.count_mean, self.count_spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), 1e-9)
-        left, found = stars - self.centre, []
-        for features in np.split(self._features(predicted, counts), [n_parts], axis=1):
-            if features.shape[1]:
-                nnls = LinearRegression(positive=True, fit_intercept=False)
-                model = nnls if self.kind == "nnls" else RidgeCV(ALPHAS, fit_intercept=False)
-                found.append(model.fit(features, left).coef_)
-                left = left - features @ found[-1]
-        self.coefficients = np.concatenate(found)
+        features, left = self._features(predicted, counts), stars - self.centre
+        own = LinearRegression(positive=True, fit_intercept=False)
+        own = (own if self.kind == "nnls" else RidgeCV(ALPHAS, fit_intercept=False)).fit(features[:, :n_parts], left)
+        self.coefficients = own.coef_
+        if self.by_count:
+            left = left - own.predict(features[:, :n_parts])
+            by_count = RidgeCV(ALPHAS, fit_intercept=False).fit(features[:, n_parts:], left)
+            self.coefficients = np.append(own.coef_, by_count.coef_)
 
     def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
         """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count, and

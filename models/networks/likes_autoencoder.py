@@ -171,17 +171,17 @@ class LikesAutoencoder(LatentModel):
 
         step: Callable[[], Step | None] = self._step
         count: Count | None = None
-        size, n, columns = batches.size(config.batch_size, len(trained), USUAL_BATCH), self.shape[1], 0
+        size, n = batches.size(config.batch_size, len(trained), USUAL_BATCH), self.shape[1]
         drawn = given[np.flatnonzero(np.diff(judged.indptr))]
         sampler = batches.sampler(config, drawn, n, size, self.seed, counts_all=True, summed=training.summed)
+        columns = n if sampler else 0
         if training.worker:
             filled = training.summed(np.diff(judged.indptr))
-            epoch = batches.shared(given, judged, filled, size, self.seed, inputs, n if sampler else 0)
-            step = partial(training.worker.step, self.network, self.loss, sampler, on_columns)
+            epoch = batches.shared(given, judged, filled, size, self.seed, inputs, columns)
+            step = partial(training.worker.step, self.network, sampler, on_columns)
             count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
         else:
             epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
-            columns = n if sampler else 0
         self.training_notes = batches.describe(size, len(trained), sampler)
         sparse_where_few_are_filled(self.encoder, given)
         precision = getattr(config, "precision", "float32")

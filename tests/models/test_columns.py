@@ -382,9 +382,38 @@ def test_losses_and_gradients_of_workers_add_up_to_those_of_one(hidden, monkeypa
     worker.n, worker.strategy = 3, SimpleNamespace(run=lambda function, args: function(*args))
     monkeypatch.setattr(training_workers, "_all_reduce", lambda values: summed.append(values) or values)
     with eagerly():
-        step = worker.step(network, model.loss, None, training_step.on_columns)
+        step = worker.step(network, None, training_step.on_columns)
         for at in ([0, 3, 5], [1, 2], [4, 6, 7]):
             step((tf.constant(x[at]), tf.constant(at), tf.constant(8)), tf.constant(x[at]))
     assert len(summed) == 3
     for whole, *parts in zip(expected, *summed, strict=True):
+        np.testing.assert_allclose(sum(np.array(part) for part in parts), np.array(whole), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), [("multdae", {"l2": 0.3, "hidden": (5, 4)}), ("elsa", {})])
+def test_on_columns_gradients_of_workers_add_up_and_one_may_have_no_rows(name, options):
+    """With two blocks of inputs; the second worker has no row of the batch, and the third one."""
+    model, _ = refitted(name, signed=True, sample=5, dropout=0.4, **options)
+    network, rows, at = model.network, model._network_rows(MATRIX[:7]), ([0, 2, 3, 5, 6], [], [4, 1])
+    judged = sp.csr_array((rows[:, :N] != 0).astype(np.float32))
+    sampler = batches.ColumnSampler(model._network_rows(MATRIX), N, 7, 5, 0)
+    chosen, seeds = sampler(rows, 2, 1), network.non_trainable_variables
+    before, found = [np.array(seed) for seed in seeds], []
+    network.compile(training_step.Momentum(0.0, momentum=0.9), columns=N, loss=model.loss)
+    own_step = training_step.on_columns(
+        network, N, network.compute_loss, network.optimizer, summed=lambda v: found.append(v) or v
+    )
+    own_step((chosen.only(rows).toarray(), *chosen.arrays), chosen.only(judged).toarray())
+    worker = object.__new__(training_workers.Worker)
+    occurs = tf.constant(np.isin(np.arange(N), rows.indices % N).astype(np.float32))
+    worker.n, worker._added = 3, lambda v: (found.append(v) or v) if isinstance(v, list) else v + occurs
+    for own in at:
+        for seed, value in zip(seeds, before, strict=True):
+            seed.assign(value)
+        columns_of = np.unique(rows[own].indices % N).astype(np.int32)
+        only = batches.Columns(columns_of, chosen.importance, chosen.rarity, N).only
+        x = only(rows[own]).toarray(), np.array(own, np.int32), np.int32(7), columns_of, np.int32(2), np.int32(1)
+        with eagerly():
+            worker.step(network, sampler, training_step.on_columns)(x, only(judged[own]).toarray())
+    for whole, *parts in zip(*found, strict=True):
         np.testing.assert_allclose(sum(np.array(part) for part in parts), np.array(whole), rtol=1e-4, atol=1e-5)

@@ -2,7 +2,8 @@
 
 All workers walk through the same batches; each has the rows of its own users. The mean over a batch becomes the sum
 over a worker's rows, divided by the rows of all; random numbers are drawn for the whole batch, and each worker takes
-those of its rows. So the sum of the workers' gradients is the gradient of one process, to rounding."""
+those of its rows, or are a hash of the cell that they are for. So the sum of the workers' gradients is the gradient of
+one process, to rounding."""
 
 from __future__ import annotations
 

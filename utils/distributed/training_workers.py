@@ -170,13 +170,7 @@ class Worker:
         """Sum tensors over the workers."""
         return self.strategy.run(_all_reduce, args=(tensors,))
 
-    def step(
-        self,
-        network: Model,
-        loss_of: Callable[[Any, Any], Any],
-        sampler: ColumnSampler | None,
-        on_columns: Callable[..., Step],
-    ) -> Step:
+    def step(self, network: Model, sampler: ColumnSampler | None, on_columns: Callable[..., Step]) -> Step:
         """Make the function that trains a compiled network on a batch of which each worker has a share, as `shared` of
         `utils.training.batches` gives it. sampler: chooses the columns that a batch is computed on; all where None.
         on_columns: `models.networks.training_step.on_columns`."""
@@ -184,7 +178,7 @@ class Worker:
         from keras import tree
 
         network.optimizer.build(network.trainable_variables)
-        step = self._on_columns(network, sampler, on_columns) if sampler else self._on_all(network, loss_of)
+        step = self._on_columns(network, sampler, on_columns) if sampler else self._on_all(network)
         given, judged = ((None,), (None,)) if sampler else (network.input_shape[1:], network.output_shape[1:])
         number, places = tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32)
         specs = [tf.TensorSpec((None, *given)), places, number, *([places, number, number] if sampler else [])]
@@ -195,13 +189,14 @@ class Worker:
 
         return lambda x, targets: update(tree.flatten(x), targets)
 
-    def _penalised_once(self, network: Model, loss: Any) -> Any:
-        """Return a loss with the penalties of regularizers divided by the workers: every worker adds these whole, and
-        they count once. Other layers add `batch_share.share_of` theirs."""
+    def _loss(self, network: Model, **batch: Any) -> Any:
+        """Return this worker's share of loss and penalties. Every worker adds the penalties of regularizers whole, and
+        they count once; other layers add `batch_share.share_of` theirs."""
         layers = [layer for layer in network._flatten_layers() if getattr(layer, "kernel_regularizer", None)]
-        return loss - sum(layer.kernel_regularizer(layer.kernel) for layer in layers) * (1 - 1 / self.n)
+        penalties = sum(layer.kernel_regularizer(layer.kernel) for layer in layers)
+        return network.compute_loss(**batch) - penalties * (1 - 1 / self.n)
 
-    def _on_all(self, network: Model, loss_of: Callable[[Any, Any], Any]) -> Step:
+    def _on_all(self, network: Model) -> Step:
         import tensorflow as tf
 
         from utils.distributed import batch_share
@@ -211,8 +206,7 @@ class Worker:
         def step(x: Any, targets: Any) -> Any:
             inputs, at, rows = x
             with tf.GradientTape() as tape, batch_share.sharing(rows, at, self.n):
-                loss = tf.add_n([loss_of(targets, network(inputs, training=True)), *network.losses])
-                loss = self._penalised_once(network, loss)
+                loss = self._loss(network, x=inputs, y=targets, y_pred=network(inputs, training=True), training=True)
             loss, *slopes = self._added([loss, *tape.gradient(loss, [weight.value for weight in weights])])
             network.optimizer.apply(slopes, weights)
             return loss
@@ -226,13 +220,11 @@ class Worker:
 
         from utils.distributed import batch_share
 
-        def loss_of(**batch: Any) -> Any:
-            return self._penalised_once(network, network.compute_loss(**batch))
-
         def choose(occurs: NDArray, epoch: Any, step: Any) -> tuple[NDArray, ...]:
             return sampler.with_sample(occurs > 0, int(epoch), int(step)).arrays
 
-        own_step = on_columns(network, sampler.n, loss_of, network.optimizer, summed=self._added)
+        own_step = on_columns(network, sampler.n, partial(self._loss, network), network.optimizer, summed=self._added)
+        blocks = network.input_shape[1] // sampler.n
 
         def step(x: Any, targets: Any) -> Any:
             inputs, at, rows, own, epoch, number = x
@@ -241,22 +233,22 @@ class Worker:
             arrays = tf.numpy_function(choose, [self._added(occurs), epoch, number], types)
             for array in arrays:
                 array.set_shape((None,))
-            place = tf.scatter_nd(arrays[0][:, None], tf.range(tf.size(arrays[0])), [sampler.n])
-            spread = partial(_spread, place=tf.gather(place, own), width=tf.size(arrays[0]))
+            place = tf.scatter_nd(own[:, None], tf.range(1, tf.size(own) + 1), [sampler.n])
+            spread = partial(_spread, place=tf.gather(place, arrays[0]))
             with batch_share.sharing(rows, at, self.n):
-                return own_step((spread(inputs), *arrays), spread(targets))
+                return own_step((spread(inputs, blocks), *arrays), spread(targets, 1))
 
         return step
 
 
-def _spread(rows: Any, place: Any, width: Any) -> Any:
-    """Put rows of one or several blocks of columns, (n, blocks x m), into blocks of `width` columns; place: of each of
-    the m."""
+def _spread(rows: Any, blocks: int, place: Any) -> Any:
+    """Put rows of blocks of own columns, (n, blocks x m), into blocks of the columns of the batch. place: of each of
+    these among the own, from 1; 0 where it is not one of them, and its cells are 0."""
     import tensorflow as tf
 
-    blocks = tf.reshape(tf.transpose(rows), (-1, tf.size(place), tf.shape(rows)[0]))
-    spread = tf.map_fn(lambda block: tf.scatter_nd(place[:, None], block, (width, tf.shape(rows)[0])), blocks)
-    return tf.transpose(tf.reshape(spread, (-1, tf.shape(rows)[0])))
+    n, m = tf.shape(rows)[0], tf.shape(rows)[1] // blocks
+    padded = tf.pad(tf.reshape(rows, (n, blocks, m)), ((0, 0), (0, 0), (1, 0)))
+    return tf.reshape(tf.gather(padded, place, axis=2), (n, blocks * tf.size(place)))
 
 
 def _all_reduce(values: Any) -> Any:

@@ -11,11 +11,15 @@ from utils.errors import UserError
 from utils.runs.paths import is_folder, resolved
 
 
-def check_target(target: str | Path) -> None:
-    """Refuse a file that can't be written, before the work for it is done; - is standard output."""
+def check_targets(*targets: str | Path | None) -> None:
+    """Refuse files that can't be written, before the work for them is done; - is standard output."""
+    for target in targets:
+        if target and str(target) != "-":
+            _check_target(target)
+
+
+def _check_target(target: str | Path) -> None:
     path = resolved(target)
-    if str(target) == "-":
-        return
     if os.path.isdir(path):
         why = "it is a folder"
     elif os.access(path.parent, os.W_OK | os.X_OK):

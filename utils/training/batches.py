@@ -259,12 +259,12 @@ def shared(
     size: int,
     seed: int,
     inputs: Callable[[Indices, NDArray], Any],
-    n: int = 0,
+    columns: int = 0,
 ) -> Epochs:
     """Make the same batches where `judged` has but the rows of one worker: ((given, places of the own rows in the
-    batch, number of its rows), judged). filled: (n,), not 0 for each row that has something in it with some worker.
+    batch, number of its rows), judged). filled: a number for each row, not 0 where some worker has something in it.
 
-    n: the number of columns, where the workers compute each batch on some. What is given and judged are then those
+    columns: the number of all, where the workers compute each batch on some. What is given and judged are then those
     columns that occur in the worker's own rows, and behind the number of rows come their indices, and the numbers of
     epoch and step."""
     epochs, mine = _orders(filled, size, seed), np.diff(judged.indptr) > 0
@@ -273,15 +273,15 @@ def shared(
         for step, index in enumerate(epochs.draw(number, begin), begin):
             at = np.flatnonzero(mine[index])
             taken, wanted, more = given[index[at]], judged[index[at]], tuple[Any, ...]()
-            if n:
-                own = np.unique(taken.indices % n).astype(np.int32)
-                columns = Columns(own, np.ones(len(own), np.float32), np.ones(len(own), np.float32), n)
-                taken, wanted = columns.only(taken), columns.only(wanted)
+            if columns:
+                own = np.unique(taken.indices % columns).astype(np.int32)
+                chosen = Columns(own, np.ones(len(own), np.float32), np.ones(len(own), np.float32), columns)
+                taken, wanted = chosen.only(taken), chosen.only(wanted)
                 more = own, np.int32(number), np.int32(step)
             x = inputs(index[at], taken.toarray())
             yield (x, at.astype(np.int32), np.int32(len(index)), *more), wanted.toarray()
 
-    return Epochs(epoch, epochs.steps, on_columns=n > 0)
+    return Epochs(epoch, epochs.steps, on_columns=columns > 0)
 
 
 def _orders(filled: NDArray, size: int, seed: int) -> Epochs:
