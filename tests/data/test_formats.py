@@ -242,6 +242,13 @@ STARS = "rating ratings stars star score grade overall Book-Rating rating_val"
 TIMES = "timestamp time ts tstamp unixTime unixReviewTime date ratingDate datetime rated_at created_at"
 
 
+@pytest.mark.parametrize(("separator", "quoted"), [("::", True), ("\t", False), ("\t", True)])
+def test_rows_are_those_below_the_heading(separator, quoted, tmp_path):
+    path = write(tmp_path, "".join(separator.join(row) + "\n" for row in ("ab", "cd", "", "ef")), "a.txt")
+    assert list(textfiles.rows(path, separator, 1, quoted=quoted)) == [(2, ["c", "d"]), (4, ["e", "f"])]
+    assert next(textfiles.rows(path, separator, quoted=quoted)) == (1, ["a", "b"])
+
+
 def test_columns_are_found_by_every_name_that_published_files_have(tmp_path):
     names = [words.split() for words in (USERS, MOVIES, STARS, TIMES)]
     for number in range(max(map(len, names))):
