@@ -77,7 +77,7 @@ class Config(rating_autoencoder.Config):
     """length of these vectors"""
     movie_epochs: int = 25
     """epochs that they are trained for, while the step size falls to a sixtieth"""
-    patience: int = 10
+    patience: int = 8
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
     def __post_init__(self) -> None:

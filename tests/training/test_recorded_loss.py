@@ -1,5 +1,7 @@
 """The loss that a training records, and when it writes checkpoints."""
 
+import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ import models
 from models.networks import losses
 from models.networks.training_step import Network
 from utils.data import splits
+from utils.errors import UnwrittenError
 from utils.training import checkpoint, fit
 from utils.training.training import Training
 
@@ -123,9 +126,9 @@ class Clock:
         monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: self.now)
         save = checkpoint._save
 
-        def saving(network, path, state, weights):
-            self.saved.append((path.name, len(state["history"])))
-            save(network, path, state, weights)
+        def saving(path, arrays):
+            self.saved.append((path.name, len(json.loads(str(arrays["state"]))["history"])))
+            save(path, arrays)
 
         monkeypatch.setattr(checkpoint, "_save", saving)
         begin = fit.EpochRecord.on_epoch_begin
@@ -144,6 +147,44 @@ def test_checkpoints_are_written_as_often_as_is_asked_and_at_the_end(every, epoc
     clock = Clock(monkeypatch)
     fitted("autorec", Training(tmp_path, every), epochs=8, patience=100, batch_size=30)
     assert clock.saved == [("train.npz", number) for number in epochs]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_checkpoint_holds_the_weights_of_its_epoch_while_the_training_goes_on(beside, tmp_path, monkeypatch):
+    model, _ = fitted("autorec", epochs=1)
+    network, gone_on, save = model.network, threading.Event(), checkpoint._save
+    before = [np.array(variable) for variable in (*network.variables, *network.optimizer.variables)]
+
+    def saving(path, arrays):
+        assert gone_on.wait(20)
+        save(path, arrays)
+
+    monkeypatch.setattr(checkpoint, "_save", saving)
+    monkeypatch.setattr(checkpoint, "BESIDE", 2**29 if beside else 0)
+    kept = checkpoint.Checkpoint(network, Training(tmp_path, 0), "train", 3)
+    if not beside:
+        gone_on.set()
+    kept.write({"history": [{"epoch": 1}]}, network.get_weights(), False)
+    assert (tmp_path / "train.npz").exists() is not beside
+    for variable in (*network.variables, *network.optimizer.variables):
+        variable.assign(variable + 1)
+    gone_on.set()
+    kept.finish()
+    with np.load(tmp_path / "train.npz") as stored:
+        names = [name for name in stored.files if name.startswith(("variable", "optimizer"))]
+        for name, values in zip(names, before, strict=True):
+            np.testing.assert_array_equal(stored[name], values)
+
+
+def test_a_checkpoint_that_could_not_be_written_is_said_by_the_next_or_at_the_end(tmp_path, monkeypatch):
+    model, _ = fitted("autorec", epochs=1)
+    kept = checkpoint.Checkpoint(model.network, Training(tmp_path / "file", 0), "train", 3)
+    (tmp_path / "file").write_text("in its place")
+    for then in (kept.finish, lambda: kept.write({"history": []}, [], False)):
+        kept.write({"history": []}, [], False)
+        with pytest.raises(UnwrittenError, match="can't be written"):
+            then()
+        kept.finish()  # said once
 
 
 def test_the_last_epoch_before_validation_stops_a_phase_is_kept(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from utils.training.training import Training
 
 
+BESIDE = 2**29  # bytes up to which a checkpoint is written while the training goes on, since that needs a copy
+
+
 def shown_name(phase: str) -> str:
     """Return the name of a phase without the numbers in it."""
     return re.sub(r"-\d+", "", phase)
@@ -41,6 +45,8 @@ class Checkpoint:
         self.network, self.training, self.phase, self.epochs = network, training, phase, epochs
         self.path = training.checkpoints / f"{phase}.npz" if training.checkpoints else None
         self.saved = -math.inf  # the first epoch is saved, so that there is something to go on from
+        self.writer = ThreadPoolExecutor(1)  # so that the training goes on while the disk takes its time
+        self.writing: Future[None] | None = None
 
     def restore(self) -> tuple[dict[str, Any], list[NDArray]]:
         """Return (state, best weights) to go on from, with which the network is as the checkpoint says; or to begin
@@ -57,20 +63,35 @@ class Checkpoint:
         if worker:
             _write_progress(self.path, shown_name(self.phase), self.epochs, state["history"])
         if over or time.perf_counter() - self.saved >= self.training.checkpoint_every:
-            _save(self.network, self.path, state, best_weights)
+            self.finish()
+            arrays = _arrays(self.network, best_weights) | {"state": np.array(json.dumps(state))}
+            if over or sum(array.nbytes for array in arrays.values()) > BESIDE:
+                _save(self.path, arrays)
+            else:
+                self.writing = self.writer.submit(_save, self.path, {name: v.copy() for name, v in arrays.items()})
             self.saved = time.perf_counter()
 
+    def finish(self) -> None:
+        """Wait until what is being written is there; an `UnwrittenError` where it could not be."""
+        if self.writing:
+            writing, self.writing = self.writing, None
+            writing.result()
 
-def _save(network: Model, path: Path, state: dict[str, Any], weights: list[NDArray]) -> None:
-    """Write everything the next epoch depends on; beside the path, then renamed, so that a kill leaves the old one."""
+
+def _arrays(network: Model, weights: list[NDArray]) -> dict[str, NDArray]:
+    """Return everything the next epoch depends on."""
     arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
     arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
-    arrays = {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
+    return {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    """Write the arrays of a checkpoint; beside the path, then renamed, so that a kill leaves the old one."""
     beside = path.with_suffix(".part")
     with _unwritten(path):
         try:
             with open(beside, "wb") as file:
-                np.savez(file, state=json.dumps(state), **arrays)
+                np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())  # or a power cut might leave the name on an empty file
             beside.replace(path)

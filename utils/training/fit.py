@@ -63,6 +63,7 @@ def train(
         if not record.history:
             raise  # there is nothing yet that could be kept
         training.stop(error)
+    record.checkpoint.finish()
     network.set_weights(record.best_weights)
     return record.history
 
