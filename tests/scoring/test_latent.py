@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
-from utils.scoring import latent
+from utils.scoring import encoders, latent
 
 
 @pytest.fixture
@@ -159,3 +159,14 @@ def test_faiss_is_asked_where_queries_and_pool_are_many(queries, pool, by_faiss,
     monkeypatch.setattr(latent, "_near_by_faiss", lambda *_: "faiss")
     found = latent.near(vectors, vectors[:queries], 3, np.arange(pool), np.full(queries, -1), 0.0)
     assert (found == "faiss") is by_faiss
+
+
+def test_an_encoder_divides_what_is_left_over_the_baseline_by_a_star_and_the_root_of_the_count():
+    stars, row, movie = np.array([8.0, 3.0, 10.0], np.float32), np.array([0, 0, 1]), np.array([1, 0, 2])
+    column, options = np.array([0.5, -0.5, 1.0], np.float32), {"baseline": True, "implicit": True, "normalise": True}
+    encoder = encoders.Centred([], mean=6.0, column=column, damping=2.0, like=None, star=2.0, **options)
+    left, rated = encoder.features(stars, row, movie, 2)
+    over = stars - 6 - column[movie]
+    user = np.array([over[:2].sum() / 4, over[2] / 3])
+    np.testing.assert_allclose(left, (over - user[row]) / 2 / np.sqrt([2, 2, 1]), rtol=1e-6)
+    np.testing.assert_allclose(rated, 1 / np.sqrt([2, 2, 1]), rtol=1e-6)
