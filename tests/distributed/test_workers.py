@@ -279,13 +279,13 @@ def test_two_workers_recommend_what_one_process_does(nodes, run_of, tmp_path, mo
 
 ELSA, PENALISED = ("elsa", "--hidden", "8", *SMALL[3:]), ("multdae", *SMALL[1:], "--l2", "0.01")
 MODELS = (SMALL, ELSA, PENALISED, ("ease", "--l2", "5"))
-SHARED = [(command, protocol) for command in MODELS for protocol in ("random", "strong")]
-SHARED += [((*ELSA, "--sample", "7"), "strong"), ((*PENALISED, "--sample", "7"), "random")]
+SHARED = [(protocol, command) for command in MODELS for protocol in ("random", "strong")]
+SHARED += [("strong", (*ELSA, "--sample", "7")), ("random", (*PENALISED, "--signed", "--sample", "7"))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "protocol"), SHARED, ids=lambda c: c if isinstance(c, str) else f"{c[0]} {c[-2]}")
-def test_two_workers_learn_what_one_process_learns(command, protocol, board, nodes, tmp_path):
+@pytest.mark.parametrize(("protocol", "command"), SHARED, ids=lambda c: c if isinstance(c, str) else f"{c[0]} {c[-2]}")
+def test_two_workers_learn_what_one_process_learns(protocol, command, board, nodes, tmp_path):
     more = ["--data", str(board), "--protocol", protocol]
     train.main([*command, *more, "--run", str(tmp_path / "one")])
     train.main([*command, *more, "--run", str(tmp_path / "two"), "--workers", "2", "--ray", nodes])
