@@ -48,8 +48,7 @@ def train(
     record = EpochRecord(Checkpoint(network, training, phase, epochs), training, criterion, config.patience)
     begun, tensorboard = len(record.history), _tensorboard(training, shown, record)
     if begun >= epochs or record.out_of_patience():
-        network.set_weights(record.best_weights)
-        return record.history
+        return record.put_back(network)
     try:
         with bar(training, shown, epochs * epoch.steps) as move, ctrl_c_waits() as stop:
             progress = Progress(move, epoch.steps, epochs, record)
@@ -63,9 +62,7 @@ def train(
         if not record.history:
             raise  # there is nothing yet that could be kept
         training.stop(error)
-    record.checkpoint.finish()
-    network.set_weights(record.best_weights)
-    return record.history
+    return record.put_back(network)
 
 
 def keep_freed_memory() -> None:
@@ -169,6 +166,12 @@ class EpochRecord(keras.callbacks.Callback):
         """Tell whether none of the last `patience` epochs was better than those before."""
         done = len(self.history)
         return bool(self.criterion and done and done - self.state["best_epoch"] >= self.patience)
+
+    def put_back(self, network: keras.Model) -> list[dict[str, Any]]:
+        """Give the network the best weights, once the last checkpoint is there; returns the history."""
+        self.checkpoint.finish()
+        network.set_weights(self.best_weights)
+        return self.history
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
