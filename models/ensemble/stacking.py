@@ -55,16 +55,20 @@ class Stars:
             self.coefficients[:n_parts] = 1 / n_parts
             return
         self.count_range = np.percentile(counts, COUNTED, axis=0)
-        logs, self.centre = np.log1p(np.clip(counts, *self.count_range)), np.mean(stars, dtype=np.float64)
+        logs, self.centre = self._logs(counts), np.mean(stars, dtype=np.float64)
         self.count_mean, self.count_spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), 1e-9)
         features, left = self._features(predicted, counts), stars - self.centre
-        own = LinearRegression(positive=True, fit_intercept=False)
-        own = (own if self.kind == "nnls" else RidgeCV(ALPHAS, fit_intercept=False)).fit(features[:, :n_parts], left)
-        self.coefficients = own.coef_
+        own = RidgeCV(ALPHAS, fit_intercept=False)
+        if self.kind == "nnls":
+            own = LinearRegression(positive=True, fit_intercept=False)
+        self.coefficients = own.fit(features[:, :n_parts], left).coef_
         if self.by_count:
             left = left - own.predict(features[:, :n_parts])
             by_count = RidgeCV(ALPHAS, fit_intercept=False).fit(features[:, n_parts:], left)
             self.coefficients = np.append(own.coef_, by_count.coef_)
+
+    def _logs(self, counts: NDArray) -> NDArray[np.float64]:
+        return np.log1p(np.clip(counts, *self.count_range))
 
     def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
         """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count, and
@@ -72,8 +76,7 @@ class Stars:
         residual = predicted - self.centre
         if not self.by_count:
             return residual
-        logs = np.log1p(np.clip(counts, *self.count_range))
-        counts = (logs - self.count_mean) / self.count_spread
+        counts = (self._logs(counts) - self.count_mean) / self.count_spread
         return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:], counts], axis=1)
 
     def blend(self, predicted: NDArray, counts: NDArray) -> Floats:
