@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import evaluate
 import models
 import recommend
 from utils.data.movies import Movies
 from utils.data.splits import Subset
 from utils.errors import UserError
-from utils.recommend import everyone, profile, recommendations, reranking
+from utils.recommend import everyone, profile, recommendations, reranking, strategies
 from utils.recommend.everyone import Request
 from utils.recommend.saved import Saved
 from utils.runs import arrays, run_folder, table_writer
@@ -65,6 +66,22 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
     asked = Request(by, 6, filters)
     assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
+
+
+def test_of_many_users_some_are_the_neighbours_of_everyone_and_of_each_alone(run, tmp_path, monkeypatch):
+    asked, saved = Request("neighbours", 6), models.open_run(run)
+    everyone.write(saved, asked, tmp_path / "of-all.csv", False)
+    monkeypatch.setattr(strategies, "POOL", 9)
+    everyone.write(models.open_run(run), asked, tmp_path / "of-some.csv", False)
+    check(run, asked, pd.read_csv(tmp_path / "of-some.csv"))
+    assert (tmp_path / "of-some.csv").read_text() != (tmp_path / "of-all.csv").read_text()
+    near, weight = saved.nearest(profile.of_user(saved.ratings, str(saved.ratings.user_ids[0])))
+    some = strategies.possible_neighbours(run.split.trained_users).tolist()
+    assert set(near[weight > 0]) <= set(some)
+    scorers, pools = strategies.scorers, []
+    monkeypatch.setattr(strategies, "scorers", lambda *of: pools.append(of[2].tolist()) or scorers(*of))
+    evaluate.evaluate_run(run)
+    assert pools == [some]
 
 
 @pytest.mark.parametrize("by", ["neighbours", "movies", "decoder"])

@@ -130,7 +130,8 @@ class Saved:
     def nearest(self, user_profile: Profile, codes: Floats | None = None) -> Neighbours:
         """Find the neighbours, (users, weights), of the person, or of variants with these latent vectors."""
         codes = self.encode(user_profile, user_profile.rows) if codes is None else codes
-        count, pool = self.ratings.user_likes, np.flatnonzero(self.ratings.user_trained)
+        count, trained = self.ratings.user_likes, np.flatnonzero(self.ratings.user_trained)
+        pool = strategies.possible_neighbours(trained)
         neighbourhood, whitening = self.neighbourhoods["neighbours"], self.space.whitenings["neighbours"]
         excluded = np.full(len(codes), user_profile.excluded)
         return weighted_neighbours(self.space.users, codes, neighbourhood, count, pool, excluded, whitening)
@@ -230,7 +231,8 @@ class Saved:
         liked = likes(self.split.known, self.ratings.like)
         if strategy == "movies":
             return strategies.by_movies(self.space, self.neighbourhoods["movies"], liked)
-        return strategies.by_neighbours(self.space, self.neighbourhoods["neighbours"], liked, self.split.trained_users)
+        pool = strategies.possible_neighbours(self.split.trained_users)
+        return strategies.by_neighbours(self.space, self.neighbourhoods["neighbours"], liked, pool)
 
     def stars_of(self, given: CSR, users: Indices, rows: Indices, movies: Indices) -> Floats | None:
         """Predict the stars of the pairs (rows[i] of these users, movies[i]) as `stars` does. given: their CSR rows."""

@@ -37,6 +37,12 @@ LONGEST = max(TRIED["neighbours"]["size"])
 ROWS = 128  # users whose scores one core adds up at a time
 ROOM = 2**26  # cosines that are cached while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
+POOL = 50_000  # possible neighbours, so that answering everybody takes time in proportion to the users
+
+
+def possible_neighbours(trained: Indices) -> Indices:
+    """Return the users who can be neighbours: these training users, or `POOL` of them, evenly spread."""
+    return trained[np.linspace(0, len(trained) - 1, min(POOL, len(trained))).astype(np.intp)]
 
 
 def default_choice(model: Model) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def choose(model: Model, split: Split) -> dict[str, Any]:
     if not is_latent(model):
         return {"best": "model", "validation": {"model": ndcg(model.score, validation)}}
     for strategy in TRIED:
-        scorer = scorer_of(strategy, model.latent, validation, split.trained_users)
+        scorer = scorer_of(strategy, model.latent, validation, possible_neighbours(split.trained_users))
         judge = cache(lambda neighbourhood, scorer=scorer: ndcg(scorer(neighbourhood), validation))
         neighbourhoods[strategy] = search(START[strategy], TRIED[strategy], judge)
         figures[strategy] = judge(neighbourhoods[strategy])
