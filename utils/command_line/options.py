@@ -116,8 +116,9 @@ def _error_in(box: str) -> str:
 def options_of(kind: Any) -> Iterator[Field]:
     """Yield the fields of the dataclass `kind`, and of the dataclasses in it, that are options."""
     for field in fields(kind):
-        if is_dataclass(field.type):
-            yield from options_of(field.type)
+        nested = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+        if is_dataclass(nested):
+            yield from options_of(nested)
         else:
             yield field
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Protocol = str
 else:
     Protocol = Literal[tuple(splits.PROTOCOLS)]  # what tyro offers; a type checker can't read a computed one
+OfProtocol = Annotated[splits.Options, tyro.conf.arg(name="protocol", prefix_name=False)]  # the title of their help
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Source:
     strong: users, of whose likes 80% are given (Liang et al. 2018); strong-ratings: the same with all other ratings
     given too; u1..u5, ua, ub: ml-100k's published folds; fixed: the ratings of --test FILE; all: nothing, for using
     rather than measuring"""
-    holding: splits.Options = field(default_factory=splits.Options)
+    holding: OfProtocol = field(default_factory=splits.Options)
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """take model and options from a file that tune.py wrote; options beside it on the command line override it"""
 
@@ -87,7 +88,8 @@ def parse(
     config = models.module(name).Config
     signed = options.value_of("--protocol", words) == "strong-ratings" and hasattr(config, "signed")
     default = config(signed=True) if signed else config()  # where low ratings are given, they are inputs, too
-    parts = [("options", kind, field(default_factory=kind)), ("model", config, field(default=default))]
+    common: Any = Annotated[kind, tyro.conf.arg(name="common")]  # the title of their help: common options
+    parts = [("options", common, field(default_factory=kind)), ("model", config, field(default=default))]
     command_type: Any = make_dataclass("Command", parts)
     from_file = search_space.typed(
         {option: value for option, value in values.items() if not options.given(option, words)}
