@@ -110,9 +110,11 @@ class Model(Recommender):
         Afterwards the parts are those of the last round, which lack its fold; `refit` trains them on all ratings."""
         self.cache, self.first_folder = blend_parts.PartCache(training.finished), dict[int, str]()
         users_held_out = validation.candidates is not None
-        for text, part in self.named_parts():
-            if users_held_out and not part.takes_new_users:
-                raise UserError(f"part {text} knows only users it is trained on: leave it out where users are held out")
+        unable = [text for text, part in self.named_parts() if not part.takes_new_users]
+        if users_held_out and unable:
+            able = ",".join(text for text in self.texts if text not in unable)
+            advice = f"give --parts '{able}'" if able else "take other parts"
+            raise UserError(f"users are held out, and {', '.join(unable)} can't serve new users; {advice}")
         if users_held_out:
             rounds = [Round("training", train_matrix, validation, validation)]
         else:
