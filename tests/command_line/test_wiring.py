@@ -1,7 +1,9 @@
 """What the scripts hand on: seeds, folders, notes, trials, in the words that are printed."""
 
 import errno
+import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -239,6 +241,50 @@ def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
     found = recommend.read_profile(run, options.parse(recommend.Options, words, "recommend.py", ""))
     assert found == (run.ratings, {2: 1.0, 3: 4.0}, ["file", "typed", "rare"], {7})
     assert asked == [(Path("a.csv"), "titles", (1, 5), "links", (1.0, 10.0)), ("titles", (1, 5), ("X=4",))]
+
+
+def test_the_people_of_a_group_are_users_files_or_neither(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2").write_text("a file called as a user")
+    (tmp_path / "ann").write_text("a file without an ending")
+    read = {"2": ["2: of 2"], "ann": ["of ann"], "none.csv": ["of none"]}
+    monkeypatch.setattr("utils.personal.ratings.read_personal", lambda path, *_: ({1: 5.0}, {7}, read[str(path)]))
+    ratings = SimpleNamespace(scale=(1, 5), user_ids=np.array([2, 3]))
+    run = SimpleNamespace(ratings=ratings, titles="titles", links="links")
+
+    @dataclass
+    class Found:
+        user: int
+        notes: list
+
+    monkeypatch.setattr(profile, "of_ratings", lambda *of: of)
+    monkeypatch.setattr(profile, "of_user", lambda _, text: Found({"2": 0, "3": 1}[text], []))
+    asked = options.parse(recommend.Options, ["--for-all", "3", "2", "ann", "--ratings", "none.csv"], "", "")
+    assert recommend.read_people(run, asked) == [
+        (3, Found(1, [])),
+        (2, Found(0, ["2 is read as a user of the data; ./2 is the file"])),
+        ("ann", (ratings, {1: 5.0}, ["ann: of ann"], {7})),
+        ("none.csv", (ratings, {1: 5.0}, ["none.csv: of none"], {7})),
+    ]
+    asked = options.parse(recommend.Options, ["--for-all", "3", "--ratings", "2"], "", "")
+    assert recommend.read_people(run, asked)[1] == ("2", (ratings, {1: 5.0}, ["2: of 2"], {7}))  # --ratings takes files
+    with pytest.raises(KeyError, match="nobody"):  # of_user says that there is no such user
+        recommend.read_people(run, options.parse(recommend.Options, ["--for-all", "3", "nobody"], "", ""))
+
+
+def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
+    seen, facts = [], {"items": [], "notes": ["said"]}
+    monkeypatch.setattr(run_folder, "find", lambda *of: seen.append(of) or SimpleNamespace(folder="runs/x"))
+    monkeypatch.setattr(recommend, "answer", lambda *_: facts)
+    words = ["--user", "1", "--run", "r", "--no-verify", "--save-preset", str(tmp_path / "a.toml")]
+    recommend.main([*words, "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv")])
+    assert seen == [(Path("r"), False)]
+    assert (tmp_path / "a.toml").read_text().splitlines()[:2] == ['user = "1"', 'run = "r"']
+    assert json.loads((tmp_path / "a.json").read_text()) == facts
+    assert (tmp_path / "a.csv").read_text().startswith("rank,movieId,title,")
+    assert capsys.readouterr().out.splitlines() == ["said", "run: runs/x", "no movie fits"]
+    recommend.main(["--user", "1", "--csv", "-"])
+    assert capsys.readouterr().out.splitlines() == ["rank,movieId,title,name,year,genres,score,predicted_rating"]
 
 
 def test_a_list_shows_up_to_eight_ratings_and_says_where_it_ends():

@@ -164,6 +164,19 @@ def test_one_user_tells_nothing():
     assert not bootstrap.differs(row)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p", "holm", "differs"),
+    [
+        *((0.1, 0.2, 0.01, None, True), (-0.2, -0.1, 0.01, None, True), (-0.1, 0.2, 0.01, None, False)),
+        *((0.0, 0.2, 0.01, None, False), (-0.2, 0.0, 0.01, None, False), (0.1, 0.2, 0.05, None, False)),
+        *((0.1, 0.2, 0.01, 0.06, False), (0.1, 0.2, 0.2, 0.04, True), (-0.1, 0.2, 0.2, 0.04, False)),
+    ],
+)
+def test_what_differs_has_an_interval_on_one_side_of_0_and_a_small_p(low, high, p, holm, differs):
+    row = {"low": low, "high": high, "p": p} | ({} if holm is None else {"p_holm": holm})
+    assert bootstrap.differs(row) is differs
+
+
 def test_holm_is_that_of_the_textbook():
     p = [0.01, 0.04, 0.03, 0.005]
     assert bootstrap.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
