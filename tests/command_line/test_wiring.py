@@ -20,6 +20,8 @@ import tune
 from utils.command_line import options
 from utils.data import splits
 from utils.errors import UserError
+from utils.evaluation import prediction_ranges, subgroups
+from utils.evaluation.holdout_metrics import Predicted
 from utils.recommend import profile
 from utils.report import tables
 from utils.runs import files, run_folder
@@ -179,6 +181,24 @@ def test_workers_are_refused_where_a_model_can_not_be_shared():
 
 
 # -- evaluate.py, recommend.py ----------------------------------------------------------------------------------------
+
+
+def test_slices_are_by_what_is_given_and_errors_are_what_is_predicted_less_what_is_true(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(subgroups, "slices", lambda *of: seen.update(slices=of) or "parts")
+    monkeypatch.setattr(subgroups, "judge", lambda *of: seen.update(judged=of) or "judged")
+    monkeypatch.setattr(prediction_ranges, "judge", lambda *of: seen.update(ranges=of) or "held")
+    split = SimpleNamespace(test=SimpleNamespace(given="given"), ratings=SimpleNamespace(shape=(3, 4), scale=(1, 5)))
+    saved = SimpleNamespace(run=SimpleNamespace(movies="movies", users="users"), split=split, ranges="learned")
+    predicted = Predicted("rows", "columns", np.array([4.0, 2.0]), np.array([3.0, 2.5]))
+    assert evaluate.of_slices(saved, "lists", predicted) == {"slices": "judged", "ranges": "held"}
+    assert seen["slices"] == ("given", "movies", "users")
+    assert seen["ranges"] == ("learned", predicted, "given", (1, 5), "parts")
+    *others, (users, movies, error) = seen["judged"]
+    assert (others, users, movies, error.tolist()) == (["parts", 3, "lists"], "rows", "columns", [-1.0, 0.5])
+    saved.ranges = None
+    assert evaluate.of_slices(saved, "lists", predicted)["ranges"] is None
+    assert evaluate.of_slices(saved, "lists", None)["ranges"] is seen["judged"][3] is None
 
 
 def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
