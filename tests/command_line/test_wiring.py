@@ -3,7 +3,7 @@
 import errno
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +22,7 @@ from utils.data import splits
 from utils.errors import UserError
 from utils.evaluation import prediction_ranges, subgroups
 from utils.evaluation.holdout_metrics import Predicted
-from utils.recommend import profile
+from utils.recommend import profile, reranking
 from utils.report import tables
 from utils.runs import files, run_folder
 from utils.training.training import DivergedError, Training
@@ -148,6 +148,7 @@ def test_validation_is_not_trained_on_from_five_million_ratings_on(n, refit):
     split = SimpleNamespace(holds_users_out=False, ratings=range(n), notes=[])
     _, args, _ = train.parse(["bias"])
     model = SimpleNamespace(blends=False)
+    assert train.without_refit(args, SimpleNamespace(blends=True), split, False).refit  # its parts lack a fold
     assert train.without_refit(args, model, split, False).refit is refit
     assert len(split.notes) == (not refit)
     assert train.without_refit(args, model, split, True).refit  # somebody asked for it
@@ -160,6 +161,16 @@ def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
     error = split.test.hidden.data - split.train.data.mean()
     assert found["mean"]["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
     assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("stars", [-99, 99])
+def test_what_is_predicted_is_cut_to_the_scale_of_the_data(stars):
+    split = splits.split(replace(random_ratings(), scale=(-1.0, 7.0)), "random", splits.Options())
+    predicted, figures = evaluate.Evaluator(split, np.ones((30, 1)), None).ratings(
+        lambda _, users, __: stars + 0 * users
+    )
+    assert set(predicted.stars) == {np.clip(stars, -1.0, 7.0)}
+    assert figures["mae"].value == pytest.approx(abs(split.test.hidden.data - predicted.stars).mean())
 
 
 @pytest.mark.parametrize("scale", ["1", "1,2,3"])
@@ -290,6 +301,25 @@ def test_the_people_of_a_group_are_users_files_or_neither(monkeypatch, tmp_path)
     assert recommend.read_people(run, asked)[1] == ("2", (ratings, {1: 5.0}, ["2: of 2"], {7}))  # --ratings takes files
     with pytest.raises(KeyError, match="nobody"):  # of_user says that there is no such user
         recommend.read_people(run, options.parse(recommend.Options, ["--for-all", "3", "nobody"], "", ""))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_answered_is_what_the_options_ask_for(many, monkeypatch):
+    asked = []
+    monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
+    monkeypatch.setattr(recommend, "read_listed", lambda *_: ({4}, ["of the list"]))
+    monkeypatch.setattr(recommend, "read_profile", lambda *_: "profile")
+    monkeypatch.setattr(recommend, "read_people", lambda *_: "people")
+    for where in (recommend.recommendations, recommend.group):
+        monkeypatch.setattr(where, "recommend", lambda *of: asked.append(of) or {"notes": ["of the rest"]})
+    words = ["--by", "movies", "-n", "7", "--genre", "War", "--watchlist", "w", "--join", "least-misery"]
+    words = [*words, "--for-all", "1", "2"] if many else [*words[:-2], "--user", "1", "--explain"]
+    facts = recommend.answer("run", options.parse(recommend.Options, words, "", ""))
+    filters = reranking.Options(genre=("War",))
+    more = ("least-misery", filters, {4}) if many else (filters, True, {4})
+    assert asked == [("saved run", "people" if many else "profile", "movies", 7, *more)]
+    assert facts["notes"] == ["of the list", "of the rest"]
+    assert 0 <= facts["seconds"] < 10
 
 
 def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):

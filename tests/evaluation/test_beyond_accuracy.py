@@ -272,11 +272,15 @@ def test_a_slice_that_is_worse_is_named_and_equal_ones_are_not(judged):
 def test_slices_of_few_users_are_left_out_and_none_is_compared_with_few():
     n, sizes = 60, (9, 10, 19, 20, 40, 41)
     parts = [subgroups.Slice("size", str(size), "users", np.arange(n) < size) for size in sizes]
-    errors = np.arange(n), np.zeros(n, int), np.random.default_rng(0).normal(size=n)  # one rating each
+    errors = (
+        np.arange(2 * n) // 2,
+        np.zeros(2 * n, int),
+        np.random.default_rng(0).normal(size=2 * n),
+    )  # two ratings each
     rows = {row["slice"]: row for row in subgroups.judge(parts, n, None, errors)}
     assert list(rows) == ["all", *map(str, sizes[1:])]
     assert [size for size in rows if rows[size]["less_rest"]] == ["20", "40"]
-    assert [row["metrics"]["bias"]["n"] for row in rows.values()] == [n, *sizes[1:]]
+    assert [row["metrics"]["bias"]["n"] for row in rows.values()] == [2 * size for size in (n, *sizes[1:])]
 
 
 def test_a_movie_that_nobody_rated_is_as_new_as_one_that_somebody_did():
