@@ -1,5 +1,6 @@
 """What the scripts hand on: seeds, folders, notes, trials, in the words that are printed."""
 
+import contextlib
 import errno
 import json
 import sys
@@ -18,13 +19,14 @@ import recommend
 import train
 import tune
 from utils.command_line import options
-from utils.data import splits
+from utils.data import datasets, splits
 from utils.errors import UserError
 from utils.evaluation import prediction_ranges, subgroups
 from utils.evaluation.holdout_metrics import Predicted
 from utils.recommend import profile, reranking
 from utils.report import tables
 from utils.runs import files, run_folder
+from utils.training import training_command
 from utils.training.training import DivergedError, Training
 
 # -- train.py ----------------------------------------------------------------------------------------------------------
@@ -161,6 +163,49 @@ def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
     error = split.test.hidden.data - split.train.data.mean()
     assert found["mean"]["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
     assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("interrupted", "failed"), [(False, ""), (True, ""), (True, "diverged")])
+def test_checkpoints_are_kept_where_a_training_can_go_on(interrupted, failed, planted, tmp_path, monkeypatch, capsys):
+    fit, run = train.fit, tmp_path / "run"
+
+    def ended(model, split, training, refit):
+        training.checkpoints.mkdir()
+        training.interrupted, training.failed = interrupted, failed
+        return fit(model, split, training, refit)
+
+    monkeypatch.setattr(train, "fit", ended)
+    said = contextlib.nullcontext()
+    if failed:
+        said = pytest.raises(UserError, match=f"diverged; the best weights before that are saved in {run}")
+    with said:
+        train.main(["bias", "--data", str(planted[0]), "--run", str(run)])
+    goes_on = interrupted and not failed
+    assert (tmp_path / "run.checkpoint").exists() is goes_on
+    assert ("stopped early: the best weights so far are saved" in capsys.readouterr().out) is goes_on
+    assert run_folder.Run(run).config["refit"] is not interrupted
+
+
+def test_the_test_file_is_read_as_the_data_are(monkeypatch):
+    data, steps = SimpleNamespace(ratings="ratings"), []
+    monkeypatch.setattr(training_command.Source, "load", lambda _: data)
+    for where, name, answer in (
+        (training_command.test_file, "with_test_ratings", (data, "test")),
+        (training_command.datasets, "keep_core", (data, "place")),
+        (training_command.splits, "split", "split"),
+    ):
+        monkeypatch.setattr(where, name, lambda *of, answer=answer: steps.append(of) or answer)
+    words = "bias --protocol fixed --test t.csv --scale 1,7 --min-count 3 --text-ids --duplicates last"
+    words += " --columns user=u,movie=m,rating=r"
+    args = train.parse(words.split())[1]
+    assert training_command.read(args) == (data, "split")
+    reading = datasets.Reading(args.columns, True, "last")
+    assert args.columns
+    assert steps == [
+        (data, "fixed", Path("t.csv"), (1.0, 7.0), reading),
+        (data, 3, "test"),
+        ("ratings", "fixed", args.holding, "place"),
+    ]
 
 
 @pytest.mark.parametrize("stars", [-99, 99])

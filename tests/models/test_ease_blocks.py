@@ -96,7 +96,8 @@ def test_a_few_rows_score_and_are_exported_as_the_matrix_does(users, signed):
 
 def test_workers_count_only_the_inputs_that_are_solved_for():
     matrix = stars()
-    model, other = (models.build("ease", matrix.shape, ease.Config(l2=2.0, signed=True)) for _ in range(2))
+    config = ease.Config(l2=2.0, signed=True, user_norm=0.4)
+    model, other = (models.build("ease", matrix.shape, config, like=2.0) for _ in range(2))
     model.refit(matrix)
 
     def summed(gram):

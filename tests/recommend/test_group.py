@@ -100,6 +100,11 @@ def test_of_movies_of_one_score_the_mean_rank_counts():
     assert (top.tolist(), turns.tolist()) == ([0, 3, 1, 2], [0, 1, 0, 1])
 
 
+def test_what_one_of_them_can_not_have_is_on_no_list():
+    scores = SCORES | {"B": np.array([1, 9, -np.inf, 2, 8, 99], np.float32)}
+    assert set(titles(asked("average", scores=scores))) == {"A's love", "B's love", "A likes", "B likes"}
+
+
 def test_who_is_told_nothing_apart_gets_what_most_people_rated():
     scores = {"A": np.zeros(6, np.float32), "B": np.array([1, 3, 2, 4, 5, 6], np.float32)}
     told = asked("fair", people="AB", scores=scores, known=[9, 1, 8, 3, 2, 9], watchlist={1, 3, 4})
