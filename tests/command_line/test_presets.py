@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import recommend
 from recommend import QUESTIONS, Options
 from utils.command_line import options, presets
 from utils.errors import UserError
@@ -38,6 +39,11 @@ def test_the_command_line_counts_before_the_file(tmp_path):
     assert (config.ratings, config.ratings_scale) == ((Path("a.csv"),), (1.0, 10.0))
     kept = parsed(preset(tmp_path, 'user = 42\ngenre = ["War", "Drama"]'))
     assert (kept.user, kept.n, kept.filters.genre) == ("42", 10, ("War", "Drama"))
+
+
+def test_another_question_than_that_of_the_file_is_asked_of_the_script(tmp_path):
+    with pytest.raises(UserError, match="--for-all takes two or more people"):
+        recommend.main([preset(tmp_path, "user = 42"), "--for-all", "3"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """What the scripts hand on: seeds, folders, notes, trials, in the words that are printed."""
 
+import contextlib
 import errno
+import json
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,11 +19,14 @@ import recommend
 import train
 import tune
 from utils.command_line import options
-from utils.data import splits
+from utils.data import datasets, splits
 from utils.errors import UserError
-from utils.recommend import profile
+from utils.evaluation import prediction_ranges, subgroups
+from utils.evaluation.holdout_metrics import Predicted
+from utils.recommend import profile, reranking
 from utils.report import tables
 from utils.runs import files, run_folder
+from utils.training import training_command
 from utils.training.training import DivergedError, Training
 
 # -- train.py ----------------------------------------------------------------------------------------------------------
@@ -144,6 +150,7 @@ def test_validation_is_not_trained_on_from_five_million_ratings_on(n, refit):
     split = SimpleNamespace(holds_users_out=False, ratings=range(n), notes=[])
     _, args, _ = train.parse(["bias"])
     model = SimpleNamespace(blends=False)
+    assert train.without_refit(args, SimpleNamespace(blends=True), split, False).refit  # its parts lack a fold
     assert train.without_refit(args, model, split, False).refit is refit
     assert len(split.notes) == (not refit)
     assert train.without_refit(args, model, split, True).refit  # somebody asked for it
@@ -156,6 +163,59 @@ def test_the_mean_that_is_a_baseline_is_of_what_was_trained_on(monkeypatch):
     error = split.test.hidden.data - split.train.data.mean()
     assert found["mean"]["rmse"].value == pytest.approx(np.sqrt((error**2).mean()), rel=1e-6)
     assert split.train.data.mean() != pytest.approx(split.ratings.rating.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("interrupted", "failed"), [(False, ""), (True, ""), (True, "diverged")])
+def test_checkpoints_are_kept_where_a_training_can_go_on(interrupted, failed, planted, tmp_path, monkeypatch, capsys):
+    fit, run = train.fit, tmp_path / "run"
+
+    def ended(model, split, training, refit):
+        training.checkpoints.mkdir()
+        training.interrupted, training.failed = interrupted, failed
+        return fit(model, split, training, refit)
+
+    monkeypatch.setattr(train, "fit", ended)
+    said = contextlib.nullcontext()
+    if failed:
+        said = pytest.raises(UserError, match=f"diverged; the best weights before that are saved in {run}")
+    with said:
+        train.main(["bias", "--data", str(planted[0]), "--run", str(run)])
+    goes_on = interrupted and not failed
+    assert (tmp_path / "run.checkpoint").exists() is goes_on
+    assert ("stopped early: the best weights so far are saved" in capsys.readouterr().out) is goes_on
+    assert run_folder.Run(run).config["refit"] is not interrupted
+
+
+def test_the_test_file_is_read_as_the_data_are(monkeypatch):
+    data, steps = SimpleNamespace(ratings="ratings"), []
+    monkeypatch.setattr(training_command.Source, "load", lambda _: data)
+    for where, name, answer in (
+        (training_command.test_file, "with_test_ratings", (data, "test")),
+        (training_command.datasets, "keep_core", (data, "place")),
+        (training_command.splits, "split", "split"),
+    ):
+        monkeypatch.setattr(where, name, lambda *of, answer=answer: steps.append(of) or answer)
+    words = "bias --protocol fixed --test t.csv --scale 1,7 --min-count 3 --text-ids --duplicates last"
+    words += " --columns user=u,movie=m,rating=r"
+    args = train.parse(words.split())[1]
+    assert training_command.read(args) == (data, "split")
+    reading = datasets.Reading(args.columns, True, "last")
+    assert args.columns
+    assert steps == [
+        (data, "fixed", Path("t.csv"), (1.0, 7.0), reading),
+        (data, 3, "test"),
+        ("ratings", "fixed", args.holding, "place"),
+    ]
+
+
+@pytest.mark.parametrize("stars", [-99, 99])
+def test_what_is_predicted_is_cut_to_the_scale_of_the_data(stars):
+    split = splits.split(replace(random_ratings(), scale=(-1.0, 7.0)), "random", splits.Options())
+    predicted, figures = evaluate.Evaluator(split, np.ones((30, 1)), None).ratings(
+        lambda _, users, __: stars + 0 * users
+    )
+    assert set(predicted.stars) == {np.clip(stars, -1.0, 7.0)}
+    assert figures["mae"].value == pytest.approx(abs(split.test.hidden.data - predicted.stars).mean())
 
 
 @pytest.mark.parametrize("scale", ["1", "1,2,3"])
@@ -177,6 +237,24 @@ def test_workers_are_refused_where_a_model_can_not_be_shared():
 
 
 # -- evaluate.py, recommend.py ----------------------------------------------------------------------------------------
+
+
+def test_slices_are_by_what_is_given_and_errors_are_what_is_predicted_less_what_is_true(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(subgroups, "slices", lambda *of: seen.update(slices=of) or "parts")
+    monkeypatch.setattr(subgroups, "judge", lambda *of: seen.update(judged=of) or "judged")
+    monkeypatch.setattr(prediction_ranges, "judge", lambda *of: seen.update(ranges=of) or "held")
+    split = SimpleNamespace(test=SimpleNamespace(given="given"), ratings=SimpleNamespace(shape=(3, 4), scale=(1, 5)))
+    saved = SimpleNamespace(run=SimpleNamespace(movies="movies", users="users"), split=split, ranges="learned")
+    predicted = Predicted("rows", "columns", np.array([4.0, 2.0]), np.array([3.0, 2.5]))
+    assert evaluate.of_slices(saved, "lists", predicted) == {"slices": "judged", "ranges": "held"}
+    assert seen["slices"] == ("given", "movies", "users")
+    assert seen["ranges"] == ("learned", predicted, "given", (1, 5), "parts")
+    *others, (users, movies, error) = seen["judged"]
+    assert (others, users, movies, error.tolist()) == (["parts", 3, "lists"], "rows", "columns", [-1.0, 0.5])
+    saved.ranges = None
+    assert evaluate.of_slices(saved, "lists", predicted)["ranges"] is None
+    assert evaluate.of_slices(saved, "lists", None)["ranges"] is seen["judged"][3] is None
 
 
 def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
@@ -239,6 +317,69 @@ def test_a_profile_is_what_the_file_and_the_typed_ratings_say(monkeypatch):
     found = recommend.read_profile(run, options.parse(recommend.Options, words, "recommend.py", ""))
     assert found == (run.ratings, {2: 1.0, 3: 4.0}, ["file", "typed", "rare"], {7})
     assert asked == [(Path("a.csv"), "titles", (1, 5), "links", (1.0, 10.0)), ("titles", (1, 5), ("X=4",))]
+
+
+def test_the_people_of_a_group_are_users_files_or_neither(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2").write_text("a file called as a user")
+    (tmp_path / "ann").write_text("a file without an ending")
+    read = {"2": ["2: of 2"], "ann": ["of ann"], "none.csv": ["of none"]}
+    monkeypatch.setattr("utils.personal.ratings.read_personal", lambda path, *_: ({1: 5.0}, {7}, read[str(path)]))
+    ratings = SimpleNamespace(scale=(1, 5), user_ids=np.array([2, 3]))
+    run = SimpleNamespace(ratings=ratings, titles="titles", links="links")
+
+    @dataclass
+    class Found:
+        user: int
+        notes: list
+
+    monkeypatch.setattr(profile, "of_ratings", lambda *of: of)
+    monkeypatch.setattr(profile, "of_user", lambda _, text: Found({"2": 0, "3": 1}[text], []))
+    asked = options.parse(recommend.Options, ["--for-all", "3", "2", "ann", "--ratings", "none.csv"], "", "")
+    assert recommend.read_people(run, asked) == [
+        (3, Found(1, [])),
+        (2, Found(0, ["2 is read as a user of the data; ./2 is the file"])),
+        ("ann", (ratings, {1: 5.0}, ["ann: of ann"], {7})),
+        ("none.csv", (ratings, {1: 5.0}, ["none.csv: of none"], {7})),
+    ]
+    asked = options.parse(recommend.Options, ["--for-all", "3", "--ratings", "2"], "", "")
+    assert recommend.read_people(run, asked)[1] == ("2", (ratings, {1: 5.0}, ["2: of 2"], {7}))  # --ratings takes files
+    with pytest.raises(KeyError, match="nobody"):  # of_user says that there is no such user
+        recommend.read_people(run, options.parse(recommend.Options, ["--for-all", "3", "nobody"], "", ""))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_answered_is_what_the_options_ask_for(many, monkeypatch):
+    asked = []
+    monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
+    monkeypatch.setattr(recommend, "read_listed", lambda *_: ({4}, ["of the list"]))
+    monkeypatch.setattr(recommend, "read_profile", lambda *_: "profile")
+    monkeypatch.setattr(recommend, "read_people", lambda *_: "people")
+    for where in (recommend.recommendations, recommend.group):
+        monkeypatch.setattr(where, "recommend", lambda *of: asked.append(of) or {"notes": ["of the rest"]})
+    words = ["--by", "movies", "-n", "7", "--genre", "War", "--watchlist", "w", "--join", "least-misery"]
+    words = [*words, "--for-all", "1", "2"] if many else [*words[:-2], "--user", "1", "--explain"]
+    facts = recommend.answer("run", options.parse(recommend.Options, words, "", ""))
+    filters = reranking.Options(genre=("War",))
+    more = ("least-misery", filters, {4}) if many else (filters, True, {4})
+    assert asked == [("saved run", "people" if many else "profile", "movies", 7, *more)]
+    assert facts["notes"] == ["of the list", "of the rest"]
+    assert 0 <= facts["seconds"] < 10
+
+
+def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
+    seen, facts = [], {"items": [], "notes": ["said"]}
+    monkeypatch.setattr(run_folder, "find", lambda *of: seen.append(of) or SimpleNamespace(folder="runs/x"))
+    monkeypatch.setattr(recommend, "answer", lambda *_: facts)
+    words = ["--user", "1", "--run", "r", "--no-verify", "--save-preset", str(tmp_path / "a.toml")]
+    recommend.main([*words, "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv")])
+    assert seen == [(Path("r"), False)]
+    assert (tmp_path / "a.toml").read_text().splitlines()[:2] == ['user = "1"', 'run = "r"']
+    assert json.loads((tmp_path / "a.json").read_text()) == facts
+    assert (tmp_path / "a.csv").read_text().startswith("rank,movieId,title,")
+    assert capsys.readouterr().out.splitlines() == ["said", "run: runs/x", "no movie fits"]
+    recommend.main(["--user", "1", "--csv", "-"])
+    assert capsys.readouterr().out.splitlines() == ["rank,movieId,title,name,year,genres,score,predicted_rating"]
 
 
 def test_a_list_shows_up_to_eight_ratings_and_says_where_it_ends():

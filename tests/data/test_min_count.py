@@ -10,6 +10,7 @@ import train
 from utils.data.datasets import Dataset, keep_core, load
 from utils.data.movies import Movies
 from utils.errors import UserError
+from utils.recommend import profile
 from utils.runs.run_folder import Run
 
 # With 2: user 4 has one rating and falls first; then movie 40, "Once", has one left, and falls; then user 3 has one
@@ -126,6 +127,18 @@ def test_a_rare_movie_alone_is_refused_as_known(run, text):
     known = r"Fall, The \(2006\): known, but with too few ratings to count"
     with pytest.raises(UserError, match=known):
         recommend.main(["--run", str(run.folder), "--rate", f"{text}=5"])
+
+
+def test_of_many_rare_movies_five_are_named():
+    rare = Movies(np.arange(10, 17), [f"Rare {i}" for i in range(7)], [None] * 7, [[]] * 7)
+    movies = Movies(np.array([5]), ["Heat (1995)"], [1995], [[]], rare)
+    five = "Rare 0; Rare 1; Rare 2; Rare 3; Rare 4"
+    left_out = f"left out, since they have too few ratings to count (--min-count): {five}"
+    assert profile.without_rare(movies, {0: 4.0}) == ({0: 4.0}, [])
+    assert profile.without_rare(movies, dict.fromkeys(range(6), 4.0)) == ({0: 4.0}, [left_out])
+    assert profile.without_rare(movies, dict.fromkeys(range(8), 4.0)) == ({0: 4.0}, [f"{left_out} and 2 more"])
+    with pytest.raises(UserError, match=f"{five} and 2 more: known, but with too few ratings"):
+        profile.without_rare(movies, dict.fromkeys(range(1, 8), 4.0))
 
 
 def test_movies_like_a_rare_one_are_refused():

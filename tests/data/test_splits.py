@@ -267,3 +267,21 @@ def test_a_tenth_of_those_with_five_likes_is_held_out_and_what_is_left_out_is_sa
     assert split.notes[1].startswith(dropped)
     left_out = np.count_nonzero(split.part == Subset.LEFT_OUT) - 1
     assert split.notes[2].startswith(f"{left_out:,} ratings are not used: they are of users with fewer")
+
+
+def test_what_the_test_is_does_not_depend_on_what_is_validation_but_on_what_is_given_beside_it():
+    table = random_ratings(3, 9, 20)
+    part = np.zeros(20, np.int8)
+    user = table.user[np.argmax(np.bincount(table.user)[table.user])]  # the one with most ratings
+    its, others = np.flatnonzero(table.user == user), np.flatnonzero(table.user != user)
+    part[its[0]] = Subset.TEST
+
+    def fingerprint(**labels):
+        labelled = part.copy()
+        for name, where in labels.items():
+            labelled[where] = Subset[name]
+        return splits.Split(table, labelled).test_fingerprint()
+
+    same = [fingerprint(VALIDATION=its[1]), fingerprint(GIVEN=its[1:3]), fingerprint(LEFT_OUT=others)]
+    assert {*same, fingerprint()} == {fingerprint()}
+    assert fingerprint() not in (fingerprint(LEFT_OUT=its[1]), fingerprint(TEST=its[:2]), fingerprint(TEST=others[:1]))

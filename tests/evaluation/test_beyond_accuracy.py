@@ -164,6 +164,19 @@ def test_one_user_tells_nothing():
     assert not bootstrap.differs(row)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p", "holm", "differs"),
+    [
+        *((0.1, 0.2, 0.01, None, True), (-0.2, -0.1, 0.01, None, True), (-0.1, 0.2, 0.01, None, False)),
+        *((0.0, 0.2, 0.01, None, False), (-0.2, 0.0, 0.01, None, False), (0.1, 0.2, 0.05, None, False)),
+        *((0.1, 0.2, 0.01, 0.06, False), (0.1, 0.2, 0.2, 0.04, True), (-0.1, 0.2, 0.2, 0.04, False)),
+    ],
+)
+def test_what_differs_has_an_interval_on_one_side_of_0_and_a_small_p(low, high, p, holm, differs):
+    row = {"low": low, "high": high, "p": p} | ({} if holm is None else {"p_holm": holm})
+    assert bootstrap.differs(row) is differs
+
+
 def test_holm_is_that_of_the_textbook():
     p = [0.01, 0.04, 0.03, 0.005]
     assert bootstrap.holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -259,11 +272,15 @@ def test_a_slice_that_is_worse_is_named_and_equal_ones_are_not(judged):
 def test_slices_of_few_users_are_left_out_and_none_is_compared_with_few():
     n, sizes = 60, (9, 10, 19, 20, 40, 41)
     parts = [subgroups.Slice("size", str(size), "users", np.arange(n) < size) for size in sizes]
-    errors = np.arange(n), np.zeros(n, int), np.random.default_rng(0).normal(size=n)  # one rating each
+    errors = (
+        np.arange(2 * n) // 2,
+        np.zeros(2 * n, int),
+        np.random.default_rng(0).normal(size=2 * n),
+    )  # two ratings each
     rows = {row["slice"]: row for row in subgroups.judge(parts, n, None, errors)}
     assert list(rows) == ["all", *map(str, sizes[1:])]
     assert [size for size in rows if rows[size]["less_rest"]] == ["20", "40"]
-    assert [row["metrics"]["bias"]["n"] for row in rows.values()] == [n, *sizes[1:]]
+    assert [row["metrics"]["bias"]["n"] for row in rows.values()] == [2 * size for size in (n, *sizes[1:])]
 
 
 def test_a_movie_that_nobody_rated_is_as_new_as_one_that_somebody_did():

@@ -62,6 +62,9 @@ def test_a_range_holds_its_prediction_and_ends_with_the_scale():
     low, high = ranges.around(np.array([1.0, 3.0, 4.5]), 7, np.array([1, 2, 3]), (0.5, 5.0))
     assert low.tolist() == [1.0, 3.0, 4.5]  # the low end would be above the prediction
     assert high.tolist() == [3.0, 5.0, 5.0]
+    wide = PredictionRanges([[], [], []], [[-2.0], [-0.5], [0.0]], [[0.5], [0.0], [0.25]])
+    low, high = wide.around(np.array([1.0, 3.0, 4.5]), 7, np.array([1, 2, 3]), (0.5, 5.0))
+    assert (low.tolist(), high.tolist()) == ([0.5, 0.5, 2.0], [1.75, 3.75, 5.0])
 
 
 def test_ranges_are_learned_by_the_known_ratings_and_judged_by_slice(monkeypatch):

@@ -141,6 +141,13 @@ def test_predictions_of_cells_are_those_of_whole_rows_whatever_the_block(name, o
     np.testing.assert_allclose(model.latent.movies, remembered.movies, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", latent.ACTIVATIONS)
+def test_activations_without_keras_are_those_of_keras(name):
+    x = np.linspace(-5, 5, 41, dtype=np.float32)
+    expected = keras.ops.convert_to_numpy(keras.activations.get(name)(x))
+    np.testing.assert_allclose(latent.ACTIVATIONS[name](x), expected, atol=1e-5)
+
+
 PLAIN = [{"baseline": False}, {"implicit": False}, {"normalise": False}, {"user_damping": 0.0}, {"hidden": (7, 5)}]
 
 

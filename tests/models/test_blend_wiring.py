@@ -53,9 +53,9 @@ class Part:
         return np.sin(self.number + 1.0 + np.arange(given.shape[0] * N_MOVIES) ** 1.5).reshape(-1, N_MOVIES)
 
 
-def blended(monkeypatch, protocol="random", options=None, **config):
+def blended(monkeypatch, protocol="random", options=None, like=None, **config):
     """(fitted blend of the parts above, its split, what its weights were fitted on)."""
-    table = tastes(N_USERS, N_MOVIES, 500)
+    table = replace(tastes(N_USERS, N_MOVIES, 500), threshold=like)
     split = splits.split(table, protocol, options or splits.Options(validation_share=0.2))
     strong = protocol == "strong"
     parts = [Part(0), Part(1, stars=False), Part(2, new=strong)]
@@ -70,7 +70,7 @@ def blended(monkeypatch, protocol="random", options=None, **config):
         monkeypatch.setattr(stacking.Weights, name, noted)
     monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
-    model = models.build("blend", table.shape, blend.Config(folds=4, **config))
+    model = models.build("blend", table.shape, blend.Config(folds=4, **config), like=like)
     history = model.fit(split.train, split.validation, Training())
     return model, split, seen, history
 
@@ -85,8 +85,8 @@ def folds_of(split, seed=0, folds=4):
         yield dense - hidden, hidden
 
 
-def likers(hidden):
-    return [user for user in range(len(hidden)) if (hidden[user] > 3.5).any()]
+def likers(hidden, like=3.5):
+    return [user for user in range(len(hidden)) if (hidden[user] > like).any()]
 
 
 def test_a_part_is_trained_on_remembers_and_is_given_all_but_the_fold_that_it_predicts(monkeypatch):
@@ -133,10 +133,10 @@ def test_all_parts_are_trained_again_on_all_and_the_counts_are_of_all(monkeypatc
     np.testing.assert_array_equal(model.learned.stars["all"].coefficients, before)
 
 
-@pytest.mark.parametrize("most", [1000, 7])
-def test_weights_are_learned_from_what_each_part_says_of_each_fold(most, monkeypatch):
+@pytest.mark.parametrize(("most", "like"), [(1000, 3.5), (7, 3.5), (1000, 4.0)])
+def test_weights_are_learned_from_what_each_part_says_of_each_fold(most, like, monkeypatch):
     monkeypatch.setattr(blend, "MOST", most)
-    model, split, seen, _ = blended(monkeypatch, rounds=2)
+    model, split, seen, _ = blended(monkeypatch, rounds=2, like=like)
     stars, counts, said, liked, new, users = [], [], {0: [], 2: []}, [], [], []
     for kept, hidden in list(folds_of(split))[:2]:
         for user, movie in zip(*hidden.nonzero(), strict=True):
@@ -144,11 +144,11 @@ def test_weights_are_learned_from_what_each_part_says_of_each_fold(most, monkeyp
             counts.append([(kept[user] > 0).sum(), (kept[:, movie] > 0).sum()])
             for part, of in said.items():
                 of.append(3 + np.sin(part + user) + STRANGE * movie)
-        judged = likers(hidden)
+        judged = likers(hidden, like)
         if most < len(judged):
             judged = sorted(np.random.default_rng(0).choice(judged, most, replace=False))
         users.append(len(judged))
-        liked += [hidden[user] > 3.5 for user in judged]
+        liked += [hidden[user] > like for user in judged]
         new += [kept[user] == 0 for user in judged]
     predicted, found, of_counts = seen["fit_stars"]
     assert predicted.keys() == said.keys()
@@ -183,6 +183,17 @@ def test_where_users_are_held_out_weights_of_likes_are_learned_on_them_and_none_
     np.testing.assert_array_equal(liked, hidden[judged] > 3.5)
     np.testing.assert_array_equal(candidates, (given[judged] == 0) & split.candidates)
     assert [row["stage"] for row in history] == ["training"] * 3
+
+
+@pytest.mark.parametrize(("failed", "error"), [("", KeyboardInterrupt), ("diverged", UserError)])
+def test_a_part_that_ends_early_ends_the_blend(failed, error, monkeypatch):
+    def ended(self, matrix, validation, training):
+        training.interrupted, training.failed = True, failed
+        return []
+
+    monkeypatch.setattr(Part, "fit", ended)
+    with pytest.raises(error, match=failed):
+        blended(monkeypatch)
 
 
 def test_a_blend_can_what_any_of_its_parts_can(monkeypatch):

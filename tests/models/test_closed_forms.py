@@ -287,3 +287,16 @@ def test_item_knn_sums_for_each_movie_its_own_nearest():
         assert similar[movie].sum() == pytest.approx(np.sort(shrunken[movie])[-3:].sum(), rel=1e-5)
     expected = [[sum(similar[i, j] for j in np.flatnonzero(row)) for i in range(N_MOVIES)] for row in liked]
     np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)
+
+
+def test_stars_of_item_knn_rest_on_shrunken_cosines_of_what_the_baseline_leaves():
+    model, split = trained("itemknn", neighbours=3)
+    dense, fitted, similar = split.train.toarray(), biases.fit(split.train, 5.0, 4.0), model.star_similarity.toarray()
+    rated = (dense > 0).astype(float)
+    left = rated * (dense - fitted.mean - fitted.user[:, None] - fitted.movie)
+    norm, common = np.sqrt((left**2).sum(axis=0)), rated.T @ rated
+    shrunken = left.T @ left / np.outer(norm, norm) * common / (common + 20.0) * (1 - np.eye(N_MOVIES))
+    for movie in range(N_MOVIES):
+        kept = np.flatnonzero(similar[movie])
+        np.testing.assert_allclose(similar[movie, kept], shrunken[movie, kept], atol=1e-5)
+        assert abs(similar[movie]).sum() == pytest.approx(np.sort(abs(shrunken[movie]))[-3:].sum(), rel=1e-4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from numpy.linalg import LinAlgError
 from sklearn.linear_model import Ridge
 from trained import TABLE
 
@@ -102,6 +103,22 @@ def test_a_penalty_too_small_to_tell_movies_apart_is_refused(users):
     model = models.build("ease", matrix.shape, ease.Config(l2=1e-300, dropout=0.0))
     with pytest.raises(UserError, match="l2 1e-300 is too small"):
         model.refit(matrix)
+
+
+def test_where_only_rounding_errors_are_left_nothing_is_solved():
+    """Numbers that LAPACK still takes: the square of the second pivot is what is added to the corner."""
+
+    def solved(corner):
+        return ease_solver.weights(np.array([[1.0, 1.0], [1.0, 1.0 + corner]]), np.zeros(2), 2)[0]
+
+    np.testing.assert_allclose(solved(1e-11), [[0, 1], [1, 0]], atol=1e-4)
+    with pytest.raises(LinAlgError):
+        solved(1e-13)
+    given = sp.csr_array(np.ones((1, 1), np.float32))
+    weights, right, diagonal = ease_solver.weights_by_users(given, np.array([1e-5]), 1)
+    np.testing.assert_allclose(weights @ right + diagonal, 0, atol=1e-4)
+    with pytest.raises(LinAlgError):
+        ease_solver.weights_by_users(given, np.array([1e-7]), 1)
 
 
 @pytest.mark.parametrize("argument", ["--protocol strong-ratings", "--protocol=strong-ratings"])

@@ -96,7 +96,8 @@ def test_a_few_rows_score_and_are_exported_as_the_matrix_does(users, signed):
 
 def test_workers_count_only_the_inputs_that_are_solved_for():
     matrix = stars()
-    model, other = (models.build("ease", matrix.shape, ease.Config(l2=2.0, signed=True)) for _ in range(2))
+    config = ease.Config(l2=2.0, signed=True, user_norm=0.4)
+    model, other = (models.build("ease", matrix.shape, config, like=2.0) for _ in range(2))
     model.refit(matrix)
 
     def summed(gram):
@@ -216,6 +217,16 @@ def test_no_more_is_solved_for_than_fits_into_memory(dtype, n_users, free, n, mo
     np.testing.assert_array_equal(ease_solver.chosen(given, count, np.ones(30))[0], np.flatnonzero(count))
     monkeypatch.setattr(ease_solver, "TILE", 10**5)
     assert (len(ease_solver.chosen(given, count, np.ones(30))[0]) < 5) is (n_users == 40)
+
+
+def test_the_type_is_chosen_by_the_inputs_that_are_solved_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(ease_solver, "precision", lambda given, penalty: seen.append((given, penalty)) or np.float32)
+    given = sp.csr_array(np.array([[0, 1, 0, 1], [0, 1, 0, 1], [0, 1, 0, 0]], np.float32))
+    inputs, dtype = ease_solver.chosen(given, np.array([0, 3, 0, 2]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert (inputs.tolist(), dtype) == ([1, 3], np.float32)
+    ((asked, penalty),) = seen
+    assert (asked.toarray().tolist(), penalty.tolist()) == (given.toarray()[:, [1, 3]].tolist(), [2.0, 4.0])
 
 
 def test_few_users_are_solved_for_all_movies(monkeypatch):

@@ -13,6 +13,7 @@ from trained import TABLE, trained
 
 import models
 from models import ease, joint
+from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.data import splits
 from utils.data.splits import Holdout
 from utils.evaluation import holdout_metrics
@@ -105,6 +106,19 @@ def test_after_fit_its_weights_are_trained_on_with_validation_ratings_too(half, 
         again._train(split.refit, again.config, Training(), "refit")
     assert_same_weights(model, again)  # among them the means of all ratings
     assert model.config.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("likes_loss", "of_likes"), [("multinomial", multinomial_by_user), ("logistic", logistic_by_user)]
+)
+def test_the_loss_is_that_of_stars_of_five_and_the_weighed_one_of_likes(likes_loss, of_likes):
+    config = joint.Config(weight=0.7, likes_loss=likes_loss)
+    model = models.build("joint", (4, 5), config, 0, (1.0, 10.0))  # where a star of five is two
+    assert model._losses() == {"loss": [masked_mse, of_likes], "loss_weights": [0.25, 0.7]}
+    assert model._centring()[-2:] == (7.0, 2.0)
+    stars = np.array([[6.5, 7.0, 7.5]])
+    judged, liked = model._outputs(0 * stars, stars)  # likes count whether they are hidden or not
+    assert (judged.tolist(), liked.tolist()) == ([[0, 0, 0]], [[0, 0, 1]])
 
 
 def test_the_options_of_the_linear_path_are_those_of_ease():

@@ -1,5 +1,6 @@
 """What every model keeps, found by file name, and what each one claims for itself."""
 
+import json
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
@@ -155,6 +156,15 @@ def test_itemknn_agrees_with_literal_loops():
 def test_an_unknown_model_is_answered_with_the_nearest_name():
     with pytest.raises(UserError, match="did you mean autorec"):
         models.module("autorek")
+
+
+@pytest.mark.parametrize("like", [None, 0.0, 8.5])
+def test_a_model_is_restored_as_config_json_describes_it(like):
+    config = models.module("itemknn").Config(neighbours=7)
+    model = models.build("itemknn", (4, 5), config, 3, (1.0, 10.0), like)
+    again = models.restore(json.loads(json.dumps(model.facts())))
+    assert (again.name, again.config, again.shape, again.seed) == ("itemknn", config, (4, 5), 3)
+    assert (again.scale, again.like, again.star) == ((1.0, 10.0), 7.0 if like is None else like, 2.0)
 
 
 def test_a_run_with_options_that_are_not_known_any_more_is_refused_by_their_names():

@@ -9,6 +9,7 @@ from conftest import REPOSITORY, answer
 
 import models
 from utils.errors import UserError
+from utils.recommend import profile
 
 
 @pytest.fixture
@@ -33,6 +34,17 @@ def test_lists_are_those_of_the_command_line(folder, capsys):
     assert items(run.similar_movies("planted 3", unlike=["planted 5"], n=4)) == like["items"]
     users = answer(capsys, "--similar-users", 3, "--run", folder, "-n", 4)
     assert items(run.similar_users(3, n=4)) == users["items"]
+
+
+def test_what_is_left_out_of_ratings_is_said(folder, monkeypatch):
+    monkeypatch.setattr(profile, "without_rare", lambda _, stars: ({m: stars[m] for m in stars if m != 3}, ["rare"]))
+    run = models.load_run(folder)
+    found = run.recommend(ratings={"planted 3": 5, "planted 7": 2})
+    assert found.attrs["notes"] == [
+        *run.recommend(ratings={"planted 3": 5, "planted 7": 2}).attrs["notes"][:-1],
+        "rare",
+    ]
+    assert items(found) == items(run.recommend(ratings={"Planted 7": 2}))
 
 
 def test_one_genre_or_movie_needs_no_list(folder):

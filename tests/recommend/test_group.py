@@ -29,7 +29,7 @@ def asked(join, n=5, filters=recommendations.ALL, people="AB", **more):
     saved = SimpleNamespace(
         strategy=lambda by: by,
         run=SimpleNamespace(movies=movies, folder="runs/x"),
-        ratings=SimpleNamespace(movie_known=np.array([5, 5, 5, 5, 5, 5]), like=more.get("likes")),
+        ratings=SimpleNamespace(movie_known=np.array(more.get("known", [5] * 6)), like=more.get("likes")),
         genre_shares=np.ones((6, 1)),
         scores=lambda profile, _, candidates: more.get("scores", SCORES)[profile.name][candidates][None],
         stars=lambda profile, movies: SCORES[profile.name][movies] / 10 if profile.name == "A" else None,
@@ -98,6 +98,18 @@ def test_of_movies_of_one_score_the_mean_rank_counts():
     assert ranks.tolist() == [[1, 4, 4, 2, 4], [3, 3, 3, 3, 3]]
     top, turns = group.take_turns(ranks, 4)
     assert (top.tolist(), turns.tolist()) == ([0, 3, 1, 2], [0, 1, 0, 1])
+
+
+def test_what_one_of_them_can_not_have_is_on_no_list():
+    scores = SCORES | {"B": np.array([1, 9, -np.inf, 2, 8, 99], np.float32)}
+    assert set(titles(asked("average", scores=scores))) == {"A's love", "B's love", "A likes", "B likes"}
+
+
+def test_who_is_told_nothing_apart_gets_what_most_people_rated():
+    scores = {"A": np.zeros(6, np.float32), "B": np.array([1, 3, 2, 4, 5, 6], np.float32)}
+    told = asked("fair", people="AB", scores=scores, known=[9, 1, 8, 3, 2, 9], watchlist={1, 3, 4})
+    assert titles(told) == [TITLES[movie] for movie in (3, 4, 1)]
+    assert [item["people"][0]["rank"] for item in told["items"]] == [1, 2, 3]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

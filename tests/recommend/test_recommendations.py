@@ -256,6 +256,9 @@ def test_neighbours_say_how_many_of_them_liked_it(run, capsys):
         for u, m, s in zip(ratings.user.tolist(), ratings.movie.tolist(), ratings.rating.tolist(), strict=True)
     )
     assert (found["liked_by_nearest"], found["nearest"]) == (liked, len(near))
+    by_decoder = answer(capsys, "--user", 3, "--explain", "--by", "decoder", "--run", run.folder)["items"][0]
+    assert "because" in by_decoder
+    assert "nearest" not in by_decoder
     recommend.main(["--user", "3", "--explain", "--by", "neighbours", "--run", str(run.folder), "-n", "1"])
     words = " ".join(capsys.readouterr().out.split())
     assert "because" in words
@@ -401,8 +404,10 @@ def test_the_range_of_a_movie_goes_by_the_known_ratings_of_person_and_movie(run_
     saved, n = models.open_run(run), run.split.ratings.shape[1]
     known = len(profile.of_user(saved.ratings, "3").rows.movies)
     assert known < len(profile.of_user(saved.ratings, "3").seen)  # the test ratings are not counted
+    often = int(np.median(run.split.known_count))
+    assert (saved.ratings.movie_likes < often).all()  # likes are not counted
     edges, low = (
-        [[3, known + 1], [10], []],
+        [[3, known + 1], [often], []],
         [[-0.5, -0.25, -0.1], [0, 0], [0]],
     )  # the low end by the person's, the high end by the movie's
     saved.ranges = PredictionRanges(edges, low, [[0, 0], [0.1, 0.2], [0]])
@@ -411,7 +416,7 @@ def test_the_range_of_a_movie_goes_by_the_known_ratings_of_person_and_movie(run_
     for person, down in ((few, 0.5), (many, 0.25)):
         for item in recommendations.recommend(saved, person, "best", n)["items"]:
             movie = int(np.flatnonzero(run.movies.ids == item["movieId"])[0])
-            up, stars = 0.2 if run.split.known_count[movie] >= 10 else 0.1, item["predicted_rating"]
+            up, stars = 0.2 if run.split.known_count[movie] >= often else 0.1, item["predicted_rating"]
             assert item["predicted_rating_low"] == pytest.approx(max(stars - down, 0.5), abs=2e-3)
             assert item["predicted_rating_high"] == pytest.approx(min(stars + up, 5), abs=2e-3)
 

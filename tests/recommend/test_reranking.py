@@ -86,6 +86,14 @@ def test_what_the_data_lacks_is_said():
         through(genre=("Drama", "Western"))
 
 
+def test_filters_are_refused_beyond_the_edge_and_taken_at_it():
+    for edge in ({"diverse": 0.0}, {"diverse": 1.0}, {"min_ratings": 0}, {"min_ratings": 5, "max_ratings": 5}):
+        reranking.Options(**edge)
+    for beyond in ({"diverse": -0.01}, {"diverse": 1.01}, {"min_ratings": -1}, {"diverse": 0.1, "calibrated": True}):
+        with pytest.raises(ValueError, match=r"must be|are two ways"):
+            reranking.Options(**beyond)
+
+
 def test_genres_are_shared_out_evenly():
     third = 1 / 3
     expected = [[0, 0.5, 0.5], [0, 0, 1], [0, 0, 0], [third, third, third], [1, 0, 0], [0, 1, 0]]

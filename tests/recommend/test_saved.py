@@ -188,6 +188,9 @@ def test_ways_are_those_that_the_run_has():
     movies, _, _ = run_of("autorec", "movies")
     assert of_stars.strategies == ("neighbours", "movies", "decoder")
     assert (of_stars.strategy("best"), of_stars.strategy("movies")) == ("neighbours", "movies")
+    of_stars = copy(of_stars)  # other tests have the same one
+    of_stars.best = "decoder"
+    assert of_stars.strategy("best") == "decoder"
     assert plain.strategies == ("model",)
     with pytest.raises(UserError, match="itemknn has no latent space, so there is no --by movies"):
         plain.strategy("movies")

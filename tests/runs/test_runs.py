@@ -177,6 +177,13 @@ def test_a_file_is_replaced_in_one_step(tmp_path):
     assert target.read_text() == "second"
 
 
+def test_text_is_written_as_it_is_and_bytes_that_are_no_characters_so_that_they_can_be_seen(tmp_path, capfdbinary):
+    for target in (str(tmp_path / "a"), "-"):
+        files.write_text(target, "é\udcff\r\n\n")  # the name of a file may hold such bytes
+    written = [(tmp_path / "a").read_bytes(), capfdbinary.readouterr().out]
+    assert written == [b"\xc3\xa9\\udcff\r\n\n"] * 2
+
+
 def test_a_newest_run_that_can_not_be_read_is_said_and_no_older_one_answers(house):
     """Whatever is the matter with its config.json: it counts by its date, which is the latest."""
     for damage in ("{", None):

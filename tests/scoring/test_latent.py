@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
 from utils.scoring import encoders, latent
+from utils.scoring.profile_rows import ProfileRows
 
 
 @pytest.fixture
@@ -170,3 +171,15 @@ def test_an_encoder_divides_what_is_left_over_the_baseline_by_a_star_and_the_roo
     user = np.array([over[:2].sum() / 4, over[2] / 3])
     np.testing.assert_allclose(left, (over - user[row]) / 2 / np.sqrt([2, 2, 1]), rtol=1e-6)
     np.testing.assert_allclose(rated, 1 / np.sqrt([2, 2, 1]), rtol=1e-6)
+
+
+def test_the_rows_of_a_profile_are_in_the_order_of_the_movies_and_each_variant_lacks_one():
+    rows = ProfileRows.of([7, 2, 5], [1.0, 4.5, 3.0])
+    assert (rows.movies.tolist(), rows.stars.tolist()) == ([2, 5, 7], [[4.5, 3.0, 1.0]])
+    variants = rows.without_each()
+    assert variants.stars.tolist() == [[4.5, 3, 1], [0, 3, 1], [4.5, 0, 1], [4.5, 3, 0]]
+    assert rows.stars.tolist() == [[4.5, 3.0, 1.0]]
+    dense = np.zeros((4, 9), np.float32)
+    dense[:, [2, 5, 7]] = variants.stars
+    np.testing.assert_array_equal(variants.matrix(9).toarray(), dense)
+    assert variants.matrix(9).nnz == 9

@@ -67,6 +67,13 @@ def test_numbers_are_typed_as_short_as_they_are_exact(value):
     assert search_space.as_text(80.0) == "80"
 
 
+@pytest.mark.parametrize(("drawn", "kept"), [(0.0123456, 0.0123), (123.456, 123.0), (1e-7, 1e-7)])
+def test_three_digits_of_a_number_are_enough(drawn, kept):
+    trial = SimpleNamespace(suggest_float=lambda *_, **__: drawn, suggest_int=lambda *_, **__: 123456)
+    assert search_space.Range(0, 200.0).draw(trial, "l2") == kept
+    assert search_space.Range(1, 200_000).draw(trial, "anneal") == 123456
+
+
 def test_a_search_draws_from_the_space_and_keeps_what_it_draws():
     study = optuna.create_study()
     spaces = {
