@@ -269,7 +269,7 @@ SUMMARY = {  # rows of the README: what they are
     "strong/itemknn": "`itemknn`, the baseline",
     "strong/ease-relaxed": "`ease`",
     "strong/joint-relaxed": "`joint`",
-    "strong/blend": "`blend` of three models",
+    "strong/blend-all": "`blend` of five models",
 }
 
 

@@ -45,6 +45,8 @@ EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as i
 OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows"
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
+RANK = "--rank 22"  # as searches found
+FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
@@ -52,7 +54,9 @@ RATING |= {
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
+    "filmtrust/blend": ("blend", FILMTRUST, None),
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
+    "bundled/blend-rank": (f"blend --parts 'joint,bayesfm --ordinal {RANK},bayesfm {RANK},content'", BUNDLED, None),
     "bundled/blend-joint": ("blend --parts 'joint,sparsefc,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
 }
 
@@ -80,6 +84,7 @@ RANKING = {
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/joint-relaxed": (f"joint {RELAXED}", STRONG, "strong/joint"),
     "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
+    "strong/joint-tuned": (f"joint {RELAXED.replace('0.5', '0.7')} --likes-loss logistic", STRONG, "strong/joint"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
@@ -96,13 +101,18 @@ RANKING = {
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
 BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"
+EVERY = f"joint {RELAXED} --likes-loss logistic,recvae --patience 6,elsa --patience 10,multdae --loss logistic"
 RANKED = f"joint {FAST},recvae --patience 6,ease {EDLAE}"
 RANKING |= {
     "strong/blend": (f"blend --parts '{RANKED}'", STRONG, None),
     "strong/blend-both": (f"blend --parts '{BOTH},ease --l2 200 --dropout 0.5'", STRONG, None),
+    "strong/blend-all": (f"blend --parts '{EVERY},ease --l2 200 --dropout 0.5'", STRONG, None),
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
     "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
+    "strong-ratings/blend-all": (f"blend --parts '{EVERY},ease --l2 500 --dropout 0.5'", MIXED, None),
 }
+
+RANKING |= {"filmtrust/blend-likes": ("blend", FILMTRUST, None)}
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
 STARS_ON, LIKES_ON = "--data ml-100k --protocol random", STRONG
