@@ -22,6 +22,7 @@ from utils.command_line import options
 from utils.data import datasets, splits
 from utils.errors import UserError
 from utils.evaluation import prediction_ranges, subgroups
+from utils.evaluation.bootstrap import Metric
 from utils.evaluation.holdout_metrics import Predicted
 from utils.recommend import profile, reranking
 from utils.report import tables
@@ -186,6 +187,15 @@ def test_checkpoints_are_kept_where_a_training_can_go_on(interrupted, failed, pl
     assert run_folder.Run(run).config["refit"] is not interrupted
 
 
+def test_what_is_described_is_what_min_count_leaves(monkeypatch):
+    steps = []
+    monkeypatch.setattr(train.Options, "load", lambda _: "data")
+    monkeypatch.setattr(datasets, "keep_core", lambda *of: steps.append(of) or ("kept", None))
+    monkeypatch.setattr(tables, "print_facts", lambda data, _: steps.append(data))
+    assert train.main(["--describe", "--min-count", "3"]) is None
+    assert steps == [("data", 3), "kept"]
+
+
 def test_the_test_file_is_read_as_the_data_are(monkeypatch):
     data, steps = SimpleNamespace(ratings="ratings"), []
     monkeypatch.setattr(training_command.Source, "load", lambda _: data)
@@ -255,6 +265,71 @@ def test_slices_are_by_what_is_given_and_errors_are_what_is_predicted_less_what_
     saved.ranges = None
     assert evaluate.of_slices(saved, "lists", predicted)["ranges"] is None
     assert evaluate.of_slices(saved, "lists", None)["ranges"] is seen["judged"][3] is None
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(refit, monkeypatch):
+    steps = []
+
+    class Evaluator:
+        def __init__(self, *of):
+            steps.append(of)
+
+        def lists(self, score):
+            return SimpleNamespace(users=score), {"ndcg@100": Metric(np.full(2, score), np.ones(2))}
+
+        def baselines(self, matrix):
+            steps.append(matrix)
+            return {"bias": {"ndcg@100": Metric(np.full(2, 0.25), np.ones(2))}}
+
+        def parts(self, *_):
+            return []
+
+    split = SimpleNamespace(test="test", trained_users="pool", refit="refit", train="train")
+    model = SimpleNamespace(predicts_ratings=False, has_latent_space=False)
+    config = {"refit": refit, "seconds": 3.0, "command": "train.py x"}
+    run = SimpleNamespace(split=split, config=config, history="history", verify=lambda: steps.append("verified"))
+    saved = SimpleNamespace(model=model, genre_shares="shares", best="movies", neighbourhoods="near", run=run)
+    monkeypatch.setattr(models, "open_run", lambda _: saved)
+    monkeypatch.setattr(evaluate, "Evaluator", Evaluator)
+    monkeypatch.setattr(evaluate, "check_testable", lambda _: steps.append("checked"))
+    monkeypatch.setattr(evaluate, "about", lambda _, n: {"likers": n})
+    monkeypatch.setattr(evaluate, "of_slices", lambda *of: {"of": of[1:]})
+    monkeypatch.setattr(evaluate, "samples", lambda _, users: users)
+    monkeypatch.setattr(evaluate.figures, "curves", lambda of: of)
+    monkeypatch.setattr(evaluate.summary, "summarise", lambda _: "said")
+    scores = {"neighbours": [0.5], "movies": [0.75], "decoder": [1.0]}
+    monkeypatch.setattr(evaluate.strategies, "scorers", lambda *of: steps.append(of) or scores)
+    facts, metrics = evaluate.evaluate_run(run)
+    matrix = "refit" if refit else "train"
+    expected = ["verified", "checked", (split, "shares", None), (model, "test", "pool", "near"), matrix]
+    assert steps == expected
+    assert metrics["ndcg@100"].value == 0.75
+    assert (facts["method"], facts["metrics"]["ndcg@100"]["value"]) == ("movies", 0.75)
+    assert {name: of["ndcg@100"]["value"] for name, of in facts["methods"].items()} == {
+        name: score for name, (score,) in scores.items()
+    }
+    assert facts["baselines"]["bias"]["ndcg@100"]["value"] == 0.25
+    assert facts["less_baselines"]["bias"]["ndcg@100"]["value"] == 0.5
+    assert (facts["samples"], facts["learning"], facts["said"], facts["latent"]) == ([0.75], "history", "said", None)
+    assert (facts["made"]["command"], facts["seconds"]["train"]) == ("train.py x", 3.0)
+
+
+def test_baselines_like_what_the_data_say_is_a_like(monkeypatch):
+    built = []
+    monkeypatch.setattr(models, "build", lambda name, shape, **how: built.append((name, shape, how)) or Built())
+
+    class Built:
+        predicts_ratings = False
+        refit = staticmethod(lambda matrix, _: built.append(matrix))
+        score = staticmethod(lambda given, _: np.zeros(given.shape, np.float32))
+
+    table = replace(random_ratings(), threshold=2.5)
+    split = splits.split(table, "random", splits.Options())
+    found = evaluate.Evaluator(split, np.ones((30, 1)), None).baselines(matrix := split.train)
+    assert list(found) == ["mean", "bias", "popularity", "itemknn"]
+    how = {"scale": table.scale, "like": 2.5}
+    assert built == [step for name in list(found)[1:] for step in ((name, matrix.shape, how), matrix)]
 
 
 def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):

@@ -112,6 +112,13 @@ def test_dates_need_timestamps_and_come_back_with_the_run(tmp_path, planted, cap
     assert answer(capsys, "--user", 3, "--run", tmp_path / "run")["items"][0]["predicted_rating"] is not None
 
 
+def test_stars_that_are_all_alike_have_no_order():
+    table = replace(TABLE, rating=np.full(len(TABLE), 4.0, np.float32))
+    model, split = train_on(table, "bayesfm", samples=6, rank=2, ordinal=True)
+    assert len(model.levels) == 0
+    np.testing.assert_allclose(model.predict(split.train, np.arange(9), np.arange(9)), 4, atol=0.5)
+
+
 def test_it_predicts_better_than_the_biases():
     model, split = train_on(TABLE, "bayesfm", samples=60, rank=4)
     bias, _ = train_on(TABLE, "bias")
