@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -371,6 +372,19 @@ def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--usr", "did you mean --user?"),
+        ("--explian", "did you mean --explain?"),
+        ("--zzz", "--help lists the options"),
+    ],
+)
+def test_an_option_that_is_misspelt_is_guessed(typed, said):
+    with pytest.raises(UserError, match=f"unknown option {typed}; {re.escape(said)}"):
+        options.parse(recommend.Options, [typed, "3"], "recommend.py", "")
+
+
 def test_a_short_option_ends_the_values_before_it():
     words = ["--rate", "A=1", "B=2", "-n", "5", "--rate", "C=3"]
     found = options.parse(recommend.Options, words, "recommend.py", "")
@@ -501,6 +515,36 @@ def test_the_table_of_a_search_has_the_best_and_the_defaults():
     assert last == ["12", "0", "2.0000", "3", "1.5", "the defaults"]
     assert search.differing(line(3, 1, user_norm="0.2")) == "user-norm 0.2"
     assert search.with_defaults([line(3, 1, "pruned"), line(4, 1, l2="1")]) == []
+
+
+def test_what_lies_outside_its_space_is_not_searched(tmp_path):
+    (tmp_path / "c.json").write_text('{"model": "ease", "options": {"l2": 5000.0, "relax": 0.1}}')
+    search = tune.Search(["ease", "--config", str(tmp_path / "c.json"), "--dropout", "0.2"], tables.console())
+    assert list(search.spaces) == ["relax", "user_norm", "movie_norm"]
+    assert search.listed == ["l2", "dropout", "relax", "user_norm", "movie_norm"]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "lines", "ends"),
+    [
+        (True, [], KeyboardInterrupt),
+        (True, [{"state": "pruned", "why": "x"}], KeyboardInterrupt),
+        (False, [], "no trial came to its end: the time was over before; the same command, with more time, goes on"),
+        (False, [{"state": "pruned", "why": ""}, {"state": "pruned", "why": "x"}], "they were given up, x; the same"),
+        (True, [{"state": "complete"}], "stopped early; the same command goes on"),
+        (False, [{"state": "complete"}], ""),
+    ],
+)
+def test_how_a_search_ends_is_said(stopped, lines, ends, monkeypatch, capsys):
+    search = SimpleNamespace(open=lambda: None, run=lambda: stopped, lines=lambda: lines, folder="folder")
+    search.write, search.print_results = lambda of: of, lambda *of: print("results", of == (lines, lines))
+    monkeypatch.setattr(tune, "Search", lambda *_: search)
+    if lines and lines[0]["state"] == "complete":
+        assert tune.main([]) == "folder"
+        assert capsys.readouterr().out.split("\n") == ["results True", *filter(None, [ends]), ""]
+    else:
+        with pytest.raises(KeyboardInterrupt if stopped else UserError, match=None if stopped else ends):
+            tune.main([])
 
 
 def test_a_trial_is_printed_with_what_became_of_it(capsys):

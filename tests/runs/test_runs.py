@@ -165,6 +165,12 @@ def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
         assert not run_folder._lock(file)
 
 
+def test_a_lock_is_hidden_beside_the_folder_and_goes(tmp_path):
+    with run_folder.locked(tmp_path / "run"):
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_replaced_in_one_step(tmp_path):
     target = tmp_path / "target"
     files.write_text(target, "first")
