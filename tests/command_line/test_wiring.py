@@ -547,6 +547,24 @@ def test_how_a_search_ends_is_said(stopped, lines, ends, monkeypatch, capsys):
             tune.main([])
 
 
+def test_the_options_of_the_best_trial_are_written(monkeypatch):
+    written, space = [], SimpleNamespace(draw=lambda trial, name: f"{name} of {trial}")
+    study = SimpleNamespace(get_trials=lambda deepcopy: ["none", "one", "two"])
+    search = searching(study=study, spaces={"l2": space}, listed=["l2", "dropout"], model="ease", folder="folder")
+    search.args, search.config = tune.Options(like=3.0, min_count=2), models.module("ease").Config(dropout=0.25)
+    monkeypatch.setattr(tune.studies, "importance", lambda _: {"l2": 0.98765})
+    monkeypatch.setattr(tune.search_results, "write", lambda *of: written.append(of))
+    lines = [line(2, 0.9, l2="70"), line(0, 0.8), line(1, "", "pruned")]
+    assert search.write(lines) == {"l2": 0.988}
+    ((folder, table, config, facts),) = written
+    assert (folder, table) == ("folder", lines)
+    assert config == {"model": "ease", "options": {"l2": "l2 of two", "dropout": 0.25}}
+    assert (facts["value"], facts["defaults"], facts["trials"]) == (0.9, 0.8, 3)
+    assert (facts["like"], facts["min_count"], facts["seed"], facts["figure"]) == (3.0, 2, 0, "rmse")
+    search.write(lines[:1])
+    assert written[1][3]["defaults"] == ""  # no trial had them
+
+
 def test_a_trial_is_printed_with_what_became_of_it(capsys):
     search = searching(console=tables.console())
     study = SimpleNamespace(best_trial=SimpleNamespace(number=4))
