@@ -5,7 +5,8 @@ import errno
 import json
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ import tune
 from utils.command_line import options
 from utils.data import datasets, splits
 from utils.errors import UserError
-from utils.evaluation import prediction_ranges, subgroups
+from utils.evaluation import bootstrap, prediction_ranges, subgroups
 from utils.evaluation.bootstrap import Metric
 from utils.evaluation.holdout_metrics import Predicted
 from utils.recommend import profile, reranking
@@ -105,16 +106,20 @@ def test_a_checkpoint_is_of_all_options_but_how_long_it_trains_and_of_who_the_us
         "userId,movieId,rating\n" + "".join(f"{u},{m},{1 + (u + m) % 5}\n" for u in range(9) for m in range(9))
     )
     dataset, split = train.read(train.parse(["bias", "--data", str(table)])[1])
-    options_ = {"epochs": 3, "patience": 2, "learning_rate": 0.1}
+    options_ = asdict(models.module("autorec").Config())
 
-    def signature(users=None, **changed):
-        data = SimpleNamespace(users=users, movies=dataset.movies)
-        return train.signature({"options": options_ | changed}, split, data)
+    def signature(users=None, movies=dataset.movies, seed=0, **changed):
+        data = SimpleNamespace(users=users, movies=movies)
+        return train.signature({"options": options_ | changed, "seed": seed}, split, data)
 
-    assert signature() == signature(epochs=9) == signature(patience=9)
-    assert signature() != signature(learning_rate=0.2)
+    free = [name for name in options_ if signature(**{name: "another"}) == signature()]
+    assert free == ["epochs", "patience"]
     old, young = (pd.DataFrame({"age": [age]}) for age in (60, 6))
-    assert len({signature(), signature(old), signature(young)}) == 3
+    others = [replace(dataset.movies, **{name: [[name]] * 9}) for name in ("titles", "years", "genres")]
+    assert (
+        len({signature(), signature(old), signature(young), signature(seed=1), *map(partial(signature, None), others)})
+        == 7
+    )
 
 
 @pytest.mark.parametrize("error", [DivergedError("diverged"), UserError("wrong"), KeyboardInterrupt()])
@@ -186,6 +191,49 @@ def test_checkpoints_are_kept_where_a_training_can_go_on(interrupted, failed, pl
     assert (tmp_path / "run.checkpoint").exists() is goes_on
     assert ("stopped early: the best weights so far are saved" in capsys.readouterr().out) is goes_on
     assert run_folder.Run(run).config["refit"] is not interrupted
+
+
+def test_a_choice_that_is_interrupted_is_the_default_and_nothing_is_trained_again(monkeypatch):
+    model, steps, training = models.build("bias", (40, 30)), [], Training()
+    split = splits.split(random_ratings(), "random", splits.Options())
+    monkeypatch.setattr(model, "fit_all", lambda *_: steps.append("again"))
+    monkeypatch.setattr(train.strategies, "choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(train.strategies, "default_choice", lambda of: {"of": of})
+    assert train.fit(model, split, training, True) == ([], {"of": model}, False)
+    assert (training.interrupted, training.failed, steps) == (True, "", [])
+
+
+@pytest.mark.parametrize(("predicts", "held_out"), [(True, False), (False, False), (True, True)])
+def test_ranges_are_learned_from_stars_on_the_scale_of_the_data(predicts, held_out, monkeypatch):
+    table, told = replace(random_ratings(), scale=(-1.0, 7.0)), []
+    split = splits.split(table, "random", splits.Options(validation_share=0.3))
+    split.part[:3] = splits.Subset.GIVEN if held_out else split.part[:3]
+    model = SimpleNamespace(predicts_ratings=predicts, predict=lambda _, users, __: 99.0 + 0 * users)
+    monkeypatch.setattr(prediction_ranges, "learn", lambda *of: told.append(of) or "learned")
+    can = predicts and not held_out
+    assert train.ranges(model, split) == ({"ranges": "learned"} if can else {})
+    assert len(told) == can
+    for predicted, given in told:
+        assert set(predicted.stars) == {7.0}
+        np.testing.assert_array_equal(predicted.actual, split.validation.hidden.data)
+        np.testing.assert_array_equal(given.toarray(), split.train.toarray())
+
+
+def test_every_two_runs_are_compared_and_p_is_adjusted_over_the_pairs_of_a_metric():
+    rng = np.random.default_rng(0)
+    of = [{"rmse": Metric(rng.random(60) + i / 20, np.ones(60), root=True)} for i in range(3)]
+    of[0]["ndcg@100"], of[2]["ndcg@100"] = (Metric(rng.random(60), np.ones(60)) for _ in range(2))
+    pairs = evaluate.compare([({"run": name}, metrics) for name, metrics in zip("abc", of, strict=True)])
+    assert [(pair["run"], pair["less"]) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    for pair, (first, second) in zip(pairs, [(0, 1), (0, 2), (1, 2)], strict=True):
+        less = of[first]["rmse"].value - of[second]["rmse"].value
+        assert pair["metrics"]["rmse"]["value"] == pytest.approx(less)
+    rows = [pair["metrics"]["rmse"] for pair in pairs]
+    assert [row["p_holm"] for row in rows] == pytest.approx(bootstrap.holm([row["p"] for row in rows]))
+    assert any(row["p_holm"] > 1.5 * row["p"] for row in rows)
+    (row,) = (pair["metrics"]["ndcg@100"] for pair in pairs if "ndcg@100" in pair["metrics"])
+    assert row["p_holm"] == row["p"]  # there is but one pair of it
+    assert all(row["verdict"] == evaluate.summary.verdict("rmse", row) for row in rows)
 
 
 def test_what_is_described_is_what_min_count_leaves(monkeypatch):
