@@ -3,16 +3,18 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import answer
+from conftest import answer, random_ratings
 
 import evaluate
 import recommend
 import train
 from utils.app.visitor import Visitor
 from utils.data import datasets, describe, test_file
+from utils.data.movies import Movies
 from utils.data.ratings import given
 from utils.data.titles import Titles
 from utils.errors import UserError
@@ -140,6 +142,15 @@ def test_stars_of_0_are_0_in_every_figure(noughts, tmp_path, capsys):
     assert {label for label in rows if label.startswith("stars ")} == {"stars 0", "stars 5", "stars 10"}
     zero = data.ratings.rating < 1
     assert rows["mean rating"] == f"{np.where(zero, 0, data.ratings.rating).mean():.3f}"
+
+
+def test_the_mean_that_is_described_counts_a_0_as_0():
+    stars = np.array([0.01, 100, 50, 0.01], np.float32)  # .01 stands for 0 on this scale
+    table = replace(random_ratings(2, 3, 4), rating=stars, scale=(0.0, 100.0))
+    rows = dict(describe.describe(datasets.Dataset("x", table, Movies.untitled(table.movie_ids))))
+    assert (rows["mean rating"], rows["stars 0"]) == ("37.500", "2 (50.0%)")
+    assert rows["likes"] == "1, ratings above 70 (25.0%)"
+    assert rows["density"] == "66.67% of all pairs of user and movie"
 
 
 def test_a_visitors_stars_of_0_are_0_in_their_file_and_kept_in_the_address(noughts):

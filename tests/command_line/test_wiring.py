@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import json
+import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +23,8 @@ import tune
 from utils.command_line import options
 from utils.data import datasets, splits
 from utils.errors import UserError
-from utils.evaluation import prediction_ranges, subgroups
+from utils.evaluation import bootstrap, prediction_ranges, subgroups
+from utils.evaluation.bootstrap import Metric
 from utils.evaluation.holdout_metrics import Predicted
 from utils.recommend import profile, reranking
 from utils.report import tables
@@ -103,16 +106,20 @@ def test_a_checkpoint_is_of_all_options_but_how_long_it_trains_and_of_who_the_us
         "userId,movieId,rating\n" + "".join(f"{u},{m},{1 + (u + m) % 5}\n" for u in range(9) for m in range(9))
     )
     dataset, split = train.read(train.parse(["bias", "--data", str(table)])[1])
-    options_ = {"epochs": 3, "patience": 2, "learning_rate": 0.1}
+    options_ = asdict(models.module("autorec").Config())
 
-    def signature(users=None, **changed):
-        data = SimpleNamespace(users=users, movies=dataset.movies)
-        return train.signature({"options": options_ | changed}, split, data)
+    def signature(users=None, movies=dataset.movies, seed=0, **changed):
+        data = SimpleNamespace(users=users, movies=movies)
+        return train.signature({"options": options_ | changed, "seed": seed}, split, data)
 
-    assert signature() == signature(epochs=9) == signature(patience=9)
-    assert signature() != signature(learning_rate=0.2)
+    free = [name for name in options_ if signature(**{name: "another"}) == signature()]
+    assert free == ["epochs", "patience"]
     old, young = (pd.DataFrame({"age": [age]}) for age in (60, 6))
-    assert len({signature(), signature(old), signature(young)}) == 3
+    others = [replace(dataset.movies, **{name: [[name]] * 9}) for name in ("titles", "years", "genres")]
+    assert (
+        len({signature(), signature(old), signature(young), signature(seed=1), *map(partial(signature, None), others)})
+        == 7
+    )
 
 
 @pytest.mark.parametrize("error", [DivergedError("diverged"), UserError("wrong"), KeyboardInterrupt()])
@@ -186,6 +193,58 @@ def test_checkpoints_are_kept_where_a_training_can_go_on(interrupted, failed, pl
     assert run_folder.Run(run).config["refit"] is not interrupted
 
 
+def test_a_choice_that_is_interrupted_is_the_default_and_nothing_is_trained_again(monkeypatch):
+    model, steps, training = models.build("bias", (40, 30)), [], Training()
+    split = splits.split(random_ratings(), "random", splits.Options())
+    monkeypatch.setattr(model, "fit_all", lambda *_: steps.append("again"))
+    monkeypatch.setattr(train.strategies, "choose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(train.strategies, "default_choice", lambda of: {"of": of})
+    assert train.fit(model, split, training, True) == ([], {"of": model}, False)
+    assert (training.interrupted, training.failed, steps) == (True, "", [])
+
+
+@pytest.mark.parametrize(("predicts", "held_out"), [(True, False), (False, False), (True, True)])
+def test_ranges_are_learned_from_stars_on_the_scale_of_the_data(predicts, held_out, monkeypatch):
+    table, told = replace(random_ratings(), scale=(-1.0, 7.0)), []
+    split = splits.split(table, "random", splits.Options(validation_share=0.3))
+    split.part[:3] = splits.Subset.GIVEN if held_out else split.part[:3]
+    model = SimpleNamespace(predicts_ratings=predicts, predict=lambda _, users, __: 99.0 + 0 * users)
+    monkeypatch.setattr(prediction_ranges, "learn", lambda *of: told.append(of) or "learned")
+    can = predicts and not held_out
+    assert train.ranges(model, split) == ({"ranges": "learned"} if can else {})
+    assert len(told) == can
+    for predicted, given in told:
+        assert set(predicted.stars) == {7.0}
+        np.testing.assert_array_equal(predicted.actual, split.validation.hidden.data)
+        np.testing.assert_array_equal(given.toarray(), split.train.toarray())
+
+
+def test_every_two_runs_are_compared_and_p_is_adjusted_over_the_pairs_of_a_metric():
+    rng = np.random.default_rng(0)
+    of = [{"rmse": Metric(rng.random(60) + i / 20, np.ones(60), root=True)} for i in range(3)]
+    of[0]["ndcg@100"], of[2]["ndcg@100"] = (Metric(rng.random(60), np.ones(60)) for _ in range(2))
+    pairs = evaluate.compare([({"run": name}, metrics) for name, metrics in zip("abc", of, strict=True)])
+    assert [(pair["run"], pair["less"]) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    for pair, (first, second) in zip(pairs, [(0, 1), (0, 2), (1, 2)], strict=True):
+        less = of[first]["rmse"].value - of[second]["rmse"].value
+        assert pair["metrics"]["rmse"]["value"] == pytest.approx(less)
+    rows = [pair["metrics"]["rmse"] for pair in pairs]
+    assert [row["p_holm"] for row in rows] == pytest.approx(bootstrap.holm([row["p"] for row in rows]))
+    assert any(row["p_holm"] > 1.5 * row["p"] for row in rows)
+    (row,) = (pair["metrics"]["ndcg@100"] for pair in pairs if "ndcg@100" in pair["metrics"])
+    assert row["p_holm"] == row["p"]  # there is but one pair of it
+    assert all(row["verdict"] == evaluate.summary.verdict("rmse", row) for row in rows)
+
+
+def test_what_is_described_is_what_min_count_leaves(monkeypatch):
+    steps = []
+    monkeypatch.setattr(train.Options, "load", lambda _: "data")
+    monkeypatch.setattr(datasets, "keep_core", lambda *of: steps.append(of) or ("kept", None))
+    monkeypatch.setattr(tables, "print_facts", lambda data, _: steps.append(data))
+    assert train.main(["--describe", "--min-count", "3"]) is None
+    assert steps == [("data", 3), "kept"]
+
+
 def test_the_test_file_is_read_as_the_data_are(monkeypatch):
     data, steps = SimpleNamespace(ratings="ratings"), []
     monkeypatch.setattr(training_command.Source, "load", lambda _: data)
@@ -257,6 +316,71 @@ def test_slices_are_by_what_is_given_and_errors_are_what_is_predicted_less_what_
     assert evaluate.of_slices(saved, "lists", None)["ranges"] is seen["judged"][3] is None
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(refit, monkeypatch):
+    steps = []
+
+    class Evaluator:
+        def __init__(self, *of):
+            steps.append(of)
+
+        def lists(self, score):
+            return SimpleNamespace(users=score), {"ndcg@100": Metric(np.full(2, score), np.ones(2))}
+
+        def baselines(self, matrix):
+            steps.append(matrix)
+            return {"bias": {"ndcg@100": Metric(np.full(2, 0.25), np.ones(2))}}
+
+        def parts(self, *_):
+            return []
+
+    split = SimpleNamespace(test="test", trained_users="pool", refit="refit", train="train")
+    model = SimpleNamespace(predicts_ratings=False, has_latent_space=False)
+    config = {"refit": refit, "seconds": 3.0, "command": "train.py x"}
+    run = SimpleNamespace(split=split, config=config, history="history", verify=lambda: steps.append("verified"))
+    saved = SimpleNamespace(model=model, genre_shares="shares", best="movies", neighbourhoods="near", run=run)
+    monkeypatch.setattr(models, "open_run", lambda _: saved)
+    monkeypatch.setattr(evaluate, "Evaluator", Evaluator)
+    monkeypatch.setattr(evaluate, "check_testable", lambda _: steps.append("checked"))
+    monkeypatch.setattr(evaluate, "about", lambda _, n: {"likers": n})
+    monkeypatch.setattr(evaluate, "of_slices", lambda *of: {"of": of[1:]})
+    monkeypatch.setattr(evaluate, "samples", lambda _, users: users)
+    monkeypatch.setattr(evaluate.figures, "curves", lambda of: of)
+    monkeypatch.setattr(evaluate.summary, "summarise", lambda _: "said")
+    scores = {"neighbours": [0.5], "movies": [0.75], "decoder": [1.0]}
+    monkeypatch.setattr(evaluate.strategies, "scorers", lambda *of: steps.append(of) or scores)
+    facts, metrics = evaluate.evaluate_run(run)
+    matrix = "refit" if refit else "train"
+    expected = ["verified", "checked", (split, "shares", None), (model, "test", "pool", "near"), matrix]
+    assert steps == expected
+    assert metrics["ndcg@100"].value == 0.75
+    assert (facts["method"], facts["metrics"]["ndcg@100"]["value"]) == ("movies", 0.75)
+    assert {name: of["ndcg@100"]["value"] for name, of in facts["methods"].items()} == {
+        name: score for name, (score,) in scores.items()
+    }
+    assert facts["baselines"]["bias"]["ndcg@100"]["value"] == 0.25
+    assert facts["less_baselines"]["bias"]["ndcg@100"]["value"] == 0.5
+    assert (facts["samples"], facts["learning"], facts["said"], facts["latent"]) == ([0.75], "history", "said", None)
+    assert (facts["made"]["command"], facts["seconds"]["train"]) == ("train.py x", 3.0)
+
+
+def test_baselines_like_what_the_data_say_is_a_like(monkeypatch):
+    built = []
+    monkeypatch.setattr(models, "build", lambda name, shape, **how: built.append((name, shape, how)) or Built())
+
+    class Built:
+        predicts_ratings = False
+        refit = staticmethod(lambda matrix, _: built.append(matrix))
+        score = staticmethod(lambda given, _: np.zeros(given.shape, np.float32))
+
+    table = replace(random_ratings(), threshold=2.5)
+    split = splits.split(table, "random", splits.Options())
+    found = evaluate.Evaluator(split, np.ones((30, 1)), None).baselines(matrix := split.train)
+    assert list(found) == ["mean", "bias", "popularity", "itemknn"]
+    how = {"scale": table.scale, "like": 2.5}
+    assert built == [step for name in list(found)[1:] for step in ((name, matrix.shape, how), matrix)]
+
+
 def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
     seen = []
     monkeypatch.setattr(run_folder, "find", lambda folder, verified: folder.name)
@@ -294,6 +418,19 @@ def test_every_two_runs_are_made_sure_to_be_comparable(monkeypatch):
 def test_options_of_recommend_that_do_not_go_together_are_refused(words, said):
     with pytest.raises(UserError, match=said):
         options.parse(recommend.Options, words.split(), "recommend.py", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--usr", "did you mean --user?"),
+        ("--explian", "did you mean --explain?"),
+        ("--zzz", "--help lists the options"),
+    ],
+)
+def test_an_option_that_is_misspelt_is_guessed(typed, said):
+    with pytest.raises(UserError, match=f"unknown option {typed}; {re.escape(said)}"):
+        options.parse(recommend.Options, [typed, "3"], "recommend.py", "")
 
 
 def test_a_short_option_ends_the_values_before_it():
@@ -426,6 +563,54 @@ def test_the_table_of_a_search_has_the_best_and_the_defaults():
     assert last == ["12", "0", "2.0000", "3", "1.5", "the defaults"]
     assert search.differing(line(3, 1, user_norm="0.2")) == "user-norm 0.2"
     assert search.with_defaults([line(3, 1, "pruned"), line(4, 1, l2="1")]) == []
+
+
+def test_what_lies_outside_its_space_is_not_searched(tmp_path):
+    (tmp_path / "c.json").write_text('{"model": "ease", "options": {"l2": 5000.0, "relax": 0.1}}')
+    search = tune.Search(["ease", "--config", str(tmp_path / "c.json"), "--dropout", "0.2"], tables.console())
+    assert list(search.spaces) == ["relax", "user_norm", "movie_norm"]
+    assert search.listed == ["l2", "dropout", "relax", "user_norm", "movie_norm"]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "lines", "ends"),
+    [
+        (True, [], KeyboardInterrupt),
+        (True, [{"state": "pruned", "why": "x"}], KeyboardInterrupt),
+        (False, [], "no trial came to its end: the time was over before; the same command, with more time, goes on"),
+        (False, [{"state": "pruned", "why": ""}, {"state": "pruned", "why": "x"}], "they were given up, x; the same"),
+        (True, [{"state": "complete"}], "stopped early; the same command goes on"),
+        (False, [{"state": "complete"}], ""),
+    ],
+)
+def test_how_a_search_ends_is_said(stopped, lines, ends, monkeypatch, capsys):
+    search = SimpleNamespace(open=lambda: None, run=lambda: stopped, lines=lambda: lines, folder="folder")
+    search.write, search.print_results = lambda of: of, lambda *of: print("results", of == (lines, lines))
+    monkeypatch.setattr(tune, "Search", lambda *_: search)
+    if lines and lines[0]["state"] == "complete":
+        assert tune.main([]) == "folder"
+        assert capsys.readouterr().out.split("\n") == ["results True", *filter(None, [ends]), ""]
+    else:
+        with pytest.raises(KeyboardInterrupt if stopped else UserError, match=None if stopped else ends):
+            tune.main([])
+
+
+def test_the_options_of_the_best_trial_are_written(monkeypatch):
+    written, space = [], SimpleNamespace(draw=lambda trial, name: f"{name} of {trial}")
+    study = SimpleNamespace(get_trials=lambda deepcopy: ["none", "one", "two"])
+    search = searching(study=study, spaces={"l2": space}, listed=["l2", "dropout"], model="ease", folder="folder")
+    search.args, search.config = tune.Options(like=3.0, min_count=2), models.module("ease").Config(dropout=0.25)
+    monkeypatch.setattr(tune.studies, "importance", lambda _: {"l2": 0.98765})
+    monkeypatch.setattr(tune.search_results, "write", lambda *of: written.append(of))
+    lines = [line(2, 0.9, l2="70"), line(0, 0.8), line(1, "", "pruned")]
+    assert search.write(lines) == {"l2": 0.988}
+    ((folder, table, config, facts),) = written
+    assert (folder, table) == ("folder", lines)
+    assert config == {"model": "ease", "options": {"l2": "l2 of two", "dropout": 0.25}}
+    assert (facts["value"], facts["defaults"], facts["trials"]) == (0.9, 0.8, 3)
+    assert (facts["like"], facts["min_count"], facts["seed"], facts["figure"]) == (3.0, 2, 0, "rmse")
+    search.write(lines[:1])
+    assert written[1][3]["defaults"] == ""  # no trial had them
 
 
 def test_a_trial_is_printed_with_what_became_of_it(capsys):

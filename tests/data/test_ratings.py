@@ -48,6 +48,14 @@ def test_ratings_are_ordered_where_their_cells_are_beyond_32_bits():
     assert np.arange(2)[table.order()].tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("user", [[0, 0, 1, 1], [1, 0, 1, 0]])
+def test_ratings_are_ordered_by_user_and_then_by_movie(user):
+    movie = np.array([2, 1, 0, 2], np.int32)
+    table = replace(random_ratings(2, 3, 4), user=np.array(user, np.int32), movie=movie)
+    assert np.arange(4)[table.order()].tolist() == np.lexsort((movie, user)).tolist()
+    assert table.only(np.lexsort((movie, user))).order() == slice(None)
+
+
 def test_pairs_are_ordered_as_by_lexsort_and_are_fewer_where_one_occurs_twice():
     pairs = np.random.default_rng(2).permutation(600)[:300]
     first, second = (pairs // 20 + 3).astype(np.int32), (pairs % 20 * 7).astype(np.int32)

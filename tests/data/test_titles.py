@@ -7,7 +7,7 @@ import pytest
 from conftest import BUNDLED
 
 from utils.data import datasets
-from utils.data.movies import Movies, year_of
+from utils.data.movies import Movies, csv_safe, shortened, year_of
 from utils.data.titles import Titles
 from utils.errors import UserError
 
@@ -238,3 +238,17 @@ def test_what_titles_are_found_by_is_kept_beside_the_rare_ones():
 )
 def test_the_year_of_a_title_stands_at_its_end(title, year):
     assert year_of(title) == year
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+def test_what_a_spreadsheet_would_take_for_a_formula_is_text(sign):
+    assert csv_safe(f"{sign}SUM(A1)") == f"'{sign}SUM(A1)"
+    for safe in (f"A{sign}", "", -1, 2.5, None):
+        assert csv_safe(safe) == safe
+
+
+def test_a_list_of_names_ends_with_how_many_more_there_are():
+    assert shortened(["a", "b"], 2) == "a; b"
+    assert shortened(["a", "b", "c"], 2, ", ") == "a, b and 1 more"
+    assert shortened(list("a" * 2002), 1) == "a and 2,001 more"
+    assert shortened([], 2) == ""

@@ -18,6 +18,7 @@ from utils.data.dates import Dates
 from utils.data.side_features import Side
 from utils.errors import UserError
 from utils.evaluation import holdout_metrics
+from utils.runs import run_folder
 
 SPLIT = splits.split(TABLE, "random", splits.Options())
 
@@ -104,7 +105,18 @@ def test_dates_need_timestamps_and_come_back_with_the_run(tmp_path, planted, cap
     options = ["--dates", "--ordinal", "--samples", "10", "--rank", "2", "--run", str(tmp_path / "run")]
     train.main(["bayesfm", "--data", str(planted[0]), *options])
     evaluate.main(["--run", str(tmp_path / "run")])
+    run = run_folder.Run(tmp_path / "run")
+    expected = Dates.of(run.split.ratings)
+    for name, value in vars(models.load(run).dates).items():
+        np.testing.assert_array_equal(value, getattr(expected, name))
     assert answer(capsys, "--user", 3, "--run", tmp_path / "run")["items"][0]["predicted_rating"] is not None
+
+
+def test_stars_that_are_all_alike_have_no_order():
+    table = replace(TABLE, rating=np.full(len(TABLE), 4.0, np.float32))
+    model, split = train_on(table, "bayesfm", samples=6, rank=2, ordinal=True)
+    assert len(model.levels) == 0
+    np.testing.assert_allclose(model.predict(split.train, np.arange(9), np.arange(9)), 4, atol=0.5)
 
 
 def test_it_predicts_better_than_the_biases():

@@ -191,6 +191,11 @@ def test_a_twin_in_the_data_is_no_neighbour(run):
     assert profile.of_ratings(ratings, dict(list(stars.items())[1:])).excluded == -1
     assert profile.of_ratings(ratings, stars | {more: 5.0}).excluded == -1
     assert profile.of_ratings(ratings, {}).excluded == -1
+    saved, twin = models.open_run(run), profile.of_ratings(ratings, stars)
+    index, weight = saved.nearest(twin)
+    assert 6 not in index[weight > 0]
+    apart, its = saved.nearest(replace(twin, excluded=-1))
+    assert (apart[0, 0], its[0, 0]) == (6, pytest.approx(1, abs=1e-3))  # it would be the nearest
 
 
 @pytest.mark.parametrize("protocol", ["cold", "random"])

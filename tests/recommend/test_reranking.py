@@ -186,7 +186,9 @@ def test_a_diverse_list_is_maximal_marginal_relevance_written_out(weight, n_movi
                 for i in range(len(top))
             ]  # fmt: skip
             taken.append(int(np.argmax(gain)))
-        found = reranking.best(score, n, reranking.mmr_rerank(vectors, np.arange(n_movies), weight))
+        catalogue, candidates = np.full((2 * n_movies, 3), np.nan, np.float32), rng.permutation(2 * n_movies)[:n_movies]
+        catalogue[candidates] = vectors
+        found = reranking.best(score, n, reranking.mmr_rerank(catalogue, candidates, weight))
         assert found.tolist() == top[taken].tolist()
         assert weight or taken == list(range(n))
 
@@ -208,5 +210,7 @@ def test_a_calibrated_list_weighs_the_genres_of_the_list_so_far(liked):
                 loss = sum(w * np.log(w / m) for w, m in zip(wanted, mix, strict=True) if w)
                 gain[i] = 0.5 * between[i] - 0.5 * loss
             taken.append(int(np.argmax(gain)))
-        found = reranking.best(score, 7, reranking.calibrated_rerank(shares, np.arange(25), wanted))
+        catalogue, candidates = np.full((50, 4), np.nan), rng.permutation(50)[:25]
+        catalogue[candidates] = shares
+        found = reranking.best(score, 7, reranking.calibrated_rerank(catalogue, candidates, wanted))
         assert found.tolist() == top[taken].tolist()

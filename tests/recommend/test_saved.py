@@ -20,7 +20,9 @@ from utils.errors import UserError
 from utils.recommend import profile, saved, strategies
 from utils.runs import run_folder
 from utils.runs.user_ratings import UserRatings
+from utils.scoring.biases import Biases
 from utils.scoring.latent import weighted_neighbours
+from utils.scoring.profile_rows import ProfileRows
 
 N_USERS, N_MOVIES = TABLE.shape
 USERS = np.random.default_rng(0).permutation(N_USERS)[:17]
@@ -222,6 +224,21 @@ def test_a_baseline_of_nothing_deviates_nowhere():
     asked, them = models.open_run(run_folder.Run(folder)), stranger(split, split.known[[13]])
     expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
     np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)
+
+
+def test_the_deviation_of_anybody_is_the_damped_mean_of_what_they_rated():
+    """Of stars below 1 and below 0, too; of a user with all their ratings that of the run."""
+    fitted = Biases(3.0, np.array([0.5, 0.75], np.float32), np.array([0.0, 0.5, 0.0, -1.0], np.float32))
+    options = {"baseline": True, "user_damping": 2.0}
+    run = SimpleNamespace(space=SimpleNamespace(biases=fitted), run=SimpleNamespace(config={"options": options}))
+    one = ProfileRows.of([1, 3], [0.5, -2.0])  # 3 and 4 below the baseline
+    rows, stranger, user = one.without_each(), SimpleNamespace(user=None, rows=one), SimpleNamespace(user=1, rows=one)
+    for of in (stranger, user):
+        np.testing.assert_allclose(saved.Saved._deviation(run, of, rows), [-7 / 4, -4 / 3, -3 / 3], rtol=1e-6)
+    np.testing.assert_allclose(saved.Saved._deviation(run, stranger, one), [-7 / 4], rtol=1e-6)
+    assert saved.Saved._deviation(run, user, one) == [0.75]
+    options["baseline"] = False
+    assert saved.Saved._deviation(run, stranger, rows) == 0
 
 
 def test_many_users_lists_come_from_what_is_above_the_threshold_of_the_run(monkeypatch):

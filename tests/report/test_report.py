@@ -20,6 +20,7 @@ import evaluate
 import models
 import train
 from utils.data import splits
+from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.evaluation import beyond_accuracy, bootstrap, holdout_metrics, reconstruction
 from utils.evaluation.bootstrap import Metric
@@ -300,6 +301,20 @@ def test_the_block_is_what_was_rated_and_what_is_predicted(folder):
         [titles.index(m) % 4 for m in found["movies"]],
     ):
         assert sum(a != b for a, b in pairwise(kinds)) == 3  # and by the vectors, where there are some
+
+
+def test_the_block_is_of_who_rated_most_and_what_was_rated_most(monkeypatch):
+    monkeypatch.setattr(reconstruction, "BLOCK", 5)
+    table = random_ratings()
+    split = splits.split(table, "random", splits.Options())
+    found = reconstruction.block(lambda _, users, __: 3 + 0 * users, split, Movies.untitled(table.movie_ids))
+
+    def most(column, ids):
+        count = np.bincount(column)
+        return {ids[i] for i in sorted(range(len(count)), key=lambda i: (-count[i], i))[:5]}
+
+    assert set(found["users"]) == most(table.user, table.user_ids)
+    assert set(found["movies"]) == {f"movie {i}" for i in most(table.movie, table.movie_ids)}
 
 
 def test_calibration_and_quartiles_are_those_of_the_test_ratings():

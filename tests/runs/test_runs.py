@@ -1,5 +1,6 @@
 """Run folders: which one was trained last, and that a run is on the disk before it takes a name."""
 
+import hashlib
 import json
 import os
 import re
@@ -163,6 +164,23 @@ def test_a_lock_on_a_file_that_its_owner_has_removed_is_none(tmp_path):
     with open(tmp_path / "lock", "w") as file:
         (tmp_path / "lock").unlink()  # by who held it, between our opening and locking it
         assert not run_folder._lock(file)
+
+
+def test_what_is_known_of_users_is_read_by_column_without_their_ids(tmp_path, monkeypatch):
+    (tmp_path / "users.csv").write_text('userId,age,job\n7,25,"a, b"\n9,,c\n')
+    run = object.__new__(run_folder.Run)
+    run.folder, run.verified = tmp_path, True
+    run._sha256 = {"users.csv": hashlib.sha256((tmp_path / "users.csv").read_bytes()).hexdigest()}
+    assert {name: values.tolist() for name, values in run.users.items()} == {"age": ["25", ""], "job": ["a, b", "c"]}
+    none = object.__new__(run_folder.Run)
+    none._sha256 = {}
+    assert none.users is None
+
+
+def test_a_lock_is_hidden_beside_the_folder_and_goes(tmp_path):
+    with run_folder.locked(tmp_path / "run"):
+        assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):

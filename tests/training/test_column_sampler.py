@@ -22,6 +22,7 @@ def test_the_columns_of_a_batch_are_those_that_occur_and_some_others():
         np.testing.assert_array_equal(chosen.index[: len(occurs)], occurs)
         assert len(set(chosen.index.tolist())) == len(occurs) + 6
         assert chosen.importance.sum() == pytest.approx(N)
+        np.testing.assert_array_equal(chosen.rarity, batches.ColumnSampler(MATRIX, N, 2, 6, seed).rarity[chosen.index])
         np.testing.assert_array_equal(chosen.importance[: len(occurs)], 1)
         drawn.append(tuple(chosen.index.tolist()))
     assert drawn[0] == drawn[4]
