@@ -121,8 +121,8 @@ class Options:
             raise ValueError("--join says how several people are joined; give --for-all")
         if people and (len(people) < 2 or len(set(people)) < len(people)):
             raise ValueError("--for-all takes two or more people, each once")
-        if people and (self.rate or self.explain):
-            raise ValueError("--rate and --explain are for one person")
+        if people and (self.rate or self.explain or self.filters.discover):
+            raise ValueError("--rate, --explain and --discover are for one person")
         if self.join == "fair" and (self.filters.diverse or self.filters.calibrated):
             raise ValueError("--join fair takes movies in turn; --diverse and --calibrated go with the other joins")
 

@@ -13,6 +13,7 @@ from utils.data.movies import Movies
 from utils.data.splits import Subset
 from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking, strategies
+from utils.recommend import saved as saved_run
 from utils.recommend.everyone import Request
 from utils.recommend.saved import Saved
 from utils.runs import arrays, run_folder, table_writer
@@ -58,14 +59,33 @@ def check(run, asked, written):
         reranking.Options(include_seen=True),
         reranking.Options(diverse=0.4),
         reranking.Options(calibrated=True),
+        reranking.Options(discover=2),
     ],
-    ids=["plain", "filtered", "seen", "diverse", "calibrated"],
+    ids=["plain", "filtered", "seen", "diverse", "calibrated", "discover"],
 )
 def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filters, run, tmp_path, monkeypatch):
     monkeypatch.setattr(everyone, "BLOCK", 5)  # 43 users are nine blocks
     asked = Request(by, 6, filters)
     assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
+
+
+@pytest.mark.parametrize("by", ["neighbours", "decoder"])
+def test_discoveries_suit_a_person_more_than_most(by, run, monkeypatch):
+    saved, movies = models.open_run(run), np.array([33, 3, 12, 5, 30])
+    monkeypatch.setattr(saved_run, "TYPICAL", 7)
+    users = strategies.spread(run.split.trained_users, 7)
+    every = saved.scorer(by)(run.split.known[users], users)
+    some = np.array([[1.0, 2, 3, 4, 5], [0, -1, -np.inf, 2, 3]], np.float32)
+    found = saved.suits(by, some, movies)
+    for j, movie in enumerate(movies):
+        for i in range(2):
+            expected = (some[i, j] - every[:, movie].mean()) / max(every[:, movie].std(), 1e-30)
+            if not 3 <= saved.ratings.movie_known[movie] < 40:
+                expected = -np.inf
+            np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
+    assert np.isfinite(found).any()
+    assert len(users) == 7
 
 
 def test_of_many_users_some_are_the_neighbours_of_everyone_and_of_each_alone(run, tmp_path, monkeypatch):

@@ -134,6 +134,37 @@ def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_f
     assert reranking.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]
 
 
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (1, [3, 1, 0, 5]),  # 5 suits best of 2, 4, 5; 1 is above already
+        (2, [3, 1, 5, 2]),
+        (4, [1, 5, 2, 4]),  # all places
+        (9, [1, 5, 2, 4]),
+    ],
+)
+def test_the_last_places_are_of_what_suits_best(places, expected):
+    top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, 9.0, 2.0, -np.inf, 1.0, 3.0, -np.inf])
+    assert reranking.discover(top, suits, 4, places).tolist() == expected
+    assert suits[1] == 9  # as given
+
+
+def test_without_enough_discoveries_the_list_is_as_long_as_before():
+    top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, -np.inf, 2.0, -np.inf, -np.inf, -np.inf, -np.inf])
+    assert reranking.discover(top, suits, 4, 3).tolist() == [3, 1, 0, 2]
+    assert reranking.discover(top[:2], suits, 4, 3).tolist() == [3, 1, 2]  # fewer fit than asked for
+    in_list = np.array([-np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, 1.0])
+    assert reranking.discover(top, in_list, 4, 2).tolist() == [3, 1, 0, 6]
+
+
+def test_discoveries_are_said_as_many_as_end_the_list():
+    asked, count = reranking.Options(discover=3), np.array([50, 39, 3, 3, 40, 39, 3])
+    assert recommendations.about_discoveries(asked, count)[0].startswith("the last 2 are")
+    assert recommendations.about_discoveries(asked, count[:5])[0].startswith("the last 0 are")
+    assert recommendations.about_discoveries(asked, count[:4])[0].startswith("the last 3 are")
+    assert recommendations.about_discoveries(reranking.Options(), count) == []
+
+
 def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():
     scores = np.array([[2, 2, -np.inf, 2], [1, 2, 3, 1], [0, 0, 0, 0], [-np.inf, -np.inf, 5, -np.inf]], np.float32)
     found = recommendations.ranking_scores(scores, np.array([7, 9, 8, 1]))

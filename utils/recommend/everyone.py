@@ -42,9 +42,9 @@ class Everyone:
 
     def __init__(self, saved: Saved, request: Request) -> None:
         self.saved, self.request, split = saved, request, saved.run.split
-        self.count = saved.ratings.movie_known
-        self.fits = reranking.allowed(saved.run.movies, request.filters, self.count)
-        self.score = saved.scorer(saved.strategy(request.by))
+        self.strategy = saved.strategy(request.by)
+        self.fits = reranking.allowed(saved.run.movies, request.filters, saved.ratings.movie_known)
+        self.score = saved.scorer(self.strategy)
         self.known, self.rated = split.known, split.ratings.matrix()
 
     def write(self, users: Indices, target: Path | str, parquet: bool) -> None:
@@ -56,7 +56,7 @@ class Everyone:
                 scores = np.where(self.fits, self.score(given, block), -np.inf)
                 if not filters.include_seen:
                     ranking.hide_seen(scores, self.rated[block])
-                rows, top = recommendations.top_lists(saved, n, filters, given, scores, self.count)
+                rows, top = recommendations.top_lists(saved, self.strategy, n, filters, given, scores)
                 write(block[rows], top, scores[rows, top], saved.stars_of(given, block, rows, top))
 
 

@@ -49,6 +49,33 @@ def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> l
     return [] if needless else ["no genre is known to be liked, so the list is not calibrated"]
 
 
+def about_discoveries(filters: reranking.Options, count: Indices) -> list[str]:
+    """Return a sentence about the discoveries of a list; [] where none are asked for. count: known ratings of its
+    movies, in order."""
+    if not filters.discover:
+        return []
+    rare = np.isin(count[-filters.discover :], reranking.RARE)[::-1]
+    found = int(np.logical_and.accumulate(rare).sum())
+    return [f"the last {found} are discoveries: they have few ratings, and suit this person more than most people"]
+
+
+def pick(
+    saved: Saved,
+    strategy: str,
+    filters: reranking.Options,
+    n: int,
+    scores: NDArray,
+    candidates: Indices,
+    reranker: Reorder | None,
+) -> NDArray[np.intp]:
+    """Return the positions of the `n` candidates to list, in order. scores: (len(candidates),), by the strategy."""
+    count = saved.ratings.movie_known[candidates]
+    top = reranking.best(ranking_scores(scores[None], count)[0], n, reranker)
+    if not filters.discover:
+        return top
+    return reranking.discover(top, saved.suits(strategy, scores[None], candidates)[0], n, filters.discover)
+
+
 def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
     """Return the scores, (n, m), to order lists by: in rows where all movies have the same, the number of known ratings
     of each. -inf, which is on no list, stays."""
@@ -90,7 +117,7 @@ def recommend(
 ) -> dict[str, Any]:
     """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score.
     watchlist: indices of the only movies to recommend, or None."""
-    run, strategy, count = saved.run, saved.strategy(by), saved.ratings.movie_known
+    run, strategy = saved.run, saved.strategy(by)
     candidates, notes = find_candidates(saved, filters, user_profile.seen, watchlist)
     notes = [*user_profile.notes, *notes]
     score = saved.scores(user_profile, strategy, candidates)[0]
@@ -98,8 +125,8 @@ def recommend(
     notes += about_calibration(filters, reranker)
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
-    top = reranking.best(ranking_scores(score[None], count[candidates])[0], n, reranker)
-    movies = candidates[top]
+    movies = candidates[top := pick(saved, strategy, filters, n, score, candidates, reranker)]
+    notes += about_discoveries(filters, saved.ratings.movie_known[movies])
     items = ranked(run.movies, movies, score[top])
     _predict(saved, user_profile, movies, items)
     if explained:
@@ -232,12 +259,12 @@ def users_like(saved: Saved, user: int, n: int) -> dict[str, Any]:
 
 
 def top_lists(
-    saved: Saved, n: int, filters: reranking.Options, known: CSR, scores: NDArray, count: Indices
+    saved: Saved, strategy: str, n: int, filters: reranking.Options, known: CSR, scores: NDArray
 ) -> tuple[Indices, Indices]:
     """Return (rows, movies) of the lists of all rows of `scores`, one list after the other. known: CSR rows of stars of
-    the same users. count: known ratings of each movie."""
-    scores = ranking_scores(scores, count)
-    if not filters.diverse and not filters.calibrated:
+    the same users. scores: by the strategy, -inf for what is not to be listed."""
+    if not filters.diverse and not filters.calibrated and not filters.discover:
+        scores = ranking_scores(scores, saved.ratings.movie_known)
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
         return rows, top[rows, places]
@@ -245,7 +272,7 @@ def top_lists(
     for row, score in enumerate(scores):
         cells = slice(*known.indptr[row : row + 2])
         stars = ProfileRows.of(known.indices[cells], known.data[cells])
-        tops.append(reranking.best(score, n, reorder(saved, filters, everything, stars)))
+        tops.append(pick(saved, strategy, filters, n, score, everything, reorder(saved, filters, everything, stars)))
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -18,7 +18,7 @@ from utils.data.ratings import index_of, likes
 from utils.data.splits import Split
 from utils.errors import UserError
 from utils.evaluation.prediction_ranges import PredictionRanges
-from utils.recommend import strategies
+from utils.recommend import reranking, strategies
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
@@ -29,6 +29,8 @@ from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, Sco
 
 if TYPE_CHECKING:
     from utils.runs.run_folder import Run
+
+TYPICAL = 200  # users whose scores say what is typical of a movie
 
 
 class Saved:
@@ -42,6 +44,7 @@ class Saved:
         self.neighbourhoods = strategies.read_neighbourhoods(choice)
         self.strategies = (*self.neighbourhoods, "decoder") if self.neighbourhoods else ("model",)
         self.model_name, self.n_movies = run.config["model"], run.ratings.shape[1]
+        self._typical = cache(self._typical_scores)
 
     def strategy(self, by: str) -> str:
         """Return the strategy that `--by` names; a `UserError` where the run has no such strategy."""
@@ -219,6 +222,19 @@ class Saved:
         observed = rows.stars != 0
         residual = np.where(observed, rows.stars - fitted.mean - fitted.movie[rows.movies], 0)
         return biases.deviation(residual.sum(axis=1), observed.sum(axis=1), options["user_damping"])
+
+    def suits(self, strategy: str, scores: Floats, movies: Indices) -> Floats:
+        """Tell how much more than most people each person is suited by rare movies: the scores, (n, len(movies)), less
+        their mean over users, in standard deviations; -inf for all other movies."""
+        mean, deviation = self._typical(strategy)
+        standardised = (scores - mean[movies]) / deviation[movies]
+        return np.where(np.isin(self.ratings.movie_known[movies], reranking.RARE), standardised, -np.inf)
+
+    def _typical_scores(self, strategy: str) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of each movie's score over some users, evenly spread."""
+        users = strategies.spread(np.flatnonzero(self.ratings.user_trained), TYPICAL)
+        scores = self.scorer(strategy)(self.split.known[users], users)
+        return scores.mean(axis=0), np.maximum(scores.std(axis=0), np.finfo(np.float32).tiny)
 
     # -- everyone --------------------------------------------------------------------------------------------------
 

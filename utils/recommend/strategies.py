@@ -41,8 +41,13 @@ POOL = 50_000  # possible neighbours, so that answering everybody takes time in 
 
 
 def possible_neighbours(trained: Indices) -> Indices:
-    """Return the users who can be neighbours: these training users, or `POOL` of them, evenly spread."""
-    return trained[np.linspace(0, len(trained) - 1, min(POOL, len(trained))).astype(np.intp)]
+    """Return the users who can be neighbours: these training users, or `POOL` of them."""
+    return spread(trained, POOL)
+
+
+def spread(users: Indices, most: int) -> Indices:
+    """Return these users, or `most` of them, evenly spread."""
+    return users[np.linspace(0, len(users) - 1, min(most, len(users))).astype(np.intp)]
 
 
 def default_choice(model: Model) -> dict[str, Any]:
