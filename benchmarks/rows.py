@@ -84,7 +84,6 @@ RANKING = {
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/joint-relaxed": (f"joint {RELAXED}", STRONG, "strong/joint"),
     "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
-    "strong/joint-tuned": (f"joint {RELAXED.replace('0.5', '0.7')} --likes-loss logistic", STRONG, "strong/joint"),
     "strong/irspack-ease": ("irspack DenseSLIMRecommender reg=600", STRONG, "strong/ease"),
     "strong/irspack-edlae": ("irspack EDLAERecommender reg=200 dropout_p=0.5", STRONG, "strong/edlae"),
     "strong/irspack-ials": (f"irspack IALSRecommender {IALS}", STRONG, "strong/edlae"),
