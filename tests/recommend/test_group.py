@@ -58,6 +58,16 @@ def test_each_join_gives_its_list_whatever_the_scale_of_the_scores():
     assert [item["score"] for item in asked("average", scores=scores)["items"]] == [0.875, 0.625, 0.5, 0.25, 0.25]
 
 
+@pytest.mark.parametrize("join", ["average", "least-misery", "fair"])
+def test_what_each_gives_is_of_the_movie_that_is_listed(join):
+    items = asked(join, watchlist=[1, 3, 4])["items"]
+    assert len(items) == 3
+    for item in items:
+        movie, (a, b) = TITLES.index(item["title"]), item["people"]
+        assert (a["score"], a["predicted_rating"]) == (SCORES["A"][movie], SCORES["A"][movie] / 10)
+        assert (b["score"], "predicted_rating" in b) == (SCORES["B"][movie], False)
+
+
 def test_the_ratings_of_all_keep_their_movies():
     of_each = (([4, 1], [1.0, 5.0]), ([3], [2.0]))
     rows = group._all_ratings([SimpleNamespace(rows=ProfileRows.of(movies, stars)) for movies, stars in of_each])
