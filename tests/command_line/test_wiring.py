@@ -504,6 +504,25 @@ def test_what_is_answered_is_what_the_options_ask_for(many, monkeypatch):
     assert 0 <= facts["seconds"] < 10
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_everybody_gets_what_the_options_ask_for(parts, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
+    monkeypatch.setattr(recommend.everyone, "write", lambda *of: asked.append(of) or 1234)
+    monkeypatch.setattr(recommend.everyone, "write_parts", lambda *of: asked.append(of) or (1234, 5, 2))
+    where = ["--out", str(tmp_path / "d"), "--workers", "3"] if parts else ["--parquet", "all.parquet"]
+    words = ["--all-users", "--by", "movies", "-n", "7", "--genre", "War", *where]
+    said = recommend.for_everyone("run", options.parse(recommend.Options, words, "", ""))
+    request = recommend.everyone.Request("movies", 7, reranking.Options(genre=("War",)))
+    if parts:
+        assert asked == [("saved run", request, tmp_path / "d", models.open_run, 3, None)]
+        assert said.endswith(f"s, written to {tmp_path / 'd'}, 5 parts, of which 2 were there")
+    else:
+        assert asked == [("saved run", request, "all.parquet", True)]
+        assert said.endswith("s, written to all.parquet")
+    assert said.startswith("1,234 users in ")
+
+
 def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
     seen, facts = [], {"items": [], "notes": ["said"]}
     monkeypatch.setattr(run_folder, "find", lambda *of: seen.append(of) or SimpleNamespace(folder="runs/x"))
@@ -593,6 +612,23 @@ def test_how_a_search_ends_is_said(stopped, lines, ends, monkeypatch, capsys):
     else:
         with pytest.raises(KeyboardInterrupt if stopped else UserError, match=None if stopped else ends):
             tune.main([])
+
+
+def test_a_search_is_of_its_split_its_scale_and_the_options_that_are_not_searched():
+    search = tune.Search(["ease", "--l2", "5", "--signed"], tables.console())
+    ratings = SimpleNamespace(scale=(1.0, 5.0), like=3.0)
+    split = SimpleNamespace(ratings=ratings, fingerprint=lambda: "all", test_fingerprint=lambda: "test")
+    found = search.signature(split)
+    assert (found["model"], found["split"], found["scale"], found["like"]) == ("ease", "all", [1.0, 5.0], 3.0)
+    assert found["options"] == {"l2": 5.0, "signed": True}
+    assert list(found["start"]) == list(found["spaces"]) == ["dropout", "relax", "user_norm", "movie_norm"]
+    assert found["spaces"]["dropout"] == repr(search.spaces["dropout"])
+    assert found["start"]["dropout"] == 0.52
+
+
+def test_the_table_of_a_search_has_no_trial_that_was_given_up():
+    assert searching().table([line(0, 0.5), line(1, "", "pruned")]).row_count == 1
+    assert searching().table([line(n, 0.5, l2=str(n)) for n in range(12)]).row_count == 10
 
 
 def test_the_options_of_the_best_trial_are_written(monkeypatch):

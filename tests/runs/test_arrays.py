@@ -63,6 +63,12 @@ def test_what_is_picked_is_what_numpy_picks(name, key, file):
     np.testing.assert_array_equal(picked, WRITTEN[name][key], strict=True)
 
 
+def test_what_is_read_in_several_chunks_is_compared_with_its_own_checksums(file, monkeypatch):
+    monkeypatch.setattr(arrays, "CHUNK", 2 * arrays.BLOCK)
+    for start, end in ((0, file.size), (arrays.BLOCK + 5, 6 * arrays.BLOCK + 7)):
+        assert file.read(start, end).tobytes() == file.path.read_bytes()[start:end]
+
+
 def test_all_of_an_array_is_what_was_written(file):
     for name, expected in WRITTEN.items():
         array = file.arrays[name]
