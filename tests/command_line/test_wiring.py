@@ -631,6 +631,15 @@ def test_the_table_of_a_search_has_no_trial_that_was_given_up():
     assert searching().table([line(n, 0.5, l2=str(n)) for n in range(12)]).row_count == 10
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_best_of_several_is_said_to_be_lucky(n, capsys):
+    search = searching(console=tables.console(), folder="folder", args=tune.Options(like=3.0))
+    search.print_results([line(i, 0.5, l2=str(i)) for i in range(n)], {})
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("the best of several is a little lucky" in said) is (n > 1)
+    assert said.endswith("saved in folder; next: python train.py --config folder/best.json --like 3")
+
+
 def test_the_options_of_the_best_trial_are_written(monkeypatch):
     written, space = [], SimpleNamespace(draw=lambda trial, name: f"{name} of {trial}")
     study = SimpleNamespace(get_trials=lambda deepcopy: ["none", "one", "two"])

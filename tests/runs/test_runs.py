@@ -178,6 +178,16 @@ def test_what_is_known_of_users_is_read_by_column_without_their_ids(tmp_path, mo
     assert none.users is None
 
 
+def test_what_is_added_to_a_run_later_is_no_damage_and_anything_else_is(house):
+    run = run_folder.Run(house / "a")
+    for name in ("findings.json", "map.json", "notes.txt"):
+        (house / "a" / name).write_text("{}")
+        run.verify()
+    (house / "a" / "more.json").write_text("{}")
+    with pytest.raises(UserError, match="MANIFEST is damaged"):
+        run.verify()
+
+
 @pytest.mark.parametrize("verified", [True, False])
 def test_a_part_of_a_blend_is_verified_as_the_blend_is(verified, monkeypatch):
     made, blend = [], SimpleNamespace(folder=Path("blend"), verified=verified, path=lambda name: made.append(name))
