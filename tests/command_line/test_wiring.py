@@ -530,7 +530,9 @@ def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
     words = ["--user", "1", "--run", "r", "--no-verify", "--save-preset", str(tmp_path / "a.toml")]
     recommend.main([*words, "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv")])
     assert seen == [(Path("r"), False)]
-    assert (tmp_path / "a.toml").read_text().splitlines()[:2] == ['user = "1"', 'run = "r"']
+    preset = (tmp_path / "a.toml").read_text().splitlines()
+    assert [text.split(" = ")[0] for text in preset] == ["user", "run", "verify", "json", "csv"]
+    assert preset[:3] == ['user = "1"', 'run = "r"', "verify = false"]
     assert json.loads((tmp_path / "a.json").read_text()) == facts
     assert (tmp_path / "a.csv").read_text().startswith("rank,movieId,title,")
     assert capsys.readouterr().out.splitlines() == ["said", "run: runs/x", "no movie fits"]

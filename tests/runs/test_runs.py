@@ -178,6 +178,12 @@ def test_what_is_known_of_users_is_read_by_column_without_their_ids(tmp_path, mo
     assert none.users is None
 
 
+def test_a_part_of_a_blend_has_the_ratings_and_the_links_of_the_blend():
+    part, blend = object.__new__(run_folder.Run), SimpleNamespace(links="links", ratings="ratings", split="split")
+    part.blend = blend
+    assert (part.links, part.ratings, part.split) == ("links", "ratings", "split")
+
+
 def test_what_is_added_to_a_run_later_is_no_damage_and_anything_else_is(house):
     run = run_folder.Run(house / "a")
     for name in ("findings.json", "map.json", "notes.txt"):
