@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import answer, random_ratings
 
@@ -147,7 +148,9 @@ def test_stars_of_0_are_0_in_every_figure(noughts, tmp_path, capsys):
 def test_the_mean_that_is_described_counts_a_0_as_0():
     stars = np.array([0.01, 100, 50, 0.01], np.float32)  # .01 stands for 0 on this scale
     table = replace(random_ratings(2, 3, 4), rating=stars, scale=(0.0, 100.0))
-    rows = dict(describe.describe(datasets.Dataset("x", table, Movies.untitled(table.movie_ids))))
+    users = pd.DataFrame({"age": [30.0, None], "gender": ["F", "M"]})
+    rows = dict(describe.describe(datasets.Dataset("x", table, Movies.untitled(table.movie_ids), users)))
+    assert (rows["user table"], rows["movie table"]) == ("age of 1, gender of all", "years of none, genres of none")
     assert (rows["mean rating"], rows["stars 0"]) == ("37.500", "2 (50.0%)")
     assert rows["likes"] == "1, ratings above 70 (25.0%)"
     assert rows["density"] == "66.67% of all pairs of user and movie"

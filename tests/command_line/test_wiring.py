@@ -504,6 +504,25 @@ def test_what_is_answered_is_what_the_options_ask_for(many, monkeypatch):
     assert 0 <= facts["seconds"] < 10
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_everybody_gets_what_the_options_ask_for(parts, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
+    monkeypatch.setattr(recommend.everyone, "write", lambda *of: asked.append(of) or 1234)
+    monkeypatch.setattr(recommend.everyone, "write_parts", lambda *of: asked.append(of) or (1234, 5, 2))
+    where = ["--out", str(tmp_path / "d"), "--workers", "3"] if parts else ["--parquet", "all.parquet"]
+    words = ["--all-users", "--by", "movies", "-n", "7", "--genre", "War", *where]
+    said = recommend.for_everyone("run", options.parse(recommend.Options, words, "", ""))
+    request = recommend.everyone.Request("movies", 7, reranking.Options(genre=("War",)))
+    if parts:
+        assert asked == [("saved run", request, tmp_path / "d", models.open_run, 3, None)]
+        assert said.endswith(f"s, written to {tmp_path / 'd'}, 5 parts, of which 2 were there")
+    else:
+        assert asked == [("saved run", request, "all.parquet", True)]
+        assert said.endswith("s, written to all.parquet")
+    assert said.startswith("1,234 users in ")
+
+
 def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
     seen, facts = [], {"items": [], "notes": ["said"]}
     monkeypatch.setattr(run_folder, "find", lambda *of: seen.append(of) or SimpleNamespace(folder="runs/x"))
@@ -511,7 +530,9 @@ def test_an_answer_goes_where_the_options_say(monkeypatch, tmp_path, capsys):
     words = ["--user", "1", "--run", "r", "--no-verify", "--save-preset", str(tmp_path / "a.toml")]
     recommend.main([*words, "--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv")])
     assert seen == [(Path("r"), False)]
-    assert (tmp_path / "a.toml").read_text().splitlines()[:2] == ['user = "1"', 'run = "r"']
+    preset = (tmp_path / "a.toml").read_text().splitlines()
+    assert [text.split(" = ")[0] for text in preset] == ["user", "run", "verify", "json", "csv"]
+    assert preset[:3] == ['user = "1"', 'run = "r"', "verify = false"]
     assert json.loads((tmp_path / "a.json").read_text()) == facts
     assert (tmp_path / "a.csv").read_text().startswith("rank,movieId,title,")
     assert capsys.readouterr().out.splitlines() == ["said", "run: runs/x", "no movie fits"]
@@ -593,6 +614,32 @@ def test_how_a_search_ends_is_said(stopped, lines, ends, monkeypatch, capsys):
     else:
         with pytest.raises(KeyboardInterrupt if stopped else UserError, match=None if stopped else ends):
             tune.main([])
+
+
+def test_a_search_is_of_its_split_its_scale_and_the_options_that_are_not_searched():
+    search = tune.Search(["ease", "--l2", "5", "--signed"], tables.console())
+    ratings = SimpleNamespace(scale=(1.0, 5.0), like=3.0)
+    split = SimpleNamespace(ratings=ratings, fingerprint=lambda: "all", test_fingerprint=lambda: "test")
+    found = search.signature(split)
+    assert (found["model"], found["split"], found["scale"], found["like"]) == ("ease", "all", [1.0, 5.0], 3.0)
+    assert found["options"] == {"l2": 5.0, "signed": True}
+    assert list(found["start"]) == list(found["spaces"]) == ["dropout", "relax", "user_norm", "movie_norm"]
+    assert found["spaces"]["dropout"] == repr(search.spaces["dropout"])
+    assert found["start"]["dropout"] == 0.52
+
+
+def test_the_table_of_a_search_has_no_trial_that_was_given_up():
+    assert searching().table([line(0, 0.5), line(1, "", "pruned")]).row_count == 1
+    assert searching().table([line(n, 0.5, l2=str(n)) for n in range(12)]).row_count == 10
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_best_of_several_is_said_to_be_lucky(n, capsys):
+    search = searching(console=tables.console(), folder="folder", args=tune.Options(like=3.0))
+    search.print_results([line(i, 0.5, l2=str(i)) for i in range(n)], {})
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("the best of several is a little lucky" in said) is (n > 1)
+    assert said.endswith("saved in folder; next: python train.py --config folder/best.json --like 3")
 
 
 def test_the_options_of_the_best_trial_are_written(monkeypatch):

@@ -40,6 +40,8 @@ def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():
     assert found.movies.shape == (2, 0)
     assert found.users.tolist() == [[1, 0, 1, 0, 1, 0], [0, 1, 0, 0, 0, 1], [0, 0, 0, 1, 1, 0]]
     assert found.users.dtype == np.float32
+    assert found.of("users")[0] is found.of("movies")[1] is found.users
+    assert found.of("users")[1] is found.of("movies")[0] is found.movies
 
 
 @pytest.mark.parametrize("name", ["age", "gender", "occupation"])

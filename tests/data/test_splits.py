@@ -219,7 +219,9 @@ def test_joining_a_test_table_keeps_every_rating_once_and_finds_its_place(tmp_pa
     np.testing.assert_array_equal(joined.user_ids[joined.user[place]], table.user_ids[table.user[part]])
     wrong = piece(part)
     wrong.rating[3] = 5.5 - wrong.rating[3]
-    with pytest.raises(UserError, match=r"test\.csv: user .* stars here and .* in the data"):
+    user, movie = table.user_ids[table.user[part][3]], table.movie_ids[table.movie[part][3]]
+    stars = f"{wrong.rating[3]:g} stars here and {5.5 - wrong.rating[3]:g} in the data"
+    with pytest.raises(UserError, match=rf"test\.csv: user {user}'s rating of movie {movie} is {stars}"):
         test_file.join(piece(keep), wrong, "test.csv")
 
 

@@ -247,6 +247,26 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_text(sign):
         assert csv_safe(safe) == safe
 
 
+def test_some_movies_keep_what_is_known_of_each():
+    movies = Movies(np.array([5, 7, 9]), ["A", "B", "C"], [1990, None, 2000], [["War"], ["Drama"], []])
+    some = movies.take([2, 0])
+    assert (some.ids.tolist(), some.titles, some.years, some.genres) == (
+        [9, 5],
+        ["C", "A"],
+        [2000, 1990],
+        [[], ["War"]],
+    )
+
+
+def test_a_table_of_other_movies_is_not_taken_for_that_of_the_ratings(tmp_path):
+    movies = Movies(np.array([5, 7]), ["A", "B"], [1990, None], [["War"], []])
+    movies.write(tmp_path / "movies.json")
+    again = Movies.read(tmp_path / "movies.json", np.array([5, 7]))
+    assert (again.titles, again.years, again.genres) == (movies.titles, movies.years, movies.genres)
+    with pytest.raises(ValueError, match="its movies are not those of the ratings"):
+        Movies.read(tmp_path / "movies.json", np.array([5, 8]))
+
+
 def test_a_list_of_names_ends_with_how_many_more_there_are():
     assert shortened(["a", "b"], 2) == "a; b"
     assert shortened(["a", "b", "c"], 2, ", ") == "a, b and 1 more"

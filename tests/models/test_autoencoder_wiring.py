@@ -13,7 +13,7 @@ from literal import assert_same_weights, own_weights, pairs, rmse
 from trained import ITS, QUICK, TABLE, tastes, train_on, trained
 
 import models
-from models.networks import latent_model, rating_autoencoder
+from models.networks import latent_model, rating_autoencoder, training_step
 from models.networks.layers import BySide, Centre, dense_layers
 from models.networks.training_step import Adam, Momentum
 from utils.data import side_features, splits
@@ -201,6 +201,16 @@ def test_the_step_size_falls_after_each_epoch_by_the_decay(optimizer, kind):
     assert float(optimizer.learning_rate) == pytest.approx(0.0123 * 0.5**3)
     assert type(optimizer) is kind
     assert kind is Adam or (optimizer.momentum, optimizer.nesterov) == (0.9, True)
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_the_step_size_stays_within_an_epoch(kind):
+    made = training_step.optimizer(models.module("autorec").Config(optimizer=kind, learning_rate=0.08, decay=0.5), 5)
+    rates = []
+    for step in (0, 4, 5, 9, 10):
+        made.iterations.assign(step)
+        rates.append(float(made.learning_rate))
+    assert rates == pytest.approx([0.08, 0.08, 0.04, 0.04, 0.02])
 
 
 def test_the_step_size_falls_after_each_part_of_a_pass(monkeypatch):
@@ -404,6 +414,8 @@ def test_side_features_of_rows_go_in_and_those_of_columns_shape_the_output(rows,
     np.testing.assert_array_equal(inputs[0], dense.toarray()[index])
     np.testing.assert_array_equal(inputs[1], own[index])
     np.testing.assert_array_equal(model._inputs(dense, index)[1], np.zeros((3, own.shape[1])))
+    some = np.array([8, 1, 20])  # of whom the rows are
+    np.testing.assert_array_equal(model._inputs(dense[some], np.array([2, 0]), some)[1], own[[20, 8]])
     model.encoder(inputs, training=False)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(seen[-1])[:, -own.shape[1] :], 0.7 * own[index], atol=1e-6)
     layer = model.decoder.layers[-1]

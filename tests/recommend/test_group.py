@@ -120,6 +120,7 @@ def test_who_is_told_nothing_apart_gets_what_most_people_rated():
     told = asked("fair", people="AB", scores=scores, known=[9, 1, 8, 3, 2, 9], watchlist={1, 3, 4})
     assert titles(told) == [TITLES[movie] for movie in (3, 4, 1)]
     assert [item["people"][0]["rank"] for item in told["items"]] == [1, 2, 3]
+    assert [item["people"][0]["predicted_rating"] for item in told["items"]] == [800, 200, 100]
 
 
 # -- the command -------------------------------------------------------------------------------------------------------

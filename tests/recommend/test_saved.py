@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from literal import pairs
 from trained import PARTS, TABLE, train_on, trained
@@ -219,8 +220,11 @@ def test_a_baseline_of_nothing_deviates_nowhere():
     folder = Path(mkdtemp()) / "run"
     about = {"model": "autorec", "options": asdict(model.config), "seed": 0}
     model.encode_all(split.known)
-    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids))
+    ages = pd.DataFrame({"age": np.arange(N_USERS) + 20})
+    data = Dataset("table", TABLE, Movies.untitled(TABLE.movie_ids), ages)
     run_folder.save(folder, model, split, data, about, model.history, strategies.default_choice(model))
+    lines = [f"{user},{age}" for user, age in zip(TABLE.user_ids, ages["age"], strict=True)]
+    assert (folder / "users.csv").read_text().splitlines() == ["userId,age", *lines]
     asked, them = models.open_run(run_folder.Run(folder)), stranger(split, split.known[[13]])
     expected = model.predict(them.rows.matrix(N_MOVIES), np.zeros(len(SOME), int), SOME)
     np.testing.assert_allclose(asked.raw_stars(them, SOME), expected, atol=1e-4)

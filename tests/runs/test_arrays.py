@@ -63,6 +63,12 @@ def test_what_is_picked_is_what_numpy_picks(name, key, file):
     np.testing.assert_array_equal(picked, WRITTEN[name][key], strict=True)
 
 
+def test_what_is_read_in_several_chunks_is_compared_with_its_own_checksums(file, monkeypatch):
+    monkeypatch.setattr(arrays, "CHUNK", 2 * arrays.BLOCK)
+    for start, end in ((0, file.size), (arrays.BLOCK + 5, 6 * arrays.BLOCK + 7)):
+        assert file.read(start, end).tobytes() == file.path.read_bytes()[start:end]
+
+
 def test_all_of_an_array_is_what_was_written(file):
     for name, expected in WRITTEN.items():
         array = file.arrays[name]
@@ -206,3 +212,13 @@ def test_many_values_of_stars_are_kept_exactly():
     ratings = UserRatings.of(Split(table, np.full(500, Subset.TRAIN, np.int8)))
     assert ratings.star.dtype == np.uint16
     assert ratings.split().ratings.fingerprint() == table.fingerprint()
+
+
+def test_users_of_one_hash_are_told_apart_by_movies_and_stars(monkeypatch):
+    monkeypatch.setattr("utils.runs.user_ratings._hash", lambda movie, _: np.zeros(len(movie), np.uint64))
+    user, movie = np.array([0, 0, 1, 1, 2, 2], np.int32), np.array([0, 1, 0, 1, 0, 2], np.int32)
+    stars = np.array([3, 4, 3, 5, 3, 5], np.float32)
+    table = replace(random_ratings(3, 4, 6), user=user, movie=movie, rating=stars)
+    ratings = UserRatings.of(Split(table, np.zeros(6, np.int8)))
+    for movies, stars, twin in (([0, 1], [3, 5], 1), ([0, 2], [3, 5], 2), ([0, 1], [5, 3], -1), ([1, 2], [3, 5], -1)):
+        assert ratings.twin(np.array(movies), np.array(stars, np.float32)) == twin

@@ -7,6 +7,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import answer
@@ -175,6 +176,31 @@ def test_what_is_known_of_users_is_read_by_column_without_their_ids(tmp_path, mo
     none = object.__new__(run_folder.Run)
     none._sha256 = {}
     assert none.users is None
+
+
+def test_a_part_of_a_blend_has_the_ratings_and_the_links_of_the_blend():
+    part, blend = object.__new__(run_folder.Run), SimpleNamespace(links="links", ratings="ratings", split="split")
+    part.blend = blend
+    assert (part.links, part.ratings, part.split) == ("links", "ratings", "split")
+
+
+def test_what_is_added_to_a_run_later_is_no_damage_and_anything_else_is(house):
+    run = run_folder.Run(house / "a")
+    for name in ("findings.json", "map.json", "notes.txt"):
+        (house / "a" / name).write_text("{}")
+        run.verify()
+    (house / "a" / "more.json").write_text("{}")
+    with pytest.raises(UserError, match="MANIFEST is damaged"):
+        run.verify()
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_part_of_a_blend_is_verified_as_the_blend_is(verified, monkeypatch):
+    made, blend = [], SimpleNamespace(folder=Path("blend"), verified=verified, path=lambda name: made.append(name))
+    part = run_folder.Run.part
+    monkeypatch.setattr(run_folder, "Run", lambda *of: of)
+    assert part(blend, "part2") == (Path("blend/part2"), blend, verified)
+    assert made == ["part2/MANIFEST"]
 
 
 def test_a_lock_is_hidden_beside_the_folder_and_goes(tmp_path):
