@@ -249,17 +249,12 @@ def test_what_control_groups_leave_is_the_memory_there_is(tmp_path):
         write(f"sys/fs/cgroup/{level}/memory.current", "2500000")
         write(f"sys/fs/cgroup/{level}/memory.stat", "anon 1\ninactive_file 100000\n")
     assert parallel.free_memory(tmp_path) == 600_000
-<<<<<<< HEAD
-    write("sys/fs/cgroup/memory.max", "2800000")  # that of a container, which sees itself as the topmost
-    assert parallel.free_memory(tmp_path) == 400_000
-=======
     write("sys/fs/cgroup/memory.max", "2800000")  # of a container's own root
     assert parallel.free_memory(tmp_path) == 400_000
     write("sys/fs/cgroup/memory.max", "2000000")
     assert parallel.free_memory(tmp_path) == 0
     write("sys/fs/cgroup/memory.max", "9000000")
     assert parallel.free_memory(tmp_path) == 600_000
->>>>>>> h25
     write("proc/self/cgroup", "4:memory:/c\n")
     write("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4000000")
     write("sys/fs/cgroup/memory/c/memory.usage_in_bytes", "1000000")
