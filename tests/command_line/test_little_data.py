@@ -126,6 +126,8 @@ def test_stars_of_0_are_0_in_every_answer(noughts, tmp_path, capsys):
     assert "0.001" not in shown + (tmp_path / "a.csv").read_text()
     with pytest.raises(UserError, match="is rated twice, with 0 and 2 stars"):
         profile.read_typed(Titles(noughts.movies), (0, 10), ["Movie 3=0", "Movie 3=2"])
+    ((_, stars),) = profile.read_typed(Titles(noughts.movies), (0, 10), ["Movie 3=0"])[0].items()
+    assert stars == 0.001  # as in the data: 0 would be no rating
 
 
 def test_stars_of_0_are_0_in_every_figure(noughts, tmp_path, capsys):

@@ -245,6 +245,14 @@ def test_what_is_described_is_what_min_count_leaves(monkeypatch):
     assert steps == [("data", 3), "kept"]
 
 
+def test_the_test_file_is_on_the_scale_of_the_data_and_in_its_words(monkeypatch):
+    seen, data = [], SimpleNamespace(ratings=SimpleNamespace(scale=(1, 7)))
+    monkeypatch.setattr(datasets, "load", lambda path, **how: seen.append((path, how)) or sys.exit())
+    with pytest.raises(SystemExit):
+        training_command.test_file.with_test_ratings(data, "fixed", Path("t.csv"), (1, 7), "reading")
+    assert seen == [(Path("t.csv"), {"scale": (1, 7), "reading": "reading"})]
+
+
 def test_the_test_file_is_read_as_the_data_are(monkeypatch):
     data, steps = SimpleNamespace(ratings="ratings"), []
     monkeypatch.setattr(training_command.Source, "load", lambda _: data)

@@ -170,6 +170,16 @@ def test_a_test_file_that_widens_the_scale_leaves_no_note_of_the_narrower_one_an
     ]
 
 
+def test_on_the_scale_of_a_test_file_it_is_said_anew_whether_anything_is_a_like(tmp_path):
+    for name, stars in (("train", (2, 4, 5)), ("test", (10, 9))):
+        lines = [f"{u},{m},{s}" for u in range(1, 9) for m, s in enumerate(stars, 1 if name == "train" else 11)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["userId,movieId,rating", *lines]) + "\n")
+    words = ["bias", "--data", str(tmp_path / "train.csv"), "--protocol", "fixed", "--test", str(tmp_path / "test.csv")]
+    data, _ = train.read(train.parse(words)[1])
+    assert data.ratings.like == 7
+    assert any(note.startswith("no rating is above 7, so none is a like to rank by") for note in data.notes)
+
+
 @pytest.mark.parametrize("name", ["multdae", "elsa", "cdae"])
 def test_models_of_likes_are_trained_on_what_is_above_it(name):
     config = models.module(name).Config(hidden=(4,), batch_size=100, epochs=1)

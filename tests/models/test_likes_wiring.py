@@ -360,6 +360,13 @@ def test_only_the_first_and_the_last_of_several_layers_are_of_movies(name):
     assert own == [True, *[False] * (len(own) - 1)]
 
 
+def test_what_is_hidden_is_drawn_evenly_from_0_to_1():
+    cells = keras.ops.convert_to_tensor(np.argwhere(np.ones((50, 80))))
+    drawn = np.array(batch_share.uniform(cells, keras.ops.convert_to_tensor([3, 4])))
+    assert 0 <= drawn.min() < 0.01 < 0.99 < drawn.max() < 1
+    assert drawn.mean() == pytest.approx(0.5, abs=0.02)
+
+
 def test_shares_of_a_batch_add_up_to_it():
     values = np.arange(6, dtype=np.float32) ** 2
     own = [np.array([4, 1]), np.array([0, 2, 3]), np.array([5])]

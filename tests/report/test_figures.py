@@ -60,7 +60,7 @@ def test_slices_lie_from_above_with_their_intervals_and_those_that_differ_are_fi
     assert rmse["alt"] == "RMSE by size, 2 slices, 1 of which differ from the others"
 
 
-def test_the_reconstruction_says_which_pair_and_how_far_off():
+def test_the_reconstruction_says_which_pair_and_how_far_off(tmp_path, monkeypatch):
     block = {"users": [7, 8], "movies": ["A", "B", "C"], "original": [[1.0, None, 5.0], [4.0, 5.0, 2.0]]}
     block["reconstruction"] = [[1.5, 2.0, 4.0], [3.0, 5.0, 2.0]]
     stars = {
@@ -73,6 +73,8 @@ def test_the_reconstruction_says_which_pair_and_how_far_off():
     assert error["data"][0]["z"] == [[0.5, None, -1.0], [-1.0, 0.0, 0.0]]
     ends = [(plot["data"][0]["zmin"], plot["data"][0]["zmax"]) for plot in (original, error)]
     assert ends == [(1, 5), (-2, 2)]
+    first, second = drawn([original, error], 2, monkeypatch, tmp_path / "r.png")[:2]
+    assert [axes.images[0].get_clim() for axes in (first, second)] == ends
     assert original["data"][0]["customdata"][1] == ["user 8: A", "user 8: B", "user 8: C"]
     assert [trace["width"] for trace in violin["data"][:-1]] == pytest.approx([0.45] * 3)  # of the nearest two
     assert violin["data"][-1]["x"] == [1, 5]
