@@ -37,7 +37,7 @@ LONGEST = max(TRIED["neighbours"]["size"])
 ROWS = 128  # users whose scores one core adds up at a time
 ROOM = 2**26  # cosines that are cached while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
-POOL = 50_000  # possible neighbours, so that answering everybody takes time in proportion to the users
+POOL = 100_000  # possible neighbours, so that answering everybody takes time in proportion to the users
 
 
 def possible_neighbours(trained: Indices) -> Indices:
