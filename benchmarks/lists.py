@@ -52,7 +52,7 @@ def measure(folder):
         for i in range(len(users)):
             rows = ProfileRows.of(given[[i]].indices, given[[i]].data)
             reorder = recommendations.reorder(saved, chosen, everything, rows)
-            top = recommendations.pick(saved, saved.best, chosen, N, filtered[i], everything, reorder)
+            top, _ = recommendations.pick(saved, saved.best, chosen, N, filtered[i], everything, reorder)
             named.update(top.tolist())
             others = reranking.best(filtered[i], 100)
             long = np.concatenate([top, others[~np.isin(others, top)]])[:100]

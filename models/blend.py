@@ -113,8 +113,8 @@ class Model(Recommender):
         unable = [text for text, part in self.named_parts() if not part.takes_new_users]
         if users_held_out and unable:
             able = ",".join(text for text in self.texts if text not in unable)
-            advice = f"give --parts '{able}'" if able else "take other parts"
-            raise UserError(f"users are held out, and {', '.join(unable)} can't serve new users; {advice}")
+            unable_text = ", ".join(unable)
+            raise UserError(f"users are held out, and {unable_text} can't serve new users; give --parts '{able}'")
         if users_held_out:
             rounds = [Round("training", train_matrix, validation, validation)]
         else:

@@ -80,18 +80,21 @@ def test_discoveries_suit_a_person_more_than_most(by, run, monkeypatch):
     found = saved.suits(by, some, movies)
     for j, movie in enumerate(movies):
         for i in range(2):
-            expected = (some[i, j] - every[:, movie].mean()) / max(every[:, movie].std(), 1e-30)
-            if not 3 <= saved.ratings.movie_known[movie] < 40:
-                expected = -np.inf
+            above, deviation = some[i, j] - every[:, movie].mean(), every[:, movie].std()
+            rare = 3 <= saved.ratings.movie_known[movie] < 40
+            expected = above / deviation if rare and above > 0 else -np.inf
             np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
-    assert np.isfinite(found).any()
+    assert 0 < np.isfinite(found).sum() < found.size
+    _, deviation = saved._typical(by)
+    deviation[movies[np.isfinite(found[0])]] = deviation.max() / 2000  # as good as the same for everybody
+    assert np.isinf(saved.suits(by, some, movies)[0]).all()
     assert len(users) == 7
 
 
 def test_of_many_users_some_are_the_neighbours_of_everyone_and_of_each_alone(run, tmp_path, monkeypatch):
     asked, saved = Request("neighbours", 6), models.open_run(run)
     everyone.write(saved, asked, tmp_path / "of-all.csv", False)
-    monkeypatch.setattr(strategies, "POOL", 9)
+    monkeypatch.setattr(strategies, "NEIGHBOURS", 9)
     everyone.write(models.open_run(run), asked, tmp_path / "of-some.csv", False)
     check(run, asked, pd.read_csv(tmp_path / "of-some.csv"))
     assert (tmp_path / "of-some.csv").read_text() != (tmp_path / "of-all.csv").read_text()

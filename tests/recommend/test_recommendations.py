@@ -306,7 +306,7 @@ def test_movies_with_few_ratings_are_left_out(run, capsys):
         (("--diverse", "2"), "diverse must be from 0 to 1"),
         (("--diverse", "0.5", "--calibrated"), "give one"),
         (("--min-ratings", "-1"), "min-ratings must be 0 or more"),
-        (("--discover", "-1"), "discover must be 0 or more"),
+        (("--discover", "-1"), "discover must be a whole number from 0"),
         (("--rate", "planted 3=5"), "more than one was given"),
         (("--parquet", "x"), "--parquet and --out are for --all-users"),
         (("--like-movie", ""), "more than one was given"),

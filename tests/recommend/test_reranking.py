@@ -145,24 +145,31 @@ def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_f
 )
 def test_the_last_places_are_of_what_suits_best(places, expected):
     top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, 9.0, 2.0, -np.inf, 1.0, 3.0, -np.inf])
-    assert reranking.discover(top, suits, 4, places).tolist() == expected
+    found, n = reranking.discover(top, suits, 4, places)
+    assert (found.tolist(), n) == (expected, min(places, 4))
     assert suits[1] == 9  # as given
 
 
 def test_without_enough_discoveries_the_list_is_as_long_as_before():
     top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, -np.inf, 2.0, -np.inf, -np.inf, -np.inf, -np.inf])
-    assert reranking.discover(top, suits, 4, 3).tolist() == [3, 1, 0, 2]
-    assert reranking.discover(top[:2], suits, 4, 3).tolist() == [3, 1, 2]  # fewer fit than asked for
+    for given, expected in ((top, [3, 1, 0, 2]), (top[:2], [3, 1, 2])):  # the second has fewer than asked for
+        found, n = reranking.discover(given, suits, 4, 3)
+        assert (found.tolist(), n) == (expected, 1)
     in_list = np.array([-np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, 1.0])
-    assert reranking.discover(top, in_list, 4, 2).tolist() == [3, 1, 0, 6]
+    assert reranking.discover(top, in_list, 4, 2)[0].tolist() == [3, 1, 0, 6]
 
 
 def test_discoveries_are_said_as_many_as_end_the_list():
-    asked, count = reranking.Options(discover=3), np.array([50, 39, 3, 3, 40, 39, 3])
-    assert recommendations.about_discoveries(asked, count)[0].startswith("the last 2 are")
-    assert recommendations.about_discoveries(asked, count[:5])[0].startswith("the last 0 are")
-    assert recommendations.about_discoveries(asked, count[:4])[0].startswith("the last 3 are")
-    assert recommendations.about_discoveries(reranking.Options(), count) == []
+    start, end = "discoveries, movies with 3 to 39 ratings: ", " this person more than most people"
+    for found, said in ((3, "the last 3 suit"), (1, "the last one suits"), (0, "no other movie suits")):
+        assert recommendations.about_discoveries(reranking.Options(discover=3), found) == [start + said + end]
+    assert recommendations.about_discoveries(reranking.Options(), 0) == []
+
+
+@pytest.mark.parametrize("wrong", ["3", None, 2.5, True, -1])
+def test_a_number_of_discoveries_is_a_whole_number(wrong):
+    with pytest.raises(ValueError, match="discover must be a whole number from 0"):
+        reranking.Options(discover=wrong)
 
 
 def test_what_scores_do_not_tell_apart_is_ordered_by_its_ratings():

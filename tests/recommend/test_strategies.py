@@ -51,7 +51,7 @@ def literal(model, split):
 def test_the_possible_neighbours_of_a_large_run_are_spread_over_its_users(monkeypatch):
     trained = 3 * np.arange(10)
     assert strategies.possible_neighbours(trained).tolist() == trained.tolist()
-    monkeypatch.setattr(strategies, "POOL", 4)
+    monkeypatch.setattr(strategies, "NEIGHBOURS", 4)
     assert strategies.possible_neighbours(trained).tolist() == [0, 9, 18, 27]
     assert strategies.possible_neighbours(trained[:4]).tolist() == [0, 3, 6, 9]
     assert strategies.possible_neighbours(trained[:0]).tolist() == []
@@ -60,7 +60,7 @@ def test_the_possible_neighbours_of_a_large_run_are_spread_over_its_users(monkey
 @pytest.mark.parametrize("problem", ["random"], indirect=True)
 def test_the_choice_is_made_with_the_neighbours_that_answers_have(problem, monkeypatch):
     pools, (model, split) = [], problem
-    monkeypatch.setattr(strategies, "POOL", 30)
+    monkeypatch.setattr(strategies, "NEIGHBOURS", 30)
     monkeypatch.setattr(strategies, "by_neighbours", lambda *a: pools.append(a[3].tolist()) or model.score)
     strategies.choose(model, split)
     assert pools[0] == strategies.possible_neighbours(split.trained_users).tolist()

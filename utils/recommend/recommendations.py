@@ -49,14 +49,13 @@ def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> l
     return [] if needless else ["no genre is known to be liked, so the list is not calibrated"]
 
 
-def about_discoveries(filters: reranking.Options, count: Indices) -> list[str]:
-    """Return a sentence about the discoveries of a list; [] where none are asked for. count: known ratings of its
-    movies, in order."""
+def about_discoveries(filters: reranking.Options, found: int) -> list[str]:
+    """Return a sentence about the discoveries that end a list; [] where none are asked for."""
     if not filters.discover:
         return []
-    rare = np.isin(count[-filters.discover :], reranking.RARE)[::-1]
-    found = int(np.logical_and.accumulate(rare).sum())
-    return [f"the last {found} are discoveries: they have few ratings, and suit this person more than most people"]
+    which = f"the last {found} suit" if found > 1 else "the last one suits" if found else "no other movie suits"
+    few = f"{reranking.RARE.start} to {reranking.RARE.stop - 1} ratings"
+    return [f"discoveries, movies with {few}: {which} this person more than most people"]
 
 
 def pick(
@@ -67,12 +66,13 @@ def pick(
     scores: NDArray,
     candidates: Indices,
     reranker: Reorder | None,
-) -> NDArray[np.intp]:
-    """Return the positions of the `n` candidates to list, in order. scores: (len(candidates),), by the strategy."""
+) -> tuple[NDArray[np.intp], int]:
+    """Return (positions of the `n` candidates to list, in order, how many of the last are discoveries).
+    scores: (len(candidates),), by the strategy."""
     count = saved.ratings.movie_known[candidates]
     top = reranking.best(ranking_scores(scores[None], count)[0], n, reranker)
     if not filters.discover:
-        return top
+        return top, 0
     return reranking.discover(top, saved.suits(strategy, scores[None], candidates)[0], n, filters.discover)
 
 
@@ -125,8 +125,8 @@ def recommend(
     notes += about_calibration(filters, reranker)
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
-    movies = candidates[top := pick(saved, strategy, filters, n, score, candidates, reranker)]
-    notes += about_discoveries(filters, saved.ratings.movie_known[movies])
+    top, discoveries = pick(saved, strategy, filters, n, score, candidates, reranker)
+    movies, notes = candidates[top], notes + about_discoveries(filters, discoveries)
     items = ranked(run.movies, movies, score[top])
     _predict(saved, user_profile, movies, items)
     if explained:
@@ -272,7 +272,7 @@ def top_lists(
     for row, score in enumerate(scores):
         cells = slice(*known.indptr[row : row + 2])
         stars = ProfileRows.of(known.indices[cells], known.data[cells])
-        tops.append(pick(saved, strategy, filters, n, score, everything, reorder(saved, filters, everything, stars)))
+        tops.append(pick(saved, strategy, filters, n, score, everything, reorder(saved, filters, everything, stars))[0])
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from utils.runs.run_folder import Run
 
 TYPICAL = 200  # users whose scores say what is typical of a movie
+SAME = 1e-3  # of the largest deviation of a movie's scores: with less, all people have the same score
 
 
 class Saved:
@@ -225,16 +226,19 @@ class Saved:
 
     def suits(self, strategy: str, scores: Floats, movies: Indices) -> Floats:
         """Tell how much more than most people each person is suited by rare movies: the scores, (n, len(movies)), less
-        their mean over users, in standard deviations; -inf for all other movies."""
+        their mean over users, in standard deviations; -inf for all other movies, and for those that suit most people
+        as well."""
         mean, deviation = self._typical(strategy)
-        standardised = (scores - mean[movies]) / deviation[movies]
-        return np.where(np.isin(self.ratings.movie_known[movies], reranking.RARE), standardised, -np.inf)
+        is_rare = np.isin(self.ratings.movie_known[movies], reranking.RARE)
+        can = is_rare & (deviation[movies] > SAME * deviation.max(initial=0.0))
+        above = scores - mean[movies]
+        return np.divide(above, deviation[movies], out=np.full_like(above, -np.inf), where=can & (above > 0))
 
     def _typical_scores(self, strategy: str) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of each movie's score over some users, evenly spread."""
         users = strategies.spread(np.flatnonzero(self.ratings.user_trained), TYPICAL)
         scores = self.scorer(strategy)(self.split.known[users], users)
-        return scores.mean(axis=0), np.maximum(scores.std(axis=0), np.finfo(np.float32).tiny)
+        return scores.mean(axis=0), scores.std(axis=0)
 
     # -- everyone --------------------------------------------------------------------------------------------------
 

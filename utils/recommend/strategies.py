@@ -37,12 +37,12 @@ LONGEST = max(TRIED["neighbours"]["size"])
 ROWS = 128  # users whose scores one core adds up at a time
 ROOM = 2**26  # cosines that are cached while neighbourhoods are tried: 256 MB
 MOST = 2000  # users that the choice is made on: beyond that it takes long and changes nothing
-POOL = 100_000  # possible neighbours, so that answering everybody takes time in proportion to the users
+NEIGHBOURS = 100_000  # possible neighbours, so that answering everybody takes time in proportion to the users
 
 
 def possible_neighbours(trained: Indices) -> Indices:
-    """Return the users who can be neighbours: these training users, or `POOL` of them."""
-    return spread(trained, POOL)
+    """Return the users who can be neighbours: these training users, or `NEIGHBOURS` of them."""
+    return spread(trained, NEIGHBOURS)
 
 
 def spread(users: Indices, most: int) -> Indices:
@@ -68,10 +68,10 @@ def read_neighbourhoods(metrics: dict[str, Any]) -> Neighbourhoods:
 
 def with_whitenings(space: LatentSpace, split: Split, neighbourhoods: Neighbourhoods) -> LatentSpace:
     """Return the space with the `Whitening`s that the neighbourhoods need, fitted to everything but the test."""
-    ratings = split.ratings
+    ratings, neighbours = split.ratings, possible_neighbours(split.trained_users)
     liked = np.flatnonzero(np.bincount(ratings.movie[(ratings.rating > ratings.like) & split.is_known]))
     whitenings = {
-        "neighbours": Whitening.of(space.users, split.trained_users, neighbourhoods["neighbours"].whiten),
+        "neighbours": Whitening.of(space.users, neighbours, neighbourhoods["neighbours"].whiten),
         "movies": Whitening.of(space.movies, liked, neighbourhoods["movies"].whiten),
     }
     return replace(space, whitenings=whitenings)
