@@ -324,6 +324,12 @@ def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
     assert joined.users.age.isna().tolist() == [True, False, False]  # of user 0 nothing is known
 
 
+@pytest.mark.parametrize(("top", "low"), [(5, 0.5), (10, 1)])
+def test_halves_start_a_scale_at_a_half_up_to_five_stars(top, low):
+    stars = np.array([1, 1.5, 2.5, 4.5, top] * 20, np.float32)
+    assert scales.find_scale(stars) == (low, top)
+
+
 @pytest.mark.parametrize(("top", "expected"), [(9, (1, 9)), (10, (1, 10)), (11, (0, 11)), (20, (0, 20))])
 def test_zeros_count_as_ratings_only_on_scales_that_end_above_ten(top, expected):
     stars = np.array([0, *range(1, top + 1)] * 20, np.float32)

@@ -294,6 +294,33 @@ def test_no_second_stage_follows_a_first_that_was_interrupted(half, monkeypatch)
     assert asked == ["train"]
 
 
+@pytest.mark.parametrize(("value", "goes_on"), [(0.8, True), (0.95, False)])
+def test_a_second_stage_that_is_no_better_leaves_the_weights_of_the_first(value, goes_on, half, monkeypatch):
+    model = built("glocalk", global_epochs=1)
+
+    def trains(network, epoch, config, training, phase, *_, **__):
+        if "global" not in phase:
+            return [{"epoch": 1, "val_rmse": 0.9}]
+        network.set_weights([weight + 1 for weight in network.get_weights()])
+        return [{"epoch": 1, "val_rmse": value}]
+
+    monkeypatch.setattr(rating_autoencoder, "train", trains)
+    monkeypatch.setattr(model, "_choose", lambda history, judge: {"global_epochs": int(history[-1]["val_rmse"] < 0.9)})
+    with eagerly():
+        before = None
+        apply = model._apply
+
+        def noted(*of):
+            nonlocal before
+            before = before or [weight.copy() for weight in model.network.get_weights()]
+            return apply(*of)
+
+        monkeypatch.setattr(model, "_apply", noted)
+        model.fit(half.train, half.validation, Training())
+    moved = [np.abs(new - old).max() for new, old in zip(model.network.get_weights(), before, strict=True)]
+    assert (np.median(moved) > 0.5) == goes_on
+
+
 def row(stage, epoch, value):
     return {"stage": stage, "epoch": epoch, "val_rmse": value}
 

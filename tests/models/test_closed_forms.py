@@ -131,6 +131,17 @@ def test_item_knn_predicts_every_user_of_every_block(users, monkeypatch):
         np.testing.assert_allclose(model.predict(given, rows, movies), expected[rows, movies], atol=1e-4)
 
 
+def test_the_biases_are_the_minimum_of_their_loss_with_a_damping_of_each_kind():
+    cells = TABLE.matrix().tocoo()
+    n_users, n_movies = cells.shape
+    of_users, of_movies = np.eye(n_users)[cells.row], np.eye(n_movies)[cells.col]
+    dampings = np.diag(np.sqrt([2.0] * n_users + [9.0] * n_movies))
+    left, right = np.vstack([np.hstack([of_users, of_movies]), dampings]), cells.data - cells.data.mean()
+    best = np.linalg.lstsq(left, np.concatenate([right, np.zeros(n_users + n_movies)]))[0]
+    fitted = biases.fit(TABLE.matrix(), 2.0, 9.0)
+    np.testing.assert_allclose(np.concatenate([fitted.user, fitted.movie]), best, atol=2e-3)
+
+
 def test_the_biases_of_anybody_are_of_the_rows_that_are_given():
     matrix = TABLE.matrix()
     model = models.build("bias", TABLE.shape, models.module("bias").Config(user_damping=2.0, movie_damping=9.0))

@@ -36,6 +36,13 @@ def kernels(network):
     return sum(float((np.array(w) ** 2).sum()) for w in network.trainable_variables if w.name == "kernel")
 
 
+def test_the_penalty_is_on_the_kernels_between_columns_and_latent_vector_too():
+    network = trained("multdae", hidden=(6, 4), l2=0.3, epochs=1)[0].network
+    dense = [layer for layer in network._flatten_layers() if type(layer) is keras.layers.Dense]
+    assert len(dense) == 2  # the others have columns on one side
+    assert [float(layer.kernel_regularizer.l2) for layer in dense] == pytest.approx([0.3, 0.3])
+
+
 @pytest.mark.parametrize("protocol", ["random", "strong"])
 @pytest.mark.parametrize("name", ["multdae", "cdae"])
 def test_each_epoch_is_judged_by_the_ndcg_of_the_validation_likes(name, protocol):
