@@ -355,11 +355,12 @@ def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(r
     monkeypatch.setattr(evaluate, "samples", lambda _, users: users)
     monkeypatch.setattr(evaluate.figures, "curves", lambda of: of)
     monkeypatch.setattr(evaluate.summary, "summarise", lambda _: "said")
+    monkeypatch.setattr(evaluate.strategies, "possible_neighbours", lambda trained: f"some of {trained}")
     scores = {"neighbours": [0.5], "movies": [0.75], "decoder": [1.0]}
     monkeypatch.setattr(evaluate.strategies, "scorers", lambda *of: steps.append(of) or scores)
     facts, metrics = evaluate.evaluate_run(run)
     matrix = "refit" if refit else "train"
-    expected = ["verified", "checked", (split, "shares", None), (model, "test", "pool", "near"), matrix]
+    expected = ["verified", "checked", (split, "shares", None), (model, "test", "some of pool", "near"), matrix]
     assert steps == expected
     assert metrics["ndcg@100"].value == 0.75
     assert (facts["method"], facts["metrics"]["ndcg@100"]["value"]) == ("movies", 0.75)

@@ -248,6 +248,7 @@ def test_the_deviation_of_anybody_is_the_damped_mean_of_what_they_rated():
 def test_many_users_lists_come_from_what_is_above_the_threshold_of_the_run(monkeypatch):
     for name in ("by_movies", "by_neighbours"):
         monkeypatch.setattr(strategies, name, lambda *of: of)
+    monkeypatch.setattr(strategies, "possible_neighbours", lambda trained: f"some of {trained}")
     run = SimpleNamespace(
         split=SimpleNamespace(known=TABLE.matrix(), trained_users="trained"), ratings=SimpleNamespace(like=2.0),
         space="space", neighbourhoods={"movies": "of movies", "neighbours": "of users"},
@@ -258,5 +259,5 @@ def test_many_users_lists_come_from_what_is_above_the_threshold_of_the_run(monke
     assert (space, neighbourhood) == ("space", "of movies")
     np.testing.assert_array_equal(liked.toarray(), expected)
     space, neighbourhood, liked, pool = saved.Saved.scorer(run, "neighbours")
-    assert (space, neighbourhood, pool) == ("space", "of users", "trained")
+    assert (space, neighbourhood, pool) == ("space", "of users", "some of trained")
     np.testing.assert_array_equal(liked.toarray(), expected)
