@@ -208,6 +208,14 @@ def damage(draw, data):
     return b"\n".join(lines)
 
 
+@pytest.mark.parametrize(
+    "heading", ['userId,movieId,rating,"', 'userId,movieId,rating,"x"y', '"userId",movieId,rating,"x"']
+)
+def test_quotes_of_a_heading_are_read_alike_with_the_fast_pass_and_without(heading):
+    found = outcomes("ratings.csv", f"{heading}\n0,0,0.5,1\n".encode())
+    assert isinstance(found, dict) is heading.endswith('"x"')
+
+
 @on_many_files
 @given(st.data())
 def test_a_damaged_file_is_read_exactly_or_refused(data):

@@ -173,13 +173,16 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def is_plain(path: Path, separator: str, heading: int) -> bool:
-    """Whether nothing below line `heading` is ambiguous: Arrow reads 0x10 as 16 and "1"2 as 12, and does not check the
-    encoding of columns that it does not read."""
+    """Whether nothing below line `heading` is ambiguous, and no quote above it: Arrow reads 0x10 as 16 and "1"2 as 12,
+    and does not check the encoding of columns that it does not read."""
     before = b"\n"  # the sign before the block
     with open_bytes(path) as file:
         block = file.read(1 << 20)
         if heading:
-            block = LINE_END.split(block, heading)[-1]
+            whole, block = block, LINE_END.split(block, heading)[-1]
+            above = whole[: len(whole) - len(block)]
+            if b'"' in above and not quotes_whole_fields(b"\n" + above, separator):
+                return False
         while block:
             if not block.isascii() or any(sign in block for sign in (b"x", b"X", b"\0")):
                 return False
