@@ -109,9 +109,8 @@ RANKING |= {
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
     "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
     "strong-ratings/blend-all": (f"blend --parts '{EVERY},ease --l2 500 --dropout 0.5'", MIXED, None),
+    "filmtrust/blend-likes": ("blend", FILMTRUST, None),
 }
-
-RANKING |= {"filmtrust/blend-likes": ("blend", FILMTRUST, None)}
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
 STARS_ON, LIKES_ON = "--data ml-100k --protocol random", STRONG

@@ -116,7 +116,7 @@ def _error_in(box: str) -> str:
 def options_of(kind: Any) -> Iterator[Field]:
     """Yield the fields of the dataclass `kind`, and of the dataclasses in it, that are options."""
     for field in fields(kind):
-        nested = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+        nested, *_ = _type_and_rules(field.type)
         if is_dataclass(nested):
             yield from options_of(nested)
         else:
@@ -139,8 +139,13 @@ def option_names(kind: Any) -> list[str]:
 
 def takes_several(kind: Any) -> bool:
     """Tell whether an option of this type takes any number of words: a tuple without a rule of its own."""
-    base, *extras = get_args(kind) if get_origin(kind) is Annotated else (kind,)
-    return get_origin(base) is tuple and not any(isinstance(extra, Spec) for extra in extras)
+    base, *rules = _type_and_rules(kind)
+    return get_origin(base) is tuple and not any(isinstance(rule, Spec) for rule in rules)
+
+
+def _type_and_rules(kind: Any) -> tuple[Any, ...]:
+    """Return the type of an option and, behind it, what `Annotated` adds to it."""
+    return get_args(kind) if get_origin(kind) is Annotated else (kind,)
 
 
 def value_of(option: str, argv: Sequence[str]) -> str | None:

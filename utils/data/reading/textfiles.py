@@ -173,8 +173,8 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def is_plain(path: Path, separator: str, heading: int) -> bool:
-    """Whether nothing below line `heading` is ambiguous, and no quote above it: Arrow reads 0x10 as 16 and "1"2 as 12,
-    and does not check the encoding of columns that it does not read."""
+    """Whether no quote in the first `heading` lines is ambiguous, and nothing below them: Arrow reads 0x10 as 16 and
+    "1"2 as 12, and does not check the encoding of columns that it does not read."""
     before = b"\n"  # the sign before the block
     with open_bytes(path) as file:
         block = file.read(1 << 20)
