@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from models.networks import likes_autoencoder
 from models.networks.columns import take, total, width
+from models.networks.latent_model import check_options
 from models.networks.layers import FirstBlock
 from models.networks.training_step import Nadam, Network, any_width
 from utils.command_line.options import Sizes
@@ -46,12 +47,15 @@ class Config:
     """most epochs; of more than 75,000 users an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
+    average: float = 0.0
+    """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
+    such as 0.9; 0: the weights as they are"""
     sample: int | None = None
     """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
     (default: all up to 10,000 movies, 1,000 beyond)"""
 
     def __post_init__(self) -> None:
-        likes_autoencoder.check(self)
+        check_options(self)
         if len(self.hidden) != 1:
             raise ValueError(f"hidden of elsa is one number, got {self.hidden}")
 

@@ -27,6 +27,23 @@ from utils.training.training import DivergedError, EarlyStoppingCriterion, Train
 BLOCK = 512  # rows made dense at a time outside training
 
 
+def check_options(config: Any) -> None:
+    """Raise a ValueError where an option that autoencoders share has a value that none can be trained with."""
+    if not config.hidden or min(config.hidden) < 1:
+        raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
+    for name in ("dropout", "average"):
+        if not 0 <= (share := getattr(config, name)) < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {share}")
+    if min(config.epochs, config.patience, 1 if config.batch_size is None else config.batch_size) < 1:
+        raise ValueError("batch-size, epochs and patience must be 1 or more")
+    if not 0 < config.learning_rate < np.inf:
+        raise ValueError(f"learning-rate must be above 0, got {config.learning_rate:g}")
+    if not 0 <= (penalty := getattr(config, "l2", 0)) < np.inf:
+        raise ValueError(f"l2 must be 0 or more, got {penalty:g}")
+    if config.sample is not None and config.sample < 0:
+        raise ValueError(f"sample must not be negative, got {config.sample}")
+
+
 class LatentModel(Recommender):
     """Three Keras models that share their layers: `encoder` (a row -> latent vector), `decoder` (latent vector -> a
     row) and `network`, which is both; `joint` has a second decoder, the `ranker`. A row is a user's, or with `rows`

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from models.base import History, check_liked
 from models.networks import export
 from models.networks.columns import FromColumns, ToColumns
-from models.networks.latent_model import LatentModel
+from models.networks.latent_model import LatentModel, check_options
 from models.networks.layers import Activation, DenseLayers, Hide, Unit, plain_layers, sparse_where_few_are_filled
 from models.networks.losses import multinomial
 from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width, on_columns
@@ -54,6 +54,9 @@ class Config:
     """most epochs; of more than 75,000 users an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 20
     """epochs without a better validation NDCG@100 before training stops"""
+    average: float = 0.0
+    """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
+    such as 0.9; 0: the weights as they are"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
     sample: int | None = None
@@ -61,23 +64,7 @@ class Config:
     (default: all up to 10,000 movies, 1,000 beyond)"""
 
     def __post_init__(self) -> None:
-        check(self)
-        if not 0 <= self.l2 < np.inf:
-            raise ValueError("l2 must not be negative")
-
-
-def check(config: Any) -> None:
-    """Refuse values that no autoencoder of likes can be trained with; config: `Config`, or the one of ELSA."""
-    if not config.hidden or min(config.hidden) < 1:
-        raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1), got {config.dropout}")
-    if min(config.epochs, config.patience, 1 if config.batch_size is None else config.batch_size) < 1:
-        raise ValueError("batch-size, epochs and patience must be 1 or more")
-    if not 0 < config.learning_rate < np.inf:
-        raise ValueError("learning-rate must be above 0")
-    if config.sample is not None and config.sample < 0:
-        raise ValueError(f"sample must not be negative, got {config.sample}")
+        check_options(self)
 
 
 class LikesAutoencoder(LatentModel):

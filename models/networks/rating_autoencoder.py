@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from models.base import History
 from models.networks.columns import FromColumns, ToColumns
-from models.networks.latent_model import LatentModel, ValidationRatings
+from models.networks.latent_model import LatentModel, ValidationRatings, check_options
 from models.networks.layers import Activation, BySide, Centre, plain_encoder, sparse_where_few_are_filled
 from models.networks.losses import masked_mse
 from models.networks.training_step import PRECISIONS, Network, Step, any_width, lbfgs_step, optimizer
@@ -72,6 +72,9 @@ class Config:
     """step size of the optimiser in the first epoch"""
     decay: float = tuned(1.0, Range(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
+    average: float = 0.0
+    """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
+    such as 0.9; 0: the weights as they are"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
     batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
@@ -90,16 +93,11 @@ class Config:
 
     def __post_init__(self) -> None:
         biases.check_damping(self.user_damping, self.movie_damping)
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden sizes must be 1 or more, got {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        check_options(self)
         if self.target == "hidden" and self.dropout == 0:
             raise ValueError("target hidden needs a dropout above 0: nothing would be hidden, and nothing learned")
-        if min(self.epochs, self.patience, self.iterations, 1 if self.batch_size is None else self.batch_size) < 1:
-            raise ValueError("batch-size, epochs, patience and iterations must be 1 or more")
-        if self.sample is not None and self.sample < 0:
-            raise ValueError(f"sample must not be negative, got {self.sample}")
+        if self.iterations < 1:
+            raise ValueError("iterations must be 1 or more")
         if self.sample and self.optimizer == "lbfgs":
             raise ValueError("sample must be 0 with lbfgs, which takes all rows and columns at once")
         if unknown := set(self.side) - set(side_features.NAMES):
@@ -108,9 +106,6 @@ class Config:
             raise ValueError(f"decay must be in (0, 1], got {self.decay}")
         if not 0 < self.side_weight < np.inf:
             raise ValueError(f"side-weight must be above 0, got {self.side_weight}")
-        if not 0 < self.learning_rate < np.inf or not 0 <= self.l2 < np.inf:
-            got = f"{self.learning_rate:g} and {self.l2:g}"
-            raise ValueError(f"learning-rate must be above 0 and l2 0 or more, got {got}")
 
 
 class Autoencoder(LatentModel):

@@ -13,7 +13,8 @@ def recorded(criterion=None, history=(), **training):
     """An `EpochRecord` of a model that is not trained, with these rows of history."""
     state = {"history": list(history), "best_epoch": 0}
     kept = []
-    checkpoint = SimpleNamespace(restore=lambda: (state, ["begin"]), write=lambda *what: kept.append(what))
+    weights = {"best": ["begin"], "average": []}
+    checkpoint = SimpleNamespace(restore=lambda: (state, weights), write=lambda *what: kept.append(what))
     record = fit.EpochRecord(checkpoint, Training(**training), criterion, 2)
     record.set_model(SimpleNamespace(get_weights=lambda: [len(state["history"])], stop_training=False))
     record.set_params({"epochs": 9, "steps": 4})
@@ -44,7 +45,7 @@ def test_an_epoch_is_judged_written_down_and_ends_a_training_that_gets_no_better
     for epoch in range(4):
         record.on_epoch_begin(epoch)
         record.on_epoch_end(epoch, {"loss": 0.5 + epoch})
-        assert (record.state["best_epoch"], record.best_weights) == (best[epoch], [best[epoch]])
+        assert (record.state["best_epoch"], record.weights["best"]) == (best[epoch], [best[epoch]])
         assert record.model.stop_training is (epoch + 1 - best[epoch] >= 2)
     assert told == [0.9, 0.8, 0.95, 0.95]
     rows = [{"epoch": e + 1, "loss": 0.5 + e, "val_x": told[e], "seconds": 5, "monitored": 7.5} for e in range(4)]

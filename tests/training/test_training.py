@@ -7,6 +7,7 @@ import signal
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from utils.recommend import strategies
 from utils.scoring import latent
 from utils.scoring.latent import LatentSpace
 from utils.training import batches, fit
-from utils.training.training import Training
+from utils.training.training import EarlyStoppingCriterion, Training
 
 TABLE = random_ratings(30, 25, 300)
 SPLIT = splits.split(TABLE, "random", splits.Options())
@@ -86,7 +87,9 @@ class Stop:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}, {"average": 0.7}]
+)
 def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(options, tmp_path, monkeypatch):
     steps = 1 if options.get("optimizer") == "lbfgs" else 4
     with eagerly() if options else nullcontext():  # one of them compiled, as in use
@@ -100,6 +103,55 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(option
     assert len(begun) == 3
     assert [row["loss"] for row in finished] == [row["loss"] for row in history]
     assert_same_weights(resumed, whole)
+
+
+class Weights:
+    """A model with one weight, which follows a course whatever is done to it between two epochs."""
+
+    def __init__(self, course):
+        self.course, self.now, self.stop_training = iter(course), None, False
+
+    def get_weights(self):
+        return [np.array([self.now, 2 * self.now], np.float32)]
+
+    def set_weights(self, weights):
+        self.now = float(weights[0][0])
+
+
+def test_the_average_of_the_weights_is_judged_and_kept_and_the_training_goes_on_from_the_weights():
+    averages = [1, 5 / 3, 3, 43 / 15]  # of 1, 2, 4, 2.75 with halves: (1/16 + 2/8 + 4/4 + 2.75/2) / (15/16)
+    model, judged, written = Weights([1, 2, 4, 2.75]), [], []
+    criterion = EarlyStoppingCriterion(lambda: judged.append(model.now) or model.now, "val_x", higher=True)
+    kept = {"history": [], "best_epoch": 0}, {"best": [], "average": []}
+    for epoch, average in enumerate(averages):  # as if resumed before each epoch: state and weights are all it takes
+        checkpoint = SimpleNamespace(restore=lambda kept=kept: kept, write=lambda *what: written.append(what))
+        record = fit.EpochRecord(checkpoint, Training(), criterion, 9, average=0.5)
+        record.set_model(model)
+        record.set_params({"epochs": 9})
+        record.on_epoch_begin(epoch)
+        model.now = own = next(model.course)
+        record.on_epoch_end(epoch, {"loss": 1.0})
+        assert model.now == own
+        assert judged[-1] == record.history[-1]["val_x"] == pytest.approx(average)
+        kept = written[-1][:2]
+        np.testing.assert_allclose(kept[1]["average"], [[average, 2 * average]], rtol=1e-6)
+        np.testing.assert_allclose(kept[1]["best"], [[max(averages[: epoch + 1]) * k for k in (1, 2)]], rtol=1e-6)
+    assert kept[0]["best_epoch"] == 3
+
+
+@eagerly()
+def test_averages_of_a_training_are_those_of_its_epochs():
+    def trained(epochs, **options):
+        config = models.module("autorec").Config(hidden=(8,), batch_size=8, epochs=epochs, **options)
+        model = models.build("autorec", TABLE.shape, config)
+        return model, [row["loss"] for row in model.refit(SPLIT.refit, Training())]
+
+    each = [trained(epochs)[0].network.get_weights() for epochs in (1, 2)]
+    whole, losses = trained(3)
+    averaged, same = trained(3, average=0.6)
+    assert same == losses
+    for kept, *of in zip(averaged.network.get_weights(), *each, whole.network.get_weights(), strict=True):
+        np.testing.assert_allclose(kept, np.average(of, axis=0, weights=[0.36, 0.6, 1]), rtol=1e-5, atol=1e-7)
 
 
 @eagerly()

@@ -48,15 +48,17 @@ class Checkpoint:
         self.writer = ThreadPoolExecutor(1)  # so that the training goes on while the disk takes its time
         self.writing: Future[None] | None = None
 
-    def restore(self) -> tuple[dict[str, Any], list[NDArray]]:
-        """Return (state, best weights) to go on from, with which the network is as the checkpoint says; or to begin
-        with."""
+    def restore(self) -> tuple[dict[str, Any], dict[str, list[NDArray]]]:
+        """Return (state, {"best": weights, "average": weights or none}) to go on from, with which the network is as the
+        checkpoint says; or to begin with."""
         if self.path and is_there(self.path):
             return _restore(self.network, self.path, self.training.signature)
-        return {"history": [], "best_epoch": 0, "signature": self.training.signature}, self.network.get_weights()
+        state = {"history": [], "best_epoch": 0, "signature": self.training.signature}
+        return state, {"best": self.network.get_weights(), "average": []}
 
-    def write(self, state: dict[str, Any], best_weights: list[NDArray], over: bool) -> None:
-        """Write what an epoch has left, where that is due: after the first, the last, and every so often."""
+    def write(self, state: dict[str, Any], weights: dict[str, list[NDArray]], over: bool) -> None:
+        """Write what an epoch has left, where that is due: after the first, the last, and every so often. weights: as
+        `restore` returns them."""
         worker = self.training.worker
         if not self.path or (worker and not worker.first):
             return
@@ -64,7 +66,7 @@ class Checkpoint:
             _write_progress(self.path, shown_name(self.phase), self.epochs, state["history"])
         if over or time.perf_counter() - self.saved >= self.training.checkpoint_every:
             self.finish()
-            arrays = _arrays(self.network, best_weights) | {"state": np.array(json.dumps(state))}
+            arrays = _arrays(self.network, weights) | {"state": np.array(json.dumps(state))}
             if over or sum(array.nbytes for array in arrays.values()) > BESIDE:
                 _save(self.path, arrays)
             else:
@@ -78,11 +80,10 @@ class Checkpoint:
             writing.result()
 
 
-def _arrays(network: Model, weights: list[NDArray]) -> dict[str, NDArray]:
+def _arrays(network: Model, weights: dict[str, list[NDArray]]) -> dict[str, NDArray]:
     """Return everything the next epoch depends on."""
-    arrays = {f"variable{i}": v for i, v in enumerate(network.variables)}
-    arrays |= {f"optimizer{i}": v for i, v in enumerate(network.optimizer.variables)}
-    return {name: np.asarray(v) for name, v in arrays.items()} | {f"best{i}": w for i, w in enumerate(weights)}
+    kept = {"variable": network.variables, "optimizer": network.optimizer.variables, **weights}
+    return {f"{name}{i}": np.asarray(array) for name, arrays in kept.items() for i, array in enumerate(arrays)}
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:
@@ -136,8 +137,8 @@ def progress(checkpoints: Path) -> dict[str, dict]:
     return found if isinstance(found, dict) else {}
 
 
-def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any], list[NDArray]]:
-    """Return (state, best weights) of a checkpoint, after putting its variables back into network and optimiser."""
+def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any], dict[str, list[NDArray]]]:
+    """Return what `Checkpoint.restore` does, after putting the variables back into network and optimiser."""
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = dict(file)
@@ -147,6 +148,7 @@ def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any]
             raise UserError(f"{path} is of {other}; train without --resume to start anew")
         network.optimizer.build(network.trainable_variables)
         kept = {"variable": network.variables, "optimizer": network.optimizer.variables, "best": network.weights}
+        kept["average"] = network.weights if "average0" in stored else []
         values = {name: [stored[f"{name}{i}"] for i in range(len(of))] for name, of in kept.items()}
         if any(value.shape != of.shape for name in kept for value, of in zip(values[name], kept[name], strict=True)):
             raise ValueError
@@ -159,4 +161,4 @@ def _restore(network: Model, path: Path, signature: str) -> tuple[dict[str, Any]
     for name in ("variable", "optimizer"):
         for variable, value in zip(kept[name], values[name], strict=True):
             variable.assign(value)
-    return state, values["best"]
+    return state, {name: values[name] for name in ("best", "average")}

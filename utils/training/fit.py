@@ -37,7 +37,8 @@ def train(
     """Train a compiled network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and, with a
     criterion, what it says. The loss is what the network records, see `models.networks.training_step.Network`.
 
-    epoch: gives the (x, y) batches of an epoch by its number, from 0. config: has `epochs`, at most, and `patience`.
+    epoch: gives the (x, y) batches of an epoch by its number, from 0. config: has `epochs`, at most, and `patience`;
+    where it has an `average` above 0, the moving averages of the weights are judged and kept (`EpochRecord`).
     criterion: measured after each epoch; the weights of the best are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained. phase: names the checkpoint and the bar. Ctrl-C
     or a loss that is no number ends the training after the last whole epoch, with `training.interrupted` and `.failed`
@@ -45,7 +46,8 @@ def train(
     if not epoch.steps:
         raise UserError("there is no rating to learn from")
     shown, epochs, failures = shown_name(phase), config.epochs, list[Exception]()
-    record = EpochRecord(Checkpoint(network, training, phase, epochs), training, criterion, config.patience)
+    checkpoint, average = Checkpoint(network, training, phase, epochs), getattr(config, "average", 0.0)
+    record = EpochRecord(checkpoint, training, criterion, config.patience, average)
     begun, tensorboard = len(record.history), _tensorboard(training, shown, record)
     if begun >= epochs or record.out_of_patience():
         return record.put_back(network)
@@ -144,7 +146,12 @@ def _as_tuples(batch: Any) -> Any:
 
 class EpochRecord(keras.callbacks.Callback):
     """Write down each epoch: its row of the history, the best weights, the checkpoint; end the training when no epoch
-    is better any more."""
+    is better any more.
+
+    average: 0, or the share a < 1 of the past in a moving average of the weights: after n epochs that of i epochs ago
+    counts a^i (1 - a) / (1 - a^n). The average is what is judged and kept, while the training goes on from the weights
+    themselves. Averages end between the places that the steps jump about (Polyak and Juditsky 1992; forgetting as in
+    Tarvainen and Valpola, NeurIPS 2017, who average after each step)."""
 
     def __init__(
         self,
@@ -152,10 +159,12 @@ class EpochRecord(keras.callbacks.Callback):
         training: Training,
         criterion: EarlyStoppingCriterion | None,
         patience: int,
+        average: float = 0.0,
     ) -> None:
         super().__init__()
         self.checkpoint, self.training, self.criterion, self.patience = checkpoint, training, criterion, patience
-        self.state, self.best_weights = checkpoint.restore()
+        self.average = average
+        self.state, self.weights = checkpoint.restore()
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -170,8 +179,24 @@ class EpochRecord(keras.callbacks.Callback):
     def put_back(self, network: keras.Model) -> list[dict[str, Any]]:
         """Give the network the best weights, once the last checkpoint is there; returns the history."""
         self.checkpoint.finish()
-        network.set_weights(self.best_weights)
+        network.set_weights(self.weights["best"])
         return self.history
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Give the network the average of its weights for a while, where one is asked for."""
+        if not self.average:
+            yield
+            return
+        own, before = self.model.get_weights(), self.weights["average"]
+        new = (1 - self.average) / (1 - self.average ** (len(self.history) + 1))
+        pairs = zip(before or own, own, strict=True)
+        self.weights["average"] = [old + np.asarray(new * (now - old), now.dtype) for old, now in pairs]
+        self.model.set_weights(self.weights["average"])
+        try:
+            yield
+        finally:
+            self.model.set_weights(own)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -185,18 +210,17 @@ class EpochRecord(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judge the epoch, and write down what is left of it."""
         row = {"epoch": epoch + 1, "loss": float((logs or {})["loss"])}
-        if self.criterion:
-            row[self.criterion.name] = _finite(self.criterion.measure(), "validation figure", epoch)
-        row["seconds"] = time.perf_counter() - self.start
-        if self.training.monitor:
-            row["monitored"] = self.training.monitor()
-        self.history.append(row)
-        if not self.criterion or self.criterion.best(self.history) is row:
-            self.state["best_epoch"], self.best_weights = epoch + 1, self.model.get_weights()
+        with self._averaged():
+            if self.criterion:
+                row[self.criterion.name] = _finite(self.criterion.measure(), "validation figure", epoch)
+            row["seconds"] = time.perf_counter() - self.start
+            if self.training.monitor:
+                row["monitored"] = self.training.monitor()
+            self.history.append(row)
+            if not self.criterion or self.criterion.best(self.history) is row:
+                self.state["best_epoch"], self.weights["best"] = epoch + 1, self.model.get_weights()
         self.model.stop_training = self.out_of_patience()
-        self.checkpoint.write(
-            self.state, self.best_weights, self.model.stop_training or epoch + 1 == self.params["epochs"]
-        )
+        self.checkpoint.write(self.state, self.weights, self.model.stop_training or epoch + 1 == self.params["epochs"])
         if self.training.on_metric and self.criterion:
             self.training.on_metric(row[self.criterion.name])
 
