@@ -349,6 +349,19 @@ def test_a_rating_between_two_halves_shows_the_nearest_and_stays_until_it_is_cle
     assert FIRST in said(page)
 
 
+def test_a_change_in_the_table_of_ratings_is_of_the_movie_of_its_row(monkeypatch):
+    class Session(dict):
+        __setattr__ = dict.__setitem__
+
+    edited = {"edited_rows": {2: {"stars": 7}, 0: {"stars": 0}, 1: {"stars": None}}, "deleted_rows": [3]}
+    session = Session({"table": edited, "edits": 4})
+    monkeypatch.setattr(rating.st, "session_state", session)
+    visitor = Visitor({5: 2.0, 3: 6.0, 8: 1.0, 4: 9.0})
+    rating.edit(SimpleNamespace(scale=(0.0, 10.0)), visitor, [5, 3, 8, 4], "table")
+    assert visitor.stars == {5: 0.001, 3: 6.0, 8: 7.0}  # what stands for 0, which would be no rating
+    assert session["edits"] == 5
+
+
 def planted_run(known, liked, vectors=None, links=((), ())):
     """As much of a run as the first list and a file for Letterboxd take."""
     n = len(known)
