@@ -12,6 +12,7 @@ import numpy as np
 import openpyxl
 import pytest
 from conftest import REPOSITORY, answer, eagerly
+from reading import zip_of
 from streamlit.testing.v1 import AppTest
 
 import evaluate
@@ -23,7 +24,7 @@ from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.data import datasets, splits
-from utils.data.movies import Movies
+from utils.data.movies import Links, Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import elicitation, group, recommendations, reranking
@@ -205,6 +206,25 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
     notes = visitor.upload("mine.xlsx", content.getvalue(), Titles(movies), (1.0, 5.0))
     assert notes[-1] == "mine.xlsx: 1 line: 1 rated movie is in the data"
     assert visitor.stars == {0: 5.0, 1: 4.0}
+
+
+def test_what_a_file_says_was_seen_is_hidden_unless_it_is_rated():
+    movies = Movies(np.arange(20, 26), [f"Cube {m} (199{m})" for m in range(6)], list(range(1990, 1996)), [[]] * 6)
+    visitor = Visitor({1: 2.0, 4: 3.0}, {3, 5})
+    rated, watched = ([f"2021-01-01,Cube {m},199{m},x" for m in of] for of in ([3, 1], range(5)))
+    heading = "Date,Name,Year,Letterboxd URI"
+    files = {
+        "ratings.csv": "\n".join([f"{heading},Rating", *(f"{line},5" for line in rated)]),
+        "watched.csv": "\n".join([heading, *watched]),
+    }
+    visitor.upload("boxd.zip", zip_of(files), Titles(movies), (1.0, 5.0))
+    assert visitor.stars == {1: 5.0, 3: 5.0, 4: 3.0}
+    assert visitor.hidden == {0, 2, 5}
+    by_id = b"imdbID,Title,Year,Rating\ntt0000007,Wuerfel,2004,4\n"  # under a title that the data lack
+    visitor.upload("imdb.csv", by_id, Titles(movies), (1.0, 5.0), Links({7: 2}, {}))
+    assert visitor.stars[2] == 4.0
+    visitor.upload_watchlist("list.csv", by_id, Titles(movies), Links({7: 2}, {}))
+    assert visitor.watchlist == {2}
 
 
 def test_an_upload_on_the_page(house, run_of):
