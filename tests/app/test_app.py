@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 import evaluate
 import models
 import train
-from utils.app import listing, map_page, rating
+from utils.app import about, listing, map_page, rating
 from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
@@ -118,9 +118,9 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     (run_ / evaluation_results.NAME).unlink(missing_ok=True)
     assert "python evaluate.py" in said(opened(page="About"))
     evaluate.main(["--run", str(run_)])
-    about, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
+    text, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
     for sentence in facts["said"]["headlines"]:
-        assert sentence in about.replace("&#39;", "'")
+        assert sentence in text.replace("&#39;", "'")
     shown_map = opened(page="Map")
     assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie, one of the best known" in said(
         shown_map
@@ -131,6 +131,21 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     near = said(run(shown_map)).split("Near it")[1]
     for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), [3], 5)["items"]:
         assert brief(item["title"], item["year"]) in near
+
+
+def test_a_model_is_said_to_be_of_all_who_rated(monkeypatch):
+    shown = []
+    monkeypatch.setattr(about, "say", shown.append)
+    monkeypatch.setattr(about, "st", SimpleNamespace(header=lambda *_, **__: None, plotly_chart=None))
+    monkeypatch.setattr(about.figures, "curves", lambda _: [])
+    monkeypatch.setattr(about.figures, "learning", lambda _: [])
+    monkeypatch.setattr(evaluation_results, "read", lambda _: None)
+    config = {"model": "joint", "data": "ml-1m", "protocol": "strong", "seed": 3}
+    ratings = SimpleNamespace(movie=np.zeros(5432, int), shape=(1070, 50), user_trained=np.arange(1070) < 900)
+    run_ = SimpleNamespace(config=config, folder="runs/x", history=[])
+    about.page(SimpleNamespace(saved=SimpleNamespace(run=run_, ratings=ratings)), Visitor())
+    first = "joint, trained on ml-1m: 5,432 ratings of 50 movies by 1,070 users, protocol strong, seed 3."
+    assert shown[:2] == [first, "Not evaluated yet: python evaluate.py --run runs/x"]
 
 
 def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
