@@ -12,18 +12,19 @@ import numpy as np
 import openpyxl
 import pytest
 from conftest import REPOSITORY, answer, eagerly
+from reading import zip_of
 from streamlit.testing.v1 import AppTest
 
 import evaluate
 import models
 import train
-from utils.app import listing, map_page, rating
+from utils.app import about, listing, map_page, rating
 from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
 from utils.app.visitor import CARDS, IN_ADDRESS, LINES, Visitor
 from utils.data import datasets, splits
-from utils.data.movies import Movies
+from utils.data.movies import Links, Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import elicitation, group, recommendations, reranking
@@ -117,9 +118,9 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     (run_ / evaluation_results.NAME).unlink(missing_ok=True)
     assert "python evaluate.py" in said(opened(page="About"))
     evaluate.main(["--run", str(run_)])
-    about, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
+    text, facts = said(opened(page="About")), evaluation_results.read(run_folder.Run(run_))
     for sentence in facts["said"]["headlines"]:
-        assert sentence in about.replace("&#39;", "'")
+        assert sentence in text.replace("&#39;", "'")
     shown_map = opened(page="Map")
     assert f"Each of the {len(run_folder.Run(run_).movies.titles)} points is a movie, one of the best known" in said(
         shown_map
@@ -130,6 +131,21 @@ def test_the_other_tabs_say_what_evaluate_found_and_how_many_points_there_are(ho
     near = said(run(shown_map)).split("Near it")[1]
     for item in recommendations.movies_like(models.open_run(run_folder.Run(run_)), [3], 5)["items"]:
         assert brief(item["title"], item["year"]) in near
+
+
+def test_a_model_is_said_to_be_of_all_who_rated(monkeypatch):
+    shown = []
+    monkeypatch.setattr(about, "say", shown.append)
+    monkeypatch.setattr(about, "st", SimpleNamespace(header=lambda *_, **__: None, plotly_chart=None))
+    monkeypatch.setattr(about.figures, "curves", lambda _: [])
+    monkeypatch.setattr(about.figures, "learning", lambda _: [])
+    monkeypatch.setattr(evaluation_results, "read", lambda _: None)
+    config = {"model": "joint", "data": "ml-1m", "protocol": "strong", "seed": 3}
+    ratings = SimpleNamespace(movie=np.zeros(5432, int), shape=(1070, 50), user_trained=np.arange(1070) < 900)
+    run_ = SimpleNamespace(config=config, folder="runs/x", history=[])
+    about.page(SimpleNamespace(saved=SimpleNamespace(run=run_, ratings=ratings)), Visitor())
+    first = "joint, trained on ml-1m: 5,432 ratings of 50 movies by 1,070 users, protocol strong, seed 3."
+    assert shown[:2] == [first, "Not evaluated yet: python evaluate.py --run runs/x"]
 
 
 def test_a_movie_that_is_searched_waits_to_be_rated(house, run_of):
@@ -205,6 +221,25 @@ def test_uploads_are_bounded_and_their_errors_are_sentences(run_of):
     notes = visitor.upload("mine.xlsx", content.getvalue(), Titles(movies), (1.0, 5.0))
     assert notes[-1] == "mine.xlsx: 1 line: 1 rated movie is in the data"
     assert visitor.stars == {0: 5.0, 1: 4.0}
+
+
+def test_what_a_file_says_was_seen_is_hidden_unless_it_is_rated():
+    movies = Movies(np.arange(20, 26), [f"Cube {m} (199{m})" for m in range(6)], list(range(1990, 1996)), [[]] * 6)
+    visitor = Visitor({1: 2.0, 4: 3.0}, {3, 5})
+    rated, watched = ([f"2021-01-01,Cube {m},199{m},x" for m in of] for of in ([3, 1], range(5)))
+    heading = "Date,Name,Year,Letterboxd URI"
+    files = {
+        "ratings.csv": "\n".join([f"{heading},Rating", *(f"{line},5" for line in rated)]),
+        "watched.csv": "\n".join([heading, *watched]),
+    }
+    visitor.upload("boxd.zip", zip_of(files), Titles(movies), (1.0, 5.0))
+    assert visitor.stars == {1: 5.0, 3: 5.0, 4: 3.0}
+    assert visitor.hidden == {0, 2, 5}
+    by_id = b"imdbID,Title,Year,Rating\ntt0000007,Wuerfel,2004,4\n"  # under a title that the data lack
+    visitor.upload("imdb.csv", by_id, Titles(movies), (1.0, 5.0), Links({7: 2}, {}))
+    assert visitor.stars[2] == 4.0
+    visitor.upload_watchlist("list.csv", by_id, Titles(movies), Links({7: 2}, {}))
+    assert visitor.watchlist == {2}
 
 
 def test_an_upload_on_the_page(house, run_of):
@@ -347,6 +382,19 @@ def test_a_rating_between_two_halves_shows_the_nearest_and_stays_until_it_is_cle
     page = run(page)
     assert not page.session_state[f"rated {data}"].stars
     assert FIRST in said(page)
+
+
+def test_a_change_in_the_table_of_ratings_is_of_the_movie_of_its_row(monkeypatch):
+    class Session(dict):
+        __setattr__ = dict.__setitem__
+
+    edited = {"edited_rows": {2: {"stars": 7}, 0: {"stars": 0}, 1: {"stars": None}}, "deleted_rows": [3]}
+    session = Session({"table": edited, "edits": 4})
+    monkeypatch.setattr(rating.st, "session_state", session)
+    visitor = Visitor({5: 2.0, 3: 6.0, 8: 1.0, 4: 9.0})
+    rating.edit(SimpleNamespace(scale=(0.0, 10.0)), visitor, [5, 3, 8, 4], "table")
+    assert visitor.stars == {5: 0.001, 3: 6.0, 8: 7.0}  # what stands for 0, which would be no rating
+    assert session["edits"] == 5
 
 
 def planted_run(known, liked, vectors=None, links=((), ())):

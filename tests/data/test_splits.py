@@ -59,6 +59,8 @@ def test_every_rating_has_one_part_and_nothing_hidden_is_given(protocol, table, 
     assert not ((split.validation.given.toarray() > 0) & (test > 0)).any()
     assert not ((split.refit.toarray() > 0) & (test > 0)).any()
     assert ((test == 0) | (test == matrix)).all()
+    of_known = table.movie[np.isin(split.part, (Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN))].tolist()
+    assert split.known_count.tolist() == [of_known.count(movie) for movie in range(table.shape[1])]
     if protocol not in ("strong", "strong-ratings"):  # which leave ratings out
         np.testing.assert_array_equal(split.train.toarray() + validation + test, matrix)
 

@@ -222,11 +222,11 @@ def test_whose_it_is_a_subtitle_a_part_and_an_article_come_and_go(title, year, m
 
 
 def test_what_titles_are_found_by_is_kept_beside_the_rare_ones():
-    ids, rare = np.array([1]), Movies(np.array([2]), ["B"], [1990], [["War"]])
-    movies = Movies(ids, ["A"], [None], [[]], rare, (["a", "b"], [0, 1]))
+    ids, rare = np.array([1]), Movies(np.array([7, 2]), ["C", "B"], [2001, 1990], [["War"], []])
+    movies = Movies(ids, ["A"], [None], [[]], rare, (["a", "b", "c"], [0, 2, 1]))
     whole = movies.with_rare
-    assert (whole.titles, whole.years, whole.genres) == (["A", "B"], [None, 1990], [[], ["War"]])
-    assert (whole.ids.tolist(), whole.keys, whole.rare) == ([1, 2], movies.keys, None)
+    assert (whole.titles, whole.years, whole.genres) == (["A", "C", "B"], [None, 2001, 1990], [[], ["War"], []])
+    assert (whole.ids.tolist(), whole.keys, whole.rare) == ([1, 7, 2], movies.keys, None)
 
 
 @pytest.mark.parametrize(

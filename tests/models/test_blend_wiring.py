@@ -305,11 +305,17 @@ def test_every_user_counts_alike_however_many_likes_are_hidden():
 
 def test_weights_that_are_read_back_serve_everybody_as_before():
     rng = np.random.default_rng(0)
-    weights = stacking.Weights("ridge", True, 3, [0, 2], [0, 1])
+    weights = stacking.Weights("ridge", True, 3, [0, 2], [1, 2])
     weights.rated = rng.integers(0, 50, N_MOVIES)
     stars, counts = rng.normal(3, 1, 80), rng.integers(1, 50, (80, 2))
-    weights.fit_stars({0: stars + rng.normal(0, 0.3, 80), 2: stars + rng.normal(0, 0.6, 80)}, stars, counts)
+    predicted = {0: stars + rng.normal(0, 0.3, 80), 2: stars + rng.normal(0, 0.6, 80)}
+    weights.fit_stars(predicted, stars, counts)
     weights.fit_likes(*uneven())
+    alone = stacking.Stars("ridge", True), stacking.Likes()  # learned from what the open parts say alone
+    alone[0].fit(predicted[2][:, None], stars, counts)
+    alone[1].fit(uneven()[0][1:], *uneven()[1:])
+    for own, open_ in zip(alone, (weights.stars["open"], weights.likes["open"]), strict=True):
+        np.testing.assert_array_equal(open_.coefficients, own.coefficients)
     stored = {name: value.copy() for name, value in weights.arrays().items()}
     run = SimpleNamespace(config={"options": {"weigh": "ridge", "by_count": True}}, json=lambda _: [0, 1, 2])
     run.arrays = lambda _: stored
@@ -317,7 +323,7 @@ def test_weights_that_are_read_back_serve_everybody_as_before():
     movies, given = rng.integers(0, N_MOVIES, 30), rng.integers(1, 50, 30)
     said = rng.normal(3, 1, (3, 30))
     of_scores = rng.normal(size=(3, 4, N_MOVIES))
-    for known, starred, parts in ((True, [0, 2], [0, 1, 2]), (False, [0], [0, 1])):
+    for known, starred, parts in ((True, [0, 2], [0, 1, 2]), (False, [2], [1, 2])):
         group = "all" if known else "open"
         own = weights.stars[group]
         expected = own.blend(said[starred].T, np.stack([given, weights.rated[movies]], axis=1))

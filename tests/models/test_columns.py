@@ -1,5 +1,7 @@
 """Training on the columns of a batch: losses, gradients and updates against literal ones of all columns."""
 
+import inspect
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -362,6 +364,32 @@ def test_layers_of_columns_are_saved_whole_and_are_dense_layers(tmp_path):
     np.testing.assert_array_equal(last.dense()[0], np.array(last.kernel).T)
     expected = np.tanh(x @ first.dense()[0] + first.dense()[1]) @ last.dense()[0] + last.dense()[1]
     np.testing.assert_allclose(np.array(network(x)), expected, atol=1e-4)
+
+
+ARGUMENTS = {  # what layers are made with, none of it by default
+    "damping": 3.0, "baseline": False, "implicit": False, "normalise": False, "dropout": 0.3, "like": 6.5, "star": 2.0,
+    "layer": ToColumns(6, "tanh"), "features": np.zeros((6, 3), np.float32), "activation": "selu", "l2": 0.25,
+    "sparsity": 0.125, "dimensions": 3, "columns": "units", "beside": 2, "units": 6, "n": 4, "inputs": 8, "n_movies": 7,
+    "n_users": 9, "beta": 0.75, "gamma": 0.375, "anneal": 11, "seed": 5, "rate": 0.2,
+}  # fmt: skip
+
+
+def test_every_layer_comes_back_with_what_it_was_made_with():
+    for name in models.names():
+        models.module(name)
+    ours = {kind for name, kind in keras.saving.get_custom_objects().items() if name.startswith("reelspace>")}
+    assert len(ours) >= 15
+    for kind in ours:
+        inits = [vars(one).get("__init__") for one in kind.__mro__[:-1]]
+        names = {name for init in inits if init for name in inspect.signature(init).parameters} & ARGUMENTS.keys()
+        layer = kind(**{name: ARGUMENTS[name] for name in names})
+        stored = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+        again = keras.saving.deserialize_keras_object(stored, safe_mode=True)
+        for name in names - {"layer", "features"}:
+            assert getattr(again, name) == getattr(layer, name), (kind, name)
+        if "layer" in names:
+            assert (again.layer.units, again.layer.activation) == (6, keras.activations.tanh)
+            assert again.given.shape == (6, 3)
 
 
 # -- workers -----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from utils.data import splits
 from utils.data.ratings import likes
 from utils.errors import UserError
 from utils.evaluation.holdout_metrics import judged_users
+from utils.recommend import profile
 from utils.runs import run_folder
 from utils.training.training import Training
 
@@ -97,6 +98,10 @@ def test_a_model_that_learns_likes_learns_others(name, varied, tmp_path):
         assert model.like == float(like)
         assert all(part.like == float(like) for part in getattr(model, "parts", ()))
         scores.append(model.score(saved.split.known, np.arange(40)))
+        if model.has_latent_space:  # recommend.py reads arrays instead of the model
+            stranger = profile.of_ratings(saved.ratings, {2: 3.0, 5: 5.0, 9: 1.0, 20: 4.0})
+            found = models.open_run(saved).scores(stranger, "decoder", np.arange(30))
+            np.testing.assert_allclose(found, model.score(stranger.rows.matrix(30)), atol=1e-4)
     assert np.abs(scores[0] - scores[1]).max() > 1e-3
 
 

@@ -17,6 +17,7 @@ from utils.errors import UserError
 from utils.runs import run_folder
 from utils.scoring import biases, latent
 from utils.scoring.ranking import hide_seen, top_k
+from utils.training import search_space
 
 VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
 
@@ -28,6 +29,93 @@ def test_the_choices_of_an_option_are_those_that_the_code_has():
     for name, option in (("multdae", "loss"), ("joint", "likes_loss")):
         module = models.module(name)
         assert get_args(get_type_hints(module.Config)[option]) == tuple(module.LOSSES), name
+
+
+DAMPED = {"user_damping": 5.0, "movie_damping": 4.0}
+STARS = DAMPED | {
+    "rows": "users", "hidden": (128,), "activation": "tanh", "baseline": True, "implicit": True, "normalise": True,
+    "dropout": 0.2, "target": "all", "l2": 0.06, "side": (), "side_weight": 0.3, "optimizer": "adam", "iterations": 10,
+    "learning_rate": 0.001, "decay": 1.0, "precision": "float32", "batch_size": None, "epochs": 200, "patience": 8,
+    "sample": None,
+}  # fmt: skip
+KERNELS = STARS | {
+    "rows": "movies", "hidden": (500,), "dropout": 0.16, "l2": 0.017, "learning_rate": 0.0015, "decay": 0.95,
+    "batch_size": 256, "dimensions": 5, "sparsity": 2.5e-7,
+}  # fmt: skip
+LIKES = {
+    "hidden": (200,), "activation": "tanh", "dropout": 0.5, "signed": False, "l2": 1e-5, "learning_rate": 0.001,
+    "batch_size": None, "epochs": 200, "patience": 20, "precision": "float32", "sample": None,
+}  # fmt: skip
+DEFAULTS = {  # those that the results of the documentation were measured with
+    "autorec": STARS,
+    "bayesfm": {
+        "rank": 10, "samples": 300, "burn_in": 5, "implicit": True, "ordinal": False, "dates": False, "side": (),
+    },
+    "bias": DAMPED,
+    "blend": {
+        "parts": "joint,sparsefc,bayesfm,ease --l2 200 --dropout 0.5", "folds": 10, "rounds": 1, "weigh": "ridge",
+        "by_count": True, "signed": False,
+    },
+    "cdae": LIKES,
+    "content": DAMPED | {"l2": 10.0, "movie_l2": 30.0, "tags": True},
+    "deeprec": STARS | {
+        "hidden": (512, 512, 1024), "activation": "selu", "learning_rate": 0.0001, "last_activation": "linear",
+        "code_dropout": 0.5, "refeed": 1,
+    },
+    "ease": {"l2": 80.0, "dropout": 0.52, "signed": False, "relax": 0.4, "user_norm": 0.0, "movie_norm": 0.1},
+    "elsa": {
+        "hidden": (256,), "dropout": 0.0, "relu": False, "signed": False, "learning_rate": 0.1, "batch_size": 500,
+        "epochs": 200, "patience": 20, "sample": None,
+    },
+    "glocalk": KERNELS | {"global_epochs": 50, "global_rate": 0.0003},
+    "itemknn": DAMPED | {"neighbours": 100, "shrink": 20.0},
+    "joint": STARS | {
+        "hidden": (200,), "dropout": 0.3, "weight": 0.3, "likes_loss": "multinomial", "likes_l2": 0.0, "linear": True,
+        "linear_l2": 200.0, "linear_dropout": 0.5, "linear_relax": 0.4, "linear_movie_norm": 0.1, "signed": False,
+        "movie_rows": True, "movie_size": 128, "movie_epochs": 25,
+    },
+    "multdae": LIKES | {"loss": "multinomial"},
+    "multvae": LIKES | {
+        "hidden": (100,), "dropout": 0.32, "l2": 0.0, "learning_rate": 0.0019, "beta": 0.04, "anneal": 13000,
+    },
+    "popularity": {},
+    "recvae": LIKES | {
+        "hidden": (600, 200), "l2": 0.0, "learning_rate": 0.0005, "gamma": 0.005, "encoder_epochs": 3,
+    },
+    "sparsefc": KERNELS,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_are_those_that_were_measured(name):
+    assert asdict(models.module(name).Config()) == DEFAULTS[name]
+
+
+OF_STARS = "hidden activation dropout target l2 learning_rate decay batch_size"
+SEARCHED = {
+    "autorec": OF_STARS,
+    "bayesfm": "rank implicit ordinal",
+    "bias": "user_damping movie_damping",
+    "blend": "",
+    "cdae": "hidden activation dropout l2 learning_rate batch_size",
+    "content": "l2 movie_l2 user_damping movie_damping",
+    "deeprec": f"{OF_STARS} code_dropout refeed",
+    "ease": "l2 dropout relax user_norm movie_norm",
+    "elsa": "hidden dropout learning_rate batch_size",
+    "glocalk": f"{OF_STARS} sparsity global_rate",
+    "itemknn": "neighbours shrink user_damping movie_damping",
+    "joint": f"{OF_STARS} weight likes_l2 linear_l2 linear_dropout linear_relax linear_movie_norm movie_size",
+    "multdae": "hidden activation dropout l2 learning_rate batch_size",
+    "multvae": "hidden activation dropout learning_rate batch_size beta anneal",
+    "popularity": "",
+    "recvae": "hidden dropout learning_rate batch_size gamma encoder_epochs",
+    "sparsefc": f"{OF_STARS} sparsity",
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_these_options_are_searched_and_no_others(name):
+    assert set(search_space.spaces(models.module(name).Config)) == set(SEARCHED[name].split())
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda v: "-".join([v[0], *map(str, v[1].values())]))

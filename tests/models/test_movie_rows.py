@@ -91,6 +91,43 @@ def test_factor_and_share_are_those_of_the_least_rmse_on_validation(half, factor
     assert rows.share == 0.0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_they_are_trained_on_what_is_trained_on_and_chosen_on_a_sample_of_what_is_hidden(share, half, monkeypatch):
+    asked, (model, split), training = [], half, Training()
+
+    class Noted(MovieRows):
+        encoder = "trained"
+
+        def train(self, *of):
+            asked.append(of)
+
+        def choose(self, *of):
+            asked.append(of)
+            self.share = share
+
+        def path(self, known):
+            return "path", known
+
+    model, train, validation = copy(model), split.train, split.validation
+    model.movie_rows = model.star_path = None
+    some = validation.hidden[::2]  # the users of the sample have other ratings than those with their numbers
+    sample = splits.Holdout(validation.given[::2], some)
+    expected = model.predict(sample.given, *some.tocoo().coords)
+    monkeypatch.setattr(joint, "MovieRows", Noted)
+    monkeypatch.setattr(joint, "of_sample", lambda of: (sample, None) if of is validation else None)
+    model._fit_movie_rows(train, validation, training)
+    (of, matrix, how, phase), (judged, base, stars, scale) = asked
+    assert all(one is other for one, other in ((of, model), (matrix, train), (how, training), (judged, sample)))
+    assert (phase, scale) == ("movies", (0.5, 5.0))
+    np.testing.assert_array_equal(base.user, model._baseline(sample.given).user)
+    np.testing.assert_array_equal(stars, expected)
+    if share:
+        assert model.movie_rows.share == 0.5
+        assert model.star_path == ("path", train)
+    else:
+        assert model.movie_rows is model.star_path is None
+
+
 def test_the_penalty_is_that_of_the_output_layer_times_the_factor(half):
     model, split = half
     path = model.movie_rows.path(split.train)

@@ -456,6 +456,12 @@ def test_a_title_above_the_names_of_the_columns_is_left_and_said(read, listed):
     assert listed("Heat (1995)\nFilm\n", "watch.txt")[0] == {HEAT}  # a title, not the name of a column
 
 
+def test_columns_far_to_the_right_of_a_workbook_are_read(read):
+    rows = [["Title", *[None] * 200, "Year", *["Note"] * 53, "My rating"], ["Heat", *[None] * 200, 1995, *"x" * 53, 4]]
+    assert len(rows[0]) == len(rows[1]) == 256
+    assert read(workbook(("Mine", rows)), "mine.xlsx")[0] == {HEAT: 4}
+
+
 def test_ratings_out_of_several_numbers_are_refused(read):
     with pytest.raises(UserError, match=r"mine.csv: ratings out of 5 and out of 10$"):
         read("title,year,rating\nHeat,1995,8/10\nCasino,1995,★★½\n")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from utils.report import figures, pictures
+from utils.report import figures, map_figures, pictures
 
 
 def interval(value, low, high, n=7):
@@ -109,6 +110,21 @@ def test_a_training_is_a_line_for_each_phase_part_and_stage():
     for n, shown in ((8, True), (9, False)):
         many = [{"of": str(i), "epoch": [1], "loss": [1.0], "judged": {}} for i in range(n)]
         assert figures.learning(many)[0]["layout"]["showlegend"] is shown
+
+
+def test_points_of_the_map_say_which_movie_they_are_whatever_their_order():
+    points = [
+        {"movie": movie, "title": f"M{movie} (1990)", "x": movie / 2, "y": -movie, "genre": genre, "ratings": ratings}
+        for movie, genre, ratings in [(7, "War", 9), (2, None, 400), (5, "War", 1600), (0, "Film", 1)]
+    ]
+    drawn_map = map_figures.page_map(points, {"you rated": points[2:]}, {})
+    of = {trace.get("name"): trace for trace in drawn_map["data"]}
+    for name, shown in {"War": points[::2], "other": points[1:2], "Film": points[3:], "you rated": points[2:]}.items():
+        assert list(of[name]["customdata"]) == [point["movie"] for point in shown]
+        assert list(of[name]["x"]) == [point["x"] for point in shown]
+        assert list(of[name]["y"]) == [point["y"] for point in shown]
+    assert of["War"]["text"] == ["M7 (1990), 9 ratings", "M5 (1990), 1,600 ratings"]
+    np.testing.assert_allclose(of["War"]["marker"]["size"], [4 + 1, 4 + 20 / 3])
 
 
 @pytest.mark.parametrize(("shares", "half"), [([0.5, 0.3, 0.2], 1), ([0.4, 0.3, 0.3], 2), ([0.2, 0.1], 2)])

@@ -26,7 +26,7 @@ from utils.evaluation import beyond_accuracy, bootstrap, holdout_metrics, recons
 from utils.evaluation.bootstrap import Metric
 from utils.evaluation.holdout_metrics import judged_users
 from utils.recommend import profile, recommendations
-from utils.report import figures, latent_maps, map_figures, pictures
+from utils.report import figures, latent_maps, map_figures, page, pictures
 from utils.runs import run_folder
 from utils.scoring import latent
 from utils.scoring.latent import LatentSpace
@@ -89,6 +89,20 @@ def test_every_number_of_the_report_is_one_of_json(written):
         text = path.read_text(encoding="utf-8")
         assert all(line.replace("'", "&#39;") in text for line in (*run["said"]["headlines"], *run["said"]["plain"]))
     assert page.loads == ["data:,"]
+
+
+def test_each_section_draws_its_own_part_of_the_facts(written):
+    run = written[1]["runs"][0]
+    drawn, of = page.sections(run), run["pictured"]
+    assert drawn.pop("learning") == figures.learning(run["learning"])
+    assert drawn.pop("slices") == figures.slices(run["slices"])
+    assert drawn.pop("reconstruction") == figures.reconstruction(of["block"], of["violins"], run["stars"])
+    assert drawn.pop("dimensions") == [figures.dimensions(run["latent"]["dimensions"])]
+    for kind, n in (("movies", 24), ("users", 40)):
+        (plot,) = drawn.pop(kind)
+        assert plot == map_figures.report_map(of[kind], kind)
+        assert plot["alt"].startswith(f"Map of {n} {kind}")
+    assert not drawn
 
 
 def test_no_tag_can_begin_in_the_data_of_the_plots(written):

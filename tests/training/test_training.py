@@ -87,6 +87,26 @@ class Stop:
             raise KeyboardInterrupt
 
 
+def test_a_training_goes_on_from_checkpoints_only_where_it_is_resumed(tmp_path):
+    training = Training(checkpoints=tmp_path / "run.checkpoint", finished=tmp_path / "run.parts")
+    for folder in (training.checkpoints, training.finished / "one"):
+        folder.mkdir(parents=True)
+    (training.checkpoints / "train.npz").touch()
+    (training.finished / "one" / "MANIFEST").touch()
+    training.start(resume=True)
+    assert (training.checkpoints / "train.npz").exists()
+    training.start(resume=False)
+    assert not training.checkpoints.exists()
+    assert training.has_parts  # each is of its own data and options, so it serves anew
+    training.start(resume=True)
+    (training.finished / "other").touch()
+    training.done()
+    assert [path.name for path in tmp_path.glob("*/*")] == ["other"]
+    (training.finished / "other").unlink()
+    training.done()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"optimizer": "sgd"}, {"optimizer": "lbfgs", "iterations": 2}, {"average": 0.7}]
 )
