@@ -45,11 +45,14 @@ EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as i
 OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows"
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
+AVERAGED = f"autorec --rows movies {BIG} {ALL} --average 0.9"
 RANK = "--rank 22"  # as searches found
 FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
+    "ml-1m/side-average": (AVERAGED, ML1M, f"ml-1m/side-{ALL.split()[1]}"),
+    "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint,{PROBIT},itemknn,content'", ML1M, None),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
