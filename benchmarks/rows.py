@@ -129,6 +129,7 @@ VARIED = {
         "input": ("--no-baseline", "--no-implicit", "--no-normalise"),
         "penalty": ("--l2 0", "--l2 0.02", "--l2 0.2"),
         "optimiser": ("--optimizer sgd --learning-rate 0.1", "--optimizer sgd --learning-rate 1", "--optimizer lbfgs"),
+        "averaged weights": ("--average 0.8", "--average 0.9"),
         "side features": ("--side genres,year", "--side age,gender,occupation", ALL),
     },
     "likes": {  # multdae, NDCG@100 on ML-1M's held-out users, two splits
@@ -138,6 +139,7 @@ VARIED = {
         "dropout": tuple(f"--dropout {share}" for share in (0, 0.25, 0.75)),
         "loss": ("--loss logistic", "--loss squared"),
         "penalty": ("--l2 0", "--l2 1e-4"),
+        "averaged weights": ("--average 0.8", "--average 0.9"),
         "batch size": ("--batch-size 25", "--batch-size 500"),
     },
 }
