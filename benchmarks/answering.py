@@ -45,6 +45,7 @@ def measure(name):
 
 
 if __name__ == "__main__":
+    tables.words(__doc__)
     rows = [measure(name) for name in MODELS]
     tables.write("answering.csv", rows)
     for row in rows:

@@ -4,10 +4,11 @@ share of the likes that the most liked movies hold, and the seconds of solving. 
 python benchmarks/ease_coverage.py ml-1m /tmp/ml20m.csv    # the second by `generate.py`; results/ease_coverage.csv
 """
 
-import csv
 import sys
 import time
 from pathlib import Path
+
+import tables
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -55,14 +56,11 @@ def rows(path):
 def main():
     """Measure the data sets that the command line names."""
     lines = []
-    for path in sys.argv[1:]:
+    for path in tables.words(__doc__):
         for line in rows(path):
             lines.append(line)
             print(line, flush=True)
-    with open(HERE / "results" / "ease_coverage.csv", "w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        out.writeheader()
-        out.writerows(lines)
+    tables.write("ease_coverage.csv", lines)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import tables
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUN = REPOSITORY / "runs" / "ml-latest-small-2016-random-joint-s0"
 LETTERBOXD = """Date,Name,Year,Letterboxd URI,Rating
@@ -55,7 +57,10 @@ def renewed(text, folder):
 
 def main():
     """Renew the pages that are named, or all."""
-    pages = [Path(name) for name in sys.argv[1:]] or [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    pages = [Path(name) for name in tables.words(__doc__)] or [
+        REPOSITORY / "README.md",
+        *(REPOSITORY / "docs").glob("*.md"),
+    ]
     if not RUN.exists():
         subprocess.run([sys.executable, "train.py"], cwd=REPOSITORY, check=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -143,6 +143,7 @@ def parts():
 
 
 if __name__ == "__main__":
+    tables.words(__doc__)
     for marker, text in parts().items():
         tables.replace(marker, text, PAGE)
     plot()

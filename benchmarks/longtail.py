@@ -105,7 +105,7 @@ def draw():
 
 
 if __name__ == "__main__":
-    if "--table" not in sys.argv:
+    if "--table" not in tables.words(__doc__):
         lines = [line for data in DATA for seed in range(3) for line in measure(data, seed)]
         tables.write("longtail.csv", lines)
     tables.replace("longtail", table(), tables.DOCS / "experiments.md")

@@ -58,6 +58,7 @@ def seconds(epoch):
 
 def main():
     """Measure every shape, write the results."""
+    tables.words(__doc__)
     rows = []
     for name, (n_rows, n_columns, n) in SHAPES.items():
         matrix = random_matrix(n_rows, n_columns, n, np.random.default_rng(0))

@@ -35,6 +35,7 @@ def measure(n):
 
 
 if __name__ == "__main__":
+    tables.words(__doc__)
     rows = [measure(n) for n in SIZES]
     tables.write("nearest.csv", rows)
     for row in rows:

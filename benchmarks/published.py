@@ -76,5 +76,6 @@ def page():
 
 
 if __name__ == "__main__":
+    tables.words(__doc__)
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")

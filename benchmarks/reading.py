@@ -46,7 +46,7 @@ def measure(name, source, repeats=3):
 
 def main(argv=None):
     """Measure, print and write benchmarks/results/reading.csv."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = tables.words(__doc__) if argv is None else argv
     ml_1m = Path(arguments[0] if arguments else REPOSITORY / "data" / "ml-1m").resolve()
     rows = list(measure("ml-1m", ml_1m)) if ml_1m.is_dir() else []
     with tempfile.TemporaryDirectory() as folder:

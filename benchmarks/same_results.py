@@ -16,6 +16,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import tables
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
@@ -122,7 +123,7 @@ def main() -> None:
     """Print a line a model: how much is equal, and what is not."""
     import models
 
-    commit, *names = sys.argv[1:]
+    commit, *names = tables.words(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _git("worktree", "add", "--quiet", "--detach", str(folder / "old"), commit)

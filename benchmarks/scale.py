@@ -158,7 +158,7 @@ def show():
 
 def main():
     """Measure, write each line as it comes, then tables and plot."""
-    if sys.argv[1:] == ["--table"]:
+    if tables.words(__doc__) == ["--table"]:
         return show()
     cases = [*((million, MOVIES) for million in (1, 2, 4, 8, 16, 32)), *((1, n) for n in (20_000, 40_000, 80_000))]
     found = []

@@ -152,12 +152,13 @@ def vae(precision):
 
 
 if __name__ == "__main__":
+    words = tables.words(__doc__)
     tables.write("speed_vae.csv", [vae(precision) for precision in ("float32", *["bfloat16"] * has_bfloat16())])
     print(tables.read("speed_vae.csv"))
     line = ease()
     tables.write("speed_ease.csv", [line])
     print(line)
-    if "--ease" in sys.argv:
+    if "--ease" in words:
         sys.exit()
     rows = [measure(size, "float32") for size in (64, 256, 1024)]
     if has_bfloat16():

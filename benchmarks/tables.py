@@ -3,6 +3,7 @@
 import argparse
 import csv
 import statistics
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +33,13 @@ def update(name, rows, key="data"):
     """Write `rows` into a result file in the place of those that have one of their keys."""
     new = {row[key] for row in rows}
     write(name, sorted([row for row in read(name) if row[key] not in new] + rows, key=lambda row: row[key]))
+
+
+def words(about):
+    """Return the words of the command line; with --help among them print what a benchmark is about, and end."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.exit(print(about.strip()))
+    return sys.argv[1:]
 
 
 def of_runs(name, about, measure, table, key="data", path=NOTES):

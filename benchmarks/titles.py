@@ -200,5 +200,5 @@ def table():
 
 
 if __name__ == "__main__":
-    tables.write("titles.csv", measure(sys.argv[1]))
+    tables.write("titles.csv", measure(*tables.words(__doc__)))
     tables.replace("titles", table(), tables.NOTES)
