@@ -19,6 +19,7 @@ from utils.errors import UserError
 from utils.training.training import Training
 
 N_USERS, N_MOVIES = 40, 25
+SEED = 3  # of the blend
 STRANGE = 0.01  # what tells one part from another
 
 
@@ -70,15 +71,15 @@ def blended(monkeypatch, protocol="random", options=None, like=None, **config):
         monkeypatch.setattr(stacking.Weights, name, noted)
     monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
-    model = models.build("blend", table.shape, blend.Config(folds=4, **config), like=like)
+    model = models.build("blend", table.shape, blend.Config(folds=4, **config), SEED, like=like)
     history = model.fit(split.train, split.validation, Training())
     return model, split, seen, history
 
 
-def folds_of(split, seed=0, folds=4):
+def folds_of(split, folds=4):
     """For each fold (dense training ratings without it, dense ratings of it)."""
     rows, columns = split.train.nonzero()
-    fold, dense = np.random.default_rng(seed).integers(folds, size=len(rows)), split.train.toarray()
+    fold, dense = np.random.default_rng(SEED).integers(folds, size=len(rows)), split.train.toarray()
     for number in range(folds):
         hidden = np.zeros_like(dense)
         hidden[rows[fold == number], columns[fold == number]] = dense[rows[fold == number], columns[fold == number]]
