@@ -226,6 +226,9 @@ def test_shards_of_a_log_are_data(ratings, tmp_path):
     named = datasets.load(tmp_path / "s").ratings
     np.testing.assert_array_equal(named.user_ids, names)
     np.testing.assert_array_equal(named.movie_ids, ratings.movie_ids)  # numbers all the same
+    shutil.rmtree(tmp_path / "s" / "shard=1")
+    with pytest.raises(UserError, match=rf" ratings of {len(ratings)} are there; make the shards again"):
+        datasets.load(tmp_path / "s")
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about | {"ratings": 1}))
     with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "s")
