@@ -119,6 +119,30 @@ def test_a_part_is_trained_on_remembers_and_is_given_all_but_the_fold_that_it_pr
     np.testing.assert_array_equal(model.learned.rated, (split.train.toarray() > 0).sum(axis=0))
 
 
+def test_a_part_is_kept_by_its_round_what_it_is_trained_and_judged_on_and_what_chose_its_epochs(monkeypatch):
+    asked = []
+
+    def folder_of(self, part, stage, *matrices):
+        asked.append((part.number, stage, [matrix.toarray() for matrix in matrices]))
+        return Path(f"{part.number}-{len(asked)}")
+
+    monkeypatch.setattr(blend_parts.PartCache, "folder_of", folder_of)
+    monkeypatch.setattr(blend_parts.PartCache, "load", lambda *_: None)
+    monkeypatch.setattr(blend_parts.PartCache, "save", lambda *_, **__: None)
+    model, split, _, _ = blended(monkeypatch, rounds=2)
+    model.refit(split.refit, Training())
+    (first, of_first), (second, of_second) = list(folds_of(split))[:2]
+    validation = split.validation.hidden.toarray()
+    expected = [(i, ["without fold 1", None], [first, validation, of_first]) for i in range(3)]
+    firsts = [f"{i}-{i + 1}" for i in range(3)]
+    expected += [(i, ["without fold 2", firsts[i]], [second, of_second]) for i in range(3)]
+    expected += [(i, ["on all", firsts[i]], [split.refit.toarray()]) for i in range(3)]
+    for (part, stage, matrices), (number, name, dense) in zip(asked, expected, strict=True):
+        assert (part, stage) == (number, name)
+        for found, whole in zip(matrices, dense, strict=True):
+            np.testing.assert_array_equal(found, whole)
+
+
 def test_all_parts_are_trained_again_on_all_and_the_counts_are_of_all(monkeypatch):
     model, split, _, _ = blended(monkeypatch)
     for part in model.parts:
