@@ -1,5 +1,6 @@
 """The page app.py: its list is recommend.py's, one visitor's ratings are never another's, titles are text."""
 
+import contextlib
 import csv
 import gzip
 import io
@@ -18,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import evaluate
 import models
 import train
-from utils.app import about, listing, map_page, rating
+from utils.app import about, listing, map_page, rating, together
 from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
@@ -28,7 +29,7 @@ from utils.data.movies import Links, Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
 from utils.recommend import elicitation, group, recommendations, reranking
-from utils.report import map_figures
+from utils.report import latent_maps, map_figures
 from utils.runs import evaluation_results, run_folder
 
 EVIL = '<script>alert(1)</script> **x** $y$ :smile: <img src=x onerror="alert(2)">'
@@ -347,6 +348,33 @@ def test_a_click_on_no_movie_is_none():
         assert map_page.clicked_on(event, points) is None
 
 
+def test_a_visitor_stands_where_the_last_rating_took_them_and_lines_lead_to_what_each_rating_speaks_for(run_of):
+    saved = models.open_run(run_folder.Run(run_of("autorec", *QUICK)))
+    shared, visitor = Shared(saved), Visitor({5: 5.0, 2: 1.0, 9: 4.0, 0: 2.0})
+    shared.map = [{"movie": m, "x": np.sin(m), "y": np.cos(3 * m)} for m in range(23, -1, -1)]
+    highlighted, paths = map_page.on_map(shared, visitor)
+    at = {point["movie"]: (point["x"], point["y"]) for point in shared.map}
+    assert [point["movie"] for point in highlighted["you rated"]] == [5, 2, 9, 0]
+    assert all((point["x"], point["y"]) == at[point["movie"]] for point in highlighted["you rated"])
+    them = visitor.profile(saved.ratings)
+    items = recommendations.recommend(saved, them, "best", map_page.LISTED, explained=True)["items"]
+    recommended = [item["movieId"] - 1 for item in items]
+    assert [point["movie"] for point in highlighted["recommended to you"]] == recommended
+    (way,) = paths["your way with each rating"]
+    steps = latent_maps.trail(saved, them, [5, 2, 9, 0], shared.map).tolist()
+    assert [[point["x"], point["y"]] for point in way] == steps
+    assert highlighted["you"] == [{"title": "you", "x": steps[-1][0], "y": steps[-1][1]}]
+    reasons = [
+        (item["because"][0]["movieId"] - 1, movie)
+        for item, movie in zip(items, recommended, strict=True)
+        if item["because"][0]["effect"] > 0
+    ]
+    lines = paths["from what you rated to what is recommended for it"]
+    assert [tuple(point["movie"] for point in line) for line in lines] == reasons
+    assert reasons
+    assert map_page.on_map(shared, Visitor(hidden={3})) == ({}, {})
+
+
 def test_cards_begin_anew_when_all_were_seen():
     visitor, order = Visitor(), np.arange(8)
     seen = []
@@ -501,6 +529,48 @@ def test_two_people_see_their_lists_and_what_both_would_like(house, run_of):
     again = opened(page="Two together", rated=f"{data}~2:5,4:1", **{"with": "".join(page.query_params["with"])})
     again.pills(key="join").set_value("fair")
     assert said(run(again)) == text
+
+
+@pytest.mark.parametrize("join", ["fair", "average"])
+def test_the_lists_of_two_obey_what_is_chosen_for_both(join, monkeypatch):
+    asked, shown = [], []
+    filters = reranking.Options(genre=("War",), diverse=0.3)
+    quiet = dict.fromkeys(("header", "text_input", "subheader"), lambda *_, **__: None)
+    columns = lambda n, **_: [contextlib.nullcontext()] * (n if isinstance(n, int) else len(n))  # noqa: E731
+    fake = SimpleNamespace(**quiet, columns=columns, pills=lambda *_, **__: join, button=lambda *_, **__: None)
+    monkeypatch.setattr(together, "st", fake)
+    monkeypatch.setattr(together, "say", shown.append)
+    monkeypatch.setattr(together, "_show", shown.append)
+    monkeypatch.setattr(together.rating, "file_upload", lambda *of: asked.append(of))
+    monkeypatch.setattr(together.listing, "options", lambda _: ("movies", 7, filters))
+    both = {"items": ["for both"], "notes": ["of both"]}
+    monkeypatch.setattr(together.group, "recommend", lambda *of: asked.append(of) or both)
+    of_one = lambda saved, profile, *of: asked.append((saved, profile, *of)) or {"items": [profile]}  # noqa: E731
+    monkeypatch.setattr(together.recommendations, "recommend", of_one)
+    shared = SimpleNamespace(saved=SimpleNamespace(ratings="ratings"))
+    one, other = (SimpleNamespace(stars={1: 5.0}, profile=name.format, not_found="", forget=None) for name in "AB")
+    together.page(shared, one, other)
+    saved = shared.saved
+    assert asked[1:] == [
+        (saved, [("you", "A"), ("they", "B")], "movies", 7, join, filters),
+        (saved, "A", "movies", 7, filters),
+        (saved, "B", "movies", 7, filters),
+    ]
+    assert asked[0][:2] == (shared, other)
+    in_turn = ["each in turn takes no account of diversity."] if join == "fair" else []
+    assert shown[1:] == ["of both.", *in_turn, ["for both"], ["A"], ["B"]]
+
+
+@pytest.mark.parametrize("n", [2, 200, 201])
+def test_the_list_of_one_obeys_what_is_chosen_and_is_explained_where_that_is_quick(n, monkeypatch):
+    asked = []
+    monkeypatch.setattr(listing.recommendations, "recommend", lambda *of: asked.append(of) or {"notes": []})
+    shared = SimpleNamespace(saved=SimpleNamespace(ratings="ratings", takes_strangers=True))
+    visitor = SimpleNamespace(stars=dict.fromkeys(range(n), 4.0), profile=lambda of: f"by {of}", watchlist={3})
+    filters = reranking.Options(genre=("War",))
+    notes = listing._answer(shared, visitor, "movies", 7, filters)["notes"]
+    assert asked == [(shared.saved, "by ratings", "movies", 7, filters, n <= 200, {3})]
+    assert notes == (["Reasons are given for up to 200 ratings."] if n > 200 else [])
 
 
 @pytest.mark.parametrize("model", ["autorec --rows movies", "bayesfm --samples 12"])

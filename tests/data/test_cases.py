@@ -267,6 +267,14 @@ def test_movietweetings(tmp_path):
     assert data.movies.titles[0] == "Film 1 (1950)"
 
 
+@pytest.mark.parametrize("line", [2, 4])
+def test_a_byte_that_is_no_utf_8_is_named_with_its_line(tmp_path, line):
+    lines = [b"userId,movieId,rating,timestamp", b"Zo,1,4,10", b"Zo,2,5,11", b"Al,2,3,12", b"Al,3,3,13"]
+    lines[line - 1] = lines[line - 1].replace(b"o,", b"\xeb,").replace(b"l,", b"\xeb,")
+    said = refusal(write(tmp_path, b"\n".join(lines)))
+    assert said.endswith(f"own.csv:{line}: byte 0xeb is not UTF-8; save the file as UTF-8")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 def test_book_crossing_as_published_with_quotes_behind_backslashes(tmp_path, encoding):
     rows = "".join(f'"{u}";"{isbn(m)}";"{2 * s:.0f}"\n' for u, m, s, _ in ROWS) + '"5";"\xf600";"0"\n'

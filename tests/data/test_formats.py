@@ -19,6 +19,7 @@ from test_damaged_files import damage, on_many_files
 import train
 from utils.data.datasets import Reading, load
 from utils.data.reading import textfiles, values
+from utils.data.reading.places import rating_files
 from utils.errors import UserError
 
 ROWS = [(7, 31, 2.5, 1147035086), (7, 29, 5.0, 1120490867), (9, 31, 1.0, 1240981388), (12, 5, 4.5, 1037338099)]
@@ -168,6 +169,34 @@ def test_a_folder_of_parquet_parts_is_one_table(tmp_path, name):
     assert (cells(data), data.folder) == (EXPECTED, folder)
     frame()[3:].assign(rating=[float("nan")]).to_parquet(folder / "part-00001.snappy.parquet")
     assert "part-00001.snappy.parquet: row 1: the rating is empty" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        ("train/0.parquet test/0.parquet dev/1.parquet", "dev/1.parquet test/0.parquet train/0.parquet"),
+        ("year=2005/a.parquet year=2006/a.parquet", "year=2005/a.parquet year=2006/a.parquet"),
+        ("data/train/0.parquet data/test/0.parquet", "data/test/0.parquet data/train/0.parquet"),
+        ("items/0.parquet reviews/0.parquet reviews/1.parquet", "reviews/0.parquet reviews/1.parquet"),
+        ("train/0.parquet test/0.parquet ratings/0.parquet", "ratings/0.parquet"),
+        ("train/0.parquet test/0.parquet items/0.parquet", ""),  # of which table the splits are is not known
+        ("train/0.parquet b.parquet a.parquet", "a.parquet b.parquet"),
+        ("other/0.parquet", "other/0.parquet"),
+        ("a/b/0.parquet", "a/b/0.parquet"),
+        ("a/b/c/0.parquet", ""),
+        ("combined_data_2.txt combined_data_1.txt.gz probe.txt", "combined_data_1.txt.gz combined_data_2.txt"),
+        ("training_set/mv_2.txt training_set/mv_1.txt", "training_set/mv_1.txt training_set/mv_2.txt"),
+    ],
+)
+def test_folders_of_parts_are_one_table_where_none_is_of_another(files, read, tmp_path):
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    if read:
+        assert rating_files(tmp_path) == (tmp_path, [tmp_path / name for name in read.split()])
+    else:
+        with pytest.raises(UserError, match="no ratings in this folder"):
+            rating_files(tmp_path)
 
 
 # --- published formats -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import BUNDLED, eagerly, real, write_checkerboard
+from conftest import BUNDLED, eagerly, random_ratings, real, write_checkerboard
 
 import evaluate
 import models
@@ -180,6 +180,37 @@ def test_one_worker_trains_what_no_worker_does(sample, board, tmp_path, monkeypa
     training_workers.work(job)  # started again, it does nothing: it would fail again
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_has_its_own_users_and_the_candidates_of_all(rank, tmp_path, monkeypatch):
+    table = replace(random_ratings(60, 30, 500), threshold=2.5)
+    split = splits.split(table, "strong", splits.Options(held_out=8))
+    shards.write(tmp_path / "s", split, 4)
+    asked, restored = [], []
+    model = SimpleNamespace(fit=lambda *of: asked.append(of), refit=lambda *of: asked.append(of))
+    context = SimpleNamespace(get_world_rank=lambda: rank, get_world_size=lambda: 2)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(train=SimpleNamespace(get_context=lambda: context)))
+    monkeypatch.setitem(sys.modules, "ray.train", sys.modules["ray"].train)
+    monkeypatch.setattr(training_workers, "Worker", lambda *of: of)
+    job = {"restore": lambda about: restored.append(about) or model, "about": {"model": "multdae", "seed": 3}}
+    job |= {"signature": "of all", "checkpoint_every": 7.0, "refit": True}
+    training_workers.work(job | {"shards": str(tmp_path / "s"), "checkpoints": str(tmp_path / "c")})
+    assert restored == [{"model": "multdae", "seed": 3, "shape": (60, 30), "scale": (0.5, 5.0), "like": 2.5}]
+    (train_matrix, validation, training), (matrix, again) = asked
+    own = np.arange(60) % 2 == rank  # shards 0 and 2, or 1 and 3
+    for found, whole in (
+        (train_matrix, split.train),
+        (validation.given, split.validation.given),
+        (validation.hidden, split.validation.hidden),
+        (matrix, split.refit),
+    ):
+        np.testing.assert_array_equal(found.toarray(), whole.toarray() * own[:, None])
+    np.testing.assert_array_equal(validation.candidates, split.candidates)
+    assert (shards.read_own(tmp_path / "s", rank, 2)[0].candidates != split.candidates).any()
+    assert validation.like == 2.5
+    assert (training.checkpoints, training.checkpoint_every) == (tmp_path / "c", 7.0)
+    assert (training.signature, training.worker, again) == ("of all", (rank, 2), training)
+
+
 def test_ease_of_summed_gram_matrices_is_ease(board, inline, tmp_path):
     command = ["ease", "--l2", "5", "--data", str(board), "--run"]
     train.main([*command, str(tmp_path / "one")])
@@ -226,6 +257,9 @@ def test_shards_of_a_log_are_data(ratings, tmp_path):
     named = datasets.load(tmp_path / "s").ratings
     np.testing.assert_array_equal(named.user_ids, names)
     np.testing.assert_array_equal(named.movie_ids, ratings.movie_ids)  # numbers all the same
+    shutil.rmtree(tmp_path / "s" / "shard=1")
+    with pytest.raises(UserError, match=rf" ratings of {len(ratings)} are there; make the shards again"):
+        datasets.load(tmp_path / "s")
     (tmp_path / "s" / "shards.json").write_text(json.dumps(about | {"ratings": 1}))
     with pytest.raises(UserError, match="make the shards again"):
         datasets.load(tmp_path / "s")

@@ -19,6 +19,7 @@ from utils.errors import UserError
 from utils.training.training import Training
 
 N_USERS, N_MOVIES = 40, 25
+SEED = 3  # of the blend
 STRANGE = 0.01  # what tells one part from another
 
 
@@ -70,15 +71,15 @@ def blended(monkeypatch, protocol="random", options=None, like=None, **config):
         monkeypatch.setattr(stacking.Weights, name, noted)
     monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
-    model = models.build("blend", table.shape, blend.Config(folds=4, **config), like=like)
+    model = models.build("blend", table.shape, blend.Config(folds=4, **config), SEED, like=like)
     history = model.fit(split.train, split.validation, Training())
     return model, split, seen, history
 
 
-def folds_of(split, seed=0, folds=4):
+def folds_of(split, folds=4):
     """For each fold (dense training ratings without it, dense ratings of it)."""
     rows, columns = split.train.nonzero()
-    fold, dense = np.random.default_rng(seed).integers(folds, size=len(rows)), split.train.toarray()
+    fold, dense = np.random.default_rng(SEED).integers(folds, size=len(rows)), split.train.toarray()
     for number in range(folds):
         hidden = np.zeros_like(dense)
         hidden[rows[fold == number], columns[fold == number]] = dense[rows[fold == number], columns[fold == number]]
@@ -116,6 +117,30 @@ def test_a_part_is_trained_on_remembers_and_is_given_all_but_the_fold_that_it_pr
         assert next(calls, None) is None
     assert [row["stage"] for row in history] == ["without fold 1"] * 3
     np.testing.assert_array_equal(model.learned.rated, (split.train.toarray() > 0).sum(axis=0))
+
+
+def test_a_part_is_kept_by_its_round_what_it_is_trained_and_judged_on_and_what_chose_its_epochs(monkeypatch):
+    asked = []
+
+    def folder_of(self, part, stage, *matrices):
+        asked.append((part.number, stage, [matrix.toarray() for matrix in matrices]))
+        return Path(f"{part.number}-{len(asked)}")
+
+    monkeypatch.setattr(blend_parts.PartCache, "folder_of", folder_of)
+    monkeypatch.setattr(blend_parts.PartCache, "load", lambda *_: None)
+    monkeypatch.setattr(blend_parts.PartCache, "save", lambda *_, **__: None)
+    model, split, _, _ = blended(monkeypatch, rounds=2)
+    model.refit(split.refit, Training())
+    (first, of_first), (second, of_second) = list(folds_of(split))[:2]
+    validation = split.validation.hidden.toarray()
+    expected = [(i, ["without fold 1", None], [first, validation, of_first]) for i in range(3)]
+    firsts = [f"{i}-{i + 1}" for i in range(3)]
+    expected += [(i, ["without fold 2", firsts[i]], [second, of_second]) for i in range(3)]
+    expected += [(i, ["on all", firsts[i]], [split.refit.toarray()]) for i in range(3)]
+    for (part, stage, matrices), (number, name, dense) in zip(asked, expected, strict=True):
+        assert (part, stage) == (number, name)
+        for found, whole in zip(matrices, dense, strict=True):
+            np.testing.assert_array_equal(found, whole)
 
 
 def test_all_parts_are_trained_again_on_all_and_the_counts_are_of_all(monkeypatch):

@@ -95,7 +95,7 @@ def test_the_final_model_is_both_halves_trained_on_validation_ratings_too(half):
 def test_after_fit_its_weights_are_trained_on_with_validation_ratings_too(half, monkeypatch):
     _, split = half
     monkeypatch.setattr(joint, "MORE_EPOCHS", 2)
-    model, again = built(epochs=3, patience=3, linear=False), built(epochs=2, linear=False)
+    model, again = built(epochs=3, patience=3), built(epochs=2, linear=False)
     with eagerly():
         model.fit(split.train, split.validation, Training())
         start = [np.array(weight) for weight in model.network.trainable_variables]
@@ -106,6 +106,8 @@ def test_after_fit_its_weights_are_trained_on_with_validation_ratings_too(half, 
         again._train(split.refit, again.config, Training(), "refit")
     assert_same_weights(model, again)  # among them the means of all ratings
     assert model.config.epochs == 3
+    expected = of_ease(split.refit, split.known) + model.linear.share * logits_of(again, split.known)
+    np.testing.assert_allclose(model.score(split.known), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """What every model keeps, found by file name, and what each one claims for itself."""
 
+import inspect
 import json
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
+import keras
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,7 +19,8 @@ from utils.errors import UserError
 from utils.runs import run_folder
 from utils.scoring import biases, latent
 from utils.scoring.ranking import hide_seen, top_k
-from utils.training import search_space
+from utils.training import batches, search_space
+from utils.training.training import Training
 
 VARIANTS = [(name, {}) for name in models.names()] + [("autorec", {"rows": "movies"}), ("autorec", {"hidden": (12, 5)})]
 
@@ -173,6 +176,42 @@ def test_the_same_seed_gives_the_same_model(name, options):
     model, split = trained(name, **options)
     again, _ = train_on(TABLE, name, **options)
     np.testing.assert_array_equal(again.score(split.train), model.score(split.train))
+
+
+NETWORKS = [name for name in models.names() if "epochs" in models.module(name).Config.__dataclass_fields__]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_orders_columns_and_noise_are_all_drawn_by_the_seed(name, monkeypatch):
+    from models.networks import likes_autoencoder, rating_autoencoder
+
+    drawn = {}
+
+    def noted(where, name):
+        function = getattr(where, name)
+        parameters = inspect.signature(function)
+
+        def call(*of, **named):
+            drawn.setdefault(name, set()).add(parameters.bind(*of, **named).arguments["seed"])
+            return function(*of, **named)
+
+        monkeypatch.setattr(where, name, call)
+
+    noted(keras.utils, "set_random_seed")
+    for function in ("sampler", "denoising", "rows"):
+        noted(batches, function)
+    for where in (likes_autoencoder, rating_autoencoder):
+        monkeypatch.setattr(where, "train", lambda *_, **__: [])
+    options = {"hidden": (8, 4) if name == "recvae" else (8,), "movie_rows": False, "global_epochs": 0}
+    known = models.module(name).Config.__dataclass_fields__
+    config = models.module(name).Config(**{key: value for key, value in options.items() if key in known})
+    model = models.build(name, TABLE.shape, config, seed=5)
+    model.refit(TABLE.matrix(), Training())
+    assert drawn.pop("set_random_seed") == {5}
+    assert set(drawn) >= {"rows"} or set(drawn) >= {"denoising"}
+    assert all(seeds == {5} for seeds in drawn.values())
+    seeds = {layer.seed for layer in model.network._flatten_layers() if getattr(layer, "seed", None) is not None}
+    assert seeds == (set() if name in ("autorec", "glocalk", "joint", "sparsefc") else {5})  # of layers that draw
 
 
 @pytest.mark.parametrize("name", ["deeprec", "joint"])
