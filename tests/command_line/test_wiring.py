@@ -253,6 +253,18 @@ def test_the_test_file_is_on_the_scale_of_the_data_and_in_its_words(monkeypatch)
     assert seen == [(Path("t.csv"), {"scale": (1, 7), "reading": "reading"})]
 
 
+def test_strategies_are_chosen_on_vectors_without_the_validation_ratings(monkeypatch):
+    steps, split = [], splits.split(random_ratings(), "random", splits.Options())
+    model = SimpleNamespace(has_latent_space=False, fit=lambda *_: [], fit_all=lambda *_: [])
+    model.encode_all = lambda known: steps.append(known.toarray())
+    monkeypatch.setattr(train.strategies, "choose", lambda *_: steps.append("chosen") or {})
+    monkeypatch.setattr(train, "ranges", lambda *_: {})
+    train.fit(model, split, Training(), True)
+    np.testing.assert_array_equal(steps[0], split.validation.given.toarray())
+    assert steps[1] == "chosen"
+    np.testing.assert_array_equal(steps[2], split.known.toarray())
+
+
 def test_the_test_file_is_read_as_the_data_are(monkeypatch):
     data, steps = SimpleNamespace(ratings="ratings"), []
     monkeypatch.setattr(training_command.Source, "load", lambda _: data)

@@ -267,6 +267,13 @@ def test_movietweetings(tmp_path):
     assert data.movies.titles[0] == "Film 1 (1950)"
 
 
+def test_a_time_in_seconds_among_milliseconds_is_refused(tmp_path):
+    lines = [f"{user},{movie},{movie + 1},{1_200_000_000_000 + movie}" for user in (1, 2) for movie in range(1, 4)]
+    lines[4] = "2,2,3,1200000000"
+    said = refusal(write(tmp_path, "userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n"))
+    assert "own.csv:6: timestamp 1200000000 is not in milliseconds since 1970, as others are" in said
+
+
 @pytest.mark.parametrize("line", [2, 4])
 def test_a_byte_that_is_no_utf_8_is_named_with_its_line(tmp_path, line):
     lines = [b"userId,movieId,rating,timestamp", b"Zo,1,4,10", b"Zo,2,5,11", b"Al,2,3,12", b"Al,3,3,13"]
