@@ -18,6 +18,7 @@ from utils.training.search_space import Range, tuned
 from utils.training.training import Training
 
 BLOCK = 128  # rows made dense at a time
+ANY = -np.inf  # all stars are above it, so that what is liked is what is rated
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Model(ClosedForm):
         baseline = biases.fit(matrix, config.user_damping, config.movie_damping)
         self.mean, self.movie = np.float32(baseline.mean), baseline.movie
         liked, residual = likes(matrix, self.like), _residual(matrix, baseline)
-        rated = matrix.sign()  # 1 where there are stars
+        rated = likes(matrix, ANY)
         like_norm = np.sqrt(np.bincount(liked.indices, minlength=self.shape[1]))
         star_norm = np.sqrt(np.asarray(residual.multiply(residual).sum(axis=0)))
         raters = rated.T.tocsr()
@@ -77,7 +78,7 @@ class Model(ClosedForm):
         """Predict the stars of each pair: the baseline plus the mean residual of the movie's neighbours that the user
         rated, weighted by similarity."""
         baseline = biases.of_rows(given, float(self.mean), self.movie, self.config.user_damping)
-        residual, rated = _residual(given, baseline), given.sign()
+        residual, rated = _residual(given, baseline), likes(given, ANY)
         weights = self.star_similarity.T.tocsr()
         stars = baseline.predict(users, movies)
         for start in range(0, given.shape[0], BLOCK):

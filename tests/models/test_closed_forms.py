@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from conftest import eagerly
 from literal import pairs
 from trained import TABLE, trained
 
@@ -17,6 +18,7 @@ from utils.data import splits
 from utils.data.dates import Dates
 from utils.data.movies import Movies
 from utils.scoring import biases
+from utils.training.training import Training
 
 N_USERS, N_MOVIES = TABLE.shape
 USERS, MOVIES = pairs(TABLE.shape)
@@ -311,3 +313,22 @@ def test_stars_of_item_knn_rest_on_shrunken_cosines_of_what_the_baseline_leaves(
         kept = np.flatnonzero(similar[movie])
         np.testing.assert_allclose(similar[movie, kept], shrunken[movie, kept], atol=1e-5)
         assert abs(similar[movie]).sum() == pytest.approx(np.sort(abs(shrunken[movie]))[-3:].sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("bias", {}), ("itemknn", {}), ("content", {}), ("autorec", {"epochs": 2})]
+)
+def test_stars_below_zero_are_stars_like_any_other(name, options):
+    drawn = np.random.default_rng(5)
+    stars = drawn.choice([-3, -2, -1, 1, 2, 3], TABLE.shape) * (drawn.random(TABLE.shape) < 0.4)
+    found = []
+    for shift in (0, 4):  # -3 to 3, then 1 to 7
+        matrix = sp.csr_array(np.where(stars, stars + shift, 0).astype(np.float32))
+        scale, config = (-3.0 + shift, 3.0 + shift), models.module(name).Config(**options)
+        model = models.build(name, TABLE.shape, config, scale=scale, like=1.5 + shift)
+        movies = Movies(TABLE.movie_ids, ["title"] * N_MOVIES, YEARS, GENRES)
+        model.attach_data(SimpleNamespace(name="shifted", ratings=TABLE, movies=movies, tags=TAGS))
+        with eagerly():
+            model.refit(matrix, Training())
+        found.append(model.predict(matrix, USERS, MOVIES) - shift)
+    np.testing.assert_allclose(*found, atol=1e-4)

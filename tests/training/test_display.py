@@ -31,6 +31,10 @@ def test_the_bar_moves_by_steps_of_all_epochs_and_says_the_last_and_the_best_fig
         progress.on_epoch_begin(3)
         progress.on_train_batch_end(1, {"loss": 0.123456})
         assert moved.pop() == (3 * 4 + 2, f"epoch 4/9  loss 0.1235{said}")
+        record.history.append({"epoch": 4, "val_rmse": 0.7})
+        progress.on_epoch_end(3, {"loss": 0.2})
+        judged = said and "  val_rmse 0.7000 (best 0.7000)"
+        assert moved.pop() == (4 * 4, f"epoch 4/9  loss 0.2000{judged}")
     record.training.show = False
     progress.on_train_batch_end(1, {"loss": 0.1})
     assert not moved

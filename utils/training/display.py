@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 if TYPE_CHECKING:
     from utils.training.training import Training
@@ -21,7 +22,8 @@ def bar(training: Training | None, name: str, total: int) -> Iterator[Callable[[
         return
     from rich.console import Console
 
-    columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
+    clock = TimeElapsedColumn(Column(no_wrap=True, min_width=7))  # in 80 columns the bar gives way, not the time
+    columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[facts]}"), clock)
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(f"{name:<6}", total=total, facts="")
         yield lambda completed, facts: progress.update(task, completed=completed, facts=facts)

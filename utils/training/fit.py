@@ -56,7 +56,7 @@ def train(
             progress = Progress(move, epoch.steps, epochs, record)
             network.fit(
                 as_dataset(epoch, range(begun, epochs), failures), steps_per_epoch=epoch.steps, initial_epoch=begun,
-                epochs=epochs, callbacks=[*callbacks, progress, stop, record, *tensorboard], verbose=0, shuffle=False,
+                epochs=epochs, callbacks=[*callbacks, stop, record, progress, *tensorboard], verbose=0, shuffle=False,
             )  # fmt: skip
     except tf.errors.OpError as error:
         raise (failures[0] if failures else error) from None
@@ -246,6 +246,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Move on by a step."""
+        self._show(batch + 1, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Say the figures of the epoch, once it is judged."""
+        self._show(self.steps, logs)
+
+    def _show(self, step: int, logs: dict[str, Any] | None) -> None:
         if not self.record.training.show:
             return
         facts = f"epoch {self.epoch + 1}/{self.epochs}  loss {(logs or {})['loss']:.4f}"
@@ -253,7 +260,7 @@ class Progress(keras.callbacks.Callback):
         if criterion and history:
             name = criterion.name
             facts += f"  {name} {history[-1][name]:.4f} (best {criterion.best(history)[name]:.4f})"
-        self.move(self.epoch * self.steps + batch + 1, facts)
+        self.move(self.epoch * self.steps + step, facts)
 
 
 class TensorBoard(keras.callbacks.Callback):
