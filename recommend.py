@@ -223,7 +223,8 @@ def for_everyone(run: Run, config: Options) -> str:
     else:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
-    return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}"
+    ends = f"; up to {config.filters.discover} discoveries end each list" if config.filters.discover else ""
+    return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 
 def main(argv: list[str] | None = None) -> None:

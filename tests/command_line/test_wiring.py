@@ -531,16 +531,18 @@ def test_everybody_gets_what_the_options_ask_for(parts, monkeypatch, tmp_path):
     monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
     monkeypatch.setattr(recommend.everyone, "write", lambda *of: asked.append(of) or 1234)
     monkeypatch.setattr(recommend.everyone, "write_parts", lambda *of: asked.append(of) or (1234, 5, 2))
-    where = ["--out", str(tmp_path / "d"), "--workers", "3"] if parts else ["--parquet", "all.parquet"]
+    of_files = ["--parquet", "all.parquet", "--discover", "2"]
+    where = ["--out", str(tmp_path / "d"), "--workers", "3"] if parts else of_files
     words = ["--all-users", "--by", "movies", "-n", "7", "--genre", "War", *where]
     said = recommend.for_everyone("run", options.parse(recommend.Options, words, "", ""))
-    request = recommend.everyone.Request("movies", 7, reranking.Options(genre=("War",)))
+    filters = reranking.Options(genre=("War",), discover=0 if parts else 2)
+    request = recommend.everyone.Request("movies", 7, filters)
     if parts:
         assert asked == [("saved run", request, tmp_path / "d", models.open_run, 3, None)]
         assert said.endswith(f"s, written to {tmp_path / 'd'}, 5 parts, of which 2 were there")
     else:
         assert asked == [("saved run", request, "all.parquet", True)]
-        assert said.endswith("s, written to all.parquet")
+        assert said.endswith("s, written to all.parquet; up to 2 discoveries end each list")
     assert said.startswith("1,234 users in ")
 
 
