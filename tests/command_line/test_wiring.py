@@ -108,18 +108,20 @@ def test_a_checkpoint_is_of_all_options_but_how_long_it_trains_and_of_who_the_us
     dataset, split = train.read(train.parse(["bias", "--data", str(table)])[1])
     options_ = asdict(models.module("autorec").Config())
 
-    def signature(users=None, movies=dataset.movies, seed=0, **changed):
+    table.write_text(table.read_text().replace("8,8,2\n", "8,8,5\n"))
+    other = train.read(train.parse(["bias", "--data", str(table)])[1])[1]
+    assert other.ratings.rating[-1] != split.ratings.rating[-1]
+
+    def signature(users=None, movies=dataset.movies, seed=0, of=split, **changed):
         data = SimpleNamespace(users=users, movies=movies)
-        return train.signature({"options": options_ | changed, "seed": seed}, split, data)
+        return train.signature({"options": options_ | changed, "seed": seed}, of, data)
 
     free = [name for name in options_ if signature(**{name: "another"}) == signature()]
     assert free == ["epochs", "patience"]
     old, young = (pd.DataFrame({"age": [age]}) for age in (60, 6))
     others = [replace(dataset.movies, **{name: [[name]] * 9}) for name in ("titles", "years", "genres")]
-    assert (
-        len({signature(), signature(old), signature(young), signature(seed=1), *map(partial(signature, None), others)})
-        == 7
-    )
+    changed = [signature(old), signature(young), signature(seed=1), signature(of=other)]
+    assert len({signature(), *changed, *map(partial(signature, None), others)}) == 8
 
 
 @pytest.mark.parametrize("error", [DivergedError("diverged"), UserError("wrong"), KeyboardInterrupt()])
