@@ -1,5 +1,7 @@
 """--min-count: the N-core of the ratings, what is left of movies and users, and how rare movies are still named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import answer, random_ratings
@@ -83,6 +85,8 @@ def test_users_keep_their_rows_of_the_user_table(folder):
     data = load(folder)
     data = Dataset(data.name, data.ratings, data.movies, pd.DataFrame({"age": [10, 20, 30, 40]}))
     assert keep_core(data, 2)[0].users["age"].tolist() == [10, 20]
+    (folder / "ratings.csv").write_text("userId,movieId,rating\n1,40,4\n2,10,3\n3,10,5\n3,20,3\n4,10,5\n4,20,1\n")
+    assert keep_core(replace(data, ratings=load(folder).ratings), 2)[0].users["age"].tolist() == [30, 40]
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,7 @@ def test_the_loss_is_the_literal_mean_over_observed_cells_and_blind_to_the_other
 SHARED = {  # options of all autoencoders, in one place in the code, so that one of them stands for all
     "baseline": False, "implicit": False, "normalise": False, "dropout": 0.1, "target": "hidden", "l2": 0.5,
     "optimizer": "sgd", "learning_rate": 0.01, "decay": 0.5, "batch_size": 5, "epochs": 1, "user_damping": 1.0,
-    "movie_damping": 1.0, "precision": "bfloat16", "rows": "movies",
+    "movie_damping": 1.0, "precision": "bfloat16", "rows": "movies", "average": 0.9,
 }  # fmt: skip
 OWN = {
     "autorec": {"hidden": (4,), "activation": "sigmoid"},

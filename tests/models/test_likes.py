@@ -219,7 +219,7 @@ def test_the_one_missing_movie_of_ones_kind_comes_first(name):
 
 SHARED = {
     "activation": "relu", "dropout": 0.1, "signed": True, "l2": 0.1, "learning_rate": 0.05, "batch_size": 5,
-    "epochs": 1, "precision": "bfloat16", "sample": 2,
+    "epochs": 1, "precision": "bfloat16", "sample": 2, "average": 0.9,
 }  # fmt: skip
 OWN = {
     "cdae": {"hidden": (4,)},
@@ -231,6 +231,7 @@ OWN = {
         "signed": True,
         "sample": 2,
         "relu": True,
+        "average": 0.9,
     },
     "multdae": {"hidden": (4,), "loss": "logistic"},
     "multvae": {"hidden": (6, 4), "beta": 5.0, "anneal": 1},

@@ -39,7 +39,7 @@ STARS = DAMPED | {
     "rows": "users", "hidden": (128,), "activation": "tanh", "baseline": True, "implicit": True, "normalise": True,
     "dropout": 0.2, "target": "all", "l2": 0.06, "side": (), "side_weight": 0.3, "optimizer": "adam", "iterations": 10,
     "learning_rate": 0.001, "decay": 1.0, "precision": "float32", "batch_size": None, "epochs": 200, "patience": 8,
-    "sample": None,
+    "sample": None, "average": 0.0,
 }  # fmt: skip
 KERNELS = STARS | {
     "rows": "movies", "hidden": (500,), "dropout": 0.16, "l2": 0.017, "learning_rate": 0.0015, "decay": 0.95,
@@ -47,7 +47,7 @@ KERNELS = STARS | {
 }  # fmt: skip
 LIKES = {
     "hidden": (200,), "activation": "tanh", "dropout": 0.5, "signed": False, "l2": 1e-5, "learning_rate": 0.001,
-    "batch_size": None, "epochs": 200, "patience": 20, "precision": "float32", "sample": None,
+    "batch_size": None, "epochs": 200, "patience": 20, "precision": "float32", "sample": None, "average": 0.0,
 }  # fmt: skip
 DEFAULTS = {  # those that the results of the documentation were measured with
     "autorec": STARS,
@@ -68,7 +68,7 @@ DEFAULTS = {  # those that the results of the documentation were measured with
     "ease": {"l2": 80.0, "dropout": 0.52, "signed": False, "relax": 0.4, "user_norm": 0.0, "movie_norm": 0.1},
     "elsa": {
         "hidden": (256,), "dropout": 0.0, "relu": False, "signed": False, "learning_rate": 0.1, "batch_size": 500,
-        "epochs": 200, "patience": 20, "sample": None,
+        "epochs": 200, "patience": 20, "sample": None, "average": 0.0,
     },
     "glocalk": KERNELS | {"global_epochs": 50, "global_rate": 0.0003},
     "itemknn": DAMPED | {"neighbours": 100, "shrink": 20.0},

@@ -164,7 +164,7 @@ def test_a_checkpoint_holds_the_weights_of_its_epoch_while_the_training_goes_on(
     kept = checkpoint.Checkpoint(network, Training(tmp_path, 0), "train", 3)
     if not beside:
         gone_on.set()
-    kept.write({"history": [{"epoch": 1}]}, network.get_weights(), False)
+    kept.write({"history": [{"epoch": 1}]}, {"best": network.get_weights()}, False)
     assert (tmp_path / "train.npz").exists() is not beside
     for variable in (*network.variables, *network.optimizer.variables):
         variable.assign(variable + 1)
@@ -180,8 +180,8 @@ def test_a_checkpoint_that_could_not_be_written_is_said_by_the_next_or_at_the_en
     model, _ = fitted("autorec", epochs=1)
     kept = checkpoint.Checkpoint(model.network, Training(tmp_path / "file", 0), "train", 3)
     (tmp_path / "file").write_text("in its place")
-    for then in (kept.finish, lambda: kept.write({"history": []}, [], False)):
-        kept.write({"history": []}, [], False)
+    for then in (kept.finish, lambda: kept.write({"history": []}, {}, False)):
+        kept.write({"history": []}, {}, False)
         with pytest.raises(UnwrittenError, match="can't be written"):
             then()
         kept.finish()  # said once
