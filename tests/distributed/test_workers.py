@@ -170,8 +170,12 @@ def test_one_worker_trains_what_no_worker_does(sample, board, tmp_path, monkeypa
     two = models.build("multvae", split.ratings.shape, config)
     history = two.fit(split.train, split.validation, Training(checkpoints=tmp_path / "c"))
     assert [row["epoch"] for row in history] == [1, 2, 3]
-    for expected, learned in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
-        np.testing.assert_allclose(learned, expected, atol=1e-5)
+    for refitted in (False, True):
+        if refitted:
+            one.refit(split.refit, Training())
+            two.refit(split.refit, Training(checkpoints=tmp_path / "c"))  # what the worker has left
+        for expected, learned in zip(one.network.get_weights(), two.network.get_weights(), strict=True):
+            np.testing.assert_allclose(learned, expected, atol=1e-5)
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["progress.json", "refit.npz", "train.npz"]
     (tmp_path / "s" / "shard=1" / "0.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"shard=1/0\.parquet: this shard can't be read"):
