@@ -57,10 +57,7 @@ def renewed(text, folder):
 
 def main():
     """Renew the pages that are named, or all."""
-    pages = [Path(name) for name in tables.words(__doc__)] or [
-        REPOSITORY / "README.md",
-        *(REPOSITORY / "docs").glob("*.md"),
-    ]
+    pages = [Path(name) for name in tables.words(__doc__)] or [tables.README, *tables.DOCS.glob("*.md")]
     if not RUN.exists():
         subprocess.run([sys.executable, "train.py"], cwd=REPOSITORY, check=True)
     with tempfile.TemporaryDirectory() as folder:

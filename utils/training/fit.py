@@ -37,8 +37,8 @@ def train(
     """Train a compiled network. Returns the history: one dict an epoch with epoch (from 1), loss, seconds and, with a
     criterion, what it says. The loss is what the network records, see `models.networks.training_step.Network`.
 
-    epoch: gives the (x, y) batches of an epoch by its number, from 0. config: has `epochs`, at most, and `patience`;
-    where it has an `average` above 0, the moving averages of the weights are judged and kept (`EpochRecord`).
+    epoch: gives the (x, y) batches of an epoch by its number, from 0. config: has `epochs`, at most, `patience` and
+    `average`: above 0, the moving averages of the weights are judged and kept (`EpochRecord`).
     criterion: measured after each epoch; the weights of the best are put back at the end, and `patience` epochs without
     a better one end the training. Without it all `epochs` are trained. phase: names the checkpoint and the bar. Ctrl-C
     or a loss that is no number ends the training after the last whole epoch, with `training.interrupted` and `.failed`
@@ -46,8 +46,8 @@ def train(
     if not epoch.steps:
         raise UserError("there is no rating to learn from")
     shown, epochs, failures = shown_name(phase), config.epochs, list[Exception]()
-    checkpoint, average = Checkpoint(network, training, phase, epochs), getattr(config, "average", 0.0)
-    record = EpochRecord(checkpoint, training, criterion, config.patience, average)
+    checkpoint = Checkpoint(network, training, phase, epochs)
+    record = EpochRecord(checkpoint, training, criterion, config.patience, config.average)
     begun, tensorboard = len(record.history), _tensorboard(training, shown, record)
     if begun >= epochs or record.out_of_patience():
         return record.put_back(network)
