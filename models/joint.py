@@ -169,7 +169,7 @@ class Model(rating_autoencoder.Autoencoder):
     def _fit_movie_rows(self, matrix: csr_array, validation: Holdout, training: Training) -> None:
         rows, (sample, _) = MovieRows(), of_sample(validation)
         rows.train(self, matrix, training, "movies")
-        if rows.encoder:
+        if rows.autoencoder:
             hidden = sample.hidden.tocoo()
             stars = self.predict(sample.given, hidden.row, hidden.col)
             rows.choose(sample, self._baseline(sample.given), stars, self.scale)
@@ -177,11 +177,11 @@ class Model(rating_autoencoder.Autoencoder):
             self.movie_rows, self.star_path = rows, rows.path(matrix)
 
     def _encode_movie_rows(self, known: csr_array) -> None:
-        if self.movie_rows and self.movie_rows.encoder:
+        if self.movie_rows and self.movie_rows.autoencoder:
             self.star_path = self.movie_rows.path(known)
 
     def fit_all(self, matrix: csr_array, training: Training) -> History:
-        """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the encoder of movies' rows stays."""
+        """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the autoencoder of movies' rows stays."""
         start = [keras.ops.convert_to_numpy(weight) for weight in self.network.trainable_variables]
         history = self._again(matrix, training, start, epochs=min(MORE_EPOCHS, self.config.epochs))
         self._encode_movie_rows(matrix)
@@ -256,7 +256,10 @@ class Model(rating_autoencoder.Autoencoder):
     def predict(self, given: csr_array, users: Indices, movies: Indices) -> Floats:
         """Predict the stars of each pair by the decoder and, once it is fitted, the regression."""
         stars = super().predict(given, users, movies)
-        return self.star_path.mix(stars, given, self._baseline(given), users, movies) if self.star_path else stars
+        if not self.star_path:
+            return stars
+        trained = np.arange(given.shape[0]) if given.shape[0] == self.shape[0] else None  # or strangers'
+        return self.star_path.mix(stars, given, self._baseline(given), users, movies, trained)
 
     def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""

@@ -243,10 +243,14 @@ class BySide(keras.layers.Layer):
         by_kind = ops.matmul(ops.matmul(x, self.kinds), ops.transpose(take(self.features)))
         return self.activation(ops.cast(self.layer(x), by_kind.dtype) + by_kind)
 
+    def common(self) -> NDArray[np.float32]:
+        """Return the part of the kernel, (inputs, columns), that columns with the same side features share."""
+        return ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features)))
+
     def dense(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (kernel, bias) of the dense layer that computes the same."""
         kernel, bias = dense(self.layer)
-        return kernel + ops.convert_to_numpy(ops.matmul(self.kinds, ops.transpose(self.features))), bias
+        return kernel + self.common(), bias
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for saving; of the features, which are among the weights, only their number."""

@@ -17,7 +17,7 @@ from models import autorec, blend, joint
 from models.ensemble import movie_rows
 from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from models.networks import rating_autoencoder
-from utils.data import splits
+from utils.data import side_features, splits
 from utils.runs.run_folder import Run
 from utils.scoring import biases
 from utils.scoring.linear_scorer import SparseRows, StarPath
@@ -63,15 +63,80 @@ def test_stars_are_those_of_a_ridge_regression_of_each_person(k):
     given.data = 1 + np.round(4 * given.data)
     given = sp.vstack([given[:4], sp.csr_array((1, 20), dtype=np.float32), given[4:]], format="csr")
     base = biases.fit(given, 5.0, 4.0)
-    path = StarPath(rng.normal(size=(20, k)).astype(np.float32), np.float32(1.7), np.float32(0.3))
+    vectors, nothing = rng.normal(size=(20, k)).astype(np.float32), np.zeros((0, k), np.float32)
+    path = StarPath(vectors, nothing, np.float32(1.7), np.float32(0.3))
     rows, movies = rng.integers(0, 10, 40), rng.integers(0, 20, 40)
     rows[:2] = 4  # who rated nothing
     expected = [regression(path.vectors, 1.7, given, base, *pair) for pair in zip(rows, movies, strict=True)]
-    np.testing.assert_allclose(path.regressed(given, base, rows, movies), expected, atol=1e-5)
-    mixed = path.mix(np.full(40, 2.0, np.float32), given, base, rows, movies)
+    np.testing.assert_allclose(path.regressed(given, base, rows, movies, None), expected, atol=1e-5)
+    mixed = path.mix(np.full(40, 2.0, np.float32), given, base, rows, movies, None)
     np.testing.assert_allclose(mixed, 0.7 * 2 + 0.3 * np.array(expected), atol=1e-5)
     alone = SparseRows(given.data, given.indices, given.indptr, None)  # as of one person, without scipy
-    np.testing.assert_allclose(path.regressed(alone, base, rows[5:6], movies[5:6]), expected[5:6], atol=1e-5)
+    np.testing.assert_allclose(path.regressed(alone, base, rows[5:6], movies[5:6], None), expected[5:6], atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [3, 30])
+def test_the_penalty_draws_towards_the_weights_that_side_features_tell(k):
+    """Of trained users alone; the residual over them is what is regressed."""
+    rng = np.random.default_rng(1)
+    given = sp.random_array((9, 20), density=0.35, rng=rng, dtype=np.float32, format="csr")
+    given.data = 1 + np.round(4 * given.data)
+    base, pair = biases.fit(given, 5.0, 4.0), pairs(given.shape)
+    vectors, expected = (rng.normal(size=(n, k)).astype(np.float32) for n in (20, 11))
+    path, users = StarPath(vectors, expected, np.float32(1.7), np.float32(1)), rng.permutation(11)[:9]
+    found = path.regressed(given, base, *pair, users).reshape(given.shape)
+    for row, user in enumerate(users):
+        rated, told = given.indices[given.indptr[row] : given.indptr[row + 1]], vectors @ expected[user]
+        left = given[[row]].toarray()[0, rated] - base.predict(row, rated) - told[rated]
+        ridge = Ridge(1.7, fit_intercept=False).fit(vectors[rated], left) if len(rated) else None
+        own = ridge.predict(vectors) if ridge else 0
+        np.testing.assert_allclose(found[row], base.predict(row, np.arange(20)) + told + own, atol=1e-4)
+    bare = replace(path, expected=expected[:0])
+    for others in (path.regressed(given, base, *pair, None), bare.regressed(given, base, *pair, users)):
+        np.testing.assert_array_equal(others, bare.regressed(given, base, *pair, None))
+    assert np.abs(found.ravel() - others).max() > 0.1
+
+
+SIDE = side_features.Side(
+    *(
+        np.random.default_rng(2).integers(0, 2, (n, width)).astype(np.float32)
+        for n, width in zip(TABLE.shape, (3, 2), strict=True)
+    )
+)
+
+
+@eagerly()
+@pytest.mark.parametrize("star", [1.0, 2.0])
+def test_side_features_of_movies_are_encoded_and_those_of_users_tell_their_weights(star, monkeypatch):
+    split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
+    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+        monkeypatch.setattr(movie_rows, name, value)
+    config = joint.Config(**QUICK | {"side": ("genres", "age"), "side_weight": 0.7})
+    model = joint.Model(TABLE.shape, config, 0, (0.5 * star, 5 * star))
+    model.side = SIDE
+    hidden, given = star * split.validation.hidden, star * split.validation.given
+    model.fit(star * split.train, replace(split.validation, hidden=hidden, given=given), Training())
+    autoencoder, path = model.movie_rows.autoencoder, model.star_path
+    assert autoencoder.config.side == ("genres", "age")
+    assert autoencoder.config.side_weight == 0.7
+    known = split.train.T.toarray()
+    vectors = autoencoder.encoder.predict([known, SIDE.movies], verbose=0)
+    np.testing.assert_allclose(path.vectors, vectors, atol=1e-5)
+    output = autoencoder.decoder.layers[-1]
+    common = 0.7 * SIDE.users @ output.kinds.numpy().T
+    np.testing.assert_allclose(path.expected, star * common, atol=1e-5)
+    assert np.abs(common).max() > 1e-3
+    given, (users, movies) = star * split.train, pairs(TABLE.shape)
+    base, bare = model._baseline(given), copy(model)
+    bare.star_path = None
+    regressed = path.regressed(given, base, users, movies, np.arange(TABLE.shape[0]))
+    decoded = bare.predict(given, users, movies)
+    np.testing.assert_allclose(model.predict(given, users, movies), 0.25 * decoded + 0.75 * regressed, atol=1e-4)
+    row, all_movies = given[[7]], np.arange(25)
+    alone = path.regressed(row, model._baseline(row), 0 * all_movies, all_movies, None)
+    expected = 0.25 * bare.predict(row, 0 * all_movies, all_movies) + 0.75 * alone
+    np.testing.assert_allclose(model.predict(row, 0 * all_movies, all_movies), expected, atol=1e-4)
+    assert np.abs(alone - regressed.reshape(TABLE.shape)[7]).max() > 1e-3
 
 
 @pytest.mark.parametrize(("factor", "share"), [(4.0, 1.0), (0.5, 0.25), (1.0, 0.75)])
@@ -81,7 +146,7 @@ def test_factor_and_share_are_those_of_the_least_rmse_on_validation(half, factor
     validation, base = split.validation, biases.fit(split.validation.given, 5.0, 4.0)
     cells, rows = validation.hidden.tocoo(), copy(model.movie_rows)
     path = replace(rows.path(validation.given), l2=np.float32(factor * OPTIONS.l2 * np.sqrt(validation.given.nnz)))
-    regressed = path.regressed(validation.given, base, cells.row, cells.col)
+    regressed = path.regressed(validation.given, base, cells.row, cells.col, None)
     decoded = np.random.default_rng(0).normal(3, 1, len(regressed)).astype(np.float32)
     hidden = csr_array((share * regressed + (1 - share) * decoded, (cells.row, cells.col)), TABLE.shape)
     rows.choose(replace(validation, hidden=hidden), base, decoded, (-50.0, 50.0))
@@ -96,7 +161,7 @@ def test_they_are_trained_on_what_is_trained_on_and_chosen_on_a_sample_of_what_i
     asked, (model, split), training = [], half, Training()
 
     class Noted(MovieRows):
-        encoder = "trained"
+        autoencoder = "trained"
 
         def train(self, *of):
             asked.append(of)
@@ -152,28 +217,30 @@ def test_predictions_mix_the_decoder_and_the_regression_for_anybody(half):
     np.testing.assert_allclose(alone, found.reshape(TABLE.shape)[7], atol=1e-4)
 
 
-def test_vectors_know_later_ratings_by_an_encoder_that_does_not(half):
-    """fit_all leaves the encoder as it is; refit trains it on its own ratings alone."""
+def test_vectors_know_later_ratings_by_an_autoencoder_that_does_not(half):
+    """fit_all leaves the autoencoder as it is; refit trains it on its own ratings alone."""
     model, split = copy(half[0]), half[1]
     model.movie_rows = copy(model.movie_rows)
-    encoder = model.movie_rows.encoder
+    autoencoder = model.movie_rows.autoencoder
+    encoder = autoencoder._plain_encoder()
     model.encode_all(split.known)
-    np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()))
+    np.testing.assert_allclose(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()), atol=1e-6)
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(movie_rows, "OPTIONS", SMALL)
         model.encode_all(split.train)
         model.fit_all(split.refit, Training())
-        assert model.movie_rows.encoder is encoder
-        np.testing.assert_array_equal(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()))
+        assert model.movie_rows.autoencoder is autoencoder
+        np.testing.assert_allclose(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()), atol=1e-6)
         model.refit(split.refit, Training())
         trained_by = replace(SMALL, hidden=(6,), epochs=3, decay=END ** (1 / 3))
         alone = autorec.Model(TABLE.shape, trained_by, 0, TABLE.scale, TABLE.threshold)
         alone.refit(split.refit, Training())
-    np.testing.assert_array_equal(model.movie_rows.encoder.layers[0][0], alone._plain_encoder().layers[0][0])
+    encoder = model.movie_rows.autoencoder._plain_encoder()
+    np.testing.assert_array_equal(encoder.layers[0][0], alone._plain_encoder().layers[0][0])
     assert (model.movie_rows.factor, model.movie_rows.share) == (2.0, 0.75)
-    expected = model.movie_rows.encoder.of_matrix(split.refit.T.tocsr())
-    np.testing.assert_array_equal(model.star_path.vectors, expected)
+    expected = encoder.of_matrix(split.refit.T.tocsr())
+    np.testing.assert_allclose(model.star_path.vectors, expected, atol=1e-6)
 
 
 def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
@@ -181,7 +248,9 @@ def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
     model.encode_all(split.train)
     model.save(tmp_path)
     stored = np.load(tmp_path / "stars.npz")
-    assert {name: stored[name].shape for name in stored} == {"vectors": (25, 6), "l2": (), "share": (), "factor": ()}
+    assert {name: stored[name].shape for name in stored} == {
+        "vectors": (25, 6), "expected": (0, 6), "l2": (), "share": (), "factor": (),
+    }  # fmt: skip
     again = models.build("joint", TABLE.shape, model.config)
 
     class Folder(Run):
@@ -198,8 +267,8 @@ def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
     users, movies = pairs(TABLE.shape)
     expected = model.predict(split.train, users, movies)
     np.testing.assert_allclose(again.predict(split.train, users, movies), expected, atol=1e-5)
-    assert (again.movie_rows.factor, again.movie_rows.share, again.movie_rows.encoder) == (2.0, 0.75, None)
-    again.encode_all(split.known)  # without an encoder the vectors stay
+    assert (again.movie_rows.factor, again.movie_rows.share, again.movie_rows.autoencoder) == (2.0, 0.75, None)
+    again.encode_all(split.known)  # without an autoencoder the vectors stay
     np.testing.assert_array_equal(again.star_path.vectors, model.star_path.vectors)
 
 
@@ -239,14 +308,14 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
 
     def interrupted(self, matrix, training):
         training.interrupted = True
-        self._plain_encoder = None  # never asked
+        self._encode = None  # never asked
 
     monkeypatch.setattr(autorec.Model, "refit", interrupted)
     rows.train(model, split.train, training, "movies")
-    assert rows.encoder is model.movie_rows.encoder
+    assert rows.autoencoder is model.movie_rows.autoencoder
     fresh = MovieRows()
     fresh.train(model, split.train, training, "movies")
-    assert (fresh.encoder, fresh.share) == (None, 0.0)
+    assert (fresh.autoencoder, fresh.share) == (None, 0.0)
 
 
 def test_the_autoencoder_has_what_the_model_has(monkeypatch):
@@ -274,7 +343,7 @@ def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
         rows, matrix = MovieRows(), star * split.train
         rows.train(model, matrix, Training(), "movies")
         path, base = rows.path(matrix), biases.fit(matrix, 5.0, 4.0)
-        found.append((path.vectors, path.regressed(matrix, base, *pairs(TABLE.shape)) / star))
+        found.append((path.vectors, path.regressed(matrix, base, *pairs(TABLE.shape), None) / star))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-3)
 
@@ -314,12 +383,12 @@ def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half
 @eagerly()
 def test_an_interrupted_refit_does_not_train_movies_rows(half, monkeypatch):
     model, split = copy(half[0]), half[1]
-    model.movie_rows, encoder, training = copy(model.movie_rows), model.movie_rows.encoder, Training()
+    model.movie_rows, autoencoder, training = copy(model.movie_rows), model.movie_rows.autoencoder, Training()
     monkeypatch.setattr(rating_autoencoder, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     monkeypatch.setattr(MovieRows, "train", None)  # never called
     model.refit(split.refit, training)
     assert training.interrupted
-    assert model.movie_rows.encoder is encoder
+    assert model.movie_rows.autoencoder is autoencoder
 
 
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
@@ -330,7 +399,7 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
     with eagerly():
         rows.train(model, split.train, Training(), "movies")
-    stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
+    stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape), None).reshape(TABLE.shape)
     bare = base.predict(*pairs(TABLE.shape)).reshape(TABLE.shape)
     assert rmse(stars, hidden) < rmse(bare, hidden) - 0.05
 
@@ -348,7 +417,7 @@ def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been
         model = models.build("blend", TABLE.shape, config, 0, TABLE.scale, TABLE.threshold)
         model.fit(split.train, split.validation, Training(finished=tmp_path / "parts"))
         if cached == "those of fit":
-            assert model.parts[0].movie_rows.encoder is None
+            assert model.parts[0].movie_rows.autoencoder is None
             model.cache.folder = None
         model.refit(split.refit, Training())
         model.encode_all(split.known)

@@ -211,7 +211,7 @@ class Saved:
             return stars
         base = replace(self.space.biases, user=np.reshape(deviation, 1))
         row = SparseRows(rows.stars[0], rows.movies, np.array([0, len(rows.movies)]), None)
-        return self._star_path.mix(stars, row, base, np.zeros(len(movies), np.intp), movies)
+        return self._star_path.mix(stars, row, base, np.zeros(len(movies), np.intp), movies, users)
 
     def _deviation(self, user_profile: Profile, rows: ProfileRows) -> NDArray | float:
         """Return the damped deviation of each row from the baseline of its movies, (n,)."""
@@ -273,7 +273,8 @@ class Saved:
         stars = decode_cells(space.decoder, vectors[wanted], place, outputs) + space.biases.predict(of_pair, movies)
         if not self._star_path:
             return stars
-        return self._star_path.mix(stars, given, replace(space.biases, user=space.biases.user[users]), rows, movies)
+        base = replace(space.biases, user=space.biases.user[users])
+        return self._star_path.mix(stars, given, base, rows, movies, users)
 
     def _decoded(self, given: CSR, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]

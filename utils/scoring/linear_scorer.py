@@ -138,44 +138,64 @@ class LinearPath:
 @dataclass(frozen=True)
 class StarPath:
     """Stars by ridge regression beside those of a decoder. What a person's ratings leave over the bias baseline, e, is
-    explained by the vectors V of the movies rated: w = (V'V + l2 I)^-1 V'e. A movie gets its own vector times w above
-    the baseline, for anybody, trained on or not.
+    explained by the vectors V of the movies rated: w = m + (V'V + l2 I)^-1 V'(e - Vm). A movie gets its own vector
+    times w above the baseline, for anybody, trained on or not.
 
-    vectors: (n_movies, k) float32. share: the weight of these stars; those of the decoder weigh 1 - share."""
+    vectors: (n_movies, k) float32. expected: (n_users, k), the m of the trained users, which side features tell; of
+    length 0 where none do, and m is 0 then, as it is for everybody else. share: the weight of these stars; those of the
+    decoder weigh 1 - share."""
 
     vectors: Floats
+    expected: Floats
     l2: np.float32
     share: np.float32
 
     def weights(self, rated: Floats, left: Floats) -> Floats:
-        """Return the w of a person, (k,). rated: (m, k), the vectors of the movies rated; left: (m,) stars."""
+        """Return the w of a person, (k,), who has m = 0. rated: (n, k), the vectors of the movies rated; left: (n,)
+        stars."""
         if len(rated) < rated.shape[1]:  # V'(VV' + l2 I)^-1 e is the same
             return rated.T @ np.linalg.solve(rated @ rated.T + self.l2 * np.eye(len(rated), dtype=np.float32), left)
         square = rated.T @ rated + self.l2 * np.eye(rated.shape[1], dtype=np.float32)
         return np.linalg.solve(square, rated.T @ left)
 
-    def regressed(self, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
+    def regressed(
+        self, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices, users: Indices | None
+    ) -> Floats:
         """Return the stars of the pairs (row of `given`, movie) by regression alone, (n,). base: the baseline, with the
-        deviations of these rows."""
+        deviations of these rows. users: the trained users that the rows are of, None where they are others'."""
         wanted, place = np.unique(rows, return_inverse=True)
         order, ends = np.argsort(place, kind="stable"), np.append(0, np.cumsum(np.bincount(place)))
-        vectors = self.vectors if len(wanted) == 1 else np.asarray(self.vectors)  # for one person read in part
+        in_part = len(wanted) == 1  # read so for one person
+        vectors, expected = (a if in_part else np.asarray(a) for a in (self.vectors, self.expected))
         stars = base.predict(rows, movies)
         for i, row in enumerate(wanted):
             cells, pairs = slice(*given.indptr[row : row + 2]), order[ends[i] : ends[i + 1]]
             rated = given.indices[cells]
-            left = given.data[cells] - base.predict(row, rated)
-            stars[pairs] += vectors[movies[pairs]] @ self.weights(vectors[rated], left)
+            of_rated, left = vectors[rated], given.data[cells] - base.predict(row, rated)
+            weights = np.zeros(vectors.shape[1], np.float32)
+            if users is not None and len(expected):
+                weights = expected[users[row]]
+            weights = weights + self.weights(of_rated, left - of_rated @ weights)
+            stars[pairs] += vectors[movies[pairs]] @ weights
         return stars
 
-    def mix(self, stars: Floats, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
+    def mix(
+        self,
+        stars: Floats,
+        given: CSR | SparseRows,
+        base: Biases,
+        rows: Indices,
+        movies: Indices,
+        users: Indices | None,
+    ) -> Floats:
         """Mix stars of a decoder, (n,), with those of `regressed`."""
-        return stars + self.share * (self.regressed(given, base, rows, movies) - stars)
+        return stars + self.share * (self.regressed(given, base, rows, movies, users) - stars)
 
     @classmethod
     def load(cls, run: Run) -> StarPath | None:
         """Read it from a run, the vectors in part; None where that has none."""
         if not run.has_file("stars.npz"):
             return None
-        stored = run.arrays("stars.npz", "vectors")
-        return cls(stored["vectors"], np.float32(stored["l2"]), np.float32(stored["share"]))
+        stored = run.arrays("stars.npz", "vectors|expected")
+        numbers = (np.float32(stored[name]) for name in ("l2", "share"))
+        return cls(stored["vectors"], stored["expected"], *numbers)
