@@ -2,6 +2,7 @@
 
 python benchmarks/against.py joint "multvae --hidden 200" --base DIR     on the bundled data, seeds 0 to 2
 python benchmarks/against.py joint --base DIR --data ml-1m --jobs 8      so many trainings at a time, a thread each
+python benchmarks/against.py recvae --base DIR --seeds 9 --kept FOLDER   trainings are kept there, and not repeated
 
 Each training is a process of its own in the commit's checkout; validation chooses, then it is trained on validation
 ratings, too, as train.py does. The differences (now less before) have 95% bootstrap intervals over all users of all
@@ -62,8 +63,11 @@ np.savez(out, **found)
 
 
 def trained(tree, command, seed, data, folder):
-    """{name: (n_users,)} of what a training in a checkout leaves on the test."""
-    out = Path(folder) / f"{abs(hash((str(tree), command)))}-{seed}.npz"
+    """{name: (n_users,)} of what a training in a checkout leaves on the test; read where the folder has it."""
+    when = "now" if tree == REPOSITORY else "base"
+    out = Path(folder) / f"{data}-{command.replace(' ', '_')}-{seed}-{when}.npz"
+    if out.is_file():
+        return dict(np.load(out))
     words = [*command.split(), "--seed", str(seed), "--data", data, str(out)]
     one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
     environment = os.environ | one | {"CUDA_VISIBLE_DEVICES": "-1"}
@@ -114,8 +118,10 @@ def main():
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--jobs", type=int, default=2, metavar="N")
     parser.add_argument("--base", type=Path, required=True, help=f"a checkout of {BEFORE}, with the data in data/")
+    parser.add_argument("--kept", type=Path, metavar="DIR", help="folder for what trainings leave (default: none)")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.jobs) as pool:
+    with tempfile.TemporaryDirectory() as none, ThreadPoolExecutor(args.jobs) as pool:
+        folder = args.kept or none
         trees = {"before": args.base.resolve(), "now": REPOSITORY}
         jobs = {
             (command, when, seed): pool.submit(trained, tree, command, seed, args.data, folder)
