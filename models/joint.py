@@ -27,7 +27,9 @@ from models.networks.columns import ToColumns
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from models.networks.training_step import Network, any_width
-from utils.command_line.options import Sizes
+from utils.command_line.options import Names, Sizes
+from utils.data import side_features
+from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
 from utils.recommend.strategies import MOST, ndcg
@@ -77,6 +79,8 @@ class Config(rating_autoencoder.Config):
     """length of these vectors"""
     movie_epochs: int = 25
     """epochs that they are trained for, while the step size falls to a sixtieth"""
+    movie_side: Names = side_features.OF_MOVIES
+    """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
     patience: int = 8
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
@@ -92,6 +96,9 @@ class Config(rating_autoencoder.Config):
             raise ValueError("joint is trained by adam or sgd")
         if min(self.movie_size, self.movie_epochs) < 1:
             raise ValueError("movie-size and movie-epochs must be 1 or more")
+        if unknown := set(self.movie_side) - set(side_features.OF_MOVIES):
+            known = ", ".join(side_features.OF_MOVIES)
+            raise ValueError(f"movie-side takes {known}; got {', '.join(sorted(unknown))}")
         if not 0 <= self.weight < np.inf or not 0 <= self.likes_l2 < np.inf:
             raise ValueError("weight and likes-l2 must not be negative")
 
@@ -147,6 +154,13 @@ class Model(rating_autoencoder.Autoencoder):
     linear: Linear | None = None
     movie_rows: MovieRows | None = None
     star_path: StarPath | None = None  # of the movie rows; its vectors know the ratings last trained on, or encoded
+    movie_side: side_features.Side | None = None  # of movies and, with --side, users, where the data tells any
+
+    def attach_data(self, data: Dataset) -> None:
+        """See `Recommender.attach_data`: side features of the rows, and those of movies' rows."""
+        super().attach_data(data)
+        names = {*self.config.side, *side_features.told(data, self.config.movie_side)}
+        self.movie_side = side_features.features(data, names) if names else None
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `Recommender.fit`. Where nobody likes anything there is no linear path; where no stars of trained users
@@ -168,17 +182,17 @@ class Model(rating_autoencoder.Autoencoder):
 
     def _fit_movie_rows(self, matrix: csr_array, validation: Holdout, training: Training) -> None:
         rows, (sample, _) = MovieRows(), of_sample(validation)
-        rows.train(self, matrix, training, "movies")
+        rows.train(self, self.movie_side, matrix, training, "movies")
         if rows.autoencoder:
             hidden = sample.hidden.tocoo()
             stars = self.predict(sample.given, hidden.row, hidden.col)
             rows.choose(sample, self._baseline(sample.given), stars, self.scale)
         if rows.share:
-            self.movie_rows, self.star_path = rows, rows.path(matrix)
+            self.movie_rows, self.star_path = rows, rows.path(matrix, self._baseline(matrix))
 
     def _encode_movie_rows(self, known: csr_array) -> None:
         if self.movie_rows and self.movie_rows.autoencoder:
-            self.star_path = self.movie_rows.path(known)
+            self.star_path = self.movie_rows.path(known, self._baseline(known))
 
     def fit_all(self, matrix: csr_array, training: Training) -> History:
         """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the autoencoder of movies' rows stays."""
@@ -191,7 +205,7 @@ class Model(rating_autoencoder.Autoencoder):
         """See `Autoencoder.refit`; the other paths keep their shares."""
         history = self._again(matrix, training, *start, **options)
         if self.movie_rows and not training.interrupted:
-            self.movie_rows.train(self, matrix, training, "movies-again")
+            self.movie_rows.train(self, self.movie_side, matrix, training, "movies-again")
         self._encode_movie_rows(matrix)
         return history
 
@@ -258,8 +272,10 @@ class Model(rating_autoencoder.Autoencoder):
         stars = super().predict(given, users, movies)
         if not self.star_path:
             return stars
-        trained = np.arange(given.shape[0]) if given.shape[0] == self.shape[0] else None  # or strangers'
-        return self.star_path.mix(stars, given, self._baseline(given), users, movies, trained)
+        path, base = self.star_path, self._baseline(given)
+        is_trained = given.shape[0] == self.shape[0]  # or strangers
+        pairs = (users, movies)
+        return path.mix(stars, path.of_users(base, *pairs) if is_trained else path.regressed(given, base, *pairs))
 
     def score(self, given: csr_array, users: Indices | None = None) -> Floats:
         """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""

@@ -6,10 +6,13 @@ such an autoencoder has weights for the users that it was trained on alone. The 
 weights that minimise the loss of the output layer on a person's ratings. Its penalty and its share in the stars are
 chosen on validation.
 
-With side features those of movies go into the encoder, and those of users say which weights to expect before any
-rating: the part in common of the output layer's, which is then what the regression's penalty draws towards."""
+The vector of a movie knows the ratings of trained users, their own too, and a regression on it would explain a rating
+partly by itself. So a trained user's ratings are regressed on vectors that lack that user's rating, as in the training
+(`--target hidden`): `Vectors.without`. Others' ratings are in no vector.
 
-from collections.abc import Iterator
+What is known of movies (`--movie-side`) goes into the encoder. What is known of users (`--side`) says which weights to
+expect before any rating: the part in common of the output layer's, towards which the penalty draws."""
+
 from dataclasses import replace
 from typing import cast
 
@@ -17,39 +20,78 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from models import autorec
-from models.networks.layers import BySide
+from models.networks.layers import BySide, dense
 from models.networks.rating_autoencoder import Autoencoder
+from utils.data.side_features import Side
 from utils.data.splits import Holdout
+from utils.scoring import biases
 from utils.scoring.biases import Biases
-from utils.scoring.linear_scorer import StarPath
-from utils.scoring.protocols import Floats, Scale
+from utils.scoring.linear_scorer import StarPath, ridge
+from utils.scoring.parallel import parallel_rows
+from utils.scoring.protocols import Floats, Indices, Scale
 from utils.training.training import Training
 
 FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the penalty that the output layer has in training
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the regression's stars
 OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5, l2=0.02, batch_size=256, learning_rate=0.005)
 END = 0.017  # the step size of the last epoch, as a share of that of the first
+USERS = 256  # regressed at a time
 
 
 class _Autoencoder(autorec.Model):
     """The autoencoder; its checkpoint lies beside those of other phases of the training."""
 
     phase = "movies"
-    unit: float = 1.0  # the stars of the data that make one of five
 
     def _refit_phase(self) -> str:
         return self.phase
 
-    def encode_movies(self, known: csr_array) -> Floats:
-        """Return the latent vectors of the movies, (n_movies, latent), with these ratings."""
-        return self._encode(cast(csr_array, self._rows(known) / np.float32(self.unit)), np.arange(known.shape[1]))
 
-    def expected_weights(self) -> Floats:
-        """Return the weights of each user's output that side features tell, (n_users, latent); none without them."""
-        output = self.decoder.layers[-1]
-        if not isinstance(output, BySide):
-            return np.zeros((0, *self.config.hidden[-1:]), np.float32)
-        return np.float32(self.unit) * output.common().T
+class Vectors:
+    """Latent vectors of movies: of all their ratings, or without those of one user. The encoder is one layer of tanh
+    over sums of what each rating adds, so that to leave one out is to subtract it.
+
+    known: users x movies, the stars that the movies have. star: how many of them are one of the autoencoder's."""
+
+    def __init__(self, autoencoder: _Autoencoder, known: csr_array, star: float) -> None:
+        centre, config = autoencoder.encoder.get_layer("centre"), autoencoder.config
+        self.known, self.star, n = known, star, known.shape[0]
+        self.mean, self.user = float(centre.mean.numpy()), centre.column.numpy()
+        kernel, bias = dense(autoencoder.encoder.get_layer("encoder_0"))
+        self.of_star, self.of_rating = kernel[:n], kernel[n : 2 * n]
+        side = autoencoder._side()[0] if config.side else np.zeros((known.shape[1], 0), np.float32)
+        self.constant: Floats = bias + np.float32(config.side_weight) * (side @ kernel[2 * n :])
+        rows = known.T.tocsr()
+        left = (rows.data / star - self.mean - self.user[rows.indices]).astype(np.float32)
+        self.count: Floats = np.diff(rows.indptr).astype(np.float32)
+        total = np.add.reduceat(np.append(left, 0), rows.indptr[:-1]) * (self.count > 0)
+        self.deviation = biases.deviation(total, self.count, config.movie_damping).astype(np.float32)
+        left -= np.repeat(self.deviation, np.diff(rows.indptr))
+        of_rows = (rows.indices, rows.indptr)
+        stars, is_rated = (csr_array((of, *of_rows), rows.shape) for of in (left, np.ones_like(left)))
+        self.sums: Floats = stars @ self.of_star + is_rated @ self.of_rating
+
+    @property
+    def whole(self) -> Floats:
+        """The vectors with all ratings, (n_movies, latent)."""
+        return self._of(self.sums, self.count, self.constant)
+
+    def without(self, user: int) -> Floats:
+        """Return the vectors of the movies that a user has rated, (n, latent), without these ratings. The movies' mean
+        deviations are as with them, for simplicity: one rating hardly moves them."""
+        movies, stars = self.rated(user)
+        own = stars / self.star - self.mean - self.user[user] - self.deviation[movies]
+        sums = self.sums[movies] - own[:, None] * self.of_star[user] - self.of_rating[user]
+        return self._of(sums, self.count[movies] - 1, self.constant[movies])
+
+    def rated(self, user: int) -> tuple[Indices, Floats]:
+        """Return (movies, stars) of the ratings of a user."""
+        cells = slice(*self.known.indptr[user : user + 2])
+        return self.known.indices[cells], self.known.data[cells]
+
+    @staticmethod
+    def _of(sums: Floats, count: Floats, constant: Floats) -> Floats:
+        return np.tanh(sums / np.sqrt(np.maximum(count, np.float32(1)))[:, None] + constant)
 
 
 class MovieRows:
@@ -60,43 +102,66 @@ class MovieRows:
     def __init__(self, factor: float = 1.0, share: float = 0.0) -> None:
         self.factor, self.share = factor, share
 
-    def train(self, model: Autoencoder, matrix: csr_array, training: Training, phase: str) -> None:
+    def train(self, model: Autoencoder, side: Side | None, matrix: csr_array, training: Training, phase: str) -> None:
         """Train the autoencoder for `model` on a matrix of stars, as stars of five: its options suit no other scale.
-        Interrupted, what was trained before is kept."""
+        Interrupted, what was trained before is kept. side: what is known of movies and users."""
         config, star, (low, high) = model.config, model.star, model.scale
-        names = ("user_damping", "movie_damping", "side", "side_weight")
+        names = ("user_damping", "movie_damping", "side_weight")
         options = {name: getattr(config, name) for name in names}
         options |= {
+            "side": (*config.movie_side, *config.side) if side else (),
             "hidden": (config.movie_size,),
             "epochs": config.movie_epochs,
             "decay": END ** (1 / config.movie_epochs),
         }
         autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **options), model.seed, (low / star, high / star))
-        autoencoder.phase, autoencoder.unit, autoencoder.side = phase, star, model.side
+        autoencoder.phase = phase
+        if side:
+            autoencoder.side = side
         autoencoder.refit(cast(csr_array, matrix / star), training)
         if not training.interrupted:
-            self.autoencoder = autoencoder
+            self.autoencoder, self.star = autoencoder, star
 
-    def path(self, known: csr_array) -> StarPath:
-        """Return the path to stars, once trained, with the vectors of movies that have these ratings."""
+    def expected_weights(self) -> Floats:
+        """Return the weights of each user that side features tell, (n_users, latent); 0 where they tell none."""
         autoencoder = cast(_Autoencoder, self.autoencoder)
-        penalty = self.factor * OPTIONS.l2 * np.sqrt(known.nnz)  # as the output layer's: see `Autoencoder`
-        vectors, expected = autoencoder.encode_movies(known), autoencoder.expected_weights()
-        return StarPath(vectors, expected, np.float32(penalty), np.float32(self.share))
+        output = autoencoder.decoder.layers[-1]
+        if not isinstance(output, BySide):
+            return np.zeros((autoencoder.shape[0], autoencoder.config.hidden[-1]), np.float32)
+        return np.float32(self.star) * output.common().T
+
+    def paths(self, known: csr_array, base: Biases, *factors: float) -> list[StarPath]:
+        """Return for each factor the path to stars, once trained, with vectors and weights from these ratings. base:
+        the baseline of these users."""
+        vectors = Vectors(cast(_Autoencoder, self.autoencoder), known, self.star)
+        expected = self.expected_weights()
+        penalties = [np.float32(factor * OPTIONS.l2 * np.sqrt(known.nnz)) for factor in factors]  # see `Autoencoder`
+        weights = np.tile(expected, (len(factors), 1, 1))
+
+        def regress(users: slice) -> None:
+            for user in range(users.start, users.stop):
+                movies, stars = vectors.rated(user)
+                if len(movies):
+                    own, same = vectors.without(user), np.full(len(movies), user)
+                    left = stars - base.predict(same, movies) - own @ expected[user]
+                    weights[:, user] += ridge(own, left, penalties)
+
+        parallel_rows(regress, known.shape[0], USERS)
+        whole, share = vectors.whole, np.float32(self.share)
+        return [StarPath(whole, of_users, l2, share) for of_users, l2 in zip(weights, penalties, strict=True)]
+
+    def path(self, known: csr_array, base: Biases) -> StarPath:
+        """Return the path with the factor that was chosen; see `paths`."""
+        return self.paths(known, base, self.factor)[0]
 
     def choose(self, validation: Holdout, base: Biases, stars: Floats, scale: Scale) -> None:
         """Choose factor and share by the RMSE of the hidden ratings. base: the baseline of the given ones. stars: what
         the decoder predicts for the hidden ones, in the order of `tocoo`."""
-        self.factor = 1.0
-        hidden, path = validation.hidden.tocoo(), self.path(validation.given)
-        everyone = np.arange(validation.given.shape[0])
-
-        def errors(factor: float) -> Iterator[tuple[float, float, float]]:
-            """Yield (mean squared error, factor, share)."""
-            regression = replace(path, l2=np.float32(factor * path.l2))
-            regressed = regression.regressed(validation.given, base, hidden.row, hidden.col, everyone)
+        hidden = validation.hidden.tocoo()
+        found = []  # (mean squared error, factor, share)
+        for factor, path in zip(FACTORS, self.paths(validation.given, base, *FACTORS), strict=True):
+            regressed = path.of_users(base, hidden.row, hidden.col)
             for share in SHARES:
                 mixed = np.clip(stars + share * (regressed - stars), *scale)
-                yield float(np.mean((hidden.data - mixed) ** 2)), factor, share
-
-        _, self.factor, self.share = min(found for factor in FACTORS for found in errors(factor))
+                found.append((float(np.mean((hidden.data - mixed) ** 2)), factor, share))
+        _, self.factor, self.share = min(found)

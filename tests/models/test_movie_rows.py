@@ -19,8 +19,8 @@ from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from models.networks import rating_autoencoder
 from utils.data import side_features, splits
 from utils.runs.run_folder import Run
-from utils.scoring import biases
-from utils.scoring.linear_scorer import SparseRows, StarPath
+from utils.scoring import biases, linear_scorer
+from utils.scoring.linear_scorer import SparseRows, StarPath, ridge
 from utils.training import fit
 from utils.training.training import Training
 
@@ -63,38 +63,40 @@ def test_stars_are_those_of_a_ridge_regression_of_each_person(k):
     given.data = 1 + np.round(4 * given.data)
     given = sp.vstack([given[:4], sp.csr_array((1, 20), dtype=np.float32), given[4:]], format="csr")
     base = biases.fit(given, 5.0, 4.0)
-    vectors, nothing = rng.normal(size=(20, k)).astype(np.float32), np.zeros((0, k), np.float32)
-    path = StarPath(vectors, nothing, np.float32(1.7), np.float32(0.3))
+    vectors, weights = (rng.normal(size=(n, k)).astype(np.float32) for n in (20, 10))
+    path = StarPath(vectors, weights, np.float32(1.7), np.float32(0.3))
     rows, movies = rng.integers(0, 10, 40), rng.integers(0, 20, 40)
     rows[:2] = 4  # who rated nothing
     expected = [regression(path.vectors, 1.7, given, base, *pair) for pair in zip(rows, movies, strict=True)]
-    np.testing.assert_allclose(path.regressed(given, base, rows, movies, None), expected, atol=1e-5)
-    mixed = path.mix(np.full(40, 2.0, np.float32), given, base, rows, movies, None)
+    np.testing.assert_allclose(path.regressed(given, base, rows, movies), expected, atol=1e-5)
+    mixed = path.mix(np.full(40, 2.0, np.float32), np.array(expected))
     np.testing.assert_allclose(mixed, 0.7 * 2 + 0.3 * np.array(expected), atol=1e-5)
     alone = SparseRows(given.data, given.indices, given.indptr, None)  # as of one person, without scipy
-    np.testing.assert_allclose(path.regressed(alone, base, rows[5:6], movies[5:6], None), expected[5:6], atol=1e-5)
+    np.testing.assert_allclose(path.regressed(alone, base, rows[5:6], movies[5:6]), expected[5:6], atol=1e-5)
 
 
-@pytest.mark.parametrize("k", [3, 30])
-def test_the_penalty_draws_towards_the_weights_that_side_features_tell(k):
-    """Of trained users alone; the residual over them is what is regressed."""
-    rng = np.random.default_rng(1)
-    given = sp.random_array((9, 20), density=0.35, rng=rng, dtype=np.float32, format="csr")
-    given.data = 1 + np.round(4 * given.data)
-    base, pair = biases.fit(given, 5.0, 4.0), pairs(given.shape)
-    vectors, expected = (rng.normal(size=(n, k)).astype(np.float32) for n in (20, 11))
-    path, users = StarPath(vectors, expected, np.float32(1.7), np.float32(1)), rng.permutation(11)[:9]
-    found = path.regressed(given, base, *pair, users).reshape(given.shape)
-    for row, user in enumerate(users):
-        rated, told = given.indices[given.indptr[row] : given.indptr[row + 1]], vectors @ expected[user]
-        left = given[[row]].toarray()[0, rated] - base.predict(row, rated) - told[rated]
-        ridge = Ridge(1.7, fit_intercept=False).fit(vectors[rated], left) if len(rated) else None
-        own = ridge.predict(vectors) if ridge else 0
-        np.testing.assert_allclose(found[row], base.predict(row, np.arange(20)) + told + own, atol=1e-4)
-    bare = replace(path, expected=expected[:0])
-    for others in (path.regressed(given, base, *pair, None), bare.regressed(given, base, *pair, users)):
-        np.testing.assert_array_equal(others, bare.regressed(given, base, *pair, None))
-    assert np.abs(found.ravel() - others).max() > 0.1
+def test_trained_users_have_weights_of_their_own(monkeypatch):
+    """However many pairs are predicted at a time, and of one user alone."""
+    rng = np.random.default_rng(0)
+    base = biases.Biases(3.0, *(rng.normal(size=n).astype(np.float32) for n in (10, 20)))
+    vectors, weights = (rng.normal(size=(n, 4)).astype(np.float32) for n in (20, 10))
+    path = StarPath(vectors, weights, np.float32(1.7), np.float32(0.3))
+    users, movies = rng.integers(0, 10, 40), rng.integers(0, 20, 40)
+    expected = [base.predict(u, m) + vectors[m] @ weights[u] for u, m in zip(users, movies, strict=True)]
+    np.testing.assert_allclose(path.of_users(base, users, movies), expected, atol=1e-5)
+    monkeypatch.setattr(linear_scorer, "PAIRS", 7)
+    np.testing.assert_allclose(path.of_users(base, users, movies), expected, atol=1e-5)
+    one = users == users[0]
+    np.testing.assert_allclose(path.of_users(base, users[one], movies[one]), np.array(expected)[one], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (3, 9)])
+def test_ridge_is_scikit_learns(shape):
+    rng = np.random.default_rng(0)
+    vectors, left = rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[0]).astype(np.float32)
+    found = ridge(vectors, left, [np.float32(0.5), np.float32(2)])
+    expected = [Ridge(l2, fit_intercept=False).fit(vectors, left).coef_ for l2 in (0.5, 2)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 SIDE = side_features.Side(
@@ -105,37 +107,78 @@ SIDE = side_features.Side(
 )
 
 
-@eagerly()
-@pytest.mark.parametrize("star", [1.0, 2.0])
-def test_side_features_of_movies_are_encoded_and_those_of_users_tell_their_weights(star, monkeypatch):
-    split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
-    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
-        monkeypatch.setattr(movie_rows, name, value)
-    config = joint.Config(**QUICK | {"side": ("genres", "age"), "side_weight": 0.7})
+@pytest.fixture(scope="module", params=[1.0, 2.0], ids=["of five", "of ten"])
+def sided(request):
+    """(a model with side features of movies and users, its ratings, stars that are one of five)."""
+    split, star = splits.split(TABLE, "random", splits.Options(validation_share=0.3)), request.param
+    config = joint.Config(**QUICK | {"side": ("age",), "movie_side": ("genres",), "side_weight": 0.7})
     model = joint.Model(TABLE.shape, config, 0, (0.5 * star, 5 * star))
-    model.side = SIDE
+    model.side, model.movie_side = replace(SIDE, movies=SIDE.movies[:, :0]), SIDE
     hidden, given = star * split.validation.hidden, star * split.validation.given
-    model.fit(star * split.train, replace(split.validation, hidden=hidden, given=given), Training())
-    autoencoder, path = model.movie_rows.autoencoder, model.star_path
-    assert autoencoder.config.side == ("genres", "age")
-    assert autoencoder.config.side_weight == 0.7
-    known = split.train.T.toarray()
-    vectors = autoencoder.encoder.predict([known, SIDE.movies], verbose=0)
-    np.testing.assert_allclose(path.vectors, vectors, atol=1e-5)
-    output = autoencoder.decoder.layers[-1]
-    common = 0.7 * SIDE.users @ output.kinds.numpy().T
-    np.testing.assert_allclose(path.expected, star * common, atol=1e-5)
-    assert np.abs(common).max() > 1e-3
-    given, (users, movies) = star * split.train, pairs(TABLE.shape)
-    base, bare = model._baseline(given), copy(model)
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(movie_rows, "OPTIONS", SMALL)
+        patch.setattr(movie_rows, "FACTORS", (2.0,))
+        patch.setattr(movie_rows, "SHARES", (0.75,))
+        model.fit(star * split.train, replace(split.validation, hidden=hidden, given=given), Training())
+    return model, (star * split.train).tocsr(), star
+
+
+def test_movies_vectors_are_those_of_the_encoder_and_lack_what_is_left_out(sided):
+    """The encoder is Keras's; a rating left out is one that was never there, but for the movie's mean."""
+    model, known, star = sided
+    autoencoder = model.movie_rows.autoencoder
+    assert (autoencoder.config.side, autoencoder.config.side_weight) == (("genres", "age"), 0.7)
+    vectors = movie_rows.Vectors(autoencoder, known, star)
+    rows = known.T.toarray() / star
+    expected = autoencoder.encoder([rows, SIDE.movies]).numpy()
+    np.testing.assert_allclose(vectors.whole, expected, atol=1e-5)
+    np.testing.assert_array_equal(model.star_path.vectors, vectors.whole)
+    user, centre = 7, autoencoder.encoder.get_layer("centre")
+    movies, stars = vectors.rated(user)
+    np.testing.assert_array_equal(stars, known.toarray()[user, movies])
+    n, count = len(TABLE.user_ids), (rows != 0).sum(axis=1)
+    left = np.where(rows != 0, rows - float(centre.mean) - centre.column.numpy(), 0)
+    deviation = left.sum(axis=1) / (count + 4.0)
+    features = np.concatenate([np.where(rows != 0, left - deviation[:, None], 0), rows != 0], axis=1)
+    features[:, [user, n + user]] = 0  # what this user has rated is nothing now
+    features /= np.sqrt(np.maximum(count - 1, 1))[:, None]
+    layer = autoencoder.encoder.get_layer("encoder_0")
+    kernel, bias = layer.get_weights()
+    expected = np.tanh(np.concatenate([features, 0.7 * SIDE.movies], axis=1) @ kernel + bias)[movies]
+    np.testing.assert_allclose(vectors.without(user), expected, atol=1e-5)
+    assert np.abs(vectors.without(user) - vectors.whole[movies]).max() > 1e-3
+
+
+def test_a_trained_users_weights_leave_their_own_ratings_out_and_start_from_what_is_known_of_them(sided):
+    model, known, star = sided
+    rows, path, base = model.movie_rows, model.star_path, model._baseline(known)
+    vectors = movie_rows.Vectors(rows.autoencoder, known, star)
+    told = star * 0.7 * SIDE.users @ rows.autoencoder.decoder.layers[-1].kinds.numpy().T
+    assert np.abs(told).max() > 1e-3
+    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(known.nnz))
+    for user in range(TABLE.shape[0]):
+        movies, stars = vectors.rated(user)
+        own = vectors.without(user)
+        left = stars - base.predict(user, movies) - own @ told[user]
+        expected = told[user] + Ridge(path.l2, fit_intercept=False).fit(own, left).coef_
+        np.testing.assert_allclose(path.weights[user], expected, atol=1e-4)
+    nothing = known.copy()
+    nothing.data[slice(*nothing.indptr[3:5])] = 0
+    nothing.eliminate_zeros()
+    np.testing.assert_allclose(rows.path(nothing, base).weights[3], told[3], atol=1e-6)
+
+
+def test_stars_of_trained_users_are_by_their_weights_those_of_others_by_their_ratings(sided):
+    model, known, _ = sided
+    (users, movies), bare, path = pairs(TABLE.shape), copy(model), model.star_path
     bare.star_path = None
-    regressed = path.regressed(given, base, users, movies, np.arange(TABLE.shape[0]))
-    decoded = bare.predict(given, users, movies)
-    np.testing.assert_allclose(model.predict(given, users, movies), 0.25 * decoded + 0.75 * regressed, atol=1e-4)
-    row, all_movies = given[[7]], np.arange(25)
-    alone = path.regressed(row, model._baseline(row), 0 * all_movies, all_movies, None)
-    expected = 0.25 * bare.predict(row, 0 * all_movies, all_movies) + 0.75 * alone
-    np.testing.assert_allclose(model.predict(row, 0 * all_movies, all_movies), expected, atol=1e-4)
+    regressed = path.of_users(model._baseline(known), users, movies)
+    expected = 0.25 * bare.predict(known, users, movies) + 0.75 * regressed
+    np.testing.assert_allclose(model.predict(known, users, movies), expected, atol=1e-4)
+    row, first, every = known[[7]], np.zeros(25, int), np.arange(25)
+    alone = path.regressed(row, model._baseline(row), first, every)
+    expected = 0.25 * bare.predict(row, first, every) + 0.75 * alone
+    np.testing.assert_allclose(model.predict(row, first, every), expected, atol=1e-4)
     assert np.abs(alone - regressed.reshape(TABLE.shape)[7]).max() > 1e-3
 
 
@@ -145,8 +188,8 @@ def test_factor_and_share_are_those_of_the_least_rmse_on_validation(half, factor
     model, split = half
     validation, base = split.validation, biases.fit(split.validation.given, 5.0, 4.0)
     cells, rows = validation.hidden.tocoo(), copy(model.movie_rows)
-    path = replace(rows.path(validation.given), l2=np.float32(factor * OPTIONS.l2 * np.sqrt(validation.given.nnz)))
-    regressed = path.regressed(validation.given, base, cells.row, cells.col, None)
+    (path,) = rows.paths(validation.given, base, factor)
+    regressed = path.of_users(base, cells.row, cells.col)
     decoded = np.random.default_rng(0).normal(3, 1, len(regressed)).astype(np.float32)
     hidden = csr_array((share * regressed + (1 - share) * decoded, (cells.row, cells.col)), TABLE.shape)
     rows.choose(replace(validation, hidden=hidden), base, decoded, (-50.0, 50.0))
@@ -170,51 +213,50 @@ def test_they_are_trained_on_what_is_trained_on_and_chosen_on_a_sample_of_what_i
             asked.append(of)
             self.share = share
 
-        def path(self, known):
-            return "path", known
+        def path(self, known, base):
+            return "path", known, base.user.tolist()
 
     model, train, validation = copy(model), split.train, split.validation
     model.movie_rows = model.star_path = None
+    model.movie_side = SIDE
     some = validation.hidden[::2]  # the users of the sample have other ratings than those with their numbers
     sample = splits.Holdout(validation.given[::2], some)
     expected = model.predict(sample.given, *some.tocoo().coords)
     monkeypatch.setattr(joint, "MovieRows", Noted)
     monkeypatch.setattr(joint, "of_sample", lambda of: (sample, None) if of is validation else None)
     model._fit_movie_rows(train, validation, training)
-    (of, matrix, how, phase), (judged, base, stars, scale) = asked
-    assert all(one is other for one, other in ((of, model), (matrix, train), (how, training), (judged, sample)))
+    (of, side, matrix, how, phase), (judged, base, stars, scale) = asked
+    same = ((of, model), (side, SIDE), (matrix, train), (how, training), (judged, sample))
+    assert all(one is other for one, other in same)
     assert (phase, scale) == ("movies", (0.5, 5.0))
     np.testing.assert_array_equal(base.user, model._baseline(sample.given).user)
     np.testing.assert_array_equal(stars, expected)
     if share:
         assert model.movie_rows.share == 0.5
-        assert model.star_path == ("path", train)
+        assert model.star_path == ("path", train, model._baseline(train).user.tolist())
     else:
         assert model.movie_rows is model.star_path is None
 
 
 def test_the_penalty_is_that_of_the_output_layer_times_the_factor(half):
     model, split = half
-    path = model.movie_rows.path(split.train)
+    path = model.movie_rows.path(split.train, model._baseline(split.train))
     assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.train.nnz))
     assert path.share == np.float32(0.75)
     model.movie_rows.factor = 1.0
-    assert model.movie_rows.path(split.train).l2 == pytest.approx(path.l2 / 2)
+    assert model.movie_rows.path(split.train, model._baseline(split.train)).l2 == pytest.approx(path.l2 / 2)
     model.movie_rows.factor = 2.0
 
 
-def test_predictions_mix_the_decoder_and_the_regression_for_anybody(half):
+def test_a_stranger_gets_the_regression_of_their_own_ratings_beside_the_decoder(half):
     model, split = half
-    bare = copy(model)
+    bare, path, row = copy(model), model.star_path, split.train[[7]]
     bare.star_path = None
-    users, movies = pairs(TABLE.shape)
-    decoded, base = bare.predict(split.train, users, movies), model._baseline(split.train)
-    path = model.star_path
-    expected = [regression(path.vectors, path.l2, split.train, base, *pair) for pair in zip(users, movies, strict=True)]
-    found = model.predict(split.train, users, movies)
-    np.testing.assert_allclose(found, 0.25 * decoded + 0.75 * np.array(expected), atol=1e-4)
-    alone = model.predict(split.train[[7]], np.zeros(25, int), np.arange(25))  # a stranger with the ratings of one
-    np.testing.assert_allclose(alone, found.reshape(TABLE.shape)[7], atol=1e-4)
+    first, movies = np.zeros(25, int), np.arange(25)
+    base = model._baseline(row)
+    expected = [regression(path.vectors, path.l2, row, base, 0, movie) for movie in movies]
+    expected = 0.25 * bare.predict(row, first, movies) + 0.75 * np.ravel(expected)
+    np.testing.assert_allclose(model.predict(row, first, movies), expected, atol=1e-4)
 
 
 def test_vectors_know_later_ratings_by_an_autoencoder_that_does_not(half):
@@ -249,7 +291,7 @@ def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
     model.save(tmp_path)
     stored = np.load(tmp_path / "stars.npz")
     assert {name: stored[name].shape for name in stored} == {
-        "vectors": (25, 6), "expected": (0, 6), "l2": (), "share": (), "factor": (),
+        "vectors": (25, 6), "weights": (30, 6), "l2": (), "share": (), "factor": (),
     }  # fmt: skip
     again = models.build("joint", TABLE.shape, model.config)
 
@@ -311,10 +353,10 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
         self._encode = None  # never asked
 
     monkeypatch.setattr(autorec.Model, "refit", interrupted)
-    rows.train(model, split.train, training, "movies")
+    rows.train(model, None, split.train, training, "movies")
     assert rows.autoencoder is model.movie_rows.autoencoder
     fresh = MovieRows()
-    fresh.train(model, split.train, training, "movies")
+    fresh.train(model, None, split.train, training, "movies")
     assert (fresh.autoencoder, fresh.share) == (None, 0.0)
 
 
@@ -327,7 +369,7 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
 
     monkeypatch.setattr(autorec.Model, "refit", refit)
     config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
-    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), csr_array((3, 4)), Training(), "again")
+    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), None, csr_array((3, 4)), Training(), "again")
     own = {"hidden": (9,), "epochs": 4, "decay": END**0.25}
     assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
     assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
@@ -341,9 +383,11 @@ def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
     for star in (1, 20):
         model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
         rows, matrix = MovieRows(), star * split.train
-        rows.train(model, matrix, Training(), "movies")
-        path, base = rows.path(matrix), biases.fit(matrix, 5.0, 4.0)
-        found.append((path.vectors, path.regressed(matrix, base, *pairs(TABLE.shape), None) / star))
+        rows.train(model, None, matrix, Training(), "movies")
+        base = biases.fit(matrix, 5.0, 4.0)
+        path, pair = rows.path(matrix, base), pairs(TABLE.shape)
+        regressed = (path.of_users(base, *pair), path.regressed(matrix, base, *pair))
+        found.append((path.vectors, *(stars / star for stars in regressed)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-3)
 
@@ -351,9 +395,10 @@ def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
 def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half, monkeypatch):
     """Of two hidden ratings the decoder misses one by 2.4, the regression both by 1.5."""
     monkeypatch.setattr(movie_rows, "SHARES", (0.0, 1.0))
-    monkeypatch.setattr(StarPath, "regressed", lambda *_: np.array([2.5, 2.5]))
+    monkeypatch.setattr(StarPath, "of_users", lambda *_: np.array([2.5, 2.5]))
     rows, hidden = copy(half[0].movie_rows), csr_array(([4.0, 4.0], ([0, 1], [2, 3])), TABLE.shape)
-    rows.choose(replace(half[1].validation, hidden=hidden), None, np.array([4.0, 1.6]), (0.5, 5.0))
+    base = biases.fit(half[1].train, 5.0, 4.0)
+    rows.choose(replace(half[1].validation, hidden=hidden), base, np.array([4.0, 1.6]), (0.5, 5.0))
     assert rows.share == 1.0
 
 
@@ -377,7 +422,9 @@ def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half
     assert sorted(path.name for path in tmp_path.iterdir()) == ["movies.npz", "train.npz"]
     resumed.fit(split.train, split.validation, Training(tmp_path))
     assert_same_weights(resumed, model)
-    np.testing.assert_array_equal(resumed.star_path.vectors, model.movie_rows.path(split.train).vectors)
+    np.testing.assert_array_equal(
+        resumed.star_path.vectors, model.movie_rows.path(split.train, model._baseline(split.train)).vectors
+    )
 
 
 @eagerly()
@@ -398,8 +445,8 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     given, hidden = split.validation.given, split.validation.hidden.toarray()
     base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
     with eagerly():
-        rows.train(model, split.train, Training(), "movies")
-    stars = rows.path(given).regressed(given, base, *pairs(TABLE.shape), None).reshape(TABLE.shape)
+        rows.train(model, None, split.train, Training(), "movies")
+    stars = rows.path(given, base).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
     bare = base.predict(*pairs(TABLE.shape)).reshape(TABLE.shape)
     assert rmse(stars, hidden) < rmse(bare, hidden) - 0.05
 

@@ -42,9 +42,10 @@ def run_of(name, rows=None):
     if model.blends:
         model.parts = [copy(part) for part in model.parts]
     model.encode_all(split.known)
-    if name == "joint":  # the weights of its users' outputs are told in part, as they are with side features
-        expected = np.random.default_rng(3).normal(size=(N_USERS, model.star_path.vectors.shape[1]))
-        model.star_path = replace(model.star_path, expected=expected.astype(np.float32), share=np.float32(0.5))
+    if name == "joint":  # no trained user's weights are those that anybody with their ratings would have
+        path, rng = model.star_path, np.random.default_rng(3)
+        weights = rng.normal(size=path.weights.shape).astype(np.float32)
+        model.star_path = replace(path, weights=weights, share=np.float32(0.5))
     folder = Path(mkdtemp()) / "run"
     about = {"model": name, "options": asdict(model.config), "seed": 0}
     chosen = strategies.default_choice(model)

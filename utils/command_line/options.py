@@ -26,7 +26,7 @@ def _separated(number: Callable[[str], Any], metavar: str, length: int | None = 
     """Make the rule by which tyro reads values separated by commas. length: how many there must be."""
 
     def read(arguments: list[str]) -> tuple[Any, ...]:
-        numbers = tuple(number(part) for part in arguments[0].split(","))
+        numbers = tuple(number(part) for part in arguments[0].split(",")) if arguments[0] else ()
         if length and len(numbers) != length:
             raise ValueError(f"{length} numbers separated by a comma are needed, got {arguments[0]}")
         return numbers

@@ -51,6 +51,11 @@ def features(data: Dataset, names: Collection[str]) -> Side:
     return Side(users, movies)
 
 
+def told(data: Dataset, names: Collection[str]) -> list[str]:
+    """Return those of the features `names` that the data tells of some user or movie."""
+    return [name for name in names if any(_values(data, name))]
+
+
 def _values(data: Dataset, name: str) -> Sequence[list[Any]]:
     """Return the values of a feature for each movie or user: a list each, empty where they are unknown."""
     if name == "genres":

@@ -207,11 +207,14 @@ class Saved:
             return None
         codes, deviation = self.encode(user_profile, rows), self._deviation(user_profile, rows)
         stars = self.space.stars(codes, movies, deviation, users)[0]
-        if not self._star_path:
+        path, row = self._star_path, np.zeros(len(movies), np.intp)
+        if not path:
             return stars
+        if user is not None:
+            return path.mix(stars, path.of_users(self.space.biases, row + user, movies))
         base = replace(self.space.biases, user=np.reshape(deviation, 1))
-        row = SparseRows(rows.stars[0], rows.movies, np.array([0, len(rows.movies)]), None)
-        return self._star_path.mix(stars, row, base, np.zeros(len(movies), np.intp), movies, users)
+        of_person = SparseRows(rows.stars[0], rows.movies, np.array([0, len(rows.movies)]), None)
+        return path.mix(stars, path.regressed(of_person, base, row, movies))
 
     def _deviation(self, user_profile: Profile, rows: ProfileRows) -> NDArray | float:
         """Return the damped deviation of each row from the baseline of its movies, (n,)."""
@@ -273,8 +276,7 @@ class Saved:
         stars = decode_cells(space.decoder, vectors[wanted], place, outputs) + space.biases.predict(of_pair, movies)
         if not self._star_path:
             return stars
-        base = replace(space.biases, user=space.biases.user[users])
-        return self._star_path.mix(stars, given, base, rows, movies, users)
+        return self._star_path.mix(stars, self._star_path.of_users(space.biases, of_pair, movies))
 
     def _decoded(self, given: CSR, users: Indices) -> Floats:
         deviation = 0.0 if self.space.biases is None else self.space.biases.user[users]

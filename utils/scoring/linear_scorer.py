@@ -3,6 +3,7 @@ movies; and both mixed with what a decoder gives."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from utils.scoring.profile_rows import ProfileRows
 
 ROWS = 128  # scored at a time
+PAIRS = 8192  # of user and movie, predicted at a time
 LEAST = 0.03  # EASE's scores, about the probability of a like, may be negative
 
 
@@ -135,67 +137,65 @@ class LinearPath:
         return cls(scorer, np.float32(stored["share"]))
 
 
+def ridge(vectors: Floats, left: Floats, penalties: Sequence[np.float32]) -> Floats:
+    """Regress: return for each penalty l2 the w, (len(penalties), k), that minimises (left - V w)^2 + l2 w^2.
+
+    vectors: V, (n, k) float32. left: (n,)."""
+    n, k = vectors.shape
+    gram = vectors @ vectors.T if n < k else vectors.T @ vectors  # V'(VV' + l2 I)^-1 e is (V'V + l2 I)^-1 V'e
+    right, one = left if n < k else vectors.T @ left, np.eye(min(n, k), dtype=np.float32)
+    found = np.stack([np.linalg.solve(gram + l2 * one, right) for l2 in penalties])
+    return found @ vectors if n < k else found
+
+
 @dataclass(frozen=True)
 class StarPath:
-    """Stars by ridge regression beside those of a decoder. What a person's ratings leave over the bias baseline, e, is
-    explained by the vectors V of the movies rated: w = m + (V'V + l2 I)^-1 V'(e - Vm). A movie gets its own vector
-    times w above the baseline, for anybody, trained on or not.
+    """Stars by ridge regression beside those of a decoder: what a person's ratings leave over the bias baseline is
+    regressed on the vectors of the movies rated. A movie gets its own vector times the weights above the baseline.
 
-    vectors: (n_movies, k) float32. expected: (n_users, k), the m of the trained users, which side features tell; of
-    length 0 where none do, and m is 0 then, as it is for everybody else. share: the weight of these stars; those of the
-    decoder weigh 1 - share."""
+    vectors: (n_movies, k) float32. weights: (n_users, k), of the users trained on, with the ratings that the vectors
+    know; anybody else's are made of their ratings. share: the weight of these stars; those of the decoder weigh 1 -
+    share."""
 
     vectors: Floats
-    expected: Floats
+    weights: Floats
     l2: np.float32
     share: np.float32
 
-    def weights(self, rated: Floats, left: Floats) -> Floats:
-        """Return the w of a person, (k,), who has m = 0. rated: (n, k), the vectors of the movies rated; left: (n,)
-        stars."""
-        if len(rated) < rated.shape[1]:  # V'(VV' + l2 I)^-1 e is the same
-            return rated.T @ np.linalg.solve(rated @ rated.T + self.l2 * np.eye(len(rated), dtype=np.float32), left)
-        square = rated.T @ rated + self.l2 * np.eye(rated.shape[1], dtype=np.float32)
-        return np.linalg.solve(square, rated.T @ left)
+    def of_users(self, base: Biases, users: Indices, movies: Indices) -> Floats:
+        """Return the stars of the pairs (trained user, movie) by regression alone, (n,). base: the baseline."""
+        wanted, place = np.unique(users, return_inverse=True)
+        vectors = self.vectors if len(wanted) == 1 else np.asarray(self.vectors)  # for one user read in part
+        weights, stars = self.weights[wanted], base.predict(users, movies)
+        for start in range(0, len(users), PAIRS):
+            pairs = slice(start, start + PAIRS)
+            stars[pairs] += (vectors[movies[pairs]] * weights[place[pairs]]).sum(axis=1)
+        return stars
 
-    def regressed(
-        self, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices, users: Indices | None
-    ) -> Floats:
-        """Return the stars of the pairs (row of `given`, movie) by regression alone, (n,). base: the baseline, with the
-        deviations of these rows. users: the trained users that the rows are of, None where they are others'."""
+    def regressed(self, given: CSR | SparseRows, base: Biases, rows: Indices, movies: Indices) -> Floats:
+        """Return the stars of the pairs (row of `given`, movie) by regression alone, (n,), of people who were not
+        trained on. base: the baseline, with the deviations of these rows."""
         wanted, place = np.unique(rows, return_inverse=True)
         order, ends = np.argsort(place, kind="stable"), np.append(0, np.cumsum(np.bincount(place)))
-        in_part = len(wanted) == 1  # read so for one person
-        vectors, expected = (a if in_part else np.asarray(a) for a in (self.vectors, self.expected))
+        vectors = self.vectors if len(wanted) == 1 else np.asarray(self.vectors)  # for one person read in part
         stars = base.predict(rows, movies)
         for i, row in enumerate(wanted):
             cells, pairs = slice(*given.indptr[row : row + 2]), order[ends[i] : ends[i + 1]]
             rated = given.indices[cells]
-            of_rated, left = vectors[rated], given.data[cells] - base.predict(row, rated)
-            weights = np.zeros(vectors.shape[1], np.float32)
-            if users is not None and len(expected):
-                weights = expected[users[row]]
-            weights = weights + self.weights(of_rated, left - of_rated @ weights)
-            stars[pairs] += vectors[movies[pairs]] @ weights
+            if len(rated):
+                left = given.data[cells] - base.predict(row, rated)
+                stars[pairs] += vectors[movies[pairs]] @ ridge(vectors[rated], left, [self.l2])[0]
         return stars
 
-    def mix(
-        self,
-        stars: Floats,
-        given: CSR | SparseRows,
-        base: Biases,
-        rows: Indices,
-        movies: Indices,
-        users: Indices | None,
-    ) -> Floats:
-        """Mix stars of a decoder, (n,), with those of `regressed`."""
-        return stars + self.share * (self.regressed(given, base, rows, movies, users) - stars)
+    def mix(self, stars: Floats, regressed: Floats) -> Floats:
+        """Mix stars of a decoder, (n,), with those of the regression."""
+        return stars + self.share * (regressed - stars)
 
     @classmethod
     def load(cls, run: Run) -> StarPath | None:
         """Read it from a run, the vectors in part; None where that has none."""
         if not run.has_file("stars.npz"):
             return None
-        stored = run.arrays("stars.npz", "vectors|expected")
+        stored = run.arrays("stars.npz", "vectors|weights")
         numbers = (np.float32(stored[name]) for name in ("l2", "share"))
-        return cls(stored["vectors"], stored["expected"], *numbers)
+        return cls(stored["vectors"], stored["weights"], *numbers)
