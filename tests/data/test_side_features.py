@@ -35,6 +35,13 @@ def test_genres_are_flags_and_an_unknown_year_is_all_zeros():
     assert side_features.features(far, ("year",)).movies.tolist() == [[1] + 10 * [0], 10 * [0] + [1]]
 
 
+def test_what_the_data_tells_of_somebody_is_told():
+    asked = ("age", "year", "occupation", "genres")
+    assert side_features.told(small(), asked) == ["year", "genres"]
+    some = USERS.assign(age=pd.array([None, None, None], "Int16"))
+    assert side_features.told(small(some), asked) == ["year", "occupation", "genres"]
+
+
 def test_ages_are_banded_and_what_is_unknown_of_a_user_is_all_zeros():
     found = side_features.features(small(USERS), ("age", "gender", "occupation"))
     assert found.movies.shape == (2, 0)

@@ -240,6 +240,7 @@ EDGES = [  # (model, options that are refused, options at the edge that are not)
     ("joint", {"linear_dropout": 1.0}, {"linear_dropout": 0.0}),
     ("joint", {"movie_size": 0}, {"movie_size": 1}),
     ("joint", {"movie_epochs": 0}, {"movie_epochs": 1}),
+    ("joint", {"movie_side": ("age",)}, {"movie_side": ()}),
     ("joint", {"linear_l2": 0.0}, {"linear_l2": 1e-9}),
     ("joint", {"likes_l2": np.inf}, {"likes_l2": 0.0}),
     ("joint", {"weight": np.inf}, {"weight": 0.0}),

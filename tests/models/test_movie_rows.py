@@ -4,6 +4,7 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from conftest import eagerly
@@ -18,6 +19,8 @@ from models.ensemble import movie_rows
 from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from models.networks import rating_autoencoder
 from utils.data import side_features, splits
+from utils.data.datasets import Dataset
+from utils.data.movies import Movies
 from utils.runs.run_folder import Run
 from utils.scoring import biases, linear_scorer
 from utils.scoring.linear_scorer import SparseRows, StarPath, ridge
@@ -374,6 +377,34 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
     assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
     assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
     assert made[0]._refit_phase() == "again"
+    config = replace(config, side=("age",), side_weight=0.2)
+    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), SIDE, csr_array((3, 4)), Training(), "again")
+    with_side = {"side": ("genres", "year", "age"), "side_weight": 0.2}
+    assert made[1].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own, **with_side)
+    assert made[1].side is SIDE
+
+
+@pytest.mark.parametrize(
+    ("genres", "side", "movie_side", "widths"),
+    [
+        (["Drama", "Comedy"], (), ("genres", "year"), (0, 2)),  # no year is told
+        (["Drama", "Comedy"], (), (), None),
+        (["Drama", "Comedy"], ("gender",), ("year",), (2, 0)),
+        (["Drama", "Comedy"], ("genres", "gender"), ("genres",), (2, 2)),
+        ([], (), ("genres", "year"), None),
+    ],
+)
+def test_what_is_known_of_movies_goes_in_without_being_asked_for_what_is_known_of_users_is_asked_for(
+    genres, side, movie_side, widths
+):
+    n = TABLE.shape[1]
+    movies = Movies(TABLE.movie_ids, n * ["A"], n * [None], n * [genres])
+    users = pd.DataFrame({"gender": ["F", "M"] * (TABLE.shape[0] // 2)})
+    model = joint.Model(TABLE.shape, joint.Config(side=side, movie_side=movie_side), 0, TABLE.scale)
+    model.attach_data(Dataset("table", TABLE, movies, users))
+    found = model.movie_side and (model.movie_side.users.shape[1], model.movie_side.movies.shape[1])
+    assert found == widths
+    assert (model.side is not None) is bool(side)
 
 
 @eagerly()
