@@ -210,8 +210,8 @@ class Saved:
         path, row = self._star_path, np.zeros(len(movies), np.intp)
         if not path:
             return stars
-        if user is not None:
-            return path.mix(stars, path.of_users(self.space.biases, row + user, movies))
+        if (known := user_profile.excluded) >= 0:  # themselves, or the user with exactly these ratings
+            return path.mix(stars, path.of_users(self.space.biases, row + known, movies))
         base = replace(self.space.biases, user=np.reshape(deviation, 1))
         of_person = SparseRows(rows.stars[0], rows.movies, np.array([0, len(rows.movies)]), None)
         return path.mix(stars, path.regressed(of_person, base, row, movies))
