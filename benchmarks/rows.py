@@ -47,6 +47,7 @@ PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 AVERAGED = f"autorec --rows movies {BIG} {ALL} --average 0.9"
 SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35"  # of ratings above all
+FEW_MOVIES = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 50 --movie-batch-size 64 --movie-l2 0.06"
 RANK = "--rank 22"  # as searches found
 FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
@@ -55,6 +56,8 @@ RATING |= {
     "ml-1m/side-average": (AVERAGED, ML1M, f"ml-1m/side-{ALL.split()[1]}"),
     "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint,{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/blend-joint": (f"blend --parts '{SIDED},autorec {ALL} --average 0.9,{PROBIT},itemknn,content'", ML1M, None),
+    "u1/joint-side": (FEW_MOVIES, U1, f"u1/side-{ALL.split()[1]}"),
+    "u1/blend-joint": (f"blend --parts '{FM},{FEW_MOVIES},autorec {ALL},content'", U1, None),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),

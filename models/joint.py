@@ -79,6 +79,10 @@ class Config(rating_autoencoder.Config):
     """length of these vectors"""
     movie_epochs: int = 25
     """epochs that they are trained for, while the step size falls to a sixtieth"""
+    movie_l2: float = tuned(0.02, Range(0.005, 0.1, log=True))
+    """--l2 of that training; fewer ratings take more"""
+    movie_batch_size: int = tuned(256, Choice(64, 128, 256))
+    """movies per step of it; the step size goes with it"""
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
     patience: int = 8
@@ -94,13 +98,13 @@ class Config(rating_autoencoder.Config):
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
             raise ValueError("joint is trained by adam or sgd")
-        if min(self.movie_size, self.movie_epochs) < 1:
-            raise ValueError("movie-size and movie-epochs must be 1 or more")
+        if min(self.movie_size, self.movie_epochs, self.movie_batch_size) < 1:
+            raise ValueError("movie-size, movie-epochs and movie-batch-size must be 1 or more")
         if unknown := set(self.movie_side) - set(side_features.OF_MOVIES):
             known = ", ".join(side_features.OF_MOVIES)
             raise ValueError(f"movie-side takes {known}; got {', '.join(sorted(unknown))}")
-        if not 0 <= self.weight < np.inf or not 0 <= self.likes_l2 < np.inf:
-            raise ValueError("weight and likes-l2 must not be negative")
+        if not all(0 <= share < np.inf for share in (self.weight, self.likes_l2, self.movie_l2)):
+            raise ValueError("weight, likes-l2 and movie-l2 must not be negative")
 
     @property
     def ease(self) -> ease.Config:

@@ -110,7 +110,7 @@ class PartCache:
         if hasattr(model, "terms"):
             matrices += (model.terms,)
         arrays = [array for matrix in matrices for array in (matrix.data, matrix.indices, matrix.indptr)]
-        for known in (getattr(model, "side", None), getattr(model, "dates", None)):
+        for known in (getattr(model, name, None) for name in ("side", "movie_side", "dates")):
             arrays += vars(known).values() if known else []
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())

@@ -33,7 +33,8 @@ from utils.training.training import Training
 
 FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the penalty that the output layer has in training
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the regression's stars
-OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5, l2=0.02, batch_size=256, learning_rate=0.005)
+OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5)
+STEP = 0.005 / 256  # size of a step by Adam for each movie of a batch (linear scaling, Goyal et al. 2017)
 END = 0.017  # the step size of the last epoch, as a share of that of the first
 USERS = 256  # regressed at a time
 
@@ -112,6 +113,9 @@ class MovieRows:
             "side": (*config.movie_side, *config.side) if side else (),
             "hidden": (config.movie_size,),
             "epochs": config.movie_epochs,
+            "l2": config.movie_l2,
+            "batch_size": config.movie_batch_size,
+            "learning_rate": STEP * config.movie_batch_size,
             "decay": END ** (1 / config.movie_epochs),
         }
         autoencoder = _Autoencoder(model.shape, replace(OPTIONS, **options), model.seed, (low / star, high / star))
@@ -133,9 +137,10 @@ class MovieRows:
     def paths(self, known: csr_array, base: Biases, *factors: float) -> list[StarPath]:
         """Return for each factor the path to stars, once trained, with vectors and weights from these ratings. base:
         the baseline of these users."""
-        vectors = Vectors(cast(_Autoencoder, self.autoencoder), known, self.star)
-        expected = self.expected_weights()
-        penalties = [np.float32(factor * OPTIONS.l2 * np.sqrt(known.nnz)) for factor in factors]  # see `Autoencoder`
+        autoencoder = cast(_Autoencoder, self.autoencoder)
+        vectors, expected = Vectors(autoencoder, known, self.star), self.expected_weights()
+        l2 = autoencoder.config.l2 * np.sqrt(known.nnz)  # see `Autoencoder`
+        penalties = [np.float32(factor * l2) for factor in factors]
         weights = np.tile(expected, (len(factors), 1, 1))
 
         def regress(users: slice) -> None:

@@ -75,7 +75,8 @@ DEFAULTS = {  # those that the results of the documentation were measured with
     "joint": STARS | {
         "hidden": (200,), "dropout": 0.3, "weight": 0.3, "likes_loss": "multinomial", "likes_l2": 0.0, "linear": True,
         "linear_l2": 200.0, "linear_dropout": 0.5, "linear_relax": 0.4, "linear_movie_norm": 0.1, "signed": False,
-        "movie_rows": True, "movie_size": 128, "movie_epochs": 25, "movie_side": ("genres", "year"),
+        "movie_rows": True, "movie_size": 128, "movie_epochs": 25, "movie_l2": 0.02,
+        "movie_batch_size": 256, "movie_side": ("genres", "year"),
     },
     "multdae": LIKES | {"loss": "multinomial"},
     "multvae": LIKES | {
@@ -107,7 +108,8 @@ SEARCHED = {
     "elsa": "hidden dropout learning_rate batch_size",
     "glocalk": f"{OF_STARS} sparsity global_rate",
     "itemknn": "neighbours shrink user_damping movie_damping",
-    "joint": f"{OF_STARS} weight likes_l2 linear_l2 linear_dropout linear_relax linear_movie_norm movie_size",
+    "joint": f"{OF_STARS} weight likes_l2 linear_l2 linear_dropout linear_relax linear_movie_norm"
+    " movie_size movie_l2 movie_batch_size",
     "multdae": "hidden activation dropout l2 learning_rate batch_size",
     "multvae": "hidden activation dropout learning_rate batch_size beta anneal",
     "popularity": "",

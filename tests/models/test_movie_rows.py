@@ -28,7 +28,10 @@ from utils.training import fit
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False, "movie_size": 6, "movie_epochs": 3}
-SMALL = replace(OPTIONS, batch_size=10)
+QUICK |= {"movie_batch_size": 10}
+PART = "joint --hidden 8 --epochs 1 --no-linear --movie-size 6 --movie-epochs 3 --movie-batch-size 10"
+STEP = 0.005 / 10  # so that few movies have steps that are large enough
+L2 = 0.02
 
 
 def fitted(split, **options):
@@ -43,7 +46,7 @@ def half():
     """(a model fitted on half of the ratings, its split), with a short training of movies' rows."""
     split = splits.split(TABLE, "random", splits.Options(validation_share=0.3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", SMALL)
+        patch.setattr(movie_rows, "STEP", STEP)
         patch.setattr(movie_rows, "FACTORS", (2.0,))
         patch.setattr(movie_rows, "SHARES", (0.75,))
         return fitted(split), split
@@ -119,7 +122,7 @@ def sided(request):
     model.side, model.movie_side = replace(SIDE, movies=SIDE.movies[:, :0]), SIDE
     hidden, given = star * split.validation.hidden, star * split.validation.given
     with eagerly(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", SMALL)
+        patch.setattr(movie_rows, "STEP", STEP)
         patch.setattr(movie_rows, "FACTORS", (2.0,))
         patch.setattr(movie_rows, "SHARES", (0.75,))
         model.fit(star * split.train, replace(split.validation, hidden=hidden, given=given), Training())
@@ -158,7 +161,7 @@ def test_a_trained_users_weights_leave_their_own_ratings_out_and_start_from_what
     vectors = movie_rows.Vectors(rows.autoencoder, known, star)
     told = star * 0.7 * SIDE.users @ rows.autoencoder.decoder.layers[-1].kinds.numpy().T
     assert np.abs(told).max() > 1e-3
-    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(known.nnz))
+    assert path.l2 == pytest.approx(2.0 * L2 * np.sqrt(known.nnz))
     for user in range(TABLE.shape[0]):
         movies, stars = vectors.rated(user)
         own = vectors.without(user)
@@ -244,7 +247,7 @@ def test_they_are_trained_on_what_is_trained_on_and_chosen_on_a_sample_of_what_i
 def test_the_penalty_is_that_of_the_output_layer_times_the_factor(half):
     model, split = half
     path = model.movie_rows.path(split.train, model._baseline(split.train))
-    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.train.nnz))
+    assert path.l2 == pytest.approx(2.0 * L2 * np.sqrt(split.train.nnz))
     assert path.share == np.float32(0.75)
     model.movie_rows.factor = 1.0
     assert model.movie_rows.path(split.train, model._baseline(split.train)).l2 == pytest.approx(path.l2 / 2)
@@ -272,13 +275,15 @@ def test_vectors_know_later_ratings_by_an_autoencoder_that_does_not(half):
     np.testing.assert_allclose(model.star_path.vectors, encoder.of_matrix(split.known.T.tocsr()), atol=1e-6)
     assert np.abs(model.star_path.vectors - encoder.of_matrix(split.train.T.tocsr())).max() > 0.01
     with eagerly(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movie_rows, "OPTIONS", SMALL)
+        patch.setattr(movie_rows, "STEP", STEP)
         model.encode_all(split.train)
         model.fit_all(split.refit, Training())
         assert model.movie_rows.autoencoder is autoencoder
         np.testing.assert_allclose(model.star_path.vectors, encoder.of_matrix(split.refit.T.tocsr()), atol=1e-6)
         model.refit(split.refit, Training())
-        trained_by = replace(SMALL, hidden=(6,), epochs=3, decay=END ** (1 / 3))
+        trained_by = replace(
+            OPTIONS, hidden=(6,), epochs=3, decay=END ** (1 / 3), l2=L2, batch_size=10, learning_rate=0.005
+        )
         alone = autorec.Model(TABLE.shape, trained_by, 0, TABLE.scale, TABLE.threshold)
         alone.refit(split.refit, Training())
     encoder = model.movie_rows.autoencoder._plain_encoder()
@@ -330,7 +335,7 @@ def test_so_many_ratings_that_it_would_take_long_have_none(monkeypatch):
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz - 1)
     assert fitted(split).movie_rows is None
     monkeypatch.setattr(joint, "MOVIE_ROWS_MOST", split.train.nnz)
-    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
+    monkeypatch.setattr(movie_rows, "STEP", STEP)
     monkeypatch.setattr(movie_rows, "SHARES", (0.5,))
     assert fitted(split).movie_rows.share == 0.5
 
@@ -372,8 +377,9 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
 
     monkeypatch.setattr(autorec.Model, "refit", refit)
     config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
+    config = replace(config, movie_l2=0.03, movie_batch_size=64)
     MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), None, csr_array((3, 4)), Training(), "again")
-    own = {"hidden": (9,), "epochs": 4, "decay": END**0.25}
+    own = {"hidden": (9,), "epochs": 4, "decay": END**0.25, "l2": 0.03, "batch_size": 64, "learning_rate": 0.005 / 4}
     assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
     assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
     assert made[0]._refit_phase() == "again"
@@ -409,7 +415,7 @@ def test_what_is_known_of_movies_goes_in_without_being_asked_for_what_is_known_o
 
 @eagerly()
 def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
-    monkeypatch.setattr(movie_rows, "OPTIONS", SMALL)
+    monkeypatch.setattr(movie_rows, "STEP", STEP)
     split, found = half[1], []
     for star in (1, 20):
         model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
@@ -436,7 +442,7 @@ def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half,
 @eagerly()
 def test_a_training_interrupted_among_movies_rows_goes_on_to_the_same_stars(half, tmp_path, monkeypatch):
     model, split = half
-    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+    for name, value in {"STEP": STEP, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
         monkeypatch.setattr(movie_rows, name, value)
     cut, resumed, ended = Training(tmp_path), copy(model), fit.EpochRecord.on_epoch_end
 
@@ -471,7 +477,7 @@ def test_an_interrupted_refit_does_not_train_movies_rows(half, monkeypatch):
 
 def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     """On two kinds of users and movies the regression finds what the baseline can't."""
-    split, long = half[1], {"movie_size": 128, "movie_epochs": 25}
+    split, long = half[1], {"movie_size": 128, "movie_epochs": 25, "movie_batch_size": 256}
     model = models.build("joint", TABLE.shape, joint.Config(**QUICK | long))
     given, hidden = split.validation.given, split.validation.hidden.toarray()
     base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
@@ -485,13 +491,13 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
 @eagerly()
 def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been(half, tmp_path, monkeypatch):
     split = half[1]
-    for name, value in {"OPTIONS": SMALL, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
+    for name, value in {"STEP": STEP, "FACTORS": (2.0,), "SHARES": (0.75,)}.items():
         monkeypatch.setattr(movie_rows, name, value)
     users, movies = pairs(TABLE.shape)
 
     def trained(cached):
         """Of parts kept in the cache: none, those of `fit`, all."""
-        config = blend.Config("joint --hidden 8 --epochs 1 --no-linear --movie-size 6 --movie-epochs 3,bias", folds=4)
+        config = blend.Config(f"{PART},bias", folds=4)
         model = models.build("blend", TABLE.shape, config, 0, TABLE.scale, TABLE.threshold)
         model.fit(split.train, split.validation, Training(finished=tmp_path / "parts"))
         if cached == "those of fit":
@@ -503,7 +509,7 @@ def test_a_part_of_a_blend_read_from_the_cache_is_refitted_as_if_it_had_not_been
 
     whole, *others = (trained(cached) for cached in ("none", "those of fit", "all"))
     path = whole.parts[0].star_path
-    assert path.l2 == pytest.approx(2.0 * OPTIONS.l2 * np.sqrt(split.refit.nnz))
+    assert path.l2 == pytest.approx(2.0 * L2 * np.sqrt(split.refit.nnz))
     for other in others:
         np.testing.assert_array_equal(other.parts[0].star_path.vectors, path.vectors)
         expected = whole.predict(split.known, users, movies)

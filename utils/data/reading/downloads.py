@@ -52,8 +52,8 @@ def fetch(name: str, data_dir: Path, base_url: str = BASE_URL) -> Path:
             _download(url, archive, known.checksum or _published_md5(url))
     except DownloadError as error:
         raise UserError(
-            f"{name}: can't be downloaded: {error}\n"
-            f"fetch {url} by other means and place it at {archive}: it is verified and unpacked from there"
+            f"{name}: can't be downloaded: {error}; fetch {url} by other means and place it at {archive}: it is "
+            f"verified and unpacked from there"
         ) from None
     except OSError as error:
         raise UserError(f"{name}: can't be stored in {data_dir}: {error.strerror or error}") from None
