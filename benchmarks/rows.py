@@ -57,7 +57,7 @@ RATING |= {
     "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint,{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/blend-joint": (f"blend --parts '{SIDED},autorec {ALL} --average 0.9,{PROBIT},itemknn,content'", ML1M, None),
     "u1/joint-side": (FEW_MOVIES, U1, f"u1/side-{ALL.split()[1]}"),
-    "u1/blend-joint": (f"blend --parts '{FM},{FEW_MOVIES},autorec {ALL},content'", U1, None),
+    "u1/blend-joint": (f"blend --parts '{FEW_MOVIES},{KNOWING}'", U1, None),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),

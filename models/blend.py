@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from models import load
 from models.base import History, Recommender
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Predictions = dict[str, Floats]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
 MOST = 1000  # users with hidden likes that the weights are learned on
+FEW = 20  # ratings; some users keep fewer while weights are learned, so that these are learned for such users, too
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,21 @@ class Config:
 @dataclass(frozen=True)
 class Round:
     """A training of all parts on `matrix`, to predict `holdout`. With `validation` they are fitted, otherwise refitted
-    with what `fit` chose."""
+    with what `fit` chose.
+
+    stars: ratings to predict in the place of those that `holdout` hides, with others of users who keep few."""
 
     name: str
     matrix: csr_array
     holdout: Holdout | None = None
     validation: Holdout | None = None
+    stars: csr_array | None = None
+
+    @property
+    def judged(self) -> coo_array:
+        """The ratings to predict."""
+        stars = self.holdout.hidden if self.stars is None and self.holdout else self.stars
+        return cast(csr_array, stars).tocoo()
 
 
 class Model(Recommender):
@@ -130,19 +140,30 @@ class Model(Recommender):
         return self._train(Round("on all", matrix), training)[0]
 
     def _rounds(self, matrix: csr_array, validation: Holdout) -> list[Round]:
-        """Return the rounds, each without one fold."""
-        cells = matrix.tocoo()
-        fold = np.random.default_rng(self.seed).integers(self.config.folds, size=matrix.nnz)
+        """Return the rounds, each without one fold. Where weights depend on counts each user is new in one of the
+        folds: without it they keep 0 to FEW - 1 ratings, fewer more often, since a second rating says more than a
+        tenth. Their ratings of that fold are predicted, too, but no weights of likes are learned on them."""
+        cells, random = matrix.tocoo(), np.random.default_rng(self.seed)
+        fold = random.integers(self.config.folds, size=matrix.nnz)
+        new_in = np.full(len(matrix.indptr) - 1, -1)
+        kept = np.ones(matrix.nnz, bool)  # by those who are new
+        if self.config.by_count and self.config.weigh == "ridge":
+            new_in = random.integers(self.config.folds, size=len(new_in))
+            most = np.expm1(random.uniform(0, np.log1p(FEW), len(new_in))).astype(int)
+            order = np.lexsort((random.random(matrix.nnz), cells.row))
+            place = np.arange(matrix.nnz) - matrix.indptr[cells.row[order]]
+            kept[order] = place < most[cells.row[order]]
 
         def pick(where: NDArray[np.bool_]) -> csr_array:
             return csr_array((cells.data[where], (cells.row[where], cells.col[where])), matrix.shape)
 
         rounds = []
         for number in range(self.config.rounds):
-            given = pick(fold != number)
-            holdout = replace(validation, given=given, hidden=pick(fold == number))
+            is_new = new_in[cells.row] == number
+            hidden, given = fold == number, pick((fold != number) & (kept | ~is_new))
+            holdout = replace(validation, given=given, hidden=pick(hidden & ~is_new))
             fitted_on = None if number else replace(validation, given=given)  # later rounds refit
-            rounds.append(Round(f"without fold {number + 1}", given, holdout, fitted_on))
+            rounds.append(Round(f"without fold {number + 1}", given, holdout, fitted_on, pick(hidden)))
         return rounds
 
     def _train(self, round_: Round, training: Training) -> tuple[History, list[Predictions]]:
@@ -150,6 +171,7 @@ class Model(Recommender):
         history, predictions = History(), []
         for i, (text, part) in enumerate(self.named_parts()):
             hidden = [holdout.hidden for holdout in (round_.validation, round_.holdout) if holdout]
+            hidden += [round_.stars] if round_.stars is not None else []
             folder = self.cache.folder_of(part, [round_.name, self.first_folder.get(i)], round_.matrix, *hidden)
             if folder:
                 self.first_folder.setdefault(i, folder.name)  # what `fit` chose decides what `refit` does
@@ -173,7 +195,7 @@ class Model(Recommender):
         """Learn the weights from the predictions of each round, a `Predictions` for each part.
 
         users_held_out: then only likes are hidden, from which no weights of stars can be learned."""
-        truth = _concatenated([self._truth(round_.holdout) for round_ in rounds if round_.holdout])
+        truth = _concatenated([self._truth(round_, round_.holdout) for round_ in rounds if round_.holdout])
         predicted = [_concatenated(of_part) for of_part in zip(*predictions, strict=True)]
         n_stars = 0 if users_held_out else len(truth["stars"])
         starred = [i for i, part in enumerate(self.parts) if part.predicts_ratings]
@@ -183,14 +205,14 @@ class Model(Recommender):
         self.learned.fit_stars(stars, truth["stars"][:n_stars], truth["counts"][:n_stars])
         self.learned.fit_likes([scores["scores"] for scores in predicted], truth["liked"], truth["candidates"])
 
-    def _truth(self, holdout: Holdout) -> dict[str, NDArray]:
+    def _truth(self, round_: Round, holdout: Holdout) -> dict[str, NDArray]:
         """Return what weights are learned from beside predictions: the arguments of `Stars.fit` and `Likes.fit`."""
-        hidden, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
+        judged, users = round_.judged, judged_users(holdout, MOST)
         by_user, by_movie = np.diff(holdout.given.indptr), np.bincount(holdout.given.indices, minlength=self.shape[1])
         unseen = holdout.given[users].toarray() == 0
         return {
-            "stars": hidden.data,
-            "counts": np.stack([by_user[hidden.row], by_movie[hidden.col]], axis=1),
+            "stars": judged.data,
+            "counts": np.stack([by_user[judged.row], by_movie[judged.col]], axis=1),
             "liked": likes(holdout.hidden[users], self.like).toarray() > 0,
             "candidates": unseen if holdout.candidates is None else unseen & holdout.candidates,
         }
@@ -257,9 +279,9 @@ def _train_part(part: Recommender, round_: Round, training: Training) -> tuple[H
         raise KeyboardInterrupt
     part.encode_all(round_.matrix)
     if holdout:
-        hidden, users = holdout.hidden.tocoo(), judged_users(holdout, MOST)
+        judged, users = round_.judged, judged_users(holdout, MOST)
         if part.predicts_ratings:
-            predicted["stars"] = part.predict(holdout.given, hidden.row, hidden.col)
+            predicted["stars"] = part.predict(holdout.given, judged.row, judged.col)
         predicted["scores"] = standardised(part.score(holdout.given[users], users))
     return history, predicted
 

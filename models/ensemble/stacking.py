@@ -12,7 +12,7 @@ from utils.scoring.protocols import Floats, Indices
 OFFSET = 2  # the higher, the more alike the first few ranks count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 6, 17)  # penalties that ridge regression chooses from by leaving one rating out
-COUNTED = (10, 90)  # percentiles of the counts between which weights depend on them
+COUNTED = (5, 90)  # percentiles of the counts between which weights depend on them; a tenth of users keep few
 
 
 def standardised(scores: Floats) -> Floats:
@@ -71,13 +71,14 @@ class Stars:
         return np.log1p(np.clip(counts, *self.count_range))
 
     def _features(self, predicted: NDArray, counts: NDArray) -> NDArray[np.float64]:
-        """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count, and
-        the counts."""
+        """Return what the coefficients multiply: each prediction, and with `by_count` also each times each count. The
+        counts themselves are no features: they would say something of those with few ratings for themselves, where the
+        parts agree."""
         residual = predicted - self.centre
         if not self.by_count:
             return residual
         counts = (self._logs(counts) - self.count_mean) / self.count_spread
-        return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:], counts], axis=1)
+        return np.concatenate([residual, residual * counts[:, :1], residual * counts[:, 1:]], axis=1)
 
     def blend(self, predicted: NDArray, counts: NDArray) -> Floats:
         """Blend predictions, (n, parts), into stars, (n,)."""

@@ -16,11 +16,13 @@ from trained import TABLE, tastes, trained
 import evaluate
 import models
 import train
+from models.blend import FEW
 from models.ensemble import blend_parts, stacking
 from utils.data import splits
 from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.evaluation import holdout_metrics
+from utils.evaluation.holdout_metrics import judged_users
 from utils.runs import run_folder
 from utils.training.training import Training
 
@@ -119,7 +121,7 @@ def test_weights_by_count_do_not_go_on_outside_of_what_they_were_learned_on():
     said, stars, counts = predictions()
     ours = stacking.Stars("ridge", by_count=True)
     ours.fit(said, stars, counts)
-    edge = np.percentile(counts, [10, 90], axis=0)
+    edge = np.percentile(counts, [5, 90], axis=0)
     for outside, last in (([0, 1000], edge[[0, 1], [0, 1]]), ([1000, 0], edge[[1, 0], [0, 1]])):
         blended = [ours.blend(said[:1], np.array([at])) for at in (outside, last)]
         np.testing.assert_array_equal(*blended)
@@ -184,7 +186,6 @@ def test_it_says_the_weighed_sum_of_what_its_parts_say():
     for i in range(4):
         own, by_user, by_movie = weights.coefficients[[i, 4 + i, 8 + i]]
         literal += centred[:, i] * (own + by_user * log[:, 0] + by_movie * log[:, 1])
-    literal += log @ weights.coefficients[-2:]
     np.testing.assert_allclose(blend.predict(split.train, *pairs), literal, atol=1e-4)
 
     users = np.arange(30)
@@ -206,16 +207,77 @@ def test_strangers_are_served_by_the_parts_that_can():
     assert np.isfinite(blend.predict(rows, np.array([0, 1]), np.array([3, 3]))).all()
 
 
-def test_no_part_sees_the_fold_it_predicts():
-    model = models.build("blend", TABLE.shape, models.module("blend").Config(parts="bias", folds=3, rounds=3))
-    split = splits.split(TABLE, "random", splits.Options())
-    rounds, whole = model._rounds(split.train, split.validation), split.train.toarray()
+def rounds_of(n, split=None, **options):
+    """(the rounds of a blend, its split) where n folds are predicted."""
+    config = models.module("blend").Config(parts="bias", folds=n, rounds=n, **options)
+    split = split or splits.split(TABLE, "random", splits.Options())
+    return models.build("blend", split.train.shape, config)._rounds(split.train, split.validation), split
+
+
+@pytest.mark.parametrize("by_count", [True, False])
+def test_no_part_sees_the_fold_it_predicts(by_count):
+    rounds, split = rounds_of(3, by_count=by_count)
+    whole = split.train.toarray()
     assert len(rounds) == 3
-    for one in rounds:
-        hidden = one.holdout.hidden.toarray()
-        assert not (one.matrix.toarray() * hidden).any()
-        np.testing.assert_array_equal(one.matrix.toarray() + hidden, whole)
-    np.testing.assert_array_equal(sum(one.holdout.hidden.toarray() for one in rounds), whole)
+    for i, one in enumerate(rounds):
+        np.testing.assert_array_equal(one.judged.toarray(), one.stars.toarray())
+        given, hidden = one.matrix.toarray(), one.judged.toarray()
+        np.testing.assert_array_equal(one.holdout.given.toarray(), given)
+        assert not (given * hidden).any()
+        assert (one.validation is None) == (i > 0)
+        assert (given + hidden <= whole).all()
+        assert ((given + hidden < whole).any()) == by_count
+    np.testing.assert_array_equal(sum(one.judged.toarray() for one in rounds), whole)
+
+
+@pytest.mark.parametrize("other", [{"by_count": False}, {"weigh": "nnls"}])
+def test_each_user_is_new_in_one_of_the_folds_where_weights_depend_on_counts(other):
+    wide = splits.split(tastes(100, 60, 4000), "random", splits.Options())
+    rounds, split = rounds_of(5, wide)
+    whole = split.train.toarray() > 0
+    fold = np.stack([one.judged.toarray() > 0 for one in rounds])
+    left_out = whole & ~fold & (np.stack([one.matrix.toarray() for one in rounds]) == 0)
+    is_new = left_out.any(axis=2)
+    assert is_new.sum(axis=0).max() == 1
+    assert is_new.sum() > 95  # others have fewer ratings than they would keep
+    kept = [(one.matrix[[u]].nnz, u) for i, one in enumerate(rounds) for u in np.flatnonzero(is_new[i])]
+    counts = np.array([count for count, _ in kept])
+    assert counts.max() < FEW
+    assert counts.min() == 0
+    assert np.median(counts) < 6  # few more often than many
+    for i, one in enumerate(rounds):
+        new = np.flatnonzero(is_new[i])
+        assert not one.holdout.hidden[new].nnz  # weights of likes are not theirs
+        assert one.judged.tocsr()[new].nnz
+        hidden = one.holdout.hidden.toarray() > 0
+        np.testing.assert_array_equal(np.delete(hidden, new, axis=0), np.delete(fold[i], new, axis=0))
+    again = rounds_of(5, wide)[0]
+    for one, two in zip(rounds, again, strict=True):
+        np.testing.assert_array_equal(one.matrix.toarray(), two.matrix.toarray())
+    for one in rounds_of(5, wide, **other)[0]:
+        np.testing.assert_array_equal(one.matrix.toarray() + one.holdout.hidden.toarray(), split.train.toarray())
+
+
+def test_weights_of_stars_are_learned_on_new_users_too():
+    split = splits.split(TABLE, "random", splits.Options())
+    config = models.module("blend").Config(parts="bias,bias --user-damping 9", folds=4)
+    model = models.build("blend", TABLE.shape, config)
+    model.cache, model.first_folder = blend_parts.PartCache(None), {}
+    (one,) = model._rounds(split.train, split.validation)
+    truth, judged = model._truth(one, one.holdout), one.judged
+    np.testing.assert_array_equal(truth["stars"], judged.data)
+    np.testing.assert_array_equal(truth["counts"][:, 0], np.diff(one.matrix.indptr)[judged.row])
+    np.testing.assert_array_equal(truth["counts"][:, 1], np.bincount(one.matrix.indices, minlength=25)[judged.col])
+    assert len(truth["liked"]) == len(judged_users(one.holdout))
+    asked = []
+    for part in model.parts:
+        part.predict = lambda given, users, movies: asked.append((given, users, movies)) or np.ones(len(users))
+    model._train(one, Training())
+    for given, users, movies in asked:
+        assert given is one.matrix
+        np.testing.assert_array_equal(users, judged.row)
+        np.testing.assert_array_equal(movies, judged.col)
+    assert len(asked) == 2
 
 
 LEAKS = [

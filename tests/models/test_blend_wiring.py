@@ -71,7 +71,8 @@ def blended(monkeypatch, protocol="random", options=None, like=None, **config):
         monkeypatch.setattr(stacking.Weights, name, noted)
     monkeypatch.setattr(blend_parts, "build", lambda part, *_: parts[len(part) - len("bias")])
     monkeypatch.setattr(blend.blend_parts, "split", lambda _: ["bias", "bias ", "bias  "])
-    model = models.build("blend", table.shape, blend.Config(folds=4, **config), SEED, like=like)
+    config = blend.Config(folds=4, by_count=False, **config)  # by count: test_blend.py
+    model = models.build("blend", table.shape, config, SEED, like=like)
     history = model.fit(split.train, split.validation, Training())
     return model, split, seen, history
 
@@ -133,9 +134,9 @@ def test_a_part_is_kept_by_its_round_what_it_is_trained_and_judged_on_and_what_c
     model.refit(split.refit, Training())
     (first, of_first), (second, of_second) = list(folds_of(split))[:2]
     validation = split.validation.hidden.toarray()
-    expected = [(i, ["without fold 1", None], [first, validation, of_first]) for i in range(3)]
+    expected = [(i, ["without fold 1", None], [first, validation, of_first, of_first]) for i in range(3)]
     firsts = [f"{i}-{i + 1}" for i in range(3)]
-    expected += [(i, ["without fold 2", firsts[i]], [second, of_second]) for i in range(3)]
+    expected += [(i, ["without fold 2", firsts[i]], [second, of_second, of_second]) for i in range(3)]
     expected += [(i, ["on all", firsts[i]], [split.refit.toarray()]) for i in range(3)]
     for (part, stage, matrices), (number, name, dense) in zip(asked, expected, strict=True):
         assert (part, stage) == (number, name)
@@ -264,11 +265,11 @@ def test_star_weights_are_scikit_learns_of_features_written_out(kind, by_count):
     said[:, 2] = 7 - said[:, 2]
     ours = stacking.Stars(kind, by_count)
     ours.fit(said, stars, counts)
-    low, high = np.percentile(counts, 10, axis=0), np.percentile(counts, 90, axis=0)
+    low, high = np.percentile(counts, 5, axis=0), np.percentile(counts, 90, axis=0)
     logs = [[np.log(1 + min(max(n, a), b)) for n, a, b in zip(row, low, high, strict=True)] for row in counts]
     logs = [[(log - np.mean(of)) / np.std(of) for log, of in zip(row, np.transpose(logs), strict=True)] for row in logs]
     own, left = said - stars.mean(), stars - stars.mean()
-    rows = [[*row * user, *row * movie, user, movie] for row, (user, movie) in zip(own, logs, strict=True)]
+    rows = [[*row * user, *row * movie] for row, (user, movie) in zip(own, logs, strict=True)]
     expected, weights = np.zeros(90), []
     for features in [own, rows] if by_count else [own]:  # what the first leave over is what the second explain
         least = RidgeCV(np.logspace(-2, 6, 17), fit_intercept=False)
@@ -384,6 +385,10 @@ def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
         model = blend_parts.build("autorec --side age", BLEND)
         model.side = Side(side.astype(np.float32), np.zeros((25, 0), np.float32))
         places.add(cache.folder_of(model, "a", TABLE.matrix()))
+    for side in (np.zeros((25, 2)), np.ones((25, 2))):
+        model = blend_parts.build("joint", BLEND)
+        model.movie_side = Side(np.zeros((30, 0), np.float32), side.astype(np.float32))
+        places.add(cache.folder_of(model, "a", TABLE.matrix()))
     for scale in (1, 2):
         model = blend_parts.build("content", BLEND)
         model.terms = TABLE.matrix().T.tocsr() * scale
@@ -392,7 +397,7 @@ def test_a_kept_part_depends_on_what_is_known_beside_ratings(tmp_path):
     changed.indices[:] = (changed.indices + 1) % 25
     model = blend_parts.build("content", BLEND)
     places |= {cache.folder_of(model, "a", TABLE.matrix()), cache.folder_of(model, "a", changed)}
-    assert len(places) == 6
+    assert len(places) == 8
     assert blend_parts.PartCache(None).folder_of(model, "a") is None
 
 

@@ -46,7 +46,7 @@ Facts: TypeAlias = dict[str, Any]  # what becomes JSON
 ADDED = ("learning_curve.png", "reconstruction.png", "findings.json", "map.json")  # files that are not in MANIFEST
 WRITTEN = (".json", ".csv", ".npz", ".keras")  # the endings of those that are
 BROKEN = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error)
-FORMAT = 8  # raised when what is written changes; runs of an older or a newer format are refused
+FORMAT = 9  # raised when what is written changes; runs of an older or a newer format are refused
 
 
 class Run:
