@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Predictions = dict[str, Floats]  # of a part: {"stars": (n,), "scores": (n users, n_movies)}
 MOST = 1000  # users with hidden likes that the weights are learned on
 FEW = 20  # ratings; some users keep fewer while weights are learned, so that these are learned for such users, too
+NEW = 10  # one user in so many, in each round
 
 
 @dataclass(frozen=True)
@@ -140,15 +141,16 @@ class Model(Recommender):
         return self._train(Round("on all", matrix), training)[0]
 
     def _rounds(self, matrix: csr_array, validation: Holdout) -> list[Round]:
-        """Return the rounds, each without one fold. Where weights depend on counts each user is new in one of the
-        folds: without it they keep 0 to FEW - 1 ratings, fewer more often, since a second rating says more than a
-        tenth. Their ratings of that fold are predicted, too, but no weights of likes are learned on them."""
+        """Return the rounds, each without one fold. Where weights depend on counts each user is new in one of NEW
+        rounds, or as many as there are folds: there they keep 0 to FEW - 1 ratings, fewer more often, since a second
+        rating says more than a tenth. Their ratings of that fold are predicted, too, but no weights of likes are
+        learned on them."""
         cells, random = matrix.tocoo(), np.random.default_rng(self.seed)
         fold = random.integers(self.config.folds, size=matrix.nnz)
         new_in = np.full(len(matrix.indptr) - 1, -1)
         kept = np.ones(matrix.nnz, bool)  # by those who are new
         if self.config.by_count and self.config.weigh == "ridge":
-            new_in = random.integers(self.config.folds, size=len(new_in))
+            new_in = random.integers(max(self.config.folds, NEW), size=len(new_in))
             most = np.expm1(random.uniform(0, np.log1p(FEW), len(new_in))).astype(int)
             order = np.lexsort((random.random(matrix.nnz), cells.row))
             place = np.arange(matrix.nnz) - matrix.indptr[cells.row[order]]
@@ -195,7 +197,7 @@ class Model(Recommender):
         """Learn the weights from the predictions of each round, a `Predictions` for each part.
 
         users_held_out: then only likes are hidden, from which no weights of stars can be learned."""
-        truth = _concatenated([self._truth(round_, round_.holdout) for round_ in rounds if round_.holdout])
+        truth = _concatenated([self._truth(round_) for round_ in rounds])
         predicted = [_concatenated(of_part) for of_part in zip(*predictions, strict=True)]
         n_stars = 0 if users_held_out else len(truth["stars"])
         starred = [i for i, part in enumerate(self.parts) if part.predicts_ratings]
@@ -205,9 +207,10 @@ class Model(Recommender):
         self.learned.fit_stars(stars, truth["stars"][:n_stars], truth["counts"][:n_stars])
         self.learned.fit_likes([scores["scores"] for scores in predicted], truth["liked"], truth["candidates"])
 
-    def _truth(self, round_: Round, holdout: Holdout) -> dict[str, NDArray]:
+    def _truth(self, round_: Round) -> dict[str, NDArray]:
         """Return what weights are learned from beside predictions: the arguments of `Stars.fit` and `Likes.fit`."""
-        judged, users = round_.judged, judged_users(holdout, MOST)
+        judged, holdout = round_.judged, cast(Holdout, round_.holdout)
+        users = judged_users(holdout, MOST)
         by_user, by_movie = np.diff(holdout.given.indptr), np.bincount(holdout.given.indices, minlength=self.shape[1])
         unseen = holdout.given[users].toarray() == 0
         return {

@@ -107,6 +107,11 @@ class Config(rating_autoencoder.Config):
             raise ValueError("weight, likes-l2 and movie-l2 must not be negative")
 
     @property
+    def user_side(self) -> Names:
+        """The names of --side that are of users."""
+        return tuple(name for name in self.side if name not in side_features.OF_MOVIES)
+
+    @property
     def ease(self) -> ease.Config:
         """The options of EASE."""
         shape = {"relax": self.linear_relax, "movie_norm": self.linear_movie_norm}
@@ -163,7 +168,7 @@ class Model(rating_autoencoder.Autoencoder):
     def attach_data(self, data: Dataset) -> None:
         """See `Recommender.attach_data`: side features of the rows, and those of movies' rows."""
         super().attach_data(data)
-        names = {*self.config.side, *side_features.told(data, self.config.movie_side)}
+        names = {*self.config.user_side, *side_features.told(data, self.config.movie_side)}
         self.movie_side = side_features.features(data, names) if names else None
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:

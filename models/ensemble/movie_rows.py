@@ -35,7 +35,7 @@ FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the penalty that the output layer has 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the regression's stars
 OPTIONS = autorec.Config(rows="movies", target="hidden", dropout=0.5)
 STEP = 0.005 / 256  # size of a step by Adam for each movie of a batch (linear scaling, Goyal et al. 2017)
-END = 0.017  # the step size of the last epoch, as a share of that of the first
+END = 0.017  # the step size after the last epoch, as a share of that of the first
 USERS = 256  # regressed at a time
 
 
@@ -110,7 +110,7 @@ class MovieRows:
         names = ("user_damping", "movie_damping", "side_weight")
         options = {name: getattr(config, name) for name in names}
         options |= {
-            "side": (*config.movie_side, *config.side) if side else (),
+            "side": (*config.movie_side, *config.user_side) if side else (),
             "hidden": (config.movie_size,),
             "epochs": config.movie_epochs,
             "l2": config.movie_l2,

@@ -12,7 +12,7 @@ from utils.scoring.protocols import Floats, Indices
 OFFSET = 2  # the higher, the more alike the first few ranks count
 FEWEST = 50  # ratings, or users with hidden likes; with fewer, all parts count alike
 ALPHAS = np.logspace(-2, 6, 17)  # penalties that ridge regression chooses from by leaving one rating out
-COUNTED = (5, 90)  # percentiles of the counts between which weights depend on them; a tenth of users keep few
+COUNTED = (5, 90)  # percentiles of the counts between which weights depend on them; some users keep few
 
 
 def standardised(scores: Floats) -> Floats:

@@ -16,6 +16,7 @@ from trained import TABLE, tastes, trained
 import evaluate
 import models
 import train
+from models import joint
 from models.blend import FEW
 from models.ensemble import blend_parts, stacking
 from utils.data import splits
@@ -44,6 +45,11 @@ JOINT = "joint --hidden 4 --epochs 2 --movie-size 4 --movie-epochs 2"
 )
 def test_a_comma_begins_a_part_where_a_model_follows(text, parts):
     assert blend_parts.split(text) == parts
+
+
+@pytest.mark.parametrize("nothing", ["''", '""'])
+def test_nothing_is_written_as_on_the_command_line(nothing):
+    assert blend_parts.read(f"joint --movie-side {nothing} --epochs 3")[1] == joint.Config(movie_side=(), epochs=3)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_no_part_sees_the_fold_it_predicts(by_count):
 @pytest.mark.parametrize("other", [{"by_count": False}, {"weigh": "nnls"}])
 def test_each_user_is_new_in_one_of_the_folds_where_weights_depend_on_counts(other):
     wide = splits.split(tastes(100, 60, 4000), "random", splits.Options())
-    rounds, split = rounds_of(5, wide)
+    rounds, split = rounds_of(10, wide)
     whole = split.train.toarray() > 0
     fold = np.stack([one.judged.toarray() > 0 for one in rounds])
     left_out = whole & ~fold & (np.stack([one.matrix.toarray() for one in rounds]) == 0)
@@ -251,11 +257,18 @@ def test_each_user_is_new_in_one_of_the_folds_where_weights_depend_on_counts(oth
         assert one.judged.tocsr()[new].nnz
         hidden = one.holdout.hidden.toarray() > 0
         np.testing.assert_array_equal(np.delete(hidden, new, axis=0), np.delete(fold[i], new, axis=0))
-    again = rounds_of(5, wide)[0]
+    again = rounds_of(10, wide)[0]
     for one, two in zip(rounds, again, strict=True):
         np.testing.assert_array_equal(one.matrix.toarray(), two.matrix.toarray())
-    for one in rounds_of(5, wide, **other)[0]:
+    for one in rounds_of(10, wide, **other)[0]:
         np.testing.assert_array_equal(one.matrix.toarray() + one.holdout.hidden.toarray(), split.train.toarray())
+
+
+def test_with_few_folds_no_more_users_are_new():
+    (one, two), split = rounds_of(2, splits.split(tastes(300, 60, 9000), "random", splits.Options()))
+    for round_ in (one, two):
+        lost = np.diff(split.train.indptr) - np.diff(round_.matrix.indptr) - np.diff(round_.judged.tocsr().indptr)
+        assert 10 < (lost > 0).sum() < 50
 
 
 def test_weights_of_stars_are_learned_on_new_users_too():
@@ -264,7 +277,7 @@ def test_weights_of_stars_are_learned_on_new_users_too():
     model = models.build("blend", TABLE.shape, config)
     model.cache, model.first_folder = blend_parts.PartCache(None), {}
     (one,) = model._rounds(split.train, split.validation)
-    truth, judged = model._truth(one, one.holdout), one.judged
+    truth, judged = model._truth(one), one.judged
     np.testing.assert_array_equal(truth["stars"], judged.data)
     np.testing.assert_array_equal(truth["counts"][:, 0], np.diff(one.matrix.indptr)[judged.row])
     np.testing.assert_array_equal(truth["counts"][:, 1], np.bincount(one.matrix.indices, minlength=25)[judged.col])

@@ -395,6 +395,8 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
     [
         (["Drama", "Comedy"], (), ("genres", "year"), (0, 2)),  # no year is told
         (["Drama", "Comedy"], (), (), None),
+        (["Drama", "Comedy"], ("genres", "gender"), (), (2, 0)),  # genres are for the rows of users alone
+        (["Drama", "Comedy"], ("genres",), (), None),
         (["Drama", "Comedy"], ("gender",), ("year",), (2, 0)),
         (["Drama", "Comedy"], ("genres", "gender"), ("genres",), (2, 2)),
         ([], (), ("genres", "year"), None),

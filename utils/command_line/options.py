@@ -26,7 +26,8 @@ def _separated(number: Callable[[str], Any], metavar: str, length: int | None = 
     """Make the rule by which tyro reads values separated by commas. length: how many there must be."""
 
     def read(arguments: list[str]) -> tuple[Any, ...]:
-        numbers = tuple(number(part) for part in arguments[0].split(",")) if arguments[0] else ()
+        is_empty = arguments[0] in ("", "''", '""')  # within --parts there is no shell that takes the quotes away
+        numbers = () if is_empty else tuple(number(part) for part in arguments[0].split(","))
         if length and len(numbers) != length:
             raise ValueError(f"{length} numbers separated by a comma are needed, got {arguments[0]}")
         return numbers
