@@ -65,6 +65,7 @@ RATING |= {
     "filmtrust/blend": ("blend", FILMTRUST, None),
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
     "bundled/blend-rank": (f"blend --parts 'joint,bayesfm --ordinal {RANK},bayesfm {RANK},content'", BUNDLED, None),
+    "bundled/blend-three": (f"blend --parts 'joint,bayesfm --ordinal {RANK},content'", BUNDLED, None),
     "bundled/blend-joint": ("blend --parts 'joint,sparsefc,bayesfm --ordinal,bayesfm,content'", BUNDLED, None),
 }
 
