@@ -65,7 +65,7 @@ class Vectors:
         rows = known.T.tocsr()
         left = (rows.data / star - self.mean - self.user[rows.indices]).astype(np.float32)
         self.count: Floats = np.diff(rows.indptr).astype(np.float32)
-        total = np.add.reduceat(np.append(left, 0), rows.indptr[:-1]) * (self.count > 0)
+        total = np.add.reduceat(np.append(left, 0), rows.indptr[:-1])  # any number where a movie has no ratings
         self.deviation = biases.deviation(total, self.count, config.movie_damping).astype(np.float32)
         left -= np.repeat(self.deviation, np.diff(rows.indptr))
         of_rows = (rows.indices, rows.indptr)
