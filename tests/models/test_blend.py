@@ -246,11 +246,12 @@ def test_each_user_is_new_in_one_of_the_folds_where_weights_depend_on_counts(oth
     is_new = left_out.any(axis=2)
     assert is_new.sum(axis=0).max() == 1
     assert is_new.sum() > 95  # others have fewer ratings than they would keep
-    kept = [(one.matrix[[u]].nnz, u) for i, one in enumerate(rounds) for u in np.flatnonzero(is_new[i])]
-    counts = np.array([count for count, _ in kept])
-    assert counts.max() < FEW
-    assert counts.min() == 0
+    kept = [one.matrix[[u]].indices for one, new in zip(rounds, is_new, strict=True) for u in np.flatnonzero(new)]
+    counts = np.array([len(movies) for movies in kept])
+    assert FEW / 2 < counts.max() < FEW
+    assert 0.15 < (counts == 0).mean() < 0.35  # log 2 / log 21, and where the only ones are of the fold
     assert np.median(counts) < 6  # few more often than many
+    assert 25 < np.mean(np.concatenate(kept)) < 35  # any of the 60 movies
     for i, one in enumerate(rounds):
         new = np.flatnonzero(is_new[i])
         assert not one.holdout.hidden[new].nnz  # weights of likes are not theirs
