@@ -69,7 +69,7 @@ class Round:
     """A training of all parts on `matrix`, to predict `holdout`. With `validation` they are fitted, otherwise refitted
     with what `fit` chose.
 
-    stars: ratings to predict in the place of those that `holdout` hides, with others of users who keep few."""
+    stars: the ratings to predict with `holdout`: those that it hides, and those of users who keep few."""
 
     name: str
     matrix: csr_array
@@ -79,9 +79,8 @@ class Round:
 
     @property
     def judged(self) -> coo_array:
-        """The ratings to predict."""
-        stars = self.holdout.hidden if self.stars is None and self.holdout else self.stars
-        return cast(csr_array, stars).tocoo()
+        """`stars` as pairs."""
+        return cast(csr_array, self.stars).tocoo()
 
 
 class Model(Recommender):
@@ -127,7 +126,7 @@ class Model(Recommender):
             unable_text = ", ".join(unable)
             raise UserError(f"users are held out, and {unable_text} can't serve new users; give --parts '{able}'")
         if users_held_out:
-            rounds = [Round("training", train_matrix, validation, validation)]
+            rounds = [Round("training", train_matrix, validation, validation, validation.hidden)]
         else:
             rounds = self._rounds(train_matrix, validation)
         results = [self._train(round_, training) for round_ in rounds]
