@@ -42,7 +42,7 @@ from utils.training.training import EarlyStoppingCriterion, Training
 
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 MOVIE_ROWS_MOST = 5_000_000  # ratings up to which there are movies' rows
-MORE_EPOCHS = 10  # of `fit_all`: as good as 15, and as all epochs from the start
+MORE_EPOCHS = 5  # of `fit_all`: as good as 10, and as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
 
@@ -85,7 +85,14 @@ class Config(rating_autoencoder.Config):
     """movies per step of it; the step size goes with it"""
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
-    patience: int = 8
+    learning_rate: float = tuned(6e-3, Range(1e-3, 2e-2, log=True))
+    """step size of the optimiser in the first epoch"""
+    average: float = 0.85
+    """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share; 0:
+    the weights as they are"""
+    batch_size: int | None = tuned(256, Choice(64, 128, 256, 512))
+    """rows in a training step"""
+    patience: int = 6
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
     def __post_init__(self) -> None:

@@ -101,8 +101,8 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
 @pytest.mark.parametrize("top", [2, 20])
 def test_what_is_learned_does_not_hang_on_the_scale(top):
     table = replace(TABLE, rating=TABLE.rating * top, scale=(0.5 * top, 5.0 * top))
-    model, split = train_on(table, "joint", epochs=1, batch_size=100, dropout=0, linear=False, l2=0)
-    same, _ = trained("joint", epochs=1, batch_size=100, dropout=0, linear=False, l2=0)
+    options = {"epochs": 1, "learning_rate": 0.001, "dropout": 0, "linear": False, "l2": 0}
+    (model, split), (same, _) = train_on(table, "joint", **options), trained("joint", **options)
     here, there = (np.array(m.encoder(s.toarray())) for m, s in ((model, split.train), (same, split.train / top)))
     np.testing.assert_allclose(here, there, atol=0.02)
     ours, theirs = (
@@ -185,7 +185,7 @@ def test_a_second_fit_chooses_epochs_and_share_without_the_first_ease(monkeypatc
 
 
 def test_refit_trains_the_epochs_that_were_best():
-    model, _ = train_on(TABLE, "joint", epochs=6, learning_rate=0.2, patience=6)
+    model, _ = train_on(TABLE, "joint", epochs=6, learning_rate=0.2, average=0, patience=6)
     history = model.history
     assert model.chosen["epochs"] == max(history, key=lambda row: row["val_both"])["epoch"] < len(history)
 
