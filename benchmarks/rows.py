@@ -101,6 +101,7 @@ RANKING = {
     "strong/multvae-tuned": ("multvae", STRONG, "strong/multvae"),
     "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
+    "strong/recvae-linear": ("recvae --patience 6 --linear", STRONG, "strong/recvae"),
     "strong/joint": (f"joint {FAST}", STRONG, "strong/edlae"),
     "strong/joint-relaxed": (f"joint {RELAXED}", STRONG, "strong/joint"),
     "strong/joint-logistic": (f"joint {FAST} --likes-loss logistic", STRONG, "strong/joint"),
@@ -117,6 +118,11 @@ RANKING = {
     ),
     "strong-ratings/elsa": ("elsa --patience 10", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
+    "strong-ratings/recvae-linear": (
+        "recvae --signed --patience 6 --linear --linear-l2 500",
+        MIXED,
+        "strong-ratings/recvae-signed",
+    ),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
 BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"

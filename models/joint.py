@@ -7,12 +7,12 @@ decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`
 over the root of its user's number of likes, since NDCG counts every user alike.
 
 Both have a second path, trained separately, whose share is chosen on validation. Movies are ranked by the logits and by
-EASE in closed form (`--linear`), which keeps the single pairs of movies that a narrow latent vector forgets. Stars are
-those of the decoder and of a regression on vectors of movies (`--movie-rows`, `models/ensemble/movie_rows.py`)."""
+EASE in closed form (`--linear`, `models/ensemble/linear_path.py`). Stars are those of the decoder and of a regression on
+vectors of movies (`--movie-rows`, `models/ensemble/movie_rows.py`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -20,7 +20,8 @@ from keras import KerasTensor
 from scipy.sparse import csr_array
 
 from models import ease
-from models.base import History, Recommender
+from models.base import History
+from models.ensemble.linear_path import BesideEase
 from models.ensemble.movie_rows import MovieRows
 from models.networks import rating_autoencoder
 from models.networks.columns import ToColumns
@@ -32,15 +33,13 @@ from utils.data import side_features
 from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
-from utils.recommend.strategies import MOST, ndcg
 from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
-from utils.scoring.linear_scorer import LEAST, LinearPath, StarPath
-from utils.scoring.protocols import Floats, Indices, ScoreFunction
+from utils.scoring.linear_scorer import StarPath
+from utils.scoring.protocols import Floats, Indices
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
-SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 MOVIE_ROWS_MOST = 5_000_000  # ratings up to which there are movies' rows
 MORE_EPOCHS = 5  # of `fit_all`: as good as 10, and as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
@@ -125,49 +124,12 @@ class Config(rating_autoencoder.Config):
         return ease.Config(self.linear_l2, self.linear_dropout, self.signed, **shape)
 
 
-class Linear(ease.Model):
-    """EASE with the share that the decoder's logits get when both are mixed (`LinearPath`)."""
-
-    arrays = (*ease.Model.arrays, "share")
-    share = np.float32(0.5)  # where validation has no likes to choose it by
-
-    @classmethod
-    def of(cls, joint: Recommender) -> Self:
-        """Make the untrained linear path of a `joint` model."""
-        return cls(joint.shape, joint.config.ease, 0, joint.scale, joint.like)
-
-    @property
-    def path(self) -> LinearPath:
-        """The weights and the share as what mixes scores with them."""
-        return LinearPath(self.scorer, self.share)
-
-    def choose(self, validation: Holdout, score: ScoreFunction) -> None:
-        """Choose the share that ranks the validation hold-out best, since both have learned to explain the same likes.
-
-        score: the decoder's logits as a score function."""
-        users = judged_users(validation, MOST)
-        if not len(users):
-            return
-        given = validation.given[users]
-        linear, logits = self.path.log_scores(given), score(given, users)
-
-        def ndcg_of(share: float) -> float:
-            def mixed(_: csr_array, block: Indices) -> Floats:
-                rows = np.searchsorted(users, block)
-                return linear[rows] + np.float32(share) * logits[rows]
-
-            return ndcg(mixed, validation)
-
-        self.share = np.float32(max(SHARES, key=ndcg_of))
-
-
-class Model(rating_autoencoder.Autoencoder):
+class Model(BesideEase, rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
     saved = ("encoder", "decoder", "ranker")
     config: Config
-    linear: Linear | None = None
     movie_rows: MovieRows | None = None
     star_path: StarPath | None = None  # of the movie rows; its vectors know the ratings last trained on, or encoded
     movie_side: side_features.Side | None = None  # of movies and, with --side, users, where the data tells any
@@ -179,18 +141,10 @@ class Model(rating_autoencoder.Autoencoder):
         self.movie_side = side_features.features(data, names) if names else None
 
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
-        """See `Recommender.fit`. Where nobody likes anything there is no linear path; where no stars of trained users
-        are hidden to choose its share by, none by movies' rows."""
-        linear = None
-        if self.config.linear and (train_matrix.data > self.like).any():
-            linear = Linear.of(self)
-            linear.refit(train_matrix)  # first, since it takes most memory
-        # epochs are chosen by what the autoencoder does without the other paths
-        self.linear = self.movie_rows = self.star_path = None
+        """See `BesideEase.fit`. Where no stars of trained users are hidden to choose its share by, there is no path by
+        movies' rows."""
+        self.movie_rows = self.star_path = None  # epochs are chosen by what the autoencoder does alone
         history = super().fit(train_matrix, validation, training)
-        if linear:
-            linear.choose(validation, self.score)
-            self.linear = linear
         asked = self.config.movie_rows and self.config.baseline and train_matrix.nnz <= MOVIE_ROWS_MOST
         if asked and validation.hidden.nnz and validation.candidates is None and not training.interrupted:
             self._fit_movie_rows(train_matrix, validation, training)
@@ -229,8 +183,6 @@ class Model(rating_autoencoder.Autoencoder):
         history = super().refit(matrix, training, *start, **options)
         if training.interrupted:
             self._join()  # the networks of `fit`, which are put back
-        elif self.linear:
-            self.linear.refit(matrix)
         return history
 
     def coders(self, features: KerasTensor, n_columns: int) -> tuple[KerasTensor, keras.Model]:
@@ -293,43 +245,23 @@ class Model(rating_autoencoder.Autoencoder):
         pairs = (users, movies)
         return path.mix(stars, path.of_users(base, *pairs) if is_trained else path.regressed(given, base, *pairs))
 
-    def score(self, given: csr_array, users: Indices | None = None) -> Floats:
-        """Return the logits of all movies, (n, n_movies), mixed with EASE once it is fitted."""
-        logits = super().score(given, users)
-        return self.linear.path.mix_with_decoder(given, logits) if self.linear else logits
-
-    @property
-    def held(self) -> int:
-        """Number of bytes that an export holds as constants."""
-        return self.linear.held if self.linear else 0
-
     def _ranked(self, stars: KerasTensor) -> KerasTensor:
-        logits = self.ranking(stars, training=False)
-        if not self.linear:
-            return logits
-        ease_scores = self.linear.exported(stars)["scores"]
-        return keras.ops.log(keras.ops.maximum(ease_scores, LEAST)) + self.linear.share * logits
+        return self.ranking(stars, training=False)
 
     def notes(self) -> list[str]:
-        """Return also the share of the regression in the stars, where it was asked for, and what the linear path leaves
-        out."""
+        """Return also the share of the regression in the stars, where it was asked for."""
         share = self.movie_rows.share if self.movie_rows else 0.0
         stars = [f"{share:.0%} of predicted stars from movies' rows"] if self.config.movie_rows else []
-        return [*super().notes(), *stars, *(self.linear.notes() if self.linear else [])]
+        return [*super().notes(), *stars]
 
     def save(self, folder: Path) -> None:
-        """Write what `Autoencoder.save` does, weights.npz of the linear path, and stars.npz of that to stars."""
+        """Write what `BesideEase.save` does, and stars.npz of the path to stars."""
         super().save(folder)
-        if self.linear:
-            self.linear.save(folder)
         if self.movie_rows and self.star_path:
             np.savez(folder / "stars.npz", factor=self.movie_rows.factor, **vars(self.star_path))
 
     def load(self, run: Run) -> None:
         """Read what `save` wrote."""
-        if run.has_file("weights.npz"):
-            self.linear = Linear.of(self)
-            self.linear.load(run)
         if path := StarPath.load(run):
             factor = run.arrays("stars.npz", "vectors")["factor"]
             self.star_path, self.movie_rows = path, MovieRows(float(factor), float(path.share))

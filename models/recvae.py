@@ -4,7 +4,8 @@ The prior of a user's latent vector is, in each dimension, a mixture of N(0, 1),
 before this epoch, and of a wide normal, so that the encoder forgets less while the decoder follows. The KL divergence
 of the drawn vector to it weighs `--gamma` times the user's number of likes. An epoch is `--encoder-epochs` passes that
 train the encoder on rows with a share hidden, and one that trains the decoder on whole rows. The paper has an Adam for
-each; here one has the moments and counts the steps of both, which makes the decoder's first steps larger."""
+each; here one has the moments and counts the steps of both, which makes the decoder's first steps larger. With
+`--linear` EASE is beside the decoder (`models/ensemble/linear_path.py`)."""
 
 import math
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import tensorflow as tf
 from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
+from models import ease
+from models.ensemble.linear_path import BesideEase
 from models.networks import likes_autoencoder
 from models.networks.columns import FromColumns, width
 from models.networks.layers import Activation
@@ -46,12 +49,23 @@ class Config(likes_autoencoder.Config):
     learning_rate: float = tuned(5e-4, Range(1e-4, 3e-3, log=True))
     """step size of Adam"""
 
+    linear: bool = False
+    """EASE beside the decoder, as in `joint`; not of the paper"""
+    linear_l2: float = 200.0
+    """--l2 of that EASE"""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.hidden) != 2:
             raise ValueError(f"hidden of recvae is two numbers, got {self.hidden}")
         if not 0 <= self.gamma < np.inf or self.encoder_epochs < 1:
             raise ValueError("gamma must not be negative and encoder-epochs must be 1 or more")
+        _ = self.ease
+
+    @property
+    def ease(self) -> ease.Config:
+        """The options of EASE."""
+        return ease.Config(self.linear_l2, dropout=0.5, signed=self.signed)
 
 
 def log_normal(x: KerasTensor, mean: KerasTensor | float, log_variance: KerasTensor | float) -> KerasTensor:
@@ -106,7 +120,7 @@ class Count(keras.layers.Layer):
         return super().get_config() | {"n_movies": self.n_movies}
 
 
-class Model(likes_autoencoder.LikesAutoencoder):
+class Model(BesideEase, likes_autoencoder.LikesAutoencoder):
     """Five densely connected layers to mean and variance of the latent vector, one layer from there to the logits."""
 
     config: Config

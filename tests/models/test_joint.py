@@ -15,6 +15,7 @@ import models
 import recommend
 import train
 from models import ease, joint
+from models.ensemble import linear_path
 from models.networks import rating_autoencoder
 from utils.errors import UserError
 from utils.evaluation.holdout_metrics import ranking_metrics
@@ -101,7 +102,7 @@ def test_recommending_without_keras_scores_what_the_model_does(options, run_of):
 @pytest.mark.parametrize("top", [2, 20])
 def test_what_is_learned_does_not_hang_on_the_scale(top):
     table = replace(TABLE, rating=TABLE.rating * top, scale=(0.5 * top, 5.0 * top))
-    options = {"epochs": 1, "learning_rate": 0.001, "dropout": 0, "linear": False, "l2": 0}
+    options = {"epochs": 1, "batch_size": 100, "learning_rate": 0.001, "dropout": 0, "linear": False, "l2": 0}
     (model, split), (same, _) = train_on(table, "joint", **options), trained("joint", **options)
     here, there = (np.array(m.encoder(s.toarray())) for m, s in ((model, split.train), (same, split.train / top)))
     np.testing.assert_allclose(here, there, atol=0.02)
@@ -167,7 +168,7 @@ def test_the_share_of_the_decoder_is_the_one_that_ranks_validation_best():
     chosen = model.linear.share
     try:
         found = {}
-        for share in joint.SHARES:
+        for share in linear_path.SHARES:
             model.linear.share = np.float32(share)
             found[share] = ranking_metrics(model.score, split.validation)["ndcg@100"].value
     finally:

@@ -13,6 +13,7 @@ from trained import TABLE, trained
 
 import models
 from models import ease, joint
+from models.ensemble import linear_path
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.data import splits
 from utils.data.splits import Holdout
@@ -185,7 +186,7 @@ def test_decoders_mirror_the_hidden_layers():
 # -- the share ---------------------------------------------------------------------------------------------------------
 
 
-class Given(joint.Linear):
+class Given(linear_path.Linear):
     """A linear path whose own part is said."""
 
     def __init__(self, own):
@@ -219,7 +220,7 @@ def test_the_share_is_the_one_of_those_tried_that_ranks_validation_best(best, mo
     linear = Given(own)
     linear.choose(validation, lambda given, users: logits[users])
     dense = validation.given.toarray(), validation.hidden.toarray()
-    found = {share: ndcg(own + np.float32(share) * logits, *dense) for share in joint.SHARES}
+    found = {share: ndcg(own + np.float32(share) * logits, *dense) for share in linear_path.SHARES}
     first, second = sorted(found, key=found.get)[:-3:-1]
     assert found[first] > found[second] + 1e-5  # none of them tie
     assert linear.share == np.float32(first)
@@ -255,7 +256,7 @@ def test_the_share_is_chosen_by_the_logits_alone(monkeypatch):
     def choosing(linear, validation, score):
         asked.append((validation, score(validation.given, users)))
 
-    monkeypatch.setattr(joint.Linear, "choose", choosing)
+    monkeypatch.setattr(linear_path.Linear, "choose", choosing)
     model = built(epochs=1)
     with eagerly():
         model.fit(split.train, split.validation, Training())
@@ -268,7 +269,7 @@ def test_the_share_is_chosen_by_the_logits_alone(monkeypatch):
 def test_the_share_is_tried_on_the_scores_of_the_very_users_that_are_ranked(monkeypatch):
     own, logits, validation = noisy(0.5)
     users, tried = judged_users(validation)[[70, 3, 41]], []
-    monkeypatch.setattr(joint, "ndcg", lambda score, holdout: tried.append(score(None, users)) or 0.0)
+    monkeypatch.setattr(linear_path, "ndcg", lambda score, holdout: tried.append(score(None, users)) or 0.0)
     Given(own).choose(validation, lambda given, users: logits[users])
-    for found, share in zip(tried, joint.SHARES, strict=True):
+    for found, share in zip(tried, linear_path.SHARES, strict=True):
         np.testing.assert_allclose(found, own[users] + np.float32(share) * logits[users], atol=1e-6)

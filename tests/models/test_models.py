@@ -86,6 +86,7 @@ DEFAULTS = {  # those that the results of the documentation were measured with
     "popularity": {},
     "recvae": LIKES | {
         "hidden": (600, 200), "l2": 0.0, "learning_rate": 0.0005, "gamma": 0.005, "encoder_epochs": 3,
+        "linear": False, "linear_l2": 200.0,
     },
     "sparsefc": KERNELS,
 }  # fmt: skip
