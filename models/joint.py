@@ -7,8 +7,8 @@ decoder gives stars (`decoder`, masked MSE, as in `autorec`), the other likes (`
 over the root of its user's number of likes, since NDCG counts every user alike.
 
 Both have a second path, trained separately, whose share is chosen on validation. Movies are ranked by the logits and by
-EASE in closed form (`--linear`, `models/ensemble/linear_path.py`). Stars are those of the decoder and of a regression on
-vectors of movies (`--movie-rows`, `models/ensemble/movie_rows.py`)."""
+EASE in closed form (`--linear`, `models/ensemble/linear_path.py`). Stars are those of the decoder and of a regression
+on vectors of movies (`--movie-rows`, `models/ensemble/movie_rows.py`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
