@@ -37,6 +37,7 @@ from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import StarPath
 from utils.scoring.protocols import Floats, Indices
+from utils.training.batches import LARGE_ROWS
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
@@ -84,11 +85,11 @@ class Config(rating_autoencoder.Config):
     """movies per step of it; the step size goes with it"""
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
-    learning_rate: float = tuned(6e-3, Range(1e-3, 2e-2, log=True))
-    """step size of the optimiser in the first epoch"""
-    average: float = 0.85
+    learning_rate: float | None = tuned(None, Choice(None, 0.001, 0.002, 0.004, 0.008))
+    """step size of the optimiser in the first epoch (default: 0.006, from 20,000 users on 0.001)"""
+    average: float | None = None
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share; 0:
-    the weights as they are"""
+    the weights as they are (default: 0.85, from 20,000 users on 0)"""
     batch_size: int | None = tuned(256, Choice(64, 128, 256, 512))
     """rows in a training step"""
     patience: int = 6
@@ -194,6 +195,12 @@ class Model(BesideEase, rating_autoencoder.Autoencoder):
             self.ranker.add(self._dense(units, config.activation, f"ranker_{i}", config.likes_l2))
         self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2, ToColumns))
         return latent, decoder
+
+    def _usual_steps(self, rows: int) -> dict[str, float]:
+        """See `Autoencoder`: where an epoch has many steps, large ones do not settle."""
+        if rows < LARGE_ROWS:
+            return {"learning_rate": 0.006, "average": 0.85}
+        return super()._usual_steps(rows)
 
     def _centring(self) -> tuple:
         return *super()._centring(), self.like, self.star

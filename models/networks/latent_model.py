@@ -32,11 +32,11 @@ def check_options(config: Any) -> None:
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
     for name in ("dropout", "average"):
-        if not 0 <= (share := getattr(config, name)) < 1:
+        if (share := getattr(config, name)) is not None and not 0 <= share < 1:
             raise ValueError(f"{name} must be in [0, 1), got {share}")
     if min(config.epochs, config.patience, 1 if config.batch_size is None else config.batch_size) < 1:
         raise ValueError("batch-size, epochs and patience must be 1 or more")
-    if not 0 < config.learning_rate < np.inf:
+    if config.learning_rate is not None and not 0 < config.learning_rate < np.inf:
         raise ValueError(f"learning-rate must be above 0, got {config.learning_rate:g}")
     if not 0 <= (penalty := getattr(config, "l2", 0)) < np.inf:
         raise ValueError(f"l2 must be 0 or more, got {penalty:g}")

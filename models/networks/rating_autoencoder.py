@@ -1,7 +1,7 @@
 """What every Keras autoencoder of ratings shares: options, centring, the two orientations, training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -68,11 +68,11 @@ class Config:
     decay and batch size do not apply)"""
     iterations: int = 10
     """iterations of L-BFGS in an epoch"""
-    learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
+    learning_rate: float | None = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of the optimiser in the first epoch"""
     decay: float = tuned(1.0, Range(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    average: float = 0.0
+    average: float | None = 0.0
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
     such as 0.9; 0: the weights as they are"""
     precision: PRECISIONS = "float32"
@@ -206,7 +206,8 @@ class Autoencoder(LatentModel):
         judge: EarlyStoppingCriterion | None = None,
     ) -> History:
         self._copies, rows = None, self._rows(matrix)
-        trained = np.arange(rows.shape[0])
+        trained, steps = np.arange(rows.shape[0]), self._usual_steps(rows.shape[0])
+        config = replace(config, **{name: usual for name, usual in steps.items() if getattr(config, name) is None})
         usual = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
         size = rows.shape[0] if config.optimizer == "lbfgs" else usual
 
@@ -225,6 +226,11 @@ class Autoencoder(LatentModel):
         history = train(self.network, epoch, config, training, phase, judge)
         self._copies = {}
         return history
+
+    def _usual_steps(self, rows: int) -> dict[str, float]:
+        """The step size, and the share of the past in averages of the weights, where an option does not say it. rows:
+        that are trained on."""
+        return {"learning_rate": 1e-3, "average": 0.0}
 
     def _sampler(self, rows: csr_array, size: int) -> batches.ColumnSampler | None:
         """What chooses the columns that each batch is computed on; None for all."""

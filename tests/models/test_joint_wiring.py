@@ -14,6 +14,7 @@ from trained import TABLE, trained
 import models
 from models import ease, joint
 from models.ensemble import linear_path
+from models.networks import rating_autoencoder
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from utils.data import splits
 from utils.data.splits import Holdout
@@ -273,3 +274,29 @@ def test_the_share_is_tried_on_the_scores_of_the_very_users_that_are_ranked(monk
     Given(own).choose(validation, lambda given, users: logits[users])
     for found, share in zip(tried, linear_path.SHARES, strict=True):
         np.testing.assert_allclose(found, own[users] + np.float32(share) * logits[users], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("large_from", "options", "expected"),
+    [
+        (31, {}, (0.006, 0.85)),  # of 30 users
+        (30, {}, (0.001, 0.0)),
+        (31, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5)),
+        (30, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5)),
+        (31, {"average": 0.0}, (0.006, 0.0)),
+    ],
+)
+def test_steps_are_large_and_averaged_where_an_epoch_has_few(large_from, options, expected, monkeypatch):
+    monkeypatch.setattr(joint, "LARGE_ROWS", large_from)
+    matrix = TABLE.matrix()
+    assert matrix.shape[0] == 30
+    model, seen = models.build("joint", TABLE.shape, joint.Config(hidden=(4,), linear=False, **options)), []
+
+    def trained_with(network, epoch, config, *_):
+        seen.append((float(network.optimizer.learning_rate), config.average, config.learning_rate))
+        return []
+
+    monkeypatch.setattr(rating_autoencoder, "train", trained_with)
+    model.refit(matrix, Training())
+    rate, average = expected
+    assert seen == [(pytest.approx(rate), average, rate)]
