@@ -37,11 +37,11 @@ from utils.runs.run_folder import Run
 from utils.scoring.latent import decode
 from utils.scoring.linear_scorer import StarPath
 from utils.scoring.protocols import Floats, Indices
-from utils.training.batches import LARGE_ROWS
 from utils.training.search_space import Choice, Range, tuned
 from utils.training.training import EarlyStoppingCriterion, Training
 
 MOVIE_ROWS_MOST = 5_000_000  # ratings up to which there are movies' rows
+MANY_USERS = 10_000  # from which on an epoch has so many steps that they must be smaller
 MORE_EPOCHS = 5  # of `fit_all`: as good as 10, and as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
@@ -86,10 +86,10 @@ class Config(rating_autoencoder.Config):
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
     learning_rate: float | None = tuned(None, Choice(None, 0.001, 0.002, 0.004, 0.008))
-    """step size of the optimiser in the first epoch (default: 0.006, from 20,000 users on 0.001)"""
+    """step size of the optimiser in the first epoch (default: 0.006, from 10,000 users on 0.001)"""
     average: float | None = None
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share; 0:
-    the weights as they are (default: 0.85, from 20,000 users on 0)"""
+    the weights as they are (default: 0.85, from 10,000 users on 0)"""
     batch_size: int | None = tuned(256, Choice(64, 128, 256, 512))
     """rows in a training step"""
     patience: int = 6
@@ -197,8 +197,8 @@ class Model(BesideEase, rating_autoencoder.Autoencoder):
         return latent, decoder
 
     def _usual_steps(self, rows: int) -> dict[str, float]:
-        """See `Autoencoder`: where an epoch has many steps, large ones do not settle."""
-        if rows < LARGE_ROWS:
+        """See `Autoencoder`. Large steps do not settle where an epoch has many."""
+        if rows < MANY_USERS:
             return {"learning_rate": 0.006, "average": 0.85}
         return super()._usual_steps(rows)
 

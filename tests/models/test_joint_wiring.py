@@ -287,7 +287,7 @@ def test_the_share_is_tried_on_the_scores_of_the_very_users_that_are_ranked(monk
     ],
 )
 def test_steps_are_large_and_averaged_where_an_epoch_has_few(large_from, options, expected, monkeypatch):
-    monkeypatch.setattr(joint, "LARGE_ROWS", large_from)
+    monkeypatch.setattr(joint, "MANY_USERS", large_from)
     matrix = TABLE.matrix()
     assert matrix.shape[0] == 30
     model, seen = models.build("joint", TABLE.shape, joint.Config(hidden=(4,), linear=False, **options)), []
