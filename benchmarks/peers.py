@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from rows import EDLAE_BESIDE, LIANG, SMALL_STEPS
+from rows import EARLIER_JOINT, EDLAE_BESIDE, LIANG
 from speed import has_bfloat16
 
 HERE = Path(__file__).resolve().parent
@@ -99,7 +99,7 @@ ROWS = {
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),
     "ours recvae bfloat16": ours("likes", "recvae", "--batch-size 500 --epochs 15 --precision bfloat16"),
     "ours multdae logistic": ours("likes", "multdae", "--loss logistic"),
-    "ours joint": ours("likes", "joint", f"{EDLAE_BESIDE} --no-movie-rows {SMALL_STEPS}"),
+    "ours joint": ours("likes", "joint", f"{EDLAE_BESIDE} --no-movie-rows {EARLIER_JOINT}"),
 }  # fmt: skip
 
 

@@ -42,22 +42,22 @@ FM = f"bayesfm --ordinal {ALL},bayesfm {ALL}"
 KNOWING = f"{FM},sparsefc {SMALL} {KERNEL} {ALL},autorec {ALL},content"  # what movies and users are
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
 EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as in its paper
-SLOW = "--learning-rate 0.001 --average 0"  # joint as it was trained by default before it took larger steps
-SMALL_STEPS = f"{SLOW} --batch-size 64 --patience 8"
-OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows {SMALL_STEPS}"
+EARLIER_STEPS = "--learning-rate 0.001 --average 0"  # of joint by default, before it took larger ones
+EARLIER_JOINT = f"{EARLIER_STEPS} --batch-size 64 --patience 8"
+OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows {EARLIER_JOINT}"
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 AVERAGED = f"autorec --rows movies {BIG} {ALL} --average 0.9"
-SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35 {SMALL_STEPS}"  # of ratings above all
+SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35 {EARLIER_JOINT}"  # of ratings above all
 OF_VECTORS = "--movie-size 256 --movie-epochs 50 --movie-batch-size 64 --movie-l2 0.06"
-FEW_MOVIES = f"joint {ALL} --weight 0.03 {OF_VECTORS} {SMALL_STEPS}"
+FEW_MOVIES = f"joint {ALL} --weight 0.03 {OF_VECTORS} {EARLIER_JOINT}"
 RANK = "--rank 22"  # as searches found
 FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/side-average": (AVERAGED, ML1M, f"ml-1m/side-{ALL.split()[1]}"),
-    "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint {SMALL_STEPS},{PROBIT},itemknn,content'", ML1M, None),
+    "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint {EARLIER_JOINT},{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/blend-joint": (f"blend --parts '{SIDED},autorec {ALL} --average 0.9,{PROBIT},itemknn,content'", ML1M, None),
     "u1/joint-side": (FEW_MOVIES, U1, f"u1/side-{ALL.split()[1]}"),
     "u1/blend-joint": (f"blend --parts '{FEW_MOVIES},{KNOWING}'", U1, None),
@@ -68,13 +68,13 @@ RATING |= {
     "filmtrust/blend": ("blend", FILMTRUST, None),
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
     "bundled/blend-rank": (
-        f"blend --parts 'joint {SMALL_STEPS},bayesfm --ordinal {RANK},bayesfm {RANK},content'",
+        f"blend --parts 'joint {EARLIER_JOINT},bayesfm --ordinal {RANK},bayesfm {RANK},content'",
         BUNDLED,
         None,
     ),
     "bundled/blend-three": (f"blend --parts 'joint,bayesfm --ordinal {RANK},content'", BUNDLED, None),
     "bundled/blend-joint": (
-        f"blend --parts 'joint {SMALL_STEPS},sparsefc,bayesfm --ordinal,bayesfm,content'",
+        f"blend --parts 'joint {EARLIER_JOINT},sparsefc,bayesfm --ordinal,bayesfm,content'",
         BUNDLED,
         None,
     ),
@@ -82,7 +82,7 @@ RATING |= {
 
 STRONG, MIXED = (f"--data ml-1m --protocol {name} --held-out 600" for name in ("strong", "strong-ratings"))
 PLAIN_EASE = "--relax 0 --movie-norm 0"  # EASE and EDLAE as in their papers
-RELAXED = f"--weight 1 --dropout 0.5 --batch-size 100 --patience 10 {SLOW}"
+RELAXED = f"--weight 1 --dropout 0.5 --batch-size 100 --patience 10 {EARLIER_STEPS}"
 FAST = f"{RELAXED} {EDLAE_BESIDE}"
 EDLAE = f"--l2 200 --dropout 0.5 {PLAIN_EASE}"
 LIANG = "--dropout 0.5 --learning-rate 0.001 --beta 0.2"  # of the paper

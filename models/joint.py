@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 
 from models import ease
 from models.base import History
-from models.ensemble.linear_path import BesideEase
+from models.ensemble import linear_path
 from models.ensemble.movie_rows import MovieRows
 from models.networks import rating_autoencoder
 from models.networks.columns import ToColumns
@@ -42,6 +42,8 @@ from utils.training.training import EarlyStoppingCriterion, Training
 
 MOVIE_ROWS_MOST = 5_000_000  # ratings up to which there are movies' rows
 MANY_USERS = 10_000  # from which on an epoch has so many steps that they must be smaller
+BATCH = 256
+STEP = 0.006 / BATCH  # size of a step for each user of a batch (linear scaling, Goyal et al. 2017)
 MORE_EPOCHS = 5  # of `fit_all`: as good as 10, and as all epochs from the start
 LOSSES = {"multinomial": multinomial_by_user, "logistic": logistic_by_user}
 
@@ -85,22 +87,20 @@ class Config(rating_autoencoder.Config):
     """movies per step of it; the step size goes with it"""
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
-    learning_rate: float | None = tuned(None, Choice(None, 0.001, 0.002, 0.004, 0.008))
-    """step size of the optimiser in the first epoch (default: 0.006, from 10,000 users on 0.001)"""
+    learning_rate: float | None = tuned(None, Choice(None, 0.0005, 0.001, 0.002, 0.004, 0.008))
+    """step size of the optimiser in the first epoch (default: 0.006 with batches of 256, and in proportion to others;
+    from 10,000 users on 0.001)"""
     average: float | None = None
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share; 0:
     the weights as they are (default: 0.85, from 10,000 users on 0)"""
-    batch_size: int | None = tuned(256, Choice(64, 128, 256, 512))
-    """rows in a training step"""
+    batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
+    """users in a training step (default: 256, from 10,000 users on 64, from 20,000 on 250)"""
     patience: int = 6
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            _ = self.ease
-        except ValueError as error:
-            raise ValueError(f"the options of the linear path are those of ease: {error}") from None
+        _ = self.ease
         if self.rows != "users":
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
@@ -122,10 +122,10 @@ class Config(rating_autoencoder.Config):
     def ease(self) -> ease.Config:
         """The options of EASE."""
         shape = {"relax": self.linear_relax, "movie_norm": self.linear_movie_norm}
-        return ease.Config(self.linear_l2, self.linear_dropout, self.signed, **shape)
+        return linear_path.options(self.linear_l2, self.linear_dropout, self.signed, **shape)
 
 
-class Model(BesideEase, rating_autoencoder.Autoencoder):
+class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
     """Dense layers down to the latent vector, and two stacks of mirrored ones up again."""
 
     learns_likes = True
@@ -196,11 +196,11 @@ class Model(BesideEase, rating_autoencoder.Autoencoder):
         self.ranker.add(self._dense(n_columns, "linear", "logits", config.likes_l2, ToColumns))
         return latent, decoder
 
-    def _usual_steps(self, rows: int) -> dict[str, float]:
-        """See `Autoencoder`. Large steps do not settle where an epoch has many."""
-        if rows < MANY_USERS:
-            return {"learning_rate": 0.006, "average": 0.85}
-        return super()._usual_steps(rows)
+    def _usual_options(self, config: rating_autoencoder.Config, rows: int) -> dict[str, float]:
+        """See `Autoencoder._usual_options`. Large steps do not settle where an epoch has many."""
+        if rows >= MANY_USERS:
+            return super()._usual_options(config, rows) | {"learning_rate": 0.001, "average": 0.0}
+        return {"batch_size": BATCH, "learning_rate": STEP * (config.batch_size or BATCH), "average": 0.85}
 
     def _centring(self) -> tuple:
         return *super()._centring(), self.like, self.star

@@ -19,7 +19,7 @@ from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
 from models import ease
-from models.ensemble.linear_path import BesideEase
+from models.ensemble import linear_path
 from models.networks import likes_autoencoder
 from models.networks.columns import FromColumns, width
 from models.networks.layers import Activation
@@ -32,6 +32,7 @@ from utils.training.search_space import Choice, Range, tuned
 MIXTURE = (3 / 20, 3 / 4, 1 / 10)  # of N(0, 1), the encoder before, N(0, exp(LOG_WIDE)): the authors' code
 LOG_WIDE = 10.0  # logarithm of a variance
 LAYERS = 5
+LINEAR_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Config(likes_autoencoder.Config):
     """step size of Adam"""
 
     linear: bool = False
-    """EASE beside the decoder, as in `joint`; not of the paper"""
+    """EASE beside the decoder, as in `joint`, with the inputs that --signed says; not of the paper"""
     linear_l2: float = 200.0
     """--l2 of that EASE"""
 
@@ -64,8 +65,8 @@ class Config(likes_autoencoder.Config):
 
     @property
     def ease(self) -> ease.Config:
-        """The options of EASE."""
-        return ease.Config(self.linear_l2, dropout=0.5, signed=self.signed)
+        """The options of EASE: but for --linear-l2 those that `joint` has by default."""
+        return linear_path.options(self.linear_l2, LINEAR_DROPOUT, self.signed)
 
 
 def log_normal(x: KerasTensor, mean: KerasTensor | float, log_variance: KerasTensor | float) -> KerasTensor:
@@ -120,7 +121,7 @@ class Count(keras.layers.Layer):
         return super().get_config() | {"n_movies": self.n_movies}
 
 
-class Model(BesideEase, likes_autoencoder.LikesAutoencoder):
+class Model(linear_path.BesideEase, likes_autoencoder.LikesAutoencoder):
     """Five densely connected layers to mean and variance of the latent vector, one layer from there to the logits."""
 
     config: Config

@@ -24,6 +24,14 @@ from utils.training.training import Training
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 
 
+def options(*values: Any, **more: Any) -> ease.Config:
+    """Return the options of EASE; a `ValueError` that says whose they are where one is impossible."""
+    try:
+        return ease.Config(*values, **more)
+    except ValueError as error:
+        raise ValueError(f"the options of the linear path are those of ease: {error}") from None
+
+
 class Linear(ease.Model):
     """EASE with the share that the decoder's logits get when both are mixed (`LinearPath`)."""
 

@@ -4,7 +4,7 @@ Everything that is dense layers is computed in numpy, in `utils.scoring`, with t
 recommend.py uses; what is not (vectors of users, side features, convolutions), by Keras."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,13 @@ def check_options(config: Any) -> None:
     """Raise a ValueError where an option that autoencoders share has a value that none can be trained with."""
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
+    for option in fields(config):
+        if (
+            getattr(config, option.name) is None
+            and option.name in ("average", "learning_rate")
+            and option.default is not None
+        ):
+            raise ValueError(f"{option.name.replace('_', '-')} must be a number")
     for name in ("dropout", "average"):
         if (share := getattr(config, name)) is not None and not 0 <= share < 1:
             raise ValueError(f"{name} must be in [0, 1), got {share}")

@@ -206,10 +206,9 @@ class Autoencoder(LatentModel):
         judge: EarlyStoppingCriterion | None = None,
     ) -> History:
         self._copies, rows = None, self._rows(matrix)
-        trained, steps = np.arange(rows.shape[0]), self._usual_steps(rows.shape[0])
-        config = replace(config, **{name: usual for name, usual in steps.items() if getattr(config, name) is None})
-        usual = batches.size(config.batch_size, rows.shape[0], USUAL_BATCH)
-        size = rows.shape[0] if config.optimizer == "lbfgs" else usual
+        trained, usual = np.arange(rows.shape[0]), self._usual_options(config, rows.shape[0])
+        config = replace(config, **{name: value for name, value in usual.items() if getattr(config, name) is None})
+        size = rows.shape[0] if config.optimizer == "lbfgs" else config.batch_size
 
         def batch(index: NDArray, given: NDArray, judged: NDArray, whole: NDArray) -> tuple[Any, Any]:
             return self._inputs(rows, index, trained, given), self._outputs(judged, whole)
@@ -227,10 +226,9 @@ class Autoencoder(LatentModel):
         self._copies = {}
         return history
 
-    def _usual_steps(self, rows: int) -> dict[str, float]:
-        """The step size, and the share of the past in averages of the weights, where an option does not say it. rows:
-        that are trained on."""
-        return {"learning_rate": 1e-3, "average": 0.0}
+    def _usual_options(self, config: Any, rows: int) -> dict[str, float]:
+        """Return the values of the options that may be None, for a training on so many rows."""
+        return {"batch_size": batches.size(None, rows, USUAL_BATCH)}
 
     def _sampler(self, rows: csr_array, size: int) -> batches.ColumnSampler | None:
         """What chooses the columns that each batch is computed on; None for all."""

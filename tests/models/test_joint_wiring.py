@@ -20,6 +20,7 @@ from utils.data import splits
 from utils.data.splits import Holdout
 from utils.evaluation import holdout_metrics
 from utils.evaluation.holdout_metrics import judged_users
+from utils.training import batches
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "movie_rows": False}  # see test_movie_rows.py
@@ -277,26 +278,41 @@ def test_the_share_is_tried_on_the_scores_of_the_very_users_that_are_ranked(monk
 
 
 @pytest.mark.parametrize(
-    ("large_from", "options", "expected"),
+    ("many", "options", "expected"),
     [
-        (31, {}, (0.006, 0.85)),  # of 30 users
-        (30, {}, (0.001, 0.0)),
-        (31, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5)),
-        (30, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5)),
-        (31, {"average": 0.0}, (0.006, 0.0)),
+        (31, {}, (0.006, 0.85, 256)),  # of 30 users
+        (30, {}, (0.001, 0.0, 64)),
+        (31, {"batch_size": 64}, (0.0015, 0.85, 64)),
+        (30, {"batch_size": 128}, (0.001, 0.0, 128)),
+        (31, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5, 256)),
+        (30, {"learning_rate": 0.02, "average": 0.5}, (0.02, 0.5, 64)),
+        (31, {"average": 0.0}, (0.006, 0.0, 256)),
     ],
 )
-def test_steps_are_large_and_averaged_where_an_epoch_has_few(large_from, options, expected, monkeypatch):
-    monkeypatch.setattr(joint, "MANY_USERS", large_from)
+def test_steps_are_large_and_averaged_where_an_epoch_has_few(many, options, expected, monkeypatch):
+    monkeypatch.setattr(joint, "MANY_USERS", many)
     matrix = TABLE.matrix()
     assert matrix.shape[0] == 30
     model, seen = models.build("joint", TABLE.shape, joint.Config(hidden=(4,), linear=False, **options)), []
 
     def trained_with(network, epoch, config, *_):
-        seen.append((float(network.optimizer.learning_rate), config.average, config.learning_rate))
+        seen.append((float(network.optimizer.learning_rate), config.average, config.batch_size))
         return []
 
     monkeypatch.setattr(rating_autoencoder, "train", trained_with)
     model.refit(matrix, Training())
-    rate, average = expected
-    assert seen == [(pytest.approx(rate), average, rate)]
+    rate, *others = expected
+    assert seen == [(pytest.approx(rate), *others)]
+
+
+def test_the_numbers_that_the_help_says():
+    assert (joint.MANY_USERS, joint.BATCH, joint.MORE_EPOCHS) == (10_000, 256, 5)
+    assert pytest.approx(0.006) == joint.STEP * joint.BATCH
+    assert batches.LARGE_ROWS == 20_000
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "average"])
+def test_what_has_no_usual_value_must_be_said(option):
+    assert getattr(joint.Config(**{option: None}), option) is None
+    with pytest.raises(ValueError, match=f"{option.replace('_', '-')} must be a number"):
+        models.module("autorec").Config(**{option: None})

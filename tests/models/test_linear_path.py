@@ -7,6 +7,7 @@ from trained import TABLE, train_on, trained
 
 import models
 from models import ease, recvae
+from models.ensemble import linear_path
 from models.networks.likes_autoencoder import LikesAutoencoder
 from utils.evaluation.holdout_metrics import ranking_metrics
 from utils.recommend import profile
@@ -39,10 +40,12 @@ def test_the_share_is_the_one_that_ranks_validation_best():
     given = split.validation.given
     own, logits = log_of_ease(split.train, given), logits_of(model, given)
     found = {}
-    for share in (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0):
+    for share in linear_path.SHARES:
         scores = own + np.float32(share) * logits
-        found[share] = ranking_metrics(lambda _, users, of=scores: of[users], split.validation)["ndcg@100"].value
-    assert found[float(np.round(model.linear.share, 2))] == pytest.approx(max(found.values()), abs=1e-9)
+        metrics = ranking_metrics(lambda _, users, of=scores: of[users], split.validation)
+        found[np.float32(share)] = metrics["ndcg@100"].value
+    assert len(set(found.values())) > 1
+    assert found[model.linear.share] == pytest.approx(max(found.values()), abs=1e-9)
 
 
 def test_epochs_are_chosen_by_the_decoder_alone(monkeypatch):
@@ -62,6 +65,14 @@ def test_refit_solves_for_ease_again_and_keeps_the_share():
     np.testing.assert_allclose(model.score(split.train), expected, atol=1e-5)
 
 
+def test_an_interrupted_refit_leaves_ease_as_it_was(monkeypatch):
+    model, split = train_on(TABLE, "recvae", linear=True, linear_l2=30.0, epochs=1)
+    training, weights = Training(), model.linear.weights.copy()
+    monkeypatch.setattr(LikesAutoencoder, "refit", lambda self, *_, **__: setattr(training, "interrupted", True) or [])
+    model.refit(split.refit, training)
+    np.testing.assert_array_equal(model.linear.weights, weights)
+
+
 def test_without_it_the_logits_are_the_scores():
     model, split = trained("recvae")
     assert model.linear is None
@@ -70,12 +81,13 @@ def test_without_it_the_logits_are_the_scores():
 
 def test_its_ease_has_the_inputs_of_the_model():
     assert recvae.Config(linear_l2=7.0, signed=True).ease == ease.Config(7.0, dropout=0.5, signed=True)
-    with pytest.raises(ValueError, match="l2 above 0"):
+    with pytest.raises(ValueError, match=r"the options of the linear path are those of ease: .*l2 above 0"):
         recvae.Config(linear_l2=0.0)
 
 
-def test_a_saved_run_scores_what_the_model_does(run_of):
-    run = run_folder.Run(run_of("recvae", "--hidden", "8,4", "--epochs", "1", "--linear"))
+@pytest.mark.parametrize("signed", [[], ["--signed"]])
+def test_a_saved_run_scores_what_the_model_does(signed, run_of):
+    run = run_folder.Run(run_of("recvae", "--hidden", "8,4", "--epochs", "1", "--linear", *signed))
     model, known = models.load(run), run.split.known
     assert model.linear is not None
     opened, everything = models.open_run(run), np.arange(run.split.ratings.shape[1])

@@ -126,8 +126,8 @@ class LinearPath:
 
     @classmethod
     def load(cls, run: Run) -> LinearPath | None:
-        """Read it from a run of a model that has it beside a decoder; None where it has none."""
-        if not run.config["options"].get("linear") or not run.has_file("weights.npz"):
+        """Read it from a run of a model with a decoder; None where that has none."""
+        if not run.has_file("weights.npz"):
             return None
         config, stored = run.config, cast("dict[str, Any]", run.arrays("weights.npz", r"weights(\.data|\.indices)?"))
         if "weights" not in stored:
