@@ -19,7 +19,6 @@ import numpy as np
 from keras import KerasTensor
 from scipy.sparse import csr_array
 
-from models import ease
 from models.base import History
 from models.ensemble import linear_path
 from models.ensemble.movie_rows import MovieRows
@@ -119,7 +118,7 @@ class Config(rating_autoencoder.Config):
         return tuple(name for name in self.side if name not in side_features.OF_MOVIES)
 
     @property
-    def ease(self) -> ease.Config:
+    def ease(self) -> linear_path.Options:
         """The options of EASE."""
         shape = {"relax": self.linear_relax, "movie_norm": self.linear_movie_norm}
         return linear_path.options(self.linear_l2, self.linear_dropout, self.signed, **shape)

@@ -18,7 +18,6 @@ import tensorflow as tf
 from keras import KerasTensor, ops
 from scipy.sparse import csr_array
 
-from models import ease
 from models.ensemble import linear_path
 from models.networks import likes_autoencoder
 from models.networks.columns import FromColumns, width
@@ -64,7 +63,7 @@ class Config(likes_autoencoder.Config):
         _ = self.ease
 
     @property
-    def ease(self) -> ease.Config:
+    def ease(self) -> linear_path.Options:
         """The options of EASE: but for --linear-l2 those that `joint` has by default."""
         return linear_path.options(self.linear_l2, LINEAR_DROPOUT, self.signed)
 

@@ -3,7 +3,7 @@ that a narrow latent vector forgets; the decoder ranks what EASE has no opinion 
 chosen on validation."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import keras
 import numpy as np
@@ -21,13 +21,14 @@ from utils.scoring.linear_scorer import LEAST, LinearPath
 from utils.scoring.protocols import Floats, Indices, ScoreFunction
 from utils.training.training import Training
 
+Options: TypeAlias = ease.Config
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE, tried on validation
 
 
-def options(*values: Any, **more: Any) -> ease.Config:
+def options(*values: Any, **more: Any) -> Options:
     """Return the options of EASE; a `ValueError` that says whose they are where one is impossible."""
     try:
-        return ease.Config(*values, **more)
+        return Options(*values, **more)
     except ValueError as error:
         raise ValueError(f"the options of the linear path are those of ease: {error}") from None
 

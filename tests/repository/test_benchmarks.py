@@ -82,7 +82,10 @@ def test_the_docs_of_the_page_show_how_quick_it_is_and_how_true_its_map():
     assert all(float(row["t-SNE"]) >= 0.9 > float(row["principal components"]) for row in tables.read("maps.csv"))
 
 
-@pytest.mark.parametrize("marker", ["experiments-stars", "experiments-likes", "searches", "architectures-rating"])
+@pytest.mark.parametrize(
+    "marker",
+    ["experiments-stars", "experiments-likes", "searches", "architectures-rating", "architectures-ranking"],
+)
 def test_the_page_of_experiments_shows_them_as_they_are(marker):
     assert tables.shown(marker, experiments.PAGE) == experiments.parts()[marker]
 

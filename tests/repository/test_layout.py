@@ -55,10 +55,8 @@ def test_imports_point_one_way(path):
             own = place[1].removesuffix(".py")
             if top == "utils" and second not in {own, "errors", "runs", "command_line"}:
                 assert second in MAY_IMPORT[own], f"{path.name} imports {name}"
-        if place[0] == "models" and place[-1] not in (
-            "joint.py",
-            "movie_rows.py",
-        ):  # of joint: EASE and AutoRec are parts
+        beside = ("linear_path.py", "movie_rows.py")  # EASE and AutoRec as second paths of other models
+        if place[0] == "models" and place[-1] not in beside:
             assert not (top == "models" and second in models.MODELS), f"{path.name} imports the model {name}"
         assert top != "streamlit" or path.name == "app.py" or place[:2] == ("utils", "app"), (
             f"{path.name} imports {name}"
