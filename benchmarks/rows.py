@@ -118,11 +118,6 @@ RANKING = {
     ),
     "strong-ratings/elsa": ("elsa --patience 10", MIXED, "strong-ratings/edlae-signed"),
     "strong-ratings/recvae-signed": ("recvae --signed --patience 6", MIXED, "strong-ratings/edlae-signed"),
-    "strong-ratings/recvae-linear": (
-        "recvae --signed --patience 6 --linear --linear-l2 500",
-        MIXED,
-        "strong-ratings/recvae-signed",
-    ),
     "strong-ratings/joint": (f"joint {FAST}", MIXED, "strong-ratings/edlae-signed"),
 }
 BOTH = f"joint {RELAXED} --likes-loss logistic,joint {RELAXED},elsa --patience 10"
