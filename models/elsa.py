@@ -19,7 +19,7 @@ from models.networks.columns import take, total, width
 from models.networks.latent_model import check_options
 from models.networks.layers import FirstBlock
 from models.networks.training_step import Nadam, Network, any_width
-from utils.command_line.options import Sizes
+from utils.command_line.options import Sizes, UsualInt
 from utils.distributed.batch_share import global_mean
 from utils.scoring.protocols import Floats
 from utils.training.search_space import Choice, Range, tuned
@@ -50,7 +50,7 @@ class Config:
     average: float = 0.0
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
     such as 0.9; 0: the weights as they are"""
-    sample: int | None = None
+    sample: UsualInt = None
     """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
     (default: all up to 10,000 movies, 1,000 beyond)"""
 

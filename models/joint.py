@@ -27,7 +27,7 @@ from models.networks.columns import ToColumns
 from models.networks.latent_model import ValidationRatings
 from models.networks.losses import logistic_by_user, masked_mse, multinomial_by_user
 from models.networks.training_step import Network, any_width
-from utils.command_line.options import Names, Sizes
+from utils.command_line.options import Names, Sizes, UsualFloat, UsualInt
 from utils.data import side_features
 from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
@@ -86,13 +86,13 @@ class Config(rating_autoencoder.Config):
     """movies per step of it; the step size goes with it"""
     movie_side: Names = side_features.OF_MOVIES
     """what goes into these vectors beside ratings, of genres,year, where the data tells it; '' for nothing"""
-    learning_rate: float | None = tuned(None, Choice(None, 0.0005, 0.001, 0.002, 0.004, 0.008))
+    learning_rate: UsualFloat = tuned(None, Choice(None, 0.0005, 0.001, 0.002, 0.004, 0.008))
     """step size of the optimiser in the first epoch (default: 0.006 with batches of 256, and in proportion to others;
     from 10,000 users on 0.001)"""
-    average: float | None = None
+    average: UsualFloat = None
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share; 0:
     the weights as they are (default: 0.85, from 10,000 users on 0)"""
-    batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
+    batch_size: UsualInt = tuned(None, Choice(None, 32, 64, 128, 256))
     """users in a training step (default: 256, from 10,000 users on 64, from 20,000 on 250)"""
     patience: int = 6
     """epochs without a better validation figure, NDCG@100 less RMSE in stars of five, before training stops"""

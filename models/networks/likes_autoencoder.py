@@ -19,7 +19,7 @@ from models.networks.latent_model import LatentModel, check_options
 from models.networks.layers import Activation, DenseLayers, Hide, Unit, plain_layers, sparse_where_few_are_filled
 from models.networks.losses import multinomial
 from models.networks.training_step import PRECISIONS, Adam, Count, Loss, Network, Step, any_width, on_columns
-from utils.command_line.options import Sizes
+from utils.command_line.options import Sizes, UsualInt
 from utils.data.ratings import likes
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
@@ -48,7 +48,7 @@ class Config:
     """weight of the sum of the squared kernels in the loss"""
     learning_rate: float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of Adam"""
-    batch_size: int | None = tuned(None, Choice(None, 50, 100, 200, 500))
+    batch_size: UsualInt = tuned(None, Choice(None, 50, 100, 200, 500))
     """users in a training step (default: 100, from 20,000 users on 250)"""
     epochs: int = 200
     """most epochs; of more than 75,000 users an epoch is a part of a pass over them, of about 50,000"""
@@ -59,7 +59,7 @@ class Config:
     such as 0.9; 0: the weights as they are"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    sample: int | None = None
+    sample: UsualInt = None
     """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
     (default: all up to 10,000 movies, 1,000 beyond)"""
 

@@ -17,7 +17,7 @@ from models.networks.latent_model import LatentModel, ValidationRatings, check_o
 from models.networks.layers import Activation, BySide, Centre, plain_encoder, sparse_where_few_are_filled
 from models.networks.losses import masked_mse
 from models.networks.training_step import PRECISIONS, Network, Step, any_width, lbfgs_step, optimizer
-from utils.command_line.options import Names, Sizes
+from utils.command_line.options import Float, Names, Sizes, UsualInt
 from utils.data import side_features
 from utils.data.datasets import Dataset
 from utils.data.splits import Holdout
@@ -68,22 +68,22 @@ class Config:
     decay and batch size do not apply)"""
     iterations: int = 10
     """iterations of L-BFGS in an epoch"""
-    learning_rate: float | None = tuned(1e-3, Range(2e-4, 5e-3, log=True))
+    learning_rate: Float = tuned(1e-3, Range(2e-4, 5e-3, log=True))
     """step size of the optimiser in the first epoch"""
     decay: float = tuned(1.0, Range(0.9, 1.0))
     """what the step size is multiplied by after each epoch, 0 < d <= 1"""
-    average: float | None = 0.0
+    average: Float = 0.0
     """after each epoch judge and keep a moving average of the weights, in which the epochs before have this share,
     such as 0.9; 0: the weights as they are"""
     precision: PRECISIONS = "float32"
     """what the matrix products of training are computed in; bfloat16 is faster only where the processor has it"""
-    batch_size: int | None = tuned(None, Choice(None, 32, 64, 128, 256))
+    batch_size: UsualInt = tuned(None, Choice(None, 32, 64, 128, 256))
     """rows in a training step (default: 64, from 20,000 rows on 250)"""
     epochs: int = 200
     """most epochs; of more than 75,000 rows an epoch is a part of a pass over them, of about 50,000"""
     patience: int = 8
     """epochs without a better validation RMSE before training stops"""
-    sample: int | None = None
+    sample: UsualInt = None
     """columns that a training step is computed on beside those that occur in its batch, where the loss counts all (that
     of `joint`); 0: always all columns (default: all up to 10,000, 1,000 beyond)"""
     user_damping: float = 5.0

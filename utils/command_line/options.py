@@ -71,6 +71,12 @@ Pair = Annotated[tuple[float, float] | None, _separated(float, "LOW,HIGH", 2), t
 """Two numbers, written 0.5,5 on the command line."""
 Threshold = Annotated[float | None, tyro.conf.arg(metavar="STARS", help_behavior_hint="")]
 """A number of stars; the default depends on the data."""
+Float = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+"""A number that some models have no default of."""
+UsualFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")]
+"""A number; the option's help tells the default."""
+UsualInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+"""A whole number; the option's help tells the default."""
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 """A folder; the option's help tells the default."""
 Output = Annotated[str | None, tyro.conf.arg(metavar="FILE|-", help_behavior_hint="")]
