@@ -52,6 +52,7 @@ SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35 {EARLIER_
 OF_VECTORS = "--movie-size 256 --movie-epochs 50 --movie-batch-size 64 --movie-l2 0.06"
 FEW_MOVIES = f"joint {ALL} --weight 0.03 {OF_VECTORS} {EARLIER_JOINT}"
 RANK = "--rank 22"  # as searches found
+DEFAULT_THEN = f"blend --parts 'joint {EARLIER_JOINT},sparsefc,bayesfm,ease --l2 200 --dropout 0.5'"
 FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
@@ -65,7 +66,7 @@ RATING |= {
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
-    "filmtrust/blend": ("blend", FILMTRUST, None),
+    "filmtrust/blend": (DEFAULT_THEN, FILMTRUST, None),
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
     "bundled/blend-rank": (
         f"blend --parts 'joint {EARLIER_JOINT},bayesfm --ordinal {RANK},bayesfm {RANK},content'",
@@ -130,7 +131,7 @@ RANKING |= {
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
     "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
     "strong-ratings/blend-all": (f"blend --parts '{EVERY},ease --l2 500 --dropout 0.5'", MIXED, None),
-    "filmtrust/blend-likes": ("blend", FILMTRUST, None),
+    "filmtrust/blend-likes": (DEFAULT_THEN, FILMTRUST, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
