@@ -23,8 +23,8 @@ from utils.errors import UserError
 from utils.evaluation import bootstrap, holdout_metrics, prediction_ranges, reconstruction, subgroups
 from utils.evaluation.beyond_accuracy import beyond
 from utils.evaluation.bootstrap import Metric, Overall
-from utils.evaluation.holdout_metrics import Predicted, RankedLists
-from utils.recommend import strategies
+from utils.evaluation.holdout_metrics import Arrange, Predicted, RankedLists
+from utils.recommend import discoveries, strategies
 from utils.recommend.recommendations import samples
 from utils.report import figures, latent_maps, page, pictures, summary, tables
 from utils.runs import evaluation_results, files, run_folder
@@ -81,10 +81,10 @@ class Evaluator:
         predicted = holdout_metrics.predicted(predict, split.test, split.ratings.scale)
         return predicted, {**holdout_metrics.of_predicted(predicted, split.ratings.shape[0])}
 
-    def lists(self, score: ScoreFunction) -> tuple[RankedLists, Metrics]:
-        """Return the lists of the test users, and their metrics."""
+    def lists(self, score: ScoreFunction, arrange: Arrange | None = None) -> tuple[RankedLists, Metrics]:
+        """Return the lists of the test users, arranged, and their metrics."""
         test = self.split.test
-        lists = holdout_metrics.lists(score, test)
+        lists = holdout_metrics.lists(score, test, arrange=arrange)
         ranking = holdout_metrics.of_lists(lists, self.split.ratings.shape[0])
         return lists, ranking | beyond(lists, test.given, test.like, self.shares, self.vectors)
 
@@ -170,6 +170,7 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
         "baselines": {name: bootstrap.estimates(baseline) for name, baseline in baselines.items()},
         "less_baselines": {name: bootstrap.differences(metrics, baseline) for name, baseline in baselines.items()},
         "parts": evaluator.parts(model, metrics),
+        "listed": with_discoveries(saved, evaluator, scorers[saved.best], ranking),
         **of_slices(saved, lists, predicted),
         "learning": figures.curves(run.history),
         "latent": latent_maps.about(saved) if is_latent(model) else None,
@@ -184,6 +185,17 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
         facts["pictured"] = pictured
     facts["seconds"] = {"train": run.config["seconds"], "evaluate": round(time.perf_counter() - start, 2)}
     return facts, metrics
+
+
+def with_discoveries(saved: "Saved", evaluator: Evaluator, score: ScoreFunction, by_score: Metrics) -> Facts | None:
+    """Return --json's `listed`: the metrics of lists as recommend.py gives them, with discoveries, and how they differ
+    from those `by_score` alone; None where these are the same lists."""
+    if not saved.discoveries:
+        return None
+    arrange = discoveries.arrange(saved.typical(saved.best), saved.discoveries)
+    metrics = evaluator.lists(score, arrange)[1]
+    facts = {"discoveries": saved.discoveries, "metrics": bootstrap.estimates(metrics)}
+    return facts | {"less_scores": bootstrap.differences(metrics, by_score)}
 
 
 def of_slices(saved: "Saved", lists: RankedLists, predicted: Predicted | None) -> Facts:

@@ -223,7 +223,8 @@ def for_everyone(run: Run, config: Options) -> str:
     else:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
-    ends = f"; up to {config.filters.discover} discoveries end each list" if config.filters.discover else ""
+    places = saved.places(saved.strategy(config.by), config.filters, config.n)
+    ends = f"; up to {places} discoveries end each list" if places else ""
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 

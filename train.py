@@ -22,7 +22,7 @@ from utils.data import datasets, splits
 from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import holdout_metrics, prediction_ranges
-from utils.recommend import strategies
+from utils.recommend import discoveries, strategies
 from utils.report import pictures, projector, tables
 from utils.runs import provenance, run_folder
 from utils.runs.paths import is_there
@@ -106,7 +106,7 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
     model.encode_all(split.validation.given)
     try:
         preferred = strategies.choose(model, split)
-        preferred |= ranges(model, split)
+        preferred |= discoveries.choose(model, split, preferred) | ranges(model, split)
     except KeyboardInterrupt:
         training.interrupted, preferred = True, strategies.default_choice(model)
     refit = refit and not training.interrupted
@@ -176,6 +176,11 @@ def print_results(model: Recommender, preferred: dict[str, Any], console: Consol
     if len(ndcg) > 1 and any(ndcg.values()):
         ranked = ", ".join(f"{strategy} {ndcg[strategy]:.4f}" for strategy in sorted(ndcg, key=lambda s: -ndcg[s]))
         console.print(f"  NDCG@100 on validation: {ranked}", style="dim", soft_wrap=True)
+    if found := preferred.get("discoveries"):
+        places = (
+            f"the last {found['places']} of ten places go" if found["places"] > 1 else "the last of ten places goes"
+        )
+        console.print(f"  {places} to discoveries: NDCG@100 {found['ndcg']:.4f}", style="dim", soft_wrap=True)
     for note in model.notes():
         console.print(f"  {note}", style="dim", soft_wrap=True)
 
@@ -241,7 +246,8 @@ def train(name: str, args: Options, config: Any, command: str, console: Console)
             history, preferred, refitted = fit(model, split, training, args.refit)
         seconds = time.perf_counter() - start
         facts |= {"refit": refitted, "seconds": round(seconds, 2), "command": command}
-        run_folder.save(folder, model, split, data, facts, history, preferred, pictures.learning_curve)
+        kept = discoveries.arrays(model, split, preferred)
+        run_folder.save(folder, model, split, data, facts, history, preferred, pictures.learning_curve, **kept)
         if training.tensorboard and is_latent(model):
             projector.write(training.tensorboard, model.latent, data)
         print_results(model, preferred, console)

@@ -3,7 +3,7 @@
 python benchmarks/elicitation.py RUN ...       adds lines for each run, replacing those of its data
 
 Of each test user the model is given nothing but the ratings of the first movies of
-`utils.recommend.elicitation.order`, or of the most rated movies, where they rated them; judged by NDCG@100 on their
+`utils.app.elicitation.order`, or of the most rated movies, where they rated them; judged by NDCG@100 on their
 hidden likes, among all movies they have not rated. The paired difference has its 95% interval over users."""
 
 import sys
@@ -21,8 +21,8 @@ def measure(folder):
     import scipy.sparse as sp
 
     from models import load
+    from utils.app import elicitation
     from utils.evaluation import bootstrap, holdout_metrics
-    from utils.recommend import elicitation
     from utils.runs import run_folder
 
     run = run_folder.find(folder)

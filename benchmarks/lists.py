@@ -17,11 +17,12 @@ import tables
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 N, MOST = 10, 1000
 SETTINGS = {
-    "": (),
+    "": ("--discover", 0),
+    "by default": (),
     **{f"--diverse {w}": ("--diverse", w) for w in (0.1, 0.2, 0.3, 0.5, 0.7)},
     "--calibrated": ("--calibrated",),
     "--popularity low": ("--popularity", "low"),
-    **{f"--discover {n}": ("--discover", n) for n in (1, 2, 3)},
+    **{f"--discover {n}": ("--discover", n) for n in (1, 2, 3, 4)},
 }
 
 
@@ -92,9 +93,10 @@ def table():
     """The table in results/README.md."""
     rows = tables.read("lists.csv")
     for row in rows:
-        row["options"] = f"`{row['options']}`" if row["options"] else "scores alone"
+        words = row["options"] or "scores alone"
+        row["options"] = f"`{words}`" if words.startswith("--") else words
         for at, less in (("", "less"), ("@100", "less100")):
-            row[less] = "" if row["options"] == "scores alone" else f"{row[f'low{at}']} to {row[f'high{at}']}"
+            row[less] = "" if words == "scores alone" else f"{row[f'low{at}']} to {row[f'high{at}']}"
     columns = {"data": "data", "options": "list", "ndcg@10": "NDCG@10", "less": "less that of scores alone (95%)"}
     columns |= {"ndcg@100": "NDCG@100", "less100": "less that of scores alone (95%)"}
     return tables.markdown(rows, columns | {"alike": "alike", "off": "off", "named": "movies named"}, 2)

@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import evaluate
 import models
 import train
-from utils.app import about, listing, map_page, rating, together
+from utils.app import about, elicitation, listing, map_page, rating, together
 from utils.app.listing import FIRST, STRATEGIES
 from utils.app.shared import Shared
 from utils.app.text import brief, shown
@@ -28,7 +28,7 @@ from utils.data import datasets, splits
 from utils.data.movies import Links, Movies
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend import elicitation, group, recommendations, reranking
+from utils.recommend import group, recommendations, reranking
 from utils.report import latent_maps, map_figures
 from utils.runs import evaluation_results, run_folder
 

@@ -261,7 +261,11 @@ def test_strategies_are_chosen_on_vectors_without_the_validation_ratings(monkeyp
     model.encode_all = lambda known: steps.append(known.toarray())
     monkeypatch.setattr(train.strategies, "choose", lambda *_: steps.append("chosen") or {})
     monkeypatch.setattr(train, "ranges", lambda *_: {})
-    train.fit(model, split, Training(), True)
+    found = {"discoveries": {"places": 2, "ndcg": 0.5}}
+    monkeypatch.setattr(train.discoveries, "choose", lambda *of: steps.append(of) or found)
+    preferred = train.fit(model, split, Training(), True)[1]
+    assert steps.pop(2) == (model, split, found)  # on the same vectors; what was chosen so far, which it is added to
+    assert preferred == found
     np.testing.assert_array_equal(steps[0], split.validation.given.toarray())
     assert steps[1] == "chosen"
     np.testing.assert_array_equal(steps[2], split.known.toarray())
@@ -361,6 +365,7 @@ def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(r
     config = {"refit": refit, "seconds": 3.0, "command": "train.py x"}
     run = SimpleNamespace(split=split, config=config, history="history", verify=lambda: steps.append("verified"))
     saved = SimpleNamespace(model=model, genre_shares="shares", best="movies", neighbourhoods="near", run=run)
+    saved.discoveries = 0
     monkeypatch.setattr(models, "open_run", lambda _: saved)
     monkeypatch.setattr(evaluate, "Evaluator", Evaluator)
     monkeypatch.setattr(evaluate, "check_testable", lambda _: steps.append("checked"))
@@ -530,20 +535,22 @@ def test_what_is_answered_is_what_the_options_ask_for(many, monkeypatch):
 @pytest.mark.parametrize("parts", [False, True])
 def test_everybody_gets_what_the_options_ask_for(parts, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(models, "open_run", lambda run: f"saved {run}")
+    saved = SimpleNamespace(strategy=str.upper, places=lambda *of: asked.append(of) or 2 * (not parts))
+    monkeypatch.setattr(models, "open_run", lambda run: saved)
     monkeypatch.setattr(recommend.everyone, "write", lambda *of: asked.append(of) or 1234)
     monkeypatch.setattr(recommend.everyone, "write_parts", lambda *of: asked.append(of) or (1234, 5, 2))
     of_files = ["--parquet", "all.parquet", "--discover", "2"]
     where = ["--out", str(tmp_path / "d"), "--workers", "3"] if parts else of_files
     words = ["--all-users", "--by", "movies", "-n", "7", "--genre", "War", *where]
     said = recommend.for_everyone("run", options.parse(recommend.Options, words, "", ""))
-    filters = reranking.Options(genre=("War",), discover=0 if parts else 2)
+    filters = reranking.Options(genre=("War",), discover=None if parts else 2)
     request = recommend.everyone.Request("movies", 7, filters)
+    assert asked.pop() == ("MOVIES", filters, 7)
     if parts:
-        assert asked == [("saved run", request, tmp_path / "d", models.open_run, 3, None)]
+        assert asked == [(saved, request, tmp_path / "d", models.open_run, 3, None)]
         assert said.endswith(f"s, written to {tmp_path / 'd'}, 5 parts, of which 2 were there")
     else:
-        assert asked == [("saved run", request, "all.parquet", True)]
+        assert asked == [(saved, request, "all.parquet", True)]
         assert said.endswith("s, written to all.parquet; up to 2 discoveries end each list")
     assert said.startswith("1,234 users in ")
 

@@ -13,7 +13,6 @@ from utils.data.movies import Movies
 from utils.data.splits import Subset
 from utils.errors import UserError
 from utils.recommend import everyone, profile, recommendations, reranking, strategies
-from utils.recommend import saved as saved_run
 from utils.recommend.everyone import Request
 from utils.recommend.saved import Saved
 from utils.runs import arrays, run_folder, table_writer
@@ -68,27 +67,6 @@ def test_everyone_gets_the_movies_scores_and_stars_that_each_gets_alone(by, filt
     asked = Request(by, 6, filters)
     assert everyone.write(models.open_run(run), asked, tmp_path / "all.csv", False) == 43
     check(run, asked, pd.read_csv(tmp_path / "all.csv"))
-
-
-@pytest.mark.parametrize("by", ["neighbours", "decoder"])
-def test_discoveries_suit_a_person_more_than_most(by, run, monkeypatch):
-    saved, movies = models.open_run(run), np.array([33, 3, 12, 5, 30])
-    monkeypatch.setattr(saved_run, "TYPICAL", 7)
-    users = strategies.spread(run.split.trained_users, 7)
-    every = saved.scorer(by)(run.split.known[users], users)
-    some = np.array([[1.0, 2, 3, 4, 5], [0, -1, -np.inf, 2, 3]], np.float32)
-    found = saved.suits(by, some, movies)
-    for j, movie in enumerate(movies):
-        for i in range(2):
-            above, deviation = some[i, j] - every[:, movie].mean(), every[:, movie].std()
-            rare = 3 <= saved.ratings.movie_known[movie] < 40
-            expected = above / deviation if rare and above > 0 else -np.inf
-            np.testing.assert_allclose(found[i, j], expected, rtol=1e-4)
-    assert 0 < np.isfinite(found).sum() < found.size
-    _, deviation = saved._typical(by)
-    deviation[movies[np.isfinite(found[0])]] = deviation.max() / 2000  # as good as the same for everybody
-    assert np.isinf(saved.suits(by, some, movies)[0]).all()
-    assert len(users) == 7
 
 
 def test_of_many_users_some_are_the_neighbours_of_everyone_and_of_each_alone(run, tmp_path, monkeypatch):

@@ -134,39 +134,7 @@ def test_the_best_are_without_what_has_no_score_and_in_the_order_that_is_asked_f
     assert reranking.best(many, 3, lambda top, score, n: range(len(top) - n, len(top))).tolist() == [72, 71, 70]
 
 
-@pytest.mark.parametrize(
-    ("places", "expected"),
-    [
-        (1, [3, 1, 0, 5]),  # 5 suits best of 2, 4, 5; 1 is above already
-        (2, [3, 1, 5, 2]),
-        (4, [1, 5, 2, 4]),  # all places
-        (9, [1, 5, 2, 4]),
-    ],
-)
-def test_the_last_places_are_of_what_suits_best(places, expected):
-    top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, 9.0, 2.0, -np.inf, 1.0, 3.0, -np.inf])
-    found, n = reranking.discover(top, suits, 4, places)
-    assert (found.tolist(), n) == (expected, min(places, 4))
-    assert suits[1] == 9  # as given
-
-
-def test_without_enough_discoveries_the_list_is_as_long_as_before():
-    top, suits = np.array([3, 1, 0, 6]), np.array([-np.inf, -np.inf, 2.0, -np.inf, -np.inf, -np.inf, -np.inf])
-    for given, expected in ((top, [3, 1, 0, 2]), (top[:2], [3, 1, 2])):  # the second has fewer than asked for
-        found, n = reranking.discover(given, suits, 4, 3)
-        assert (found.tolist(), n) == (expected, 1)
-    in_list = np.array([-np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, 1.0])
-    assert reranking.discover(top, in_list, 4, 2)[0].tolist() == [3, 1, 0, 6]
-
-
-def test_discoveries_are_said_as_many_as_end_the_list():
-    start, end = "discoveries, movies with 3 to 39 ratings: ", " this person more than most people"
-    for found, said in ((3, "the last 3 suit"), (1, "the last one suits"), (0, "no other movie suits")):
-        assert recommendations.about_discoveries(reranking.Options(discover=3), found) == [start + said + end]
-    assert recommendations.about_discoveries(reranking.Options(), 0) == []
-
-
-@pytest.mark.parametrize("wrong", ["3", None, 2.5, True, -1])
+@pytest.mark.parametrize("wrong", ["3", 2.5, True, -1])
 def test_a_number_of_discoveries_is_a_whole_number(wrong):
     with pytest.raises(ValueError, match="discover must be a whole number from 0"):
         reranking.Options(discover=wrong)

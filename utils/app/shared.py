@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.app import elicitation
 from utils.app.text import shown
 from utils.data.ratings import index_of
 from utils.data.titles import Titles
 from utils.errors import UserError
-from utils.recommend import elicitation, profile, recommendations
+from utils.recommend import profile, recommendations
 from utils.report import latent_maps
 
 if TYPE_CHECKING:

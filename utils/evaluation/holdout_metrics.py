@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from utils.evaluation import metrics
 from utils.evaluation.bootstrap import Metric
 from utils.scoring import ranking
 from utils.scoring.protocols import CSR, Floats, Indices, PredictFunction, Scale, ScoreFunction
+
+# from the scores of some users, (n, n_movies), and the movies of their lists, (n, DEPTH), -1 for none, to other lists
+Arrange: TypeAlias = Callable[[Floats, Indices], Indices]
 
 BLOCK = 512  # users scored at a time
 DEPTH = max(k for _, k in metrics.CUTS.values())
@@ -87,9 +92,12 @@ def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).choice(users, most, replace=False))
 
 
-def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> RankedLists:
+def lists(
+    score: ScoreFunction, holdout: Holdout, most: int | None = None, arrange: Arrange | None = None
+) -> RankedLists:
     """Return the `RankedLists` of the users with a hidden like, among all movies not given. score: a model's
-    `score(given, users)`. most: of at most this many users, a fixed sample."""
+    `score(given, users)`. most: of at most this many users, a fixed sample. arrange: what makes other lists of those
+    by score."""
     users = judged_users(holdout, most)
     hidden = likes(holdout.hidden, holdout.like)[users]
     top = np.full((len(users), min(DEPTH, hidden.shape[1])), -1, np.int32)
@@ -102,13 +110,17 @@ def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> Ra
             scores[:, ~holdout.candidates] = -np.inf
         best = ranking.top_k(scores, DEPTH)
         top[rows] = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
+        if arrange:
+            top[rows] = arrange(scores, top[rows])
         hit[rows] = metrics.hits(top[rows], hidden[rows])
     return RankedLists(users, top, hit, hidden)
 
 
-def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:
+def ranking_metrics(
+    score: ScoreFunction, holdout: Holdout, most: int | None = None, arrange: Arrange | None = None
+) -> dict[str, Metric]:
     """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`."""
-    return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
+    return of_lists(lists(score, holdout, most, arrange), holdout.hidden.shape[0])
 
 
 def of_lists(lists: RankedLists, n_users: int) -> dict[str, Metric]:

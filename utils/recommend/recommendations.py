@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from utils.data.movies import Movies, csv_safe, spoken
 from utils.data.ratings import given
 from utils.errors import UserError
-from utils.recommend import profile, reranking
+from utils.recommend import discoveries, profile, reranking
 from utils.recommend.profile import Profile
 from utils.recommend.reranking import Reorder
 from utils.scoring import latent, ranking
@@ -51,10 +52,10 @@ def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> l
 
 def about_discoveries(filters: reranking.Options, found: int) -> list[str]:
     """Return a sentence about the discoveries that end a list; [] where none are asked for."""
-    if not filters.discover:
+    if not found and not filters.discover:
         return []
     which = f"the last {found} suit" if found > 1 else "the last one suits" if found else "no other movie suits"
-    few = f"{reranking.RARE.start} to {reranking.RARE.stop - 1} ratings"
+    few = f"{discoveries.RATED.start} to {discoveries.RATED.stop - 1} ratings"
     return [f"discoveries, movies with {few}: {which} this person more than most people"]
 
 
@@ -71,9 +72,9 @@ def pick(
     scores: (len(candidates),), by the strategy."""
     count = saved.ratings.movie_known[candidates]
     top = reranking.best(ranking_scores(scores[None], count)[0], n, reranker)
-    if not filters.discover:
+    if not (places := saved.places(strategy, filters, n)):
         return top, 0
-    return reranking.discover(top, saved.suits(strategy, scores[None], candidates)[0], n, filters.discover)
+    return discoveries.discover(top, saved.typical(strategy).suits(scores[None], candidates)[0], n, places)
 
 
 def ranking_scores(scores: NDArray, count: Indices) -> NDArray:
@@ -118,6 +119,8 @@ def recommend(
     """Recommend `n` movies by a strategy of --by. explained: each with what every rating adds to its score.
     watchlist: indices of the only movies to recommend, or None."""
     run, strategy = saved.run, saved.strategy(by)
+    if watchlist is not None and filters.discover is None:
+        filters = replace(filters, discover=0)
     candidates, notes = find_candidates(saved, filters, user_profile.seen, watchlist)
     notes = [*user_profile.notes, *notes]
     score = saved.scores(user_profile, strategy, candidates)[0]
@@ -125,9 +128,11 @@ def recommend(
     notes += about_calibration(filters, reranker)
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
-    top, discoveries = pick(saved, strategy, filters, n, score, candidates, reranker)
-    movies, notes = candidates[top], notes + about_discoveries(filters, discoveries)
+    top, found = pick(saved, strategy, filters, n, score, candidates, reranker)
+    movies, notes = candidates[top], notes + about_discoveries(filters, found)
     items = ranked(run.movies, movies, score[top])
+    for item in items[len(items) - found :]:
+        item["discovery"] = True
     _predict(saved, user_profile, movies, items)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
@@ -263,7 +268,7 @@ def top_lists(
 ) -> tuple[Indices, Indices]:
     """Return (rows, movies) of the lists of all rows of `scores`, one list after the other. known: CSR rows of stars of
     the same users. scores: by the strategy, -inf for what is not to be listed."""
-    if not filters.diverse and not filters.calibrated and not filters.discover:
+    if not filters.diverse and not filters.calibrated and not saved.places(strategy, filters, n):
         scores = ranking_scores(scores, saved.ratings.movie_known)
         top = ranking.top_k(scores, n)
         rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))

@@ -20,7 +20,6 @@ from utils.scoring.ranking import top_k
 NO_GENRES = "this data names no genres"
 POPULAR = 0.9  # quantile of the numbers of ratings of the rated movies from which on a movie is popular
 POOL = 10  # times the length of the list: the best movies, among which --diverse and --calibrated choose
-RARE = range(3, 40)  # known ratings of a discovery: with fewer its score is chance, and with more it is well known
 STEP = 0.5  # --calibrated: weight of the genres beside the scores
 # from the positions of the best, their scores from 0 to 1, and n, to the places of the n to show
 Reorder: TypeAlias = Callable[[Indices, NDArray[np.float64], int], list[int]]
@@ -48,8 +47,10 @@ class Options:
     """0 to 1: how much a movie must differ in latent space from those above it (0.3 is a good start)"""
     calibrated: bool = False
     """genres in the proportions of the likes"""
-    discover: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """the last so many of the list are movies with 3 to 39 ratings that suit this person more than most people"""
+    discover: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """the last so many of the list are movies with 3 to 99 ratings that suit this person more than most people
+    (default: up to 3 of ten, as the training chose on validation; none with --diverse, --calibrated, --watchlist or
+    limits of ratings)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.diverse <= 1:
@@ -58,11 +59,17 @@ class Options:
             raise ValueError(f"min-ratings must be 0 or more, got {self.min_ratings}")
         if self.max_ratings is not None and self.max_ratings < self.min_ratings:
             raise ValueError(f"max-ratings must be {self.min_ratings} or more, got {self.max_ratings}")
-        if type(self.discover) is not int or self.discover < 0:  # from Python it may be anything
+        if self.discover is not None and (type(self.discover) is not int or self.discover < 0):  # Python may give any
             raise ValueError(f"discover must be a whole number from 0, got {self.discover}")
         if self.diverse and self.calibrated:
             raise ValueError("--diverse and --calibrated are two ways to put a list together; give one")
         span(self.years)
+
+    @property
+    def is_by_score(self) -> bool:
+        """Whether lists are in the order of the scores, and number of ratings lets every movie through."""
+        by_count = self.min_ratings or self.max_ratings is not None or self.popularity != "any"
+        return not (self.diverse or self.calibrated or by_count)
 
 
 def no_more(count: int) -> str:
@@ -124,18 +131,6 @@ def best(scores: NDArray, n: int, reorder: Reorder | None = None) -> NDArray[np.
     top = top_k(scores[None], n if reorder is None else n * POOL)[0]
     top = top[np.isfinite(scores[top])]
     return top if reorder is None else top[reorder(top, scaled(scores[top]), min(n, len(top)))]
-
-
-def discover(top: NDArray[np.intp], suits: NDArray, n: int, places: int) -> tuple[NDArray[np.intp], int]:
-    """Give the last places of a list of `n` to those that suit a person best and are not above: (positions, how many
-    of the last are such). top: positions of the list, best first. suits: (m,), of all that may be listed, -inf for
-    what is no discovery."""
-    above = top[: max(n - places, 0)]
-    suits = suits.copy()
-    suits[above] = -np.inf
-    found = best(suits, min(n, places))
-    filling = top[len(above) :][~np.isin(top[len(above) :], found)]  # where there are not so many discoveries
-    return np.concatenate([above, filling[: n - len(above) - len(found)], found]), len(found)
 
 
 def scaled(scores: NDArray) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from utils.data.splits import Split
 from utils.errors import UserError
 from utils.evaluation.prediction_ranges import PredictionRanges
 from utils.recommend import reranking, strategies
+from utils.recommend.discoveries import TEN, Typical
 from utils.recommend.profile import Profile
 from utils.scoring import biases, encoders
 from utils.scoring.encoders import Encoder
@@ -29,9 +30,6 @@ from utils.scoring.protocols import CSR, Floats, Indices, Model, Neighbours, Sco
 
 if TYPE_CHECKING:
     from utils.runs.run_folder import Run
-
-TYPICAL = 200  # users whose scores say what is typical of a movie
-SAME = 1e-3  # of the largest deviation of a movie's scores: with less, all people have the same score
 
 
 class Saved:
@@ -45,7 +43,8 @@ class Saved:
         self.neighbourhoods = strategies.read_neighbourhoods(choice)
         self.strategies = (*self.neighbourhoods, "decoder") if self.neighbourhoods else ("model",)
         self.model_name, self.n_movies = run.config["model"], run.ratings.shape[1]
-        self._typical = cache(self._typical_scores)
+        self.discoveries = choice["discoveries"]["places"] if "discoveries" in choice else 0  # of ten places
+        self.typical = cache(self._typical)
 
     def strategy(self, by: str) -> str:
         """Return the strategy that `--by` names; a `UserError` where the run has no such strategy."""
@@ -227,21 +226,19 @@ class Saved:
         residual = np.where(observed, rows.stars - fitted.mean - fitted.movie[rows.movies], 0)
         return biases.deviation(residual.sum(axis=1), observed.sum(axis=1), options["user_damping"])
 
-    def suits(self, strategy: str, scores: Floats, movies: Indices) -> Floats:
-        """Tell how much more than most people each person is suited by rare movies: the scores, (n, len(movies)), less
-        their mean over users, in standard deviations; -inf for all other movies, and for those that suit most people
-        as well."""
-        mean, deviation = self._typical(strategy)
-        is_rare = np.isin(self.ratings.movie_known[movies], reranking.RARE)
-        can = is_rare & (deviation[movies] > SAME * deviation.max(initial=0.0))
-        above = scores - mean[movies]
-        return np.divide(above, deviation[movies], out=np.full_like(above, -np.inf), where=can & (above > 0))
+    def places(self, strategy: str, filters: reranking.Options, n: int) -> int:
+        """Return how many of the last places of a list of `n` are for discoveries."""
+        if filters.discover is not None:
+            return filters.discover
+        return n * self.discoveries // TEN if strategy == self.best and filters.is_by_score else 0
 
-    def _typical_scores(self, strategy: str) -> tuple[Floats, Floats]:
-        """Return mean and standard deviation of each movie's score over some users, evenly spread."""
-        users = strategies.spread(np.flatnonzero(self.ratings.user_trained), TYPICAL)
-        scores = self.scorer(strategy)(self.split.known[users], users)
-        return scores.mean(axis=0), scores.std(axis=0)
+    def _typical(self, strategy: str) -> Typical:
+        """Return what is typical of each movie's scores by a strategy; that of the best one is kept in the run."""
+        count = self.ratings.movie_known
+        if strategy == self.best and self.discoveries:
+            return Typical(**self.run.arrays("typical.npz"), count=count)
+        trained = np.flatnonzero(self.ratings.user_trained)
+        return Typical.of(self.scorer(strategy), self.split.known, trained, count)
 
     # -- everyone --------------------------------------------------------------------------------------------------
 

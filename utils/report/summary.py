@@ -65,6 +65,8 @@ def table_rows(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], 
         name = f"{facts['model']} {strategy}" if len(strategies) > 1 else facts["model"]
         is_best = strategy == best
         rows.append(Row(name, ("metrics",), facts["metrics"]) if is_best else Row(name, ("methods", strategy), metrics))
+    if listed := facts.get("listed"):
+        rows.append(Row(f"with {listed['discoveries']} discoveries", ("listed", "metrics"), listed["metrics"]))
     for i, part in enumerate(facts["parts"]):
         rows.append(Row(f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"]))
     names = [name for name in names if any(name in row.metrics for row in rows)]
@@ -171,7 +173,8 @@ def plain(facts: dict[str, Any]) -> list[str]:
     bad = f"For whom it is bad: {worse}." if worse else "It is worse for no group of users by more than chance."
     lines.append(bad)
     if "coverage@10" in metrics:
-        never = f"{1 - metrics['coverage@10']['value']:.0%} of all movies are on nobody's list of ten"
+        listed = facts["listed"]["metrics"] if facts.get("listed") else metrics
+        never = f"{1 - listed['coverage@10']['value']:.0%} of all movies are on nobody's list of ten"
         rare = _groups(rows, "movies", ("like_ndcg@100",))
         least = f"; of what people like it finds least often {rare}" if rare else ""
         lines.append(f"What it rarely recommends: {never}{least}.")
@@ -191,5 +194,7 @@ def summarise(facts: dict[str, Any]) -> dict[str, list[str]]:
             best = min(numbers, key=lambda i: sign * facts["parts"][i]["metrics"][metric]["value"])
             difference = facts["parts"][best]["blend_less_part"][metric]
             headlines.append(sentence(metric, difference, f"part {best + 1}, the best on the test"))
+    if (listed := facts.get("listed")) and "ndcg@100" in listed["less_scores"]:
+        headlines.append(sentence("ndcg@100", listed["less_scores"]["ndcg@100"], "lists without discoveries"))
     headlines += about_ranges(facts)
     return {"plain": plain(facts), "headlines": headlines, "slices": sentences(facts["slices"], label)}

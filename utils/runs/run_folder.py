@@ -257,16 +257,18 @@ def save(
     history: list[Facts],
     chosen: Facts,
     draw: Callable[[Path, list[Facts]], None] | None = None,
+    **more: Any,
 ) -> None:
     """Write a trained model, its data and how it was trained as a run folder, which replaces an older run. draw: writes
-    learning_curve.png of the history."""
+    learning_curve.png of the history. more: as `save_model` takes them."""
     ratings = split.ratings
     config = config | {"trained": now(), "scale": list(ratings.scale), "like": ratings.like}
     config |= {"shape": list(ratings.shape), "sha256": ratings.fingerprint(), "split_sha256": split.fingerprint()}
     with directory_with_manifest(resolved(folder), ADDED) as new:
         _write_model(new, model, config | {"versions": versions(), "git_commit": commit()}, chosen)
         columns: Facts = UserRatings.of(split).arrays()
-        np.savez(new / "ratings.npz", **columns)
+        for name, content in {"ratings": columns, **more}.items():
+            np.savez(new / f"{name}.npz", **content)
         _describe_arrays(new)
         replace(data.movies, keys=keys_of(data.movies.with_rare)).write(new / "movies.json")
         if links := read_links(data.folder, data.movies.with_rare.ids.tolist()):
