@@ -40,6 +40,7 @@ NEEDS = {
     "implicit": "implicit==0.7.3",
     "cornac": "cornac==3.0.1 torch<3",
     "lenskit": "lenskit==2025.8.1",
+    "rectools": "rectools==0.19.0",
     "recbole": "recbole==1.2.1 torch<3 numpy<2 pandas<2.3 scipy<1.14 setuptools<80",
 }
 
@@ -125,37 +126,45 @@ def said(row):
     return " ".join(f"{name}={json.dumps(value)}" for name, value in row.options.items())
 
 
-def exchanged(folder):
-    """(`Dataset`, `Split`) of the benchmark. Libraries get data.npz in the folder: all but the stars of the test."""
+def exchanged(folder, words=None):
+    """(`Dataset`, `Split`) of the benchmark, or of other words than `DATA`. Libraries get data.npz in the folder: all
+    but the stars of the test; and search.npz: training ratings, and those of validation without their stars."""
     import train
     from utils.data.splits import Subset
 
-    data, split = train.read(train.parse(["popularity", *DATA.split()])[1])
-    table, part = data.ratings, split.part
-    known, test = part != Subset.TEST, part == Subset.TEST
+    data, split = train.read(train.parse(["popularity", *(words or DATA).split()])[1])
+    known = split.part != Subset.TEST
+    _write(folder / "data.npz", data.ratings, split.part, known, split.part == Subset.TEST)
+    _write(folder / "search.npz", data.ratings, split.part, split.part == Subset.TRAIN, split.part == Subset.VALIDATION)
+    return data, split
+
+
+def _write(path, table, part, known, test):
+    from utils.data.splits import Subset
+
     np.savez(
-        folder / "data.npz",
+        path,
         user=table.user[known], movie=table.movie[known], rating=table.rating[known],
         validation=part[known] == Subset.VALIDATION, test_user=table.user[test], test_movie=table.movie[test],
         shape=table.shape, scale=table.scale, like=table.like,
     )  # fmt: skip
-    return data, split
 
 
-def judged(row, found, data, split):
-    """What our metrics say of the stars or scores that came back."""
+def judged(row, found, data, split, is_search=False):
+    """What our metrics say of the stars or scores that came back: of the test, or in a search of the validation."""
     from utils.data.splits import Subset
     from utils.evaluation import bootstrap, holdout_metrics
 
+    holdout = split.validation if is_search else split.test
     if row.what == "likes":
-        metrics = holdout_metrics.ranking_metrics(lambda _, users: found[users].copy(), split.test)
+        metrics = holdout_metrics.ranking_metrics(lambda _, users: found[users].copy(), holdout)
         names, first = ("ndcg@100", "recall@20", "recall@50"), "ndcg@100"
     else:
-        test = split.part == Subset.TEST
+        test = split.part == (Subset.VALIDATION if is_search else Subset.TEST)
         table = data.ratings
         pairs = dict(zip(zip(table.user[test], table.movie[test], strict=True), found, strict=True))
         stars = lambda _, users, movies: np.array([pairs[pair] for pair in zip(users, movies, strict=True)])  # noqa: E731
-        metrics = holdout_metrics.rating_metrics(stars, split.test, table.scale)
+        metrics = holdout_metrics.rating_metrics(stars, holdout, table.scale)
         names, first = ("rmse", "mae"), "rmse"
     estimates = bootstrap.estimates(metrics)
     figures = {"rmse": "", "mae": "", "ndcg@100": "", "recall@20": "", "recall@50": ""}
@@ -165,34 +174,31 @@ def judged(row, found, data, split):
 
 def measure(name, folder, data, split):
     """One row: a line of the results, or None where the library fails, with its reason on the terminal."""
-    row, out = ROWS[name], folder / "found.npy"
-    script = HERE / "libraries" / "run.py"
+    row = ROWS[name]
     options = {"command": said(row)} if row.library == "reelspace" else row.options
+    if not (times := trained(name, row, options, folder, "data.npz")):
+        return None
+    line = {"row": name, "what": row.what, "library": row.library, "model": row.model, "options": said(row)}
+    line |= judged(row, np.load(folder / "found.npy"), data, split) | times
+    return line | {"cores": len(os.sched_getaffinity(0))}
+
+
+def trained(name, row, options, folder, known, *once):
+    """Seconds and memory of a training on a file of the folder, which leaves found.npy there; None where it fails."""
     try:
         python = python_of(row.library)
     except subprocess.CalledProcessError:
         print(f"{name}: {row.library} can't be installed here; its reason is above")
         return None
-    command = [
-        python,
-        script,
-        row.what,
-        row.library,
-        row.model,
-        json.dumps(options),
-        folder / "data.npz",
-        out,
-    ]
+    script, words = HERE / "libraries" / "run.py", [row.what, row.library, row.model, json.dumps(options)]
+    command = [python, script, *words, folder / known, folder / "found.npy", *once]
     place = REPOSITORY if row.library == "reelspace" else folder  # RecBole leaves logs where it is
     alone = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(command, cwd=place, env=alone, stdout=subprocess.PIPE, text=True)  # noqa: S603
     if done.returncode:
         print(f"{name}: failed with {done.returncode}; its reason is above")
         return None
-    times = json.loads(done.stdout[done.stdout.rindex('{"fit_seconds"') :])  # behind some progress bar
-    line = {"row": name, "what": row.what, "library": row.library, "model": row.model, "options": said(row)}
-    line |= judged(row, np.load(out), data, split) | times
-    return line | {"cores": len(os.sched_getaffinity(0))}
+    return json.loads(done.stdout[done.stdout.rindex('{"fit_seconds"') :])  # behind some progress bar
 
 
 def table():

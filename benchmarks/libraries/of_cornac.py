@@ -1,4 +1,4 @@
-"""Cornac: VAECF and RecVAE, variational autoencoders of likes, on torch."""
+"""Cornac: VAECF and RecVAE, variational autoencoders of likes, on torch; EASE."""
 
 import time
 
@@ -16,7 +16,8 @@ def prepare(model, options, data):
     liked = data.likes.tocoo()
     rows = list(zip(liked.row.tolist(), liked.col.tolist(), liked.data.tolist(), strict=True))
     known = cornac.data.Dataset.from_uir(rows, seed=0)
-    return getattr(cornac.models, model)(seed=0, use_gpu=False, **options), known
+    fixed = {} if model == "EASE" else {"seed": 0, "use_gpu": False}
+    return getattr(cornac.models, model)(**fixed, **options), known
 
 
 def fit(prepared):
@@ -25,7 +26,8 @@ def fit(prepared):
     model.fit(known)
     if hasattr(model, "recvae_model"):
         model.recvae_model.eval()  # Cornac itself scores with dropout on, and with a latent vector that is drawn
-    return (model, known), (time.perf_counter() - start) / model.n_epochs
+    epochs = getattr(model, "n_epochs", None)  # None: in closed form
+    return (model, known), epochs and (time.perf_counter() - start) / epochs
 
 
 def rank(fitted, data, k):

@@ -1,15 +1,16 @@
-"""LensKit: alternating least squares and item-kNN, for ratings and for likes."""
+"""LensKit: alternating least squares and item-kNN, for ratings and for likes; EASE and SLIM of likes."""
 
 import numpy as np
 import pandas as pd
 from lenskit.als import BiasedMFScorer, ImplicitMFScorer
 from lenskit.batch import predict, recommend
 from lenskit.data import ItemList, ItemListCollection, RecQuery, UserIDKey, from_interactions_df
-from lenskit.knn import ItemKNNScorer
+from lenskit.knn import EASEScorer, ItemKNNScorer, SLIMScorer
 from lenskit.pipeline import predict_pipeline, topn_pipeline
 
 JOBS = 1  # more of its processes took longer on two cores
-MODELS = {scorer.__name__: scorer for scorer in (BiasedMFScorer, ImplicitMFScorer, ItemKNNScorer)}
+SCORERS = (BiasedMFScorer, ImplicitMFScorer, ItemKNNScorer, EASEScorer, SLIMScorer)
+MODELS = {scorer.__name__: scorer for scorer in SCORERS}
 
 
 def prepare(model, options, data):

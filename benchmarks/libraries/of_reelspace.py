@@ -11,7 +11,8 @@ BLOCK = 512
 
 
 def prepare(model, options, _data):
-    """See `run.py`. options: {"command": the words behind the model}."""
+    """See `run.py`. options: {"command": the words behind the model, "validation": true where nothing is trained on
+    validation ratings, since these judge it}."""
     import scipy.linalg  # noqa: F401  which is no part of fitting
 
     import models
@@ -19,7 +20,7 @@ def prepare(model, options, _data):
 
     name, chosen, config = train.parse([model, *options["command"].split()])
     dataset, split = train.read(chosen)
-    return models.for_data(name, config, dataset, chosen.holding.seed), split
+    return models.for_data(name, config, dataset, chosen.holding.seed), split, options.get("validation", False)
 
 
 def fit(prepared):
@@ -27,13 +28,17 @@ def fit(prepared):
     from models.base import ClosedForm
     from utils.training.training import Training
 
-    fitted, split = prepared
-    if not isinstance(fitted, ClosedForm):  # which has nothing to choose on validation
+    fitted, split, is_judged = prepared
+    closed_form = isinstance(fitted, ClosedForm)
+    if not closed_form:  # which has nothing to choose on validation
         fitted.fit(split.train, split.validation, Training())
-    history = fitted.fit_all(split.refit, Training()) or []
-    fitted.encode_all(split.known)
+    known = split.train if is_judged else split.known
+    history = (
+        fitted.fit_all(split.train if is_judged else split.refit, Training()) if closed_form or not is_judged else []
+    )
+    fitted.encode_all(known)
     epoch = statistics.median(row["seconds"] for row in history) if history else None
-    return (fitted, split.known), epoch
+    return (fitted, known), epoch
 
 
 def rate(fitted, _data, users, movies):

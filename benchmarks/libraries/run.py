@@ -1,6 +1,6 @@
 """Train one model of one library on a split from `peers.py`, in the library's own environment, and time it.
 
-python run.py stars|likes LIBRARY MODEL OPTIONS DATA.npz OUT.npy      prints its line as JSON, last on standard output
+python run.py stars|likes LIBRARY MODEL OPTIONS DATA.npz OUT.npy [once]     prints its line as JSON, last of its output
 
 Only numpy and scipy are needed beside the library. A library is a module of_LIBRARY here with
 
@@ -56,8 +56,8 @@ def timed(call, *arguments):
     return found, round(time.perf_counter() - start, 2)
 
 
-def main(task, name, model, options, path, out):
-    """See the module."""
+def main(task, name, model, options, path, out, once=""):
+    """See the module. once: fit only once, and rank nothing."""
     library, data, seconds = importlib.import_module(f"of_{name}"), loaded(path), np.inf
     for _ in range(3):
         np.random.seed(0)
@@ -65,10 +65,12 @@ def main(task, name, model, options, path, out):
         prepared = library.prepare(model, json.loads(options), data)
         (fitted, epoch), took = timed(library.fit, prepared)
         seconds = min(seconds, took)
-        if took > QUICK:
+        if once or took > QUICK:
             break
     if task == "stars":
         found, answering = timed(library.rate, fitted, data, data.test_user, data.test_movie)
+    elif once:
+        answering = ""
     else:
         times = [timed(library.rank, fitted, data, K)[1] for _ in range(3 if seconds < 600 else 1)]
         answering = min(times)
