@@ -82,7 +82,7 @@ def arrange(typical: Typical, places: int) -> Arrange:
         suits, found = typical.suits(scores, slice(None)), np.full_like(lists, -1)
         for row, listed in enumerate(lists):
             listed = listed[listed >= 0]
-            ten, _ = discover(listed[:TEN], suits[row], TEN, places)
+            ten, _ = discover(listed, suits[row], TEN, places)
             whole = np.concatenate([ten, listed[~np.isin(listed, ten)]])[: found.shape[1]]
             found[row, : len(whole)] = whole
         return found
