@@ -21,6 +21,7 @@ import maps
 import numpy as np
 import page
 import peers
+import peers_searched
 import published
 import pytest
 import searches
@@ -60,6 +61,7 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
         ("side", accuracy.side_table),
         ("ranking", accuracy.ranking_table),
         ("peers", peers.table),
+        ("peers-searched", peers_searched.table),
     ],
 )
 def test_the_page_of_results_shows_them_as_they_are(marker, table):
@@ -174,6 +176,64 @@ def test_every_row_beside_peers_can_be_run():
         assert row.library == "reelspace" or row.library in peers.NEEDS
         if row.library == "reelspace":
             assert train.parse([row.model, *row.options["command"].split()])[0] == row.model, name
+
+
+def test_the_options_that_are_tried_are_a_few_of_all_in_an_order_of_their_own():
+    assert peers_searched.ROWS.keys() == peers_searched.TRIED.keys()
+    for name, tried in peers_searched.TRIED.items():
+        found = peers_searched.tries(name)
+        assert found == peers_searched.tries(name)
+        assert found[0] == {option: values[0] for option, values in tried.items()}
+        whole = int(np.prod([len(values) for values in tried.values()]))
+        assert len({str(options) for options in found}) == len(found) == min(whole, peers_searched.MOST), name
+        assert all(value in tried[option] for options in found for option, value in options.items())
+        library = peers_searched.ROWS[name][1]
+        assert (peers.HERE / "libraries" / f"of_{library}.py").exists()
+        for options in found if library == "reelspace" else ():
+            row, given = peers_searched.row_with(name, options, peers_searched.DATA["ml-1m"], True)
+            assert train.parse([row.model, *given["command"].split()])[0] == row.model, name
+            assert given["validation"] is True
+
+
+def test_a_search_takes_what_validation_likes_best_within_its_time(tmp_path, monkeypatch):
+    write_checkerboard(tmp_path / "board")
+    words, seconds = f"--data {tmp_path / 'board'} --protocol random --seed 0", []
+    monkeypatch.setattr(peers, "python_of", lambda _: sys.executable)  # irspack is installed for the tests
+    monkeypatch.setitem(peers_searched.TRIED, "irspack EASE", {"reg": (1e6, 3.0, 1e5)})
+    monkeypatch.setitem(peers_searched.TRIED, "ours ease", {"l2": (1e6, 3.0, 1e5), "dropout": (0,), "relax": (0,)})
+    monkeypatch.setitem(peers_searched.DATA, "board", words)
+    monkeypatch.setitem(peers_searched.SECONDS, "board", 100)
+    data, split = peers.exchanged(tmp_path, words)
+    with np.load(tmp_path / "search.npz") as file:
+        assert len(file["rating"]) == (split.part == splits.Subset.TRAIN).sum()
+        assert len(file["test_user"]) == (split.part == splits.Subset.VALIDATION).sum()
+        assert not file["validation"].any()
+    lines = {
+        name: peers_searched.measure(name, tmp_path, data, split, "board") for name in ("irspack EASE", "ours ease")
+    }
+    name, _, config = train.parse(["ease", "--l2", "3", "--dropout", "0", "--relax", "0", *words.split()])
+    judged = {}
+    for l2 in (1e6, 3.0, 1e5):
+        model = models.for_data(name, replace(config, l2=l2), data, 0)
+        model.refit(split.train)
+        judged[l2] = holdout_metrics.ranking_metrics(model.score, split.validation)["ndcg@100"].value
+    best = max(judged, key=judged.get)
+    model = models.for_data(name, replace(config, l2=best), data, 0)
+    model.refit(split.refit)
+    of_test = holdout_metrics.ranking_metrics(model.score, split.test)["ndcg@100"].value
+    assert lines["ours ease"]["options"] == f"l2={best} dropout=0 relax=0"
+    assert lines["ours ease"]["ndcg@100"] == pytest.approx(of_test, abs=1e-5)
+    assert [line["tried"] for line in lines.values()] == [3, 3]
+    times = {"fit_seconds": 4.0}
+    monkeypatch.setattr(peers, "trained", lambda *of: seconds.append(of) or times)
+    monkeypatch.setattr(peers, "judged", lambda *of: {"ndcg@100": len(seconds)})  # the last is the best
+    np.save(tmp_path / "found.npy", np.zeros(1))
+    order = peers_searched.tries("irspack EASE")
+    for budget, tried in ((3, 1), (4, 2), (7, 2), (90, 3)):
+        assert peers_searched.search("irspack EASE", tmp_path, data, split, words, budget) == (order[tried - 1], tried)
+        seconds.clear()
+    monkeypatch.setattr(peers, "trained", lambda *of: None)
+    assert peers_searched.measure("irspack EASE", tmp_path, data, split, "board") is None
 
 
 SMALL = generate.Shape(users=300, movies=120, ratings=9_001, users_a_chunk=70)
