@@ -224,7 +224,7 @@ def for_everyone(run: Run, config: Options) -> str:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
     places = saved.places(saved.strategy(config.by), config.filters, config.n)
-    ends = f"; up to {places} discoveries end each list" if places else ""
+    ends = f"; each list ends with up to {places} discoveries" if places else ""
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 

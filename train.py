@@ -104,11 +104,13 @@ def fit(model: Any, split: splits.Split, training: Training, refit: bool) -> tup
         training.workers.train(model, training, refit)
     history = [{"phase": "train", **row} for row in model.fit(split.train, split.validation, training)]
     model.encode_all(split.validation.given)
+    preferred = strategies.default_choice(model)
     try:
         preferred = strategies.choose(model, split)
-        preferred |= discoveries.choose(model, split, preferred) | ranges(model, split)
-    except KeyboardInterrupt:
-        training.interrupted, preferred = True, strategies.default_choice(model)
+        preferred |= ranges(model, split)
+        preferred |= discoveries.choose(model, split, preferred)
+    except KeyboardInterrupt:  # what is chosen by then counts
+        training.interrupted = True
     refit = refit and not training.interrupted
     if refit:
         if training.workers:

@@ -5,9 +5,9 @@ python benchmarks/peers_searched.py filmtrust "ours ease"     some data, some ro
 python benchmarks/peers_searched.py --table               the tables, of what was measured
 
 Options are tried in a random order, the first of each list at first, until fitting has taken `SECONDS` of the data set,
-or `MOST` are tried; what is running then is finished. Validation ratings choose, by RMSE or NDCG@100. With what they chose each is fitted
-on all ratings but the test (ours: its epochs on validation first), and judged on the test by our metrics, as
-in `peers.py`, whose environments this takes."""
+or `MOST` are tried; what is running then is finished. Validation ratings choose, by RMSE or NDCG@100. With what they
+chose each is fitted on all ratings but the test (ours: its epochs on validation first), and judged on the test by our
+metrics, as in `peers.py`, whose environments this takes."""
 
 import itertools
 import os
@@ -98,16 +98,17 @@ def search(name, folder, data, split, words, seconds):
     best, taken, n = None, 0.0, 0
     for options in tries(name):
         row, given = row_with(name, options, words, True)
+        n += 1
         times = peers.trained(name, row, given, folder, "search.npz", "once")
         if not times:
-            return None, n
+            continue
         found = peers.judged(row, np.load(folder / "found.npy"), data, split, True)
         figure = -found["rmse"] if row.what == "stars" else found["ndcg@100"]
         best = max(best or (figure, options), (figure, options), key=lambda of: of[0])
-        taken, n = taken + times["fit_seconds"], n + 1
+        taken += times["fit_seconds"]
         if taken > seconds:
             break
-    return best[1], n
+    return (best[1] if best else None), n
 
 
 def measure(name, folder, data, split, place):

@@ -551,7 +551,7 @@ def test_everybody_gets_what_the_options_ask_for(parts, monkeypatch, tmp_path):
         assert said.endswith(f"s, written to {tmp_path / 'd'}, 5 parts, of which 2 were there")
     else:
         assert asked == [(saved, request, "all.parquet", True)]
-        assert said.endswith("s, written to all.parquet; up to 2 discoveries end each list")
+        assert said.endswith("s, written to all.parquet; each list ends with up to 2 discoveries")
     assert said.startswith("1,234 users in ")
 
 

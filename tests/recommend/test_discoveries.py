@@ -70,6 +70,8 @@ def test_what_suits_a_person_is_high_and_higher_than_for_others():
     expected = [[2 * 2 + 2 / unit, 2 * 1 + 3 / unit], [no, 2 * 2 + 4 / unit], [no, no]]
     np.testing.assert_allclose(found[:, :2], expected, rtol=1e-6)
     assert np.isinf(found[:, 2:]).all()  # too many ratings, too few, the same score for everybody
+    same = np.array([[2.0, 2, 2, 2, 2], [9, -np.inf, 9, 9, -np.inf]], np.float32)  # tells no two movies apart
+    assert np.isinf(TYPICAL.suits(same, slice(None))).all()
     some = TYPICAL.suits(scores[:, [2, 1]], np.array([2, 1]))
     np.testing.assert_array_equal(some, found[:, [2, 1]])
 
@@ -117,7 +119,7 @@ def choosing(monkeypatch):
     monkeypatch.setattr(discoveries, "LEAST", 2)
     monkeypatch.setattr(discoveries, "RATED", range(1, 14))
     plain = strategies.ndcg(model.score, split.validation)
-    return model, split, {"best": "model", "validation": {"model": plain}}
+    return model, split, {"best": "decoder", "validation": {"decoder": plain}}
 
 
 def with_places(model, split, places):
@@ -149,7 +151,7 @@ def with_places(model, split, places):
 @pytest.mark.parametrize("places", [0, 1, 2, 3])
 def test_the_most_places_that_cost_little_are_chosen(places, choosing, monkeypatch):
     model, split, chosen = choosing
-    plain, costs = chosen["validation"]["model"], {}
+    plain, costs = chosen["validation"]["decoder"], {}
     for n in (1, 2, 3):
         costs[n] = 1 - with_places(model, split, n) / plain
     assert costs[3] > costs[2] > costs[1] > 0  # so that each is a choice of its own
@@ -171,6 +173,9 @@ def test_few_users_or_no_discovery_at_all_give_no_places(choosing, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(discoveries, name, value)
             assert (discoveries.choose(model, split, chosen) == {}) is none
+    assert discoveries.choose(model, split, chosen | {"best": "movies"}) == {}
+    monkeypatch.setattr(type(model), "learns_likes", False)
+    assert discoveries.choose(model, split, chosen) == {}
 
 
 # -- in a run ----------------------------------------------------------------------------------------------------------
@@ -216,10 +221,12 @@ def test_a_run_keeps_what_is_typical_of_its_scores(run):
     ("options", "n", "expected"),
     [
         ({}, 10, 3),
-        ({}, 20, 6),
+        ({}, 20, 3),
+        ({}, 100, 3),
         ({}, 9, 2),
         ({}, 3, 0),
-        ({"years": "1950-", "include_seen": True}, 10, 3),
+        ({"years": "1950-", "genre": ("a",)}, 10, 3),
+        ({"include_seen": True}, 10, 0),
         *(({name: value}, 10, 0) for name, value in (("diverse", 0.3), ("calibrated", True), ("popularity", "low"))),
         *(({name: 5}, 10, 0) for name in ("min_ratings", "max_ratings")),
         ({"discover": 0}, 10, 0),
@@ -244,6 +251,9 @@ def test_lists_end_with_discoveries_by_default(run):
         )
         assert found["items"] == asked["items"]
         marked = [item.get("discovery", False) for item in found["items"]]
+        assert any(marked) == ("discovery" in found["items"][0])  # all are marked, or none
+        columns = recommendations.as_csv(found).splitlines()[0].split(",")
+        assert ("discovery" in columns) == any(marked)
         n = sum(marked)
         assert marked == [False] * (len(marked) - n) + [True] * n
         assert [item["movieId"] for item in found["items"][:7]] == [item["movieId"] for item in plain["items"][:7]]
@@ -299,10 +309,16 @@ def test_evaluation_judges_the_lists_that_are_given(run, tmp_path, capsys):
     assert difference != 0
     said = capsys.readouterr().out
     assert f"NDCG@100 vs lists without discoveries: {difference:+.4f}" in said
-    assert "with 3 discoveries" in said
+    assert "discoveries: 3" in said
 
 
 def test_everyone_is_told_how_many_end_each_list(run, tmp_path):
     words = ["--run", str(run.folder), "--all-users", "--csv", str(tmp_path / "all.csv")]
     config = recommend.options.parse(recommend.Options, words, "", "")
-    assert recommend.for_everyone(run, config).endswith("; up to 3 discoveries end each list")
+    assert recommend.for_everyone(run, config).endswith("; each list ends with up to 3 discoveries")
+    saved = models.open_run(run)
+    written = pd.read_csv(tmp_path / "all.csv").groupby("userId")["movieId"]
+    for user in run.split.ratings.user_ids[::7]:
+        them = profile.of_user(saved.ratings, str(user))
+        alone = [item["movieId"] for item in recommendations.recommend(saved, them, "best", 10)["items"]]
+        assert written.get_group(user).tolist() == alone

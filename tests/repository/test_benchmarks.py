@@ -232,6 +232,9 @@ def test_a_search_takes_what_validation_likes_best_within_its_time(tmp_path, mon
     for budget, tried in ((3, 1), (4, 2), (7, 2), (90, 3)):
         assert peers_searched.search("irspack EASE", tmp_path, data, split, words, budget) == (order[tried - 1], tried)
         seconds.clear()
+    fails = [None, times]
+    monkeypatch.setattr(peers, "trained", lambda *of: seconds.append(of) or fails[len(seconds) % 2])  # each other time
+    assert peers_searched.search("irspack EASE", tmp_path, data, split, words, 90) == (order[2], 3)
     monkeypatch.setattr(peers, "trained", lambda *of: None)
     assert peers_searched.measure("irspack EASE", tmp_path, data, split, "board") is None
 

@@ -72,7 +72,7 @@ def on_map(shared: Shared, visitor: Visitor) -> tuple[dict[str, list[Point]], di
     highlighted = {"you rated": located(shared, list(visitor.stars))}
     try:
         few = len(visitor.stars) <= rating.EXPLAINED and saved.takes_strangers
-        items = recommendations.recommend(saved, user_profile, "best", LISTED, explained=few)["items"]
+        items = recommendations.recommend(saved, user_profile, "best", LISTED, recommendations.BY_SCORE, few)["items"]
         steps = latent_maps.trail(saved, user_profile, list(visitor.stars), shared.map).tolist()
     except UserError as error:  # a model that encodes only its own users
         say(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlparse
 
@@ -41,12 +42,13 @@ def page(shared: Shared, visitor: Visitor, other: Visitor) -> None:
         "For both", list(JOINS), default="average", format_func=JOINS.__getitem__, key="join", required=True
     )
     people = [(name, one.profile(shared.saved.ratings)) for name, one in (("you", visitor), ("they", other))]
+    by_score = replace(filters, discover=0)
     lists: dict[str, list[dict[str, Any]]] = {"Both": [], "You": [], "They": []}
     try:
         both = group.recommend(shared.saved, people, strategy, n, join, filters)
         lists["Both"] = both["items"]
         for heading, (_, profile) in zip(("You", "They"), people, strict=True):
-            lists[heading] = recommendations.recommend(shared.saved, profile, strategy, n, filters)["items"]
+            lists[heading] = recommendations.recommend(shared.saved, profile, strategy, n, by_score)["items"]
     except UserError as error:
         say(str(error), "alert")
         return

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.splits import Holdout, Split
+from utils.data.splits import Split
 from utils.evaluation.holdout_metrics import Arrange, judged_users
 from utils.recommend import strategies
-from utils.scoring.protocols import CSR, Floats, Indices, Model, Pick, ScoreFunction
+from utils.scoring.protocols import CSR, Floats, Indices, Pick, ScoreFunction
 from utils.scoring.ranking import top_k
 
 RATED = range(3, 100)  # known ratings of a discovery: with fewer its score is chance, and with more it is well known
@@ -26,6 +26,15 @@ USERS = 200  # whose scores say what is typical of a movie
 TEN, MOST = 10, 3  # places of a list, and how many of them discoveries have by default at most
 LOSS = 0.0075  # share of NDCG@100 that they may cost on validation: under a hundredth on other users, too
 LEAST = 100  # users with lists on validation; fewer can't tell so small a loss
+
+
+class Recommending(Protocol):
+    """What is asked of a model."""
+
+    learns_likes: bool
+
+    def score(self, given: CSR, users: Indices) -> Floats:
+        """Return the scores of all movies, (n, n_movies)."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +58,23 @@ class Typical:
         """Which movies can be discoveries, (n_movies,)."""
         return np.isin(self.count, RATED) & (self.deviation > SAME * self.deviation.max(initial=0.0))
 
+    @cached_property
+    def unit(self) -> np.floating | float:
+        """Mean deviation of the movies that can be discoveries, in which scores count."""
+        return self.deviation[self.can].mean() if self.can.any() else 1.0
+
     def suits(self, scores: Floats, movies: Pick) -> Floats:
         """Tell how well these movies suit each person as discoveries: the scores, (n, len(movies)), plus `ABOVE` times
-        how far they are above the mean in standard deviations of the movie. The scores count in the mean of these
-        deviations. -inf for what can't be one, or suits most people as well."""
-        can, mean, deviation = self.can, self.mean[movies], self.deviation[movies]
-        unit = self.deviation[can].mean() if can.any() else 1.0
-        above = scores - mean
+        how far they are above the mean in standard deviations of the movie. -inf for what can't be one, what suits most
+        people as well, and for a person whose scores are all the same."""
         suits = np.full(scores.shape, -np.inf, np.float32)
-        where = can[movies] & (above > 0)
-        np.divide(above, deviation, out=suits, where=where)
-        return np.where(where, ABOVE * suits + scores / unit, suits)
+        at = np.flatnonzero(self.can[movies])
+        some, mean, deviation = scores[:, at], self.mean[movies][at], self.deviation[movies][at]
+        above = some - mean
+        suits[:, at] = np.where(above > 0, ABOVE * above / deviation + some / self.unit, -np.inf)
+        lowest = scores.min(axis=1, initial=np.inf, where=scores > -np.inf)
+        suits[lowest >= scores.max(axis=1, initial=-np.inf)] = -np.inf
+        return suits
 
 
 def discover(top: NDArray[np.intp], suits: NDArray, n: int, places: int) -> tuple[NDArray[np.intp], int]:
@@ -90,34 +105,28 @@ def arrange(typical: Typical, places: int) -> Arrange:
     return arranged
 
 
-def scorer(model: Model, split: Split, chosen: dict[str, Any], known: Holdout) -> ScoreFunction:
-    """Return the score function of the strategy that was chosen (metrics.json). known: `Holdout` with the ratings."""
-    pool = strategies.possible_neighbours(split.trained_users)
-    return strategies.scorers(model, known, pool, strategies.read_neighbourhoods(chosen))[chosen["best"]]
-
-
-def choose(model: Model, split: Split, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Choose on validation how many of ten places are discoveries' by default: the most that cost up to `LOSS`.
+def choose(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Choose on validation how many of ten places are discoveries' by default: the most that cost up to `LOSS`. Only
+    where a decoder of likes ranks: other scores compare people badly, or are slow to compute for so many.
 
     chosen: what `strategies.choose` returns. Returns, for metrics.json, {"discoveries": {"places": number, "ndcg":
     NDCG@100 with them}}, or {} for none."""
-    validation, plain = split.validation, chosen["validation"][chosen["best"]]
-    if len(judged_users(validation)) < LEAST:
+    validation, score = split.validation, model.score
+    if chosen["best"] != "decoder" or not model.learns_likes or len(judged_users(validation)) < LEAST:
         return {}
-    score, count = scorer(model, split, chosen, validation), np.bincount(validation.given.indices)
-    count = np.pad(count, (0, validation.given.shape[1] - len(count)))
+    count = np.bincount(validation.given.indices, minlength=validation.given.shape[1])
     typical = Typical.of(score, validation.given, split.trained_users, count)
     for places in range(MOST if typical.can.any() else 0, 0, -1):
         ndcg = strategies.ndcg(score, validation, arrange(typical, places))
-        if ndcg >= (1 - LOSS) * plain:
+        if ndcg >= (1 - LOSS) * chosen["validation"]["decoder"]:
             return {"discoveries": {"places": places, "ndcg": ndcg}}
     return {}
 
 
-def arrays(model: Model, split: Split, chosen: dict[str, Any]) -> dict[str, dict[str, NDArray]]:
+def arrays(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[str, dict[str, NDArray]]:
     """Return {"typical": {name: array}}, what a run keeps so that discoveries are found quickly; {} where there
     are none by default. chosen: the contents of metrics.json."""
     if "discoveries" not in chosen:
         return {}
-    typical = Typical.of(scorer(model, split, chosen, split.test), split.known, split.trained_users, split.known_count)
+    typical = Typical.of(model.score, split.known, split.trained_users, split.known_count)
     return {"typical": {"mean": typical.mean, "deviation": typical.deviation}}

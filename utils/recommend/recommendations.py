@@ -29,7 +29,8 @@ SAMPLES = (0.1, 0.5, 0.9)  # samples are of users with more ratings than these s
 OF_EACH = ("rank", "predicted_rating")  # columns in CSV for each of several people
 LONG = 5  # movies of a sample
 MOST = 2  # ratings named in a sentence
-ALL = reranking.Options()  # nothing filtered, in the order of the scores
+ALL = reranking.Options()  # nothing filtered
+BY_SCORE = reranking.Options(discover=0)  # nor reordered
 
 
 def reorder(saved: Saved, filters: reranking.Options, candidates: Indices, rows: ProfileRows) -> Reorder | None:
@@ -51,7 +52,7 @@ def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> l
 
 
 def about_discoveries(filters: reranking.Options, found: int) -> list[str]:
-    """Return a sentence about the discoveries that end a list; [] where none are asked for."""
+    """Return a sentence about the discoveries that end a list; [] where there are none, and none were asked for."""
     if not found and not filters.discover:
         return []
     which = f"the last {found} suit" if found > 1 else "the last one suits" if found else "no other movie suits"
@@ -131,8 +132,8 @@ def recommend(
     top, found = pick(saved, strategy, filters, n, score, candidates, reranker)
     movies, notes = candidates[top], notes + about_discoveries(filters, found)
     items = ranked(run.movies, movies, score[top])
-    for item in items[len(items) - found :]:
-        item["discovery"] = True
+    for item in items if found else ():
+        item["discovery"] = item["rank"] > len(items) - found
     _predict(saved, user_profile, movies, items)
     if explained:
         _explain(saved, user_profile, strategy, movies, items)
@@ -268,16 +269,23 @@ def top_lists(
 ) -> tuple[Indices, Indices]:
     """Return (rows, movies) of the lists of all rows of `scores`, one list after the other. known: CSR rows of stars of
     the same users. scores: by the strategy, -inf for what is not to be listed."""
-    if not filters.diverse and not filters.calibrated and not saved.places(strategy, filters, n):
-        scores = ranking_scores(scores, saved.ratings.movie_known)
-        top = ranking.top_k(scores, n)
-        rows, places = np.nonzero(np.isfinite(np.take_along_axis(scores, top, axis=1)))
-        return rows, top[rows, places]
-    tops, everything = [], np.arange(scores.shape[1])
-    for row, score in enumerate(scores):
-        cells = slice(*known.indptr[row : row + 2])
-        stars = ProfileRows.of(known.indices[cells], known.data[cells])
-        tops.append(pick(saved, strategy, filters, n, score, everything, reorder(saved, filters, everything, stars))[0])
+    places = saved.places(strategy, filters, n)
+    if not filters.diverse and not filters.calibrated:
+        ordered = ranking_scores(scores, saved.ratings.movie_known)
+        top = ranking.top_k(ordered, n)
+        listed = np.isfinite(np.take_along_axis(ordered, top, axis=1))
+        if not places:
+            rows, at = np.nonzero(listed)
+            return rows, top[rows, at]
+        suits = saved.typical(strategy).suits(scores, slice(None))
+        tops = [discoveries.discover(top[i, listed[i]], suits[i], n, places)[0] for i in range(len(top))]
+    else:
+        tops, everything = [], np.arange(scores.shape[1])
+        for row, score in enumerate(scores):
+            cells = slice(*known.indptr[row : row + 2])
+            stars = ProfileRows.of(known.indices[cells], known.data[cells])
+            reranker = reorder(saved, filters, everything, stars)
+            tops.append(pick(saved, strategy, filters, n, score, everything, reranker)[0])
     return np.repeat(np.arange(len(tops)), [len(top) for top in tops]), np.concatenate(tops)
 
 
@@ -289,9 +297,9 @@ def samples(saved: Saved, users: Indices) -> list[dict[str, Any]]:
     for user in dict.fromkeys(by_activity[int(share * len(users))].item() for share in SAMPLES if len(users)):
         user_profile = profile.of_user(saved.ratings, str(saved.ratings.user_ids[user]))
         try:
-            facts = recommend(saved, user_profile, "best", LONG, explained=True)
+            facts = recommend(saved, user_profile, "best", LONG, BY_SCORE, explained=True)
         except UserError:  # a model that can't leave one rating out
-            facts = recommend(saved, user_profile, "best", LONG)
+            facts = recommend(saved, user_profile, "best", LONG, BY_SCORE)
         for item in facts["items"]:
             if "because" in item:
                 item["because"] = item["because"][:MOST]
@@ -310,8 +318,7 @@ def as_csv(facts: dict[str, Any]) -> str:
     if "both_rated" in first:
         names = ["rank", "user", "cosine", "both_rated", "both_like"]
     names += [f"{column} of {person['who']}" for person in first.get("people", ()) for column in OF_EACH]
-    if "because" in first:
-        names.append("because")
+    names += [name for name in ("discovery", "because") if name in first]
     file = io.StringIO(newline="")
     out = csv.DictWriter(file, names, extrasaction="ignore")
     out.writeheader()

@@ -49,8 +49,8 @@ class Options:
     """genres in the proportions of the likes"""
     discover: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """the last so many of the list are movies with 3 to 99 ratings that suit this person more than most people
-    (default: up to 3 of ten, as the training chose on validation; none with --diverse, --calibrated, --watchlist or
-    limits of ratings)"""
+    (default: up to 3 of ten, as the training chose on validation; none with --diverse, --calibrated, --include-seen,
+    --popularity, --min-ratings, --max-ratings or --watchlist)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.diverse <= 1:
@@ -67,9 +67,9 @@ class Options:
 
     @property
     def is_by_score(self) -> bool:
-        """Whether lists are in the order of the scores, and number of ratings lets every movie through."""
+        """Whether the scores alone order a list of unseen movies, whatever their number of ratings."""
         by_count = self.min_ratings or self.max_ratings is not None or self.popularity != "any"
-        return not (self.diverse or self.calibrated or by_count)
+        return not (self.diverse or self.calibrated or self.include_seen or by_count)
 
 
 def no_more(count: int) -> str:

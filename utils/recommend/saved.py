@@ -230,7 +230,8 @@ class Saved:
         """Return how many of the last places of a list of `n` are for discoveries."""
         if filters.discover is not None:
             return filters.discover
-        return n * self.discoveries // TEN if strategy == self.best and filters.is_by_score else 0
+        by_default = min(self.discoveries, n * self.discoveries // TEN)  # in long lists, too
+        return by_default if strategy == self.best and filters.is_by_score else 0
 
     def _typical(self, strategy: str) -> Typical:
         """Return what is typical of each movie's scores by a strategy; that of the best one is kept in the run."""

@@ -66,7 +66,7 @@ def table_rows(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], 
         is_best = strategy == best
         rows.append(Row(name, ("metrics",), facts["metrics"]) if is_best else Row(name, ("methods", strategy), metrics))
     if listed := facts.get("listed"):
-        rows.append(Row(f"with {listed['discoveries']} discoveries", ("listed", "metrics"), listed["metrics"]))
+        rows.append(Row(f"discoveries: {listed['discoveries']}", ("listed", "metrics"), listed["metrics"]))
     for i, part in enumerate(facts["parts"]):
         rows.append(Row(f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"]))
     names = [name for name in names if any(name in row.metrics for row in rows)]
@@ -162,18 +162,18 @@ def _groups(rows: list[dict[str, Any]], of: str, metrics: Iterable[str]) -> str:
 def plain(facts: dict[str, Any]) -> list[str]:
     """Say of one evaluated run in plain sentences how good it is, for whom it is bad, and what it rarely recommends."""
     metrics, rows, good = facts["metrics"], facts["slices"], []
+    listed = facts["listed"]["metrics"] if facts.get("listed") else metrics  # of the lists as recommend.py gives them
     if "mae" in metrics:
         good.append(f"its stars are off by {metrics['mae']['value']:.2f} on average")
     if "recall@20" in metrics:
         popular = facts["baselines"]["popularity"]["recall@20"]["value"]
-        found = f"of what somebody came to like, its first 20 movies hold {metrics['recall@20']['value']:.0%}"
+        found = f"of what somebody came to like, its first 20 movies hold {listed['recall@20']['value']:.0%}"
         good.append(f"{found} (the 20 most popular ones: {popular:.0%})")
     lines = [f"How good it is: {'; '.join(good)}."] if good else []
     worse = _groups(rows, "users", ("ndcg@100", "rmse"))
     bad = f"For whom it is bad: {worse}." if worse else "It is worse for no group of users by more than chance."
     lines.append(bad)
     if "coverage@10" in metrics:
-        listed = facts["listed"]["metrics"] if facts.get("listed") else metrics
         never = f"{1 - listed['coverage@10']['value']:.0%} of all movies are on nobody's list of ten"
         rare = _groups(rows, "movies", ("like_ndcg@100",))
         least = f"; of what people like it finds least often {rare}" if rare else ""
