@@ -14,7 +14,7 @@ import models
 from utils.command_line import options, presets
 from utils.data.movies import shortened, spoken
 from utils.data.ratings import by_id
-from utils.recommend import everyone, group, profile, recommendations, reranking
+from utils.recommend import discoveries, everyone, group, profile, recommendations, reranking
 from utils.runs import files, run_folder
 from utils.runs.run_folder import Run
 
@@ -224,7 +224,7 @@ def for_everyone(run: Run, config: Options) -> str:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
     places = saved.places(saved.strategy(config.by), config.filters, config.n)
-    ends = f"; each list ends with up to {places} discoveries" if places else ""
+    ends = f"; each list ends with up to {discoveries.counted(places)}" if places else ""
     return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 

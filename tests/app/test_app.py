@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -553,8 +554,8 @@ def test_the_lists_of_two_obey_what_is_chosen_for_both(join, monkeypatch):
     saved = shared.saved
     assert asked[1:] == [
         (saved, [("you", "A"), ("they", "B")], "movies", 7, join, filters),
-        (saved, "A", "movies", 7, filters),
-        (saved, "B", "movies", 7, filters),
+        (saved, "A", "movies", 7, replace(filters, discover=0)),
+        (saved, "B", "movies", 7, replace(filters, discover=0)),
     ]
     assert asked[0][:2] == (shared, other)
     in_turn = ["each in turn takes no account of diversity."] if join == "fair" else []

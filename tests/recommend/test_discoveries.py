@@ -107,6 +107,10 @@ def test_in_a_long_list_the_first_ten_end_with_discoveries():
     assert found[1].tolist() == [*range(8), 8, 11, 9, 10, *[-1] * 8]  # one alone
 
 
+def test_one_is_not_said_as_several():
+    assert [discoveries.counted(n) for n in (1, 2, 3)] == ["1 discovery", "2 discoveries", "3 discoveries"]
+
+
 # -- how many ----------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +313,7 @@ def test_evaluation_judges_the_lists_that_are_given(run, tmp_path, capsys):
     assert difference != 0
     said = capsys.readouterr().out
     assert f"NDCG@100 vs lists without discoveries: {difference:+.4f}" in said
-    assert "discoveries: 3" in said
+    assert "with 3 discoveries" in said
 
 
 def test_everyone_is_told_how_many_end_each_list(run, tmp_path):

@@ -273,7 +273,7 @@ def test_batches_from_a_dense_matrix_in_memory_train_the_same_weights(monkeypatc
 class Told:
     """A model that notes what it is given."""
 
-    has_latent_space, predicts_ratings, notes = True, True, list
+    has_latent_space, predicts_ratings, learns_likes, notes = True, True, False, list
 
     def __init__(self):
         self.told = []
@@ -306,6 +306,8 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
     monkeypatch.setattr(strategies, "choose", lambda *given: model.told.append(("choose", *given)) or chosen)
     learned = lambda predicted, known: model.told.append(("ranges", known)) or {"share": 0.9}  # noqa: E731
     monkeypatch.setattr(train.prediction_ranges, "learn", learned)
+    places = {"discoveries": {"places": 1}}
+    monkeypatch.setattr(train.discoveries, "choose", lambda *of: model.told.append(("discoveries", *of[:2])) or places)
     model.latent = replace(model.latent, users=np.random.default_rng(0).random((60, 8), np.float32))
     history, found, refitted = train.fit(model, split, Training(), refit)
     again = refit and protocol == "random"  # where users are held out validation teaches nothing
@@ -313,18 +315,19 @@ def test_a_training_shows_no_rating_before_its_time(protocol, refit, monkeypatch
     shown = part(Subset.TRAIN, Subset.GIVEN)
     expected = [("fit", part(Subset.TRAIN), shown, part(Subset.VALIDATION)), ("encode_all", shown), ("choose",)]
     expected += [("predict", shown), ("ranges", shown)] * (protocol == "random")  # those around predicted stars
+    expected += [("discoveries",)]
     expected += [("refit", part(Subset.TRAIN, Subset.VALIDATION))] * again
     expected += [("encode_all", part(Subset.TRAIN, Subset.VALIDATION, Subset.GIVEN))]
     assert [name for name, *_ in model.told] == [name for name, *_ in expected]
     for (name, *given), (_, *wanted) in zip(model.told, expected, strict=True):
-        if name == "choose":
+        if name in ("choose", "discoveries"):
             assert given == [model, split]
         else:
             for one, other in zip(given, wanted, strict=True):
                 np.testing.assert_array_equal(one.toarray(), other.toarray(), err_msg=name)
     assert [row["phase"] for row in history] == ["train", "refit"][: 1 + again]
     assert refitted == again
-    assert found == chosen | ({"ranges": {"share": 0.9}} if protocol == "random" else {})
+    assert found == chosen | places | ({"ranges": {"share": 0.9}} if protocol == "random" else {})
     users, liked = split.trained_users, np.unique(likes(split.known).indices)
     for method, vectors, pool in (("neighbours", model.latent.users, users), ("movies", model.latent.movies, liked)):
         whitening = latent.Whitening.of(vectors, pool, best[method].whiten)

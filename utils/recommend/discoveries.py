@@ -77,6 +77,11 @@ class Typical:
         return suits
 
 
+def counted(places: int) -> str:
+    """Write a number of discoveries."""
+    return f"{places} discover{'ies' if places > 1 else 'y'}"
+
+
 def discover(top: NDArray[np.intp], suits: NDArray, n: int, places: int) -> tuple[NDArray[np.intp], int]:
     """Give the last places of a list of `n` to those that suit a person best and are not above: (positions, how many
     of the last are such). top: positions of the list, best first. suits: (m,), of all that may be listed, -inf for
@@ -111,13 +116,13 @@ def choose(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[st
 
     chosen: what `strategies.choose` returns. Returns, for metrics.json, {"discoveries": {"places": number, "ndcg":
     NDCG@100 with them}}, or {} for none."""
-    validation, score = split.validation, model.score
+    validation = split.validation
     if chosen["best"] != "decoder" or not model.learns_likes or len(judged_users(validation)) < LEAST:
         return {}
     count = np.bincount(validation.given.indices, minlength=validation.given.shape[1])
-    typical = Typical.of(score, validation.given, split.trained_users, count)
+    typical = Typical.of(model.score, validation.given, split.trained_users, count)
     for places in range(MOST if typical.can.any() else 0, 0, -1):
-        ndcg = strategies.ndcg(score, validation, arrange(typical, places))
+        ndcg = strategies.ndcg(model.score, validation, arrange(typical, places))
         if ndcg >= (1 - LOSS) * chosen["validation"]["decoder"]:
             return {"discoveries": {"places": places, "ndcg": ndcg}}
     return {}

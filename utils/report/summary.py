@@ -13,6 +13,7 @@ from utils.evaluation.beyond_accuracy import ABOUT
 from utils.evaluation.bootstrap import differs
 from utils.evaluation.metrics import CUTS
 from utils.evaluation.subgroups import sentences
+from utils.recommend.discoveries import counted
 from utils.report.tables import STYLE
 
 RATING = ("mse", "rmse", "mae")
@@ -66,7 +67,7 @@ def table_rows(facts: dict[str, Any], names: Iterable[str]) -> tuple[list[str], 
         is_best = strategy == best
         rows.append(Row(name, ("metrics",), facts["metrics"]) if is_best else Row(name, ("methods", strategy), metrics))
     if listed := facts.get("listed"):
-        rows.append(Row(f"discoveries: {listed['discoveries']}", ("listed", "metrics"), listed["metrics"]))
+        rows.append(Row(f"with {counted(listed['discoveries'])}", ("listed", "metrics"), listed["metrics"]))
     for i, part in enumerate(facts["parts"]):
         rows.append(Row(f"part {i + 1}, {part['part'].split()[0]}", ("parts", i, "metrics"), part["metrics"]))
     names = [name for name in names if any(name in row.metrics for row in rows)]
