@@ -32,6 +32,10 @@ from speed import has_bfloat16
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 sys.path.insert(0, str(REPOSITORY))
+FIGURES = {  # of each task, the one that orders the rows first: {name: heading}
+    "stars": {"rmse": "RMSE", "mae": "MAE"},
+    "likes": {"ndcg@100": "NDCG@100", "recall@20": "Recall@20", "recall@50": "Recall@50"},
+}
 ENVIRONMENTS = REPOSITORY / ".venv-peers"
 DATA = "--data ml-1m --protocol random --seed 0"
 NEEDS = {
@@ -201,25 +205,28 @@ def trained(name, row, options, folder, known, *once):
     return json.loads(done.stdout[done.stdout.rindex('{"fit_seconds"') :])  # behind some progress bar
 
 
+def shown(lines, what):
+    """(line, its cells that all tables have) of the lines of stars or likes, best first."""
+    columns = FIGURES[what]
+    first = next(iter(columns))
+    own = [line for line in lines if line["what"] == what]
+    for line in sorted(own, key=lambda line: float(line[first]) * (-1 if what == "likes" else 1)):
+        cells = {"row": f"**{line['row']}**" if line["library"] == "reelspace" else line["row"]}
+        cells |= {name: f"{float(line[name]):.4f}" for name in columns}
+        cells[first] += f" ({float(line['low']):.4f} to {float(line['high']):.4f})"
+        cells |= {name: f"{float(line[name]):.1f}" for name in ("fit_seconds", "answer_seconds")}
+        yield line, cells | {"peak_mb": line["peak_mb"]}
+
+
 def table():
     """The tables of docs/results.md: stars, and likes."""
     lines, parts = tables.read("peers.csv"), []
-    for what, columns in {
-        "stars": {"rmse": "RMSE", "mae": "MAE"},
-        "likes": {"ndcg@100": "NDCG@100", "recall@20": "Recall@20", "recall@50": "Recall@50"},
-    }.items():
-        first, shown = next(iter(columns)), []
-        for line in sorted(
-            (line for line in lines if line["what"] == what),
-            key=lambda line: float(line[first]) * (-1 if what == "likes" else 1),
-        ):
-            model = f"`{line['model']} {line['options'].replace(DATA, '').strip()}`".replace(" `", "`")
-            cells = {"row": f"**{line['row']}**" if line["library"] == "reelspace" else line["row"], "model": model}
-            cells |= {name: f"{float(line[name]):.4f}" for name in columns}
-            cells[first] += f" ({float(line['low']):.4f} to {float(line['high']):.4f})"
-            cells |= {name: f"{float(line[name]):.1f}" for name in ("fit_seconds", "answer_seconds")}
+    for what, columns in FIGURES.items():
+        rows = []
+        for line, cells in shown(lines, what):
+            cells["model"] = f"`{line['model']} {line['options'].replace(DATA, '').strip()}`".replace(" `", "`")
             cells["epoch_seconds"] = line["epoch_seconds"] and f"{float(line['epoch_seconds']):.2f}"
-            shown.append(cells | {"peak_mb": line["peak_mb"], "version": line["version"]})
+            rows.append(cells | {"version": line["version"]})
         names = {
             "row": "row",
             "model": "model and options",
@@ -228,9 +235,9 @@ def table():
             "epoch_seconds": "s an epoch",
         }
         names |= {"answer_seconds": "s to answer", "peak_mb": "peak MB", "version": "version"}
-        if not any(cells["epoch_seconds"] for cells in shown):
+        if not any(cells["epoch_seconds"] for cells in rows):
             names.pop("epoch_seconds")
-        parts.append(tables.markdown(shown, names, left=2))
+        parts.append(tables.markdown(rows, names, left=2))
     return "\n\n".join(parts)
 
 

@@ -22,7 +22,7 @@ import tables
 from peers import Row
 from rows import FILMTRUST
 
-DATA = {"ml-1m": "--data ml-1m --protocol random --seed 0", "filmtrust": f"{FILMTRUST} --seed 0"}
+DATA = {"ml-1m": peers.DATA, "filmtrust": f"{FILMTRUST} --seed 0"}
 SECONDS = {"ml-1m": 20, "filmtrust": 10}
 MOST = 5  # options that are tried
 L2 = (300, 100, 30, 1000, 600, 200, 2000, 50)
@@ -131,24 +131,14 @@ def measure(name, folder, data, split, place):
 def table():
     """The tables of docs/results.md: stars and likes on each data set."""
     parts = []
-    for place, (what, columns) in itertools.product(
-        DATA, {"stars": ("rmse", "mae"), "likes": ("ndcg@100", "recall@20")}.items()
-    ):
-        lines = [line for line in tables.read("peers_searched.csv") if (line["data"], line["what"]) == (place, what)]
-        first, shown = columns[0], []
-        for line in sorted(lines, key=lambda line: float(line[first]) * (-1 if what == "likes" else 1)):
-            cells = {"row": f"**{line['row']}**" if line["library"] == "reelspace" else line["row"]}
-            cells |= {"options": f"`{line['options']}`", "tried": f"{line['tried']} of {line['of']}"}
-            cells |= {name: f"{float(line[name]):.4f}" for name in columns}
-            cells[first] += f" ({float(line['low']):.4f} to {float(line['high']):.4f})"
-            cells |= {name: f"{float(line[name]):.1f}" for name in ("fit_seconds", "answer_seconds")}
-            shown.append(cells | {"peak_mb": line["peak_mb"]})
-        names = {"row": place, "options": "options that validation chose", "tried": "tried"}
-        names |= (
-            {"rmse": "RMSE", "mae": "MAE"} if what == "stars" else {"ndcg@100": "NDCG@100", "recall@20": "Recall@20"}
-        )
+    for place, what in itertools.product(DATA, peers.FIGURES):
+        lines, rows = [line for line in tables.read("peers_searched.csv") if line["data"] == place], []
+        for line, cells in peers.shown(lines, what):
+            rows.append(cells | {"options": f"`{line['options']}`", "tried": f"{line['tried']} of {line['of']}"})
+        names = {"row": place, "options": "options that validation chose", "tried": "tried", **peers.FIGURES[what]}
+        names.pop("recall@50", None)  # for want of room
         names |= {"fit_seconds": "s to fit", "answer_seconds": "s to answer", "peak_mb": "peak MB"}
-        parts.append(tables.markdown(shown, names, left=3))
+        parts.append(tables.markdown(rows, names, left=3))
     return "\n\n".join(parts)
 
 

@@ -29,13 +29,12 @@ def fit(prepared):
     from utils.training.training import Training
 
     fitted, split, is_judged = prepared
-    closed_form = isinstance(fitted, ClosedForm)
+    whole, known = (split.train, split.train) if is_judged else (split.refit, split.known)
+    closed_form, history = isinstance(fitted, ClosedForm), []
     if not closed_form:  # which has nothing to choose on validation
         fitted.fit(split.train, split.validation, Training())
-    known = split.train if is_judged else split.known
-    history = (
-        fitted.fit_all(split.train if is_judged else split.refit, Training()) if closed_form or not is_judged else []
-    )
+    if closed_form or not is_judged:
+        history = fitted.fit_all(whole, Training()) or []
     fitted.encode_all(known)
     epoch = statistics.median(row["seconds"] for row in history) if history else None
     return (fitted, known), epoch

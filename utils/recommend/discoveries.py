@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from utils.data.splits import Split
 from utils.evaluation.holdout_metrics import Arrange, judged_users
 from utils.recommend import strategies
-from utils.scoring.protocols import CSR, Floats, Indices, Pick, ScoreFunction
+from utils.scoring.protocols import CSR, Floats, Indices, Pick, ScoreFunction, TrainableModel
 from utils.scoring.ranking import top_k
 
 RATED = range(3, 100)  # known ratings of a discovery: with fewer its score is chance, and with more it is well known
@@ -26,15 +26,6 @@ USERS = 200  # whose scores say what is typical of a movie
 TEN, MOST = 10, 3  # places of a list, and how many of them discoveries have by default at most
 LOSS = 0.0075  # share of NDCG@100 that they may cost on validation: under a hundredth on other users, too
 LEAST = 100  # users with lists on validation; fewer can't tell so small a loss
-
-
-class Recommending(Protocol):
-    """What is asked of a model."""
-
-    learns_likes: bool
-
-    def score(self, given: CSR, users: Indices) -> Floats:
-        """Return the scores of all movies, (n, n_movies)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +101,7 @@ def arrange(typical: Typical, places: int) -> Arrange:
     return arranged
 
 
-def choose(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[str, Any]:
+def choose(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[str, Any]:
     """Choose on validation how many of ten places are discoveries' by default: the most that cost up to `LOSS`. Only
     where a decoder of likes ranks: other scores compare people badly, or are slow to compute for so many.
 
@@ -128,7 +119,7 @@ def choose(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[st
     return {}
 
 
-def arrays(model: Recommending, split: Split, chosen: dict[str, Any]) -> dict[str, dict[str, NDArray]]:
+def arrays(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[str, dict[str, NDArray]]:
     """Return {"typical": {name: array}}, what a run keeps so that discoveries are found quickly; {} where there
     are none by default. chosen: the contents of metrics.json."""
     if "discoveries" not in chosen:
