@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -81,17 +81,19 @@ class Evaluator:
         predicted = holdout_metrics.predicted(predict, split.test, split.ratings.scale)
         return predicted, {**holdout_metrics.of_predicted(predicted, split.ratings.shape[0])}
 
-    def lists(self, score: ScoreFunction, arrange: Arrange | None = None) -> tuple[RankedLists, Metrics]:
-        """Return the lists of the test users, arranged, and their metrics."""
-        test = self.split.test
-        lists = holdout_metrics.lists(score, test, arrange=arrange)
-        ranking = holdout_metrics.of_lists(lists, self.split.ratings.shape[0])
-        return lists, ranking | beyond(lists, test.given, test.like, self.shares, self.vectors)
+    def lists(self, score: ScoreFunction, arrangements: Sequence[Arrange] = ()) -> list[tuple[RankedLists, Metrics]]:
+        """Return the lists of the test users and their metrics: those by score, then those of each arrangement."""
+        test, judged = self.split.test, []
+        for lists in holdout_metrics.arranged_lists(score, test, arrangements):
+            ranking = holdout_metrics.of_lists(lists, self.split.ratings.shape[0])
+            others = beyond(lists, test.given, test.like, self.shares, self.vectors)
+            judged.append((lists, {**ranking, **others}))
+        return judged
 
     def model(self, model: Model) -> Metrics:
         """Return the metrics of a model's predicted ratings, if it predicts any, and of its lists."""
         ratings = self.ratings(model.predict)[1] if model.predicts_ratings else {}
-        return ratings | self.lists(model.score)[1]
+        return ratings | self.lists(model.score)[0][1]
 
     def baselines(self, matrix: "csr_array") -> dict[str, Metrics]:
         """Return the metrics of each baseline, fitted on this matrix."""
@@ -158,19 +160,21 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     evaluator = Evaluator(split, saved.genre_shares, model.latent.movies if is_latent(model) else None)
     pool = strategies.possible_neighbours(split.trained_users)
     scorers = strategies.scorers(model, split.test, pool, saved.neighbourhoods)
-    by_strategy = {name: evaluator.lists(score) for name, score in scorers.items()}
-    lists, ranking = by_strategy[saved.best]
+    places = saved.discoveries
+    arrangements = [discoveries.arrange(saved.typical(saved.best), places)] if places else []
+    by_strategy = {name: evaluator.lists(score, arrangements * (name == saved.best)) for name, score in scorers.items()}
+    (lists, ranking), *with_discoveries = by_strategy[saved.best]
     predicted, of_ratings = evaluator.ratings(model.predict) if model.predicts_ratings else (None, {})
     metrics = of_ratings | ranking
     baselines = evaluator.baselines(split.refit if run.config["refit"] else split.train)
     facts = about(run, len(lists.users)) | {
         "method": saved.best,
         "metrics": bootstrap.estimates(metrics),
-        "methods": {name: bootstrap.estimates(of_strategy) for name, (_, of_strategy) in by_strategy.items()},
+        "methods": {name: bootstrap.estimates(by_score[1]) for name, (by_score, *_) in by_strategy.items()},
         "baselines": {name: bootstrap.estimates(baseline) for name, baseline in baselines.items()},
         "less_baselines": {name: bootstrap.differences(metrics, baseline) for name, baseline in baselines.items()},
         "parts": evaluator.parts(model, metrics),
-        "listed": with_discoveries(saved, evaluator, scorers[saved.best], ranking),
+        "listed": listed(places, with_discoveries[0][1], ranking) if with_discoveries else None,
         **of_slices(saved, lists, predicted),
         "learning": figures.curves(run.history),
         "latent": latent_maps.about(saved) if is_latent(model) else None,
@@ -187,14 +191,10 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     return facts, metrics
 
 
-def with_discoveries(saved: "Saved", evaluator: Evaluator, score: ScoreFunction, by_score: Metrics) -> Facts | None:
-    """Return --json's `listed`: the metrics of lists as recommend.py gives them, with discoveries, and how they differ
-    from those `by_score` alone; None where these are the same lists."""
-    if not saved.discoveries:
-        return None
-    arrange = discoveries.arrange(saved.typical(saved.best), saved.discoveries)
-    metrics = evaluator.lists(score, arrange)[1]
-    facts = {"discoveries": saved.discoveries, "metrics": bootstrap.estimates(metrics)}
+def listed(places: int, metrics: Metrics, by_score: Metrics) -> Facts:
+    """Return --json's `listed`: the metrics of lists as recommend.py gives them, with so many discoveries, and how
+    they differ from those by score alone."""
+    facts = {"discoveries": places, "metrics": bootstrap.estimates(metrics)}
     return facts | {"less_scores": bootstrap.differences(metrics, by_score)}
 
 

@@ -32,11 +32,7 @@ def check_options(config: Any) -> None:
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
     for option in fields(config):
-        if (
-            getattr(config, option.name) is None
-            and option.name in ("average", "learning_rate")
-            and option.default is not None
-        ):
+        if getattr(config, option.name) is None and option.default is not None:
             raise ValueError(f"{option.name.replace('_', '-')} must be a number")
     for name in ("dropout", "average"):
         if (share := getattr(config, name)) is not None and not 0 <= share < 1:

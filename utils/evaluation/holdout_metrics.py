@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -92,16 +92,20 @@ def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).choice(users, most, replace=False))
 
 
-def lists(
-    score: ScoreFunction, holdout: Holdout, most: int | None = None, arrange: Arrange | None = None
-) -> RankedLists:
+def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> RankedLists:
     """Return the `RankedLists` of the users with a hidden like, among all movies not given. score: a model's
-    `score(given, users)`. most: of at most this many users, a fixed sample. arrange: what makes other lists of those
-    by score."""
+    `score(given, users)`. most: of at most this many users, a fixed sample."""
+    return arranged_lists(score, holdout, (), most)[0]
+
+
+def arranged_lists(
+    score: ScoreFunction, holdout: Holdout, arrangements: Sequence[Arrange], most: int | None = None
+) -> list[RankedLists]:
+    """Return what `lists` does, then the lists that each arrangement makes of these; users are scored once for all."""
     users = judged_users(holdout, most)
     hidden = likes(holdout.hidden, holdout.like)[users]
-    top = np.full((len(users), min(DEPTH, hidden.shape[1])), -1, np.int32)
-    hit = np.zeros(top.shape, bool)
+    shape = 1 + len(arrangements), len(users), min(DEPTH, hidden.shape[1])
+    top, hit = np.full(shape, -1, np.int32), np.zeros(shape, bool)
     for start in range(0, len(users), BLOCK):
         rows = slice(start, start + BLOCK)
         given = holdout.given[users[rows]]
@@ -109,18 +113,15 @@ def lists(
         if holdout.candidates is not None:
             scores[:, ~holdout.candidates] = -np.inf
         best = ranking.top_k(scores, DEPTH)
-        top[rows] = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
-        if arrange:
-            top[rows] = arrange(scores, top[rows])
-        hit[rows] = metrics.hits(top[rows], hidden[rows])
-    return RankedLists(users, top, hit, hidden)
+        by_score = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
+        for i, listed in enumerate([by_score, *(arrange(scores, by_score) for arrange in arrangements)]):
+            top[i, rows], hit[i, rows] = listed, metrics.hits(listed, hidden[rows])
+    return [RankedLists(users, *one, hidden) for one in zip(top, hit, strict=True)]
 
 
-def ranking_metrics(
-    score: ScoreFunction, holdout: Holdout, most: int | None = None, arrange: Arrange | None = None
-) -> dict[str, Metric]:
+def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:
     """Return {"ndcg@100", "recall@20", "recall@50"} of the hidden likes; the arguments are those of `lists`."""
-    return of_lists(lists(score, holdout, most, arrange), holdout.hidden.shape[0])
+    return of_lists(lists(score, holdout, most), holdout.hidden.shape[0])
 
 
 def of_lists(lists: RankedLists, n_users: int) -> dict[str, Metric]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.splits import Split
-from utils.evaluation.holdout_metrics import Arrange, judged_users
+from utils.evaluation.holdout_metrics import Arrange, arranged_lists, judged_users, of_lists
 from utils.recommend import strategies
 from utils.scoring.protocols import CSR, Floats, Indices, Pick, ScoreFunction, TrainableModel
 from utils.scoring.ranking import top_k
@@ -112,11 +112,13 @@ def choose(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[
         return {}
     count = np.bincount(validation.given.indices, minlength=validation.given.shape[1])
     typical = Typical.of(model.score, validation.given, split.trained_users, count)
-    for places in range(MOST if typical.can.any() else 0, 0, -1):
-        ndcg = strategies.ndcg(model.score, validation, arrange(typical, places))
-        if ndcg >= (1 - LOSS) * chosen["validation"]["decoder"]:
-            return {"discoveries": {"places": places, "ndcg": ndcg}}
-    return {}
+    if not typical.can.any():
+        return {}
+    arrangements = [arrange(typical, places) for places in range(1, MOST + 1)]
+    listed = arranged_lists(model.score, validation, arrangements, strategies.MOST)[1:]
+    ndcg = [of_lists(lists, validation.hidden.shape[0])["ndcg@100"].value for lists in listed]
+    cheap = [n for n, value in enumerate(ndcg) if value >= (1 - LOSS) * chosen["validation"]["decoder"]]
+    return {"discoveries": {"places": cheap[-1] + 1, "ndcg": ndcg[cheap[-1]]}} if cheap else {}
 
 
 def arrays(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[str, dict[str, NDArray]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.data.ratings import likes
 from utils.data.splits import Holdout, Split
-from utils.evaluation.holdout_metrics import Arrange, judged_users, ranking_metrics
+from utils.evaluation.holdout_metrics import judged_users, ranking_metrics
 from utils.scoring.latent import (
     LatentSpace,
     Neighbourhood,
@@ -221,7 +221,7 @@ class _CachedWhitening(Whitening):
         return cosines
 
 
-def ndcg(score: ScoreFunction, holdout: Holdout, arrange: Arrange | None = None) -> float:
-    """Return NDCG@100 of a score function, its lists arranged, over at most `MOST` users of a `Holdout`."""
-    metric = ranking_metrics(score, holdout, MOST, arrange)["ndcg@100"]
+def ndcg(score: ScoreFunction, holdout: Holdout) -> float:
+    """Return NDCG@100 of a score function over at most `MOST` users of a `Holdout`."""
+    metric = ranking_metrics(score, holdout, MOST)["ndcg@100"]
     return metric.value if metric.count.any() else 0.0  # so little data that no like is hidden
