@@ -1,5 +1,6 @@
 """The benchmarks: every row can be run, and the tables of the documentation are those of the result files."""
 
+import itertools
 import json
 import shlex
 import sys
@@ -131,12 +132,35 @@ def test_each_published_figure_stands_below_the_metric_it_is_of():
         assert values == sorted(values, reverse=metric != "RMSE")
 
 
-def test_ranges_of_cold_start_hold_each_rating_once(run_of):
-    folder = run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold")
-    lines, n_test = list(coldstart.measure(folder)), (run_folder.Run(folder).split.part == splits.Subset.TEST).sum()
-    for model in ("blend", "bias", "itemknn"):
-        for of in ("user", "movie"):
-            assert sum(line["n"] for line in lines if (line["model"], line["of"]) == (model, of)) == n_test
+def test_ranges_of_cold_start_hold_each_rating_once(run_of, monkeypatch):
+    run = run_folder.Run(run_of("blend", "--parts", "bias,itemknn", "--protocol", "cold"))
+    lines = {
+        (line["model"], line["of"], line["ratings"], line["figure"]): line for line in coldstart.measure(run.folder)
+    }
+    test, blend = run.split.test, models.load(run)
+    hidden = test.hidden.tocoo()
+    for model, of in itertools.product(("blend", "bias", "itemknn"), ("user", "movie")):
+        assert sum(lines[model, of, label, "rmse"]["n"] for label in coldstart.NAMES) == hidden.nnz
+
+    few = np.isin(np.diff(test.given.indptr)[hidden.row], range(5, 20))
+    stars = {"blend": blend, **dict(zip(("bias", "itemknn"), blend.parts, strict=True))}
+    rmse = {}
+    for name, model in stars.items():
+        error = np.clip(model.predict(test.given, hidden.row, hidden.col), *run.split.ratings.scale) - hidden.data
+        rmse[name] = np.sqrt(np.mean(error[few] ** 2))
+        assert lines[name, "user", "5-19", "rmse"]["value"] == pytest.approx(rmse[name], abs=1e-4)
+    row = lines["bias", "user", "5-19", "rmse"]
+    assert row["less_value"] == pytest.approx(rmse["blend"] - rmse["bias"], abs=1e-4)
+    assert row["less_low"] < row["less_value"] < row["less_high"]
+    assert lines["blend", "user", "5-19", "rmse"]["less_value"] == ""
+
+    monkeypatch.setattr(
+        tables, "read", lambda _: [{key: str(value) for key, value in line.items()} for line in lines.values()]
+    )
+    shown = coldstart.table()
+    of_bias = shown.split("RMSE (test ratings) by ratings of the user")[1].split("| `bias` |")[1].splitlines()
+    assert of_bias[0].split(" | ")[2] == str(row["value"])
+    assert of_bias[1].split(" | ")[3].startswith(f"{row['less_value']:+.4f} ({row['less_low']:+.4f} to")
 
 
 def test_a_row_beside_peers_is_judged_as_a_run_is(tmp_path, monkeypatch, capsys):
