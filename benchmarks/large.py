@@ -7,8 +7,9 @@ python benchmarks/large.py --table             the table only, of what was measu
 
 Parts: epoch-ml-1m, epoch-ml-20m, epoch-ml-32m, of `joint`; whole-ml-20m, whole-ml-32m: train.py to the saved run; ease:
 the same of `ease` on ML-20M's shape; bundled: the default training; reading: 1 to 32 million ratings; answer: of the
-run of whole-ml-32m, in new processes, whose files the system may still have in memory. ML-1M is the real one,
-the large sets are made up (generate.py) and kept.
+run of whole-ml-32m, in new processes, whose files the system may still have in memory; workers: an epoch of `multvae`
+by one process and by two workers on this machine. ML-1M is the real one, the large sets are made up (generate.py) and
+kept.
 
 Each measurement is a process of its own, before and now by turns; seconds are the median. Those of an epoch are the
 median of the epochs after the first, which compiles, trained as `refit` does. On a large set an epoch of the commit
@@ -70,6 +71,14 @@ start = time.perf_counter()
 load(sys.argv[1])
 print("seconds", time.perf_counter() - start)
 """
+TRAINED = """
+import csv, statistics, sys
+from pathlib import Path
+import train
+train.main(sys.argv[1:])
+with open(Path(sys.argv[-1], "history.csv"), encoding="utf-8") as file:
+    print("seconds", statistics.median(float(row["seconds"]) for row in list(csv.DictReader(file))[1:]))
+"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,12 @@ def epoch(name, epochs, steps):
     return ("-c", EPOCH, f"@{name}", epochs, steps)
 
 
+def trained(name, epochs, *words):
+    """The command of an epoch's measurement by train.py; words: more of its options."""
+    words = ("--protocol", "strong", "--no-refit", "--epochs", epochs, *words)
+    return ("-c", TRAINED, "multvae", "--hidden", "600,200", "--data", f"@{name}", *words, "--run", "@run")
+
+
 def same(what, *words, times=1, per=1):
     """A `Case` in which the same runs now and before."""
     return Case(what, words, words, times, per)
@@ -107,6 +122,10 @@ CASES = {
     "answer-rate": Case(
         "`recommend.py --rate`, 2 movies", ("recommend.py", "--rate", "7=5", "42=3.5", "--run", "@answer"), times=5
     ),
+    "workers-ml-1m-none": same("one epoch of `multvae --hidden 600,200`, ML-1M", *trained("ml-1m", "6")),
+    "workers-ml-1m-two": same("the same, two workers", *trained("ml-1m", "6", "--workers", "2")),
+    "workers-ml-20m-none": Case("the same, ML-20M's shape, one process", trained("ml-20m", "3")),
+    "workers-ml-20m-two": Case("the same, two workers", trained("ml-20m", "3", "--workers", "2")),
 } | {
     f"reading-{n}": same(f"reading, a million of {n} million ratings", "-c", READ, f"@first-{n}", times=3, per=n)
     for n in (1, 2, 4, 8, 20, 32)
