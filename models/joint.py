@@ -78,6 +78,9 @@ class Config(rating_autoencoder.Config):
     --baseline, and up to 5,000,000 ratings, beyond which it would take most of the time)"""
     movie_size: int = tuned(128, Choice(64, 128, 256, 512))
     """length of these vectors"""
+    movie_landmarks: int = 256
+    """how many movies the others are compared with, so that the regression has a kernel: who likes a movie likes those
+    with similar vectors; 0: it is linear in the vectors"""
     movie_epochs: int = 25
     """epochs that they are trained for, while the step size falls to a sixtieth"""
     movie_l2: float = tuned(0.02, Range(0.005, 0.1, log=True))
@@ -104,6 +107,8 @@ class Config(rating_autoencoder.Config):
             raise ValueError("rows of joint are users: likes are ranked for them")
         if self.optimizer == "lbfgs":
             raise ValueError("joint is trained by adam or sgd")
+        if self.movie_landmarks < 0:
+            raise ValueError(f"movie-landmarks must be 0 or more, got {self.movie_landmarks}")
         if min(self.movie_size, self.movie_epochs, self.movie_batch_size) < 1:
             raise ValueError("movie-size, movie-epochs and movie-batch-size must be 1 or more")
         if unknown := set(self.movie_side) - set(side_features.OF_MOVIES):
@@ -151,7 +156,7 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
         return history
 
     def _fit_movie_rows(self, matrix: csr_array, validation: Holdout, training: Training) -> None:
-        rows, (sample, _) = MovieRows(), of_sample(validation)
+        rows, (sample, _) = MovieRows(self.config.movie_landmarks), of_sample(validation)
         rows.train(self, self.movie_side, matrix, training, "movies")
         if rows.autoencoder:
             hidden = sample.hidden.tocoo()
@@ -270,5 +275,6 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
         """Read what `save` wrote."""
         if path := StarPath.load(run):
             factor = run.arrays("stars.npz", "vectors")["factor"]
-            self.star_path, self.movie_rows = path, MovieRows(float(factor), float(path.share))
+            rows = MovieRows(self.config.movie_landmarks, float(factor), float(path.share))
+            self.star_path, self.movie_rows = path, rows
         super().load(run)

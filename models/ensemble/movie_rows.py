@@ -3,8 +3,9 @@ each person are regressed (`StarPath`).
 
 With movies as rows stars are predicted better than with users as rows (docs/experiments.md), but the output layer of
 such an autoencoder has weights for the users that it was trained on alone. The regression gives anybody theirs: the
-weights that minimise the loss of the output layer on a person's ratings. Its penalty and its share in the stars are
-chosen on validation.
+weights that minimise the loss of the output layer on a person's ratings. With `--movie-landmarks` it has features of
+the vectors beside them, which make it a regression with a kernel (`kernel_features.py`). Its penalty and its share in
+the stars are chosen on validation.
 
 The vector of a movie knows the ratings of trained users, their own too, and a regression on it would explain a rating
 partly by itself. So a trained user's ratings are regressed on vectors that lack that user's rating, as in the training
@@ -13,6 +14,7 @@ partly by itself. So a trained user's ratings are regressed on vectors that lack
 What is known of movies (`--movie-side`) goes into the encoder. What is known of users (`--side`) says which weights to
 expect before any rating: the part in common of the output layer's, towards which the penalty draws."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -20,6 +22,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from models import autorec
+from models.ensemble.kernel_features import KernelFeatures
 from models.networks.layers import BySide, dense
 from models.networks.rating_autoencoder import Autoencoder
 from utils.data.side_features import Side
@@ -96,12 +99,13 @@ class Vectors:
 
 
 class MovieRows:
-    """factor: what the penalty is multiplied by. share: of the regression's stars; 0 before `choose`."""
+    """landmarks: of the features, 0: without. factor: what the penalty is multiplied by. share: of the regression's
+    stars; 0 before `choose`."""
 
     autoencoder: _Autoencoder | None = None  # of movies' rows, once it is trained; of stars of five
 
-    def __init__(self, factor: float = 1.0, share: float = 0.0) -> None:
-        self.factor, self.share = factor, share
+    def __init__(self, landmarks: int, factor: float = 1.0, share: float = 0.0) -> None:
+        self.landmarks, self.factor, self.share = landmarks, factor, share
 
     def train(self, model: Autoencoder, side: Side | None, matrix: csr_array, training: Training, phase: str) -> None:
         """Train the autoencoder for `model` on a matrix of stars, as stars of five: its options suit no other scale.
@@ -126,19 +130,22 @@ class MovieRows:
         if not training.interrupted:
             self.autoencoder, self.star = autoencoder, star
 
-    def expected_weights(self) -> Floats:
-        """Return the weights of each user that side features tell, (n_users, latent); 0 where they tell none."""
+    def expected_weights(self, n_features: int) -> Floats:
+        """Return the weights of each user that side features tell, (n_users, n_features); 0 where they tell none."""
         autoencoder = cast(_Autoencoder, self.autoencoder)
-        output = autoencoder.decoder.layers[-1]
-        if not isinstance(output, BySide):
-            return np.zeros((autoencoder.shape[0], autoencoder.config.hidden[-1]), np.float32)
-        return np.float32(self.star) * output.common().T
+        output, weights = autoencoder.decoder.layers[-1], np.zeros((autoencoder.shape[0], n_features), np.float32)
+        if isinstance(output, BySide):
+            weights[:, : autoencoder.config.hidden[-1]] = np.float32(self.star) * output.common().T
+        return weights
 
     def paths(self, known: csr_array, base: Biases, *factors: float) -> list[StarPath]:
         """Return for each factor the path to stars, once trained, with vectors and weights from these ratings. base:
         the baseline of these users."""
         autoencoder = cast(_Autoencoder, self.autoencoder)
-        vectors, expected = Vectors(autoencoder, known, self.star), self.expected_weights()
+        vectors = Vectors(autoencoder, known, self.star)
+        features = self._features(vectors)
+        whole = features(vectors.whole)
+        expected = self.expected_weights(whole.shape[1])
         l2 = autoencoder.config.l2 * np.sqrt(known.nnz)  # see `Autoencoder`
         penalties = [np.float32(factor * l2) for factor in factors]
         weights = np.tile(expected, (len(factors), 1, 1))
@@ -147,13 +154,18 @@ class MovieRows:
             for user in range(users.start, users.stop):
                 movies, stars = vectors.rated(user)
                 if len(movies):
-                    own, same = vectors.without(user), np.full(len(movies), user)
+                    own, same = features(vectors.without(user)), np.full(len(movies), user)
                     left = stars - base.predict(same, movies) - own @ expected[user]
                     weights[:, user] += ridge(own, left, penalties)
 
         parallel_rows(regress, known.shape[0], USERS)
-        whole, share = vectors.whole, np.float32(self.share)
+        share = np.float32(self.share)
         return [StarPath(whole, of_users, l2, share) for of_users, l2 in zip(weights, penalties, strict=True)]
+
+    def _features(self, vectors: Vectors) -> Callable[[Floats], Floats]:
+        """Return the function from vectors to what stars are regressed on."""
+        rated = vectors.whole[vectors.count > 0]
+        return KernelFeatures.of(rated, self.landmarks) if self.landmarks else lambda vectors: vectors
 
     def path(self, known: csr_array, base: Biases) -> StarPath:
         """Return the path with the factor that was chosen; see `paths`."""

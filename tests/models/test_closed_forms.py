@@ -239,6 +239,7 @@ EDGES = [  # (model, options that are refused, options at the edge that are not)
     ("glocalk", {"global_rate": np.inf}, {"global_rate": 1e9}),
     ("joint", {"linear_dropout": 1.0}, {"linear_dropout": 0.0}),
     ("joint", {"movie_size": 0}, {"movie_size": 1}),
+    ("joint", {"movie_landmarks": -1}, {"movie_landmarks": 0}),
     ("joint", {"movie_epochs": 0}, {"movie_epochs": 1}),
     ("joint", {"movie_batch_size": 0}, {"movie_batch_size": 1}),
     ("joint", {"movie_l2": -0.01}, {"movie_l2": 0.0}),

@@ -75,7 +75,7 @@ DEFAULTS = {  # those that the results of the documentation were measured with
     "joint": STARS | {
         "hidden": (200,), "dropout": 0.3, "weight": 0.3, "likes_loss": "multinomial", "likes_l2": 0.0, "linear": True,
         "linear_l2": 200.0, "linear_dropout": 0.5, "linear_relax": 0.4, "linear_movie_norm": 0.1, "signed": False,
-        "movie_rows": True, "movie_size": 128, "movie_epochs": 25, "movie_l2": 0.02,
+        "movie_rows": True, "movie_size": 128, "movie_landmarks": 256, "movie_epochs": 25, "movie_l2": 0.02,
         "movie_batch_size": 256, "movie_side": ("genres", "year"), "learning_rate": None, "average": None,
         "batch_size": None, "patience": 6,
     },

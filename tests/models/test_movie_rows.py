@@ -16,6 +16,7 @@ from trained import TABLE
 import models
 from models import autorec, blend, joint
 from models.ensemble import movie_rows
+from models.ensemble.kernel_features import KernelFeatures
 from models.ensemble.movie_rows import END, OPTIONS, MovieRows
 from models.networks import rating_autoencoder
 from utils.data import side_features, splits
@@ -28,8 +29,10 @@ from utils.training import fit
 from utils.training.training import Training
 
 QUICK = {"hidden": (8,), "epochs": 1, "batch_size": 15, "linear": False, "movie_size": 6, "movie_epochs": 3}
-QUICK |= {"movie_batch_size": 10}
-PART = "joint --hidden 8 --epochs 1 --no-linear --movie-size 6 --movie-epochs 3 --movie-batch-size 10"
+QUICK |= {"movie_batch_size": 10, "movie_landmarks": 0}
+PART = (
+    "joint --hidden 8 --epochs 1 --no-linear --movie-size 6 --movie-epochs 3 --movie-batch-size 10 --movie-landmarks 0"
+)
 STEP = 0.005 / 10  # so that few movies have steps that are large enough
 L2 = 0.02
 
@@ -174,6 +177,44 @@ def test_a_trained_users_weights_leave_their_own_ratings_out_and_start_from_what
     np.testing.assert_allclose(rows.path(nothing, base).weights[3], told[3], atol=1e-6)
 
 
+def test_with_landmarks_the_regression_is_on_features_of_the_vectors(sided):
+    """The landmarks are among the movies that have ratings; what side features tell is of the vectors alone."""
+    model, known, star = sided
+    known = known.copy()
+    known.data[known.indices == 3] = 0
+    known.eliminate_zeros()
+    rows = MovieRows(5, 2.0, 0.75)
+    rows.autoencoder, rows.star = model.movie_rows.autoencoder, star
+    base, vectors = model._baseline(known), movie_rows.Vectors(rows.autoencoder, known, star)
+    path = rows.path(known, base)
+    features = KernelFeatures.of(np.delete(vectors.whole, 3, axis=0), 5)
+    np.testing.assert_array_equal(path.vectors, features(vectors.whole))
+    assert path.vectors.shape[1] == 6 + 1 + 5
+    told = star * 0.7 * SIDE.users @ rows.autoencoder.decoder.layers[-1].kinds.numpy().T
+    for user in range(TABLE.shape[0]):
+        movies, stars = vectors.rated(user)
+        own = vectors.without(user)
+        left = stars - base.predict(user, movies) - own @ told[user]
+        expected = Ridge(path.l2, fit_intercept=False).fit(features(own), left).coef_
+        expected[:6] += told[user]
+        np.testing.assert_allclose(path.weights[user], expected, atol=1e-4)
+
+
+def test_an_option_says_how_many_landmarks_there_are(half, monkeypatch):
+    monkeypatch.setattr(movie_rows, "STEP", STEP)
+    monkeypatch.setattr(movie_rows, "SHARES", (0.75,))
+    model, split = fitted(half[1], movie_landmarks=4), half[1]
+    for known in (split.train, split.known):
+        model.encode_all(known)
+        assert model.star_path.vectors.shape[1] == model.star_path.weights.shape[1] == 6 + 1 + 4
+    users, movies = pairs(TABLE.shape)
+    path, base = model.star_path, model._baseline(split.known)
+    expected = path.mix(
+        rating_autoencoder.Autoencoder.predict(model, split.known, users, movies), path.of_users(base, users, movies)
+    )
+    np.testing.assert_allclose(model.predict(split.known, users, movies), expected, atol=1e-5)
+
+
 def test_stars_of_trained_users_are_by_their_weights_those_of_others_by_their_ratings(sided):
     model, known, _ = sided
     (users, movies), bare, path = pairs(TABLE.shape), copy(model), model.star_path
@@ -301,7 +342,7 @@ def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
     assert {name: stored[name].shape for name in stored} == {
         "vectors": (25, 6), "weights": (30, 6), "l2": (), "share": (), "factor": (),
     }  # fmt: skip
-    again = models.build("joint", TABLE.shape, model.config)
+    again = models.build("joint", TABLE.shape, replace(model.config, movie_landmarks=9))
 
     class Folder(Run):
         def __init__(self):
@@ -317,7 +358,8 @@ def test_a_saved_run_predicts_the_same_and_can_be_trained_again(half, tmp_path):
     users, movies = pairs(TABLE.shape)
     expected = model.predict(split.train, users, movies)
     np.testing.assert_allclose(again.predict(split.train, users, movies), expected, atol=1e-5)
-    assert (again.movie_rows.factor, again.movie_rows.share, again.movie_rows.autoencoder) == (2.0, 0.75, None)
+    rows = again.movie_rows
+    assert (rows.landmarks, rows.factor, rows.share, rows.autoencoder) == (9, 2.0, 0.75, None)
     again.encode_all(split.known)  # without an autoencoder the vectors stay
     np.testing.assert_array_equal(again.star_path.vectors, model.star_path.vectors)
 
@@ -363,7 +405,7 @@ def test_an_interrupted_training_keeps_what_was_there(half, monkeypatch):
     monkeypatch.setattr(autorec.Model, "refit", interrupted)
     rows.train(model, None, split.train, training, "movies")
     assert rows.autoencoder is model.movie_rows.autoencoder
-    fresh = MovieRows()
+    fresh = MovieRows(0)
     fresh.train(model, None, split.train, training, "movies")
     assert (fresh.autoencoder, fresh.share) == (None, 0.0)
 
@@ -378,13 +420,13 @@ def test_the_autoencoder_has_what_the_model_has(monkeypatch):
     monkeypatch.setattr(autorec.Model, "refit", refit)
     config = joint.Config(user_damping=7.0, movie_damping=2.0, movie_size=9, movie_epochs=4)
     config = replace(config, movie_l2=0.03, movie_batch_size=64)
-    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), None, csr_array((3, 4)), Training(), "again")
+    MovieRows(0).train(joint.Model((3, 4), config, 5, (1.0, 10.0)), None, csr_array((3, 4)), Training(), "again")
     own = {"hidden": (9,), "epochs": 4, "decay": END**0.25, "l2": 0.03, "batch_size": 64, "learning_rate": 0.005 / 4}
     assert made[0].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own)
     assert (made[0].shape, made[0].seed, made[0].scale) == ((3, 4), 5, (0.5, 5.0))
     assert made[0]._refit_phase() == "again"
     config = replace(config, side=("age",), side_weight=0.2)
-    MovieRows().train(joint.Model((3, 4), config, 5, (1.0, 10.0)), SIDE, csr_array((3, 4)), Training(), "again")
+    MovieRows(0).train(joint.Model((3, 4), config, 5, (1.0, 10.0)), SIDE, csr_array((3, 4)), Training(), "again")
     with_side = {"side": ("genres", "year", "age"), "side_weight": 0.2}
     assert made[1].config == replace(OPTIONS, user_damping=7.0, movie_damping=2.0, **own, **with_side)
     assert made[1].side is SIDE
@@ -421,7 +463,7 @@ def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
     split, found = half[1], []
     for star in (1, 20):
         model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
-        rows, matrix = MovieRows(), star * split.train
+        rows, matrix = MovieRows(0), star * split.train
         rows.train(model, None, matrix, Training(), "movies")
         base = biases.fit(matrix, 5.0, 4.0)
         path, pair = rows.path(matrix, base), pairs(TABLE.shape)
@@ -482,7 +524,7 @@ def test_it_gains_stars_on_ratings_with_something_to_learn(half):
     split, long = half[1], {"movie_size": 128, "movie_epochs": 25, "movie_batch_size": 256}
     model = models.build("joint", TABLE.shape, joint.Config(**QUICK | long))
     given, hidden = split.validation.given, split.validation.hidden.toarray()
-    base, rows = biases.fit(given, 5.0, 4.0), MovieRows()
+    base, rows = biases.fit(given, 5.0, 4.0), MovieRows(0)
     with eagerly():
         rows.train(model, None, split.train, Training(), "movies")
     stars = rows.path(given, base).regressed(given, base, *pairs(TABLE.shape)).reshape(TABLE.shape)
