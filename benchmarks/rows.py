@@ -43,22 +43,23 @@ KNOWING = f"{FM},sparsefc {SMALL} {KERNEL} {ALL},autorec {ALL},content"  # what 
 DATED = KNOWING.replace("bayesfm", "bayesfm --dates")
 EDLAE_BESIDE = "--linear-relax 0 --linear-movie-norm 0"  # joint with EDLAE as in its paper
 EARLIER_STEPS = "--learning-rate 0.001 --average 0"  # of joint by default, before it took larger ones
-EARLIER_JOINT = f"{EARLIER_STEPS} --batch-size 64 --patience 8"
+SMALL_STEPS = f"{EARLIER_STEPS} --batch-size 64 --patience 8"
+EARLIER_JOINT = f"{SMALL_STEPS} --movie-landmarks 0"
 OF_BOTH = f"autorec,joint {EDLAE_BESIDE} --no-movie-rows {EARLIER_JOINT}"
 PLAIN = f"bayesfm --ordinal,bayesfm,autorec --rows movies --hidden 500 {SMALL},{OF_BOTH}"  # ratings alone
 PROBIT = f"bayesfm --rank 20 --samples 150 --ordinal {ALL}"
 AVERAGED = f"autorec --rows movies {BIG} {ALL} --average 0.9"
-SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35 {EARLIER_JOINT}"  # of ratings above all
+SIDED = f"joint {ALL} --weight 0.03 --movie-size 256 --movie-epochs 35 {SMALL_STEPS}"  # of ratings above all
 OF_VECTORS = "--movie-size 256 --movie-epochs 50 --movie-batch-size 64 --movie-l2 0.06"
-FEW_MOVIES = f"joint {ALL} --weight 0.03 {OF_VECTORS} {EARLIER_JOINT}"
+FEW_MOVIES = f"joint {ALL} --weight 0.03 {OF_VECTORS} {SMALL_STEPS}"
 RANK = "--rank 22"  # as searches found
-DEFAULT_THEN = f"blend --parts 'joint {EARLIER_JOINT},sparsefc,bayesfm,ease --l2 200 --dropout 0.5'"
 FILMTRUST = "--data data/filmtrust/ratings.csv --duplicates last --protocol random"  # results/README.md says whence
 BUNDLED = "--data ml-latest-small-2016 --protocol random"
 RATING |= {
     "ml-1m/blend": (f"blend --parts 'autorec --rows movies {BIG} {ALL},{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/side-average": (AVERAGED, ML1M, f"ml-1m/side-{ALL.split()[1]}"),
     "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint {EARLIER_JOINT},{PROBIT},itemknn,content'", ML1M, None),
+    "ml-1m/joint-side": (SIDED, ML1M, "ml-1m/side-average"),
     "ml-1m/blend-joint": (f"blend --parts '{SIDED},autorec {ALL} --average 0.9,{PROBIT},itemknn,content'", ML1M, None),
     "u1/joint-side": (FEW_MOVIES, U1, f"u1/side-{ALL.split()[1]}"),
     "u1/blend-joint": (f"blend --parts '{FEW_MOVIES},{KNOWING}'", U1, None),
@@ -66,7 +67,7 @@ RATING |= {
     "u1/blend-side": (f"blend --parts '{KNOWING}'", U1, None),
     "u1/blend-dates": (f"blend --parts '{DATED}'", U1, None),
     **{f"u{i}/blend-side": (f"blend --parts '{KNOWING}'", U1.replace("u1", f"u{i}"), None) for i in range(2, 6)},
-    "filmtrust/blend": (DEFAULT_THEN, FILMTRUST, None),
+    "filmtrust/blend": ("blend", FILMTRUST, None),
     "bundled/blend": ("blend --parts 'autorec --rows movies,bayesfm --ordinal,bayesfm,itemknn,content'", BUNDLED, None),
     "bundled/blend-rank": (
         f"blend --parts 'joint {EARLIER_JOINT},bayesfm --ordinal {RANK},bayesfm {RANK},content'",
@@ -131,7 +132,7 @@ RANKING |= {
     "strong-ratings/blend": (f"blend --parts '{RANKED.replace('--l2 200', '--l2 500')}'", MIXED, None),
     "strong-ratings/blend-both": (f"blend --parts '{BOTH},ease --l2 500 --dropout 0.5'", MIXED, None),
     "strong-ratings/blend-all": (f"blend --parts '{EVERY},ease --l2 500 --dropout 0.5'", MIXED, None),
-    "filmtrust/blend-likes": (DEFAULT_THEN, FILMTRUST, None),
+    "filmtrust/blend-likes": ("blend", FILMTRUST, None),
 }
 
 # What one option does, all else being as it is by default: {kind: {what is varied: its values}}, docs/experiments.md.
