@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -81,10 +81,10 @@ class Evaluator:
         predicted = holdout_metrics.predicted(predict, split.test, split.ratings.scale)
         return predicted, {**holdout_metrics.of_predicted(predicted, split.ratings.shape[0])}
 
-    def lists(self, score: ScoreFunction, arrangements: Sequence[Arrange] = ()) -> list[tuple[RankedLists, Metrics]]:
-        """Return the lists of the test users and their metrics: those by score, then those of each arrangement."""
+    def lists(self, score: ScoreFunction, arrange: Arrange | None = None) -> list[tuple[RankedLists, Metrics]]:
+        """Return the lists of the test users and their metrics: those by score, then those that `arrange` makes."""
         test, judged = self.split.test, []
-        for lists in holdout_metrics.arranged_lists(score, test, arrangements):
+        for lists in holdout_metrics.arranged_lists(score, test, arrange):
             ranking = holdout_metrics.of_lists(lists, self.split.ratings.shape[0])
             others = beyond(lists, test.given, test.like, self.shares, self.vectors)
             judged.append((lists, {**ranking, **others}))
@@ -161,8 +161,8 @@ def evaluate_run(run: Run, with_plots: bool = False) -> tuple[Facts, Metrics]:
     pool = strategies.possible_neighbours(split.trained_users)
     scorers = strategies.scorers(model, split.test, pool, saved.neighbourhoods)
     places = saved.discoveries
-    arrangements = [discoveries.arrange(saved.typical(saved.best), places)] if places else []
-    by_strategy = {name: evaluator.lists(score, arrangements * (name == saved.best)) for name, score in scorers.items()}
+    shown = {saved.best: discoveries.arrange(saved.typical(saved.best), places)} if places else {}
+    by_strategy = {name: evaluator.lists(score, shown.get(name)) for name, score in scorers.items()}
     (lists, ranking), *with_discoveries = by_strategy[saved.best]
     predicted, of_ratings = evaluator.ratings(model.predict) if model.predicts_ratings else (None, {})
     metrics = of_ratings | ranking

@@ -76,7 +76,7 @@ def table():
                 of_model = {o["ratings"]: o for o in own if o["model"] == model}
                 text.append(f"| `{model}` | {' | '.join(of_model[label]['value'] for label in NAMES)} |")
                 if model != "blend":
-                    text.append(f"| blend less that | {' | '.join(_interval(of_model[label]) for label in NAMES)} |")
+                    text.append(f"| blend less it | {' | '.join(_interval(of_model[label]) for label in NAMES)} |")
     return "\n".join(text[1:])
 
 

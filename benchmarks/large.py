@@ -12,9 +12,11 @@ by one process and by two workers on this machine. ML-1M is the real one, the la
 kept.
 
 Each measurement is a process of its own, before and now by turns; seconds are the median. Those of an epoch are the
-median of the epochs after the first, which compiles, trained as `refit` does. On a large set an epoch of the commit
+median of the epochs after the first, which compiles, trained as `refit` does; with the workers, as train.py does,
+judged on validation. On a large set an epoch of the commit
 before took up to half an hour, so 36 of its steps are timed, on as many users as these take, and multiplied. Seconds of
-reading are those of the call, all others those of the process. Peak memory is that of the process, .06 GB at least."""
+reading are those of the call, all others those of the process. Peak memory is that of the process, .06 GB at least,
+without its workers'."""
 
 import argparse
 import os

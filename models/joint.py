@@ -30,6 +30,7 @@ from models.networks.training_step import Network, any_width
 from utils.command_line.options import Names, Sizes, UsualFloat, UsualInt
 from utils.data import side_features
 from utils.data.datasets import Dataset
+from utils.data.ratings import same
 from utils.data.splits import Holdout
 from utils.evaluation.holdout_metrics import judged_users, of_sample, ranking_metrics
 from utils.runs.run_folder import Run
@@ -111,11 +112,13 @@ class Config(rating_autoencoder.Config):
             raise ValueError(f"movie-landmarks must be 0 or more, got {self.movie_landmarks}")
         if min(self.movie_size, self.movie_epochs, self.movie_batch_size) < 1:
             raise ValueError("movie-size, movie-epochs and movie-batch-size must be 1 or more")
+        if not 0 < self.movie_l2 < np.inf:  # with 0 many weights explain few ratings equally well
+            raise ValueError(f"movie-l2 must be above 0, got {self.movie_l2:g}")
         if unknown := set(self.movie_side) - set(side_features.OF_MOVIES):
             known = ", ".join(side_features.OF_MOVIES)
             raise ValueError(f"movie-side takes {known}; got {', '.join(sorted(unknown))}")
-        if not all(0 <= share < np.inf for share in (self.weight, self.likes_l2, self.movie_l2)):
-            raise ValueError("weight, likes-l2 and movie-l2 must not be negative")
+        if not all(0 <= share < np.inf for share in (self.weight, self.likes_l2)):
+            raise ValueError("weight and likes-l2 must not be negative")
 
     @property
     def user_side(self) -> Names:
@@ -137,6 +140,7 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
     config: Config
     movie_rows: MovieRows | None = None
     star_path: StarPath | None = None  # of the movie rows; its vectors know the ratings last trained on, or encoded
+    _encoded: tuple[Any, Any, csr_array] | None = None  # what the path is of: autoencoder, biases, ratings
     movie_side: side_features.Side | None = None  # of movies and, with --side, users, where the data tells any
 
     def attach_data(self, data: Dataset) -> None:
@@ -148,7 +152,7 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `BesideEase.fit`. Where no stars of trained users are hidden to choose its share by, there is no path by
         movies' rows."""
-        self.movie_rows = self.star_path = None  # epochs are chosen by what the autoencoder does alone
+        self.movie_rows = self.star_path = self._encoded = None  # epochs are chosen by what the autoencoder does alone
         history = super().fit(train_matrix, validation, training)
         asked = self.config.movie_rows and self.config.baseline and train_matrix.nnz <= MOVIE_ROWS_MOST
         if asked and validation.hidden.nnz and validation.candidates is None and not training.interrupted:
@@ -163,11 +167,17 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
             stars = self.predict(sample.given, hidden.row, hidden.col)
             rows.choose(sample, self._baseline(sample.given), stars, self.scale)
         if rows.share:
-            self.movie_rows, self.star_path = rows, rows.path(matrix, self._baseline(matrix))
+            self.movie_rows = rows
+            self._encode_movie_rows(matrix)
 
     def _encode_movie_rows(self, known: csr_array) -> None:
-        if self.movie_rows and self.movie_rows.autoencoder:
-            self.star_path = self.movie_rows.path(known, self._baseline(known))
+        """Make the path to stars know these ratings, which takes long, unless it is of them already."""
+        rows = self.movie_rows
+        if not rows or not rows.autoencoder:
+            return
+        now, last = (rows.autoencoder, self.biases), self._encoded
+        if not last or any(a is not b for a, b in zip(now, last, strict=False)) or not same(last[2], known):
+            self.star_path, self._encoded = rows.path(known, self._baseline(known)), (*now, known)
 
     def fit_all(self, matrix: csr_array, training: Training) -> History:
         """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the autoencoder of movies' rows stays."""

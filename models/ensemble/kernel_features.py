@@ -14,13 +14,14 @@ import numpy as np
 from utils.scoring.protocols import Floats
 
 CONSTANT, CLOSE = 2.0, 2.0  # both on validation, of ML-100K, ML-1M and the bundled data
+SHORTEST = np.float32(1e-6)  # in the place of a length of 0
 LEAST = 1e-5  # of the largest eigenvalue of the landmarks' kernel; directions with less are noise
 
 
 @dataclass(frozen=True)
 class KernelFeatures:
-    """From vectors to features whose products are the kernel. landmarks: (n, k), vectors. whitening: (n, n). length:
-    l."""
+    """From vectors to features whose products are the kernel. landmarks: (n, k), vectors. whitening: (n, d), with d up
+    to n. length: l."""
 
     landmarks: Floats
     whitening: Floats
@@ -31,14 +32,15 @@ class KernelFeatures:
         """Choose so many landmarks, or all where there are fewer, among vectors, (n, k) float32."""
         from sklearn.cluster import kmeans_plusplus
 
-        length = np.sqrt((vectors**2).sum(axis=1).mean())
+        length = np.maximum(np.sqrt((vectors**2).sum(axis=1).mean()), SHORTEST)
         chosen, _ = kmeans_plusplus(vectors, min(landmarks, len(vectors)), random_state=0)
         values, directions = np.linalg.eigh(_closeness(chosen, chosen, length))
-        root = np.sqrt(np.where(values > LEAST * values[-1], values, np.inf) / CLOSE)
-        return cls(chosen, (length * directions / root).astype(np.float32), length)
+        kept = values > LEAST * values[-1]
+        whitening = length * directions[:, kept] / np.sqrt(values[kept] / CLOSE)
+        return cls(chosen, whitening.astype(np.float32), length)
 
     def __call__(self, vectors: Floats) -> Floats:
-        """Return the features, (m, k + 1 + n), of vectors, (m, k): themselves, a constant, and closeness."""
+        """Return the features, (m, k + 1 + d), of vectors, (m, k): themselves, a constant, and closeness."""
         constant = np.full((len(vectors), 1), CONSTANT * self.length, np.float32)
         close = _closeness(vectors, self.landmarks, self.length) @ self.whitening
         return np.concatenate([vectors, constant, close], axis=1)

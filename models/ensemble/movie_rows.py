@@ -14,7 +14,9 @@ partly by itself. So a trained user's ratings are regressed on vectors that lack
 What is known of movies (`--movie-side`) goes into the encoder. What is known of users (`--side`) says which weights to
 expect before any rating: the part in common of the output layer's, towards which the penalty draws."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -130,55 +132,67 @@ class MovieRows:
         if not training.interrupted:
             self.autoencoder, self.star = autoencoder, star
 
-    def expected_weights(self, n_features: int) -> Floats:
-        """Return the weights of each user that side features tell, (n_users, n_features); 0 where they tell none."""
-        autoencoder = cast(_Autoencoder, self.autoencoder)
-        output, weights = autoencoder.decoder.layers[-1], np.zeros((autoencoder.shape[0], n_features), np.float32)
-        if isinstance(output, BySide):
-            weights[:, : autoencoder.config.hidden[-1]] = np.float32(self.star) * output.common().T
-        return weights
-
-    def paths(self, known: csr_array, base: Biases, *factors: float) -> list[StarPath]:
-        """Return for each factor the path to stars, once trained, with vectors and weights from these ratings. base:
-        the baseline of these users."""
-        autoencoder = cast(_Autoencoder, self.autoencoder)
-        vectors = Vectors(autoencoder, known, self.star)
-        features = self._features(vectors)
-        whole = features(vectors.whole)
-        expected = self.expected_weights(whole.shape[1])
-        l2 = autoencoder.config.l2 * np.sqrt(known.nnz)  # see `Autoencoder`
-        penalties = [np.float32(factor * l2) for factor in factors]
-        weights = np.tile(expected, (len(factors), 1, 1))
+    def path(self, known: csr_array, base: Biases) -> StarPath:
+        """Return the path to stars, with vectors and weights from these ratings. base: the baseline of these users."""
+        regression = Regression(self, known, base, (self.factor,))
+        weights = np.empty_like(regression.expected)
 
         def regress(users: slice) -> None:
             for user in range(users.start, users.stop):
-                movies, stars = vectors.rated(user)
-                if len(movies):
-                    own, same = features(vectors.without(user)), np.full(len(movies), user)
-                    left = stars - base.predict(same, movies) - own @ expected[user]
-                    weights[:, user] += ridge(own, left, penalties)
+                weights[user] = regression.weights(user)[0]
 
-        parallel_rows(regress, known.shape[0], USERS)
-        share = np.float32(self.share)
-        return [StarPath(whole, of_users, l2, share) for of_users, l2 in zip(weights, penalties, strict=True)]
-
-    def _features(self, vectors: Vectors) -> Callable[[Floats], Floats]:
-        """Return the function from vectors to what stars are regressed on."""
-        rated = vectors.whole[vectors.count > 0]
-        return KernelFeatures.of(rated, self.landmarks) if self.landmarks else lambda vectors: vectors
-
-    def path(self, known: csr_array, base: Biases) -> StarPath:
-        """Return the path with the factor that was chosen; see `paths`."""
-        return self.paths(known, base, self.factor)[0]
+        parallel_rows(regress, len(weights), USERS)
+        return StarPath(regression.whole, weights, regression.penalties[0], np.float32(self.share))
 
     def choose(self, validation: Holdout, base: Biases, stars: Floats, scale: Scale) -> None:
         """Choose factor and share by the RMSE of the hidden ratings. base: the baseline of the given ones. stars: what
         the decoder predicts for the hidden ones, in the order of `tocoo`."""
-        hidden = validation.hidden.tocoo()
+        regression, hidden = Regression(self, validation.given, base, FACTORS), validation.hidden
+        cells = hidden.tocoo()
+        regressed = np.tile(base.predict(cells.row, cells.col), (len(FACTORS), 1))
+
+        def regress(users: slice) -> None:
+            for user in range(users.start, users.stop):
+                own = slice(*hidden.indptr[user : user + 2])
+                if own.start < own.stop:
+                    regressed[:, own] += regression.weights(user) @ regression.whole[hidden.indices[own]].T
+
+        parallel_rows(regress, hidden.shape[0], USERS)
         found = []  # (mean squared error, factor, share)
-        for factor, path in zip(FACTORS, self.paths(validation.given, base, *FACTORS), strict=True):
-            regressed = path.of_users(base, hidden.row, hidden.col)
+        for factor, of_factor in zip(FACTORS, regressed, strict=True):
             for share in SHARES:
-                mixed = np.clip(stars + share * (regressed - stars), *scale)
-                found.append((float(np.mean((hidden.data - mixed) ** 2)), factor, share))
+                mixed = np.clip(stars + share * (of_factor - stars), *scale)
+                found.append((float(np.mean((cells.data - mixed) ** 2)), factor, share))
         _, self.factor, self.share = min(found)
+
+
+class Regression:
+    """The regression of each trained user's ratings, for several factors of the penalty.
+
+    whole: (n_movies, k), what a movie that the user has not rated is predicted from. expected: (n_users, k), the
+    weights that side features tell, 0 where they tell none. penalties: one for each factor."""
+
+    def __init__(self, rows: MovieRows, known: csr_array, base: Biases, factors: Sequence[float]) -> None:
+        autoencoder = cast(_Autoencoder, rows.autoencoder)
+        self.vectors, self.base = Vectors(autoencoder, known, rows.star), base
+        vectors, is_rated = self.vectors.whole, self.vectors.count > 0
+        # landmarks know all ratings, each user's too, for simplicity: one hardly moves them
+        self.features: Callable[[Floats], Floats] = lambda vectors: vectors
+        if rows.landmarks:
+            self.features = KernelFeatures.of(vectors[is_rated], rows.landmarks)
+        self.whole = self.features(vectors)
+        self.expected = np.zeros((known.shape[0], self.whole.shape[1]), np.float32)
+        if isinstance(output := autoencoder.decoder.layers[-1], BySide):
+            self.expected[:, : vectors.shape[1]] = np.float32(rows.star) * output.common().T
+        l2 = autoencoder.config.l2 * np.sqrt(known.nnz)  # see `Autoencoder`
+        self.penalties = [np.float32(factor * l2) for factor in factors]
+
+    def weights(self, user: int) -> Floats:
+        """Return the weights of a user for each factor, (n_factors, k)."""
+        movies, stars = self.vectors.rated(user)
+        weights = np.tile(self.expected[user], (len(self.penalties), 1))
+        if len(movies):
+            own = self.features(self.vectors.without(user))
+            left = stars - self.base.predict(np.full(len(movies), user), movies) - own @ self.expected[user]
+            weights += ridge(own, left, self.penalties)
+        return weights

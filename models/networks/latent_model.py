@@ -31,9 +31,10 @@ def check_options(config: Any) -> None:
     """Raise a ValueError where an option that autoencoders share has a value that none can be trained with."""
     if not config.hidden or min(config.hidden) < 1:
         raise ValueError(f"hidden sizes must be 1 or more, got {config.hidden}")
-    for option in fields(config):
-        if getattr(config, option.name) is None and option.default is not None:
-            raise ValueError(f"{option.name.replace('_', '-')} must be a number")
+    defaults = {option.name: option.default for option in fields(config)}
+    for name in ("average", "learning_rate"):
+        if getattr(config, name) is None and defaults[name] is not None:
+            raise ValueError(f"{name.replace('_', '-')} must be a number")
     for name in ("dropout", "average"):
         if (share := getattr(config, name)) is not None and not 0 <= share < 1:
             raise ValueError(f"{name} must be in [0, 1), got {share}")

@@ -161,6 +161,31 @@ def test_ranking_metrics_judge_hidden_likes_among_candidates_not_given(limited, 
         assert found[name].count.sum() == len(values) == n == {3.5: 48, 2.0: 49}[like]
 
 
+@pytest.mark.parametrize("block", [7, 512])
+def test_lists_arranged_otherwise_are_beside_those_by_score_and_take_no_more_scores(block, holdout, monkeypatch):
+    monkeypatch.setattr(holdout_metrics, "BLOCK", block)
+    scores, asked = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32), []
+
+    def score(_, users):
+        asked.extend(users)
+        return scores[users].copy()
+
+    def arrange(of_users, lists):
+        np.testing.assert_array_equal(np.isinf(of_users), holdout.given[asked[-len(lists) :]].toarray() != 0)
+        return [lists[:, ::-1], np.roll(lists, 1, axis=1)]
+
+    by_score, backwards, rolled = holdout_metrics.arranged_lists(score, holdout, arrange)
+    assert asked == by_score.users.tolist()
+    plain = holdout_metrics.lists(score, holdout)
+    np.testing.assert_array_equal(by_score.top, plain.top)
+    np.testing.assert_array_equal(by_score.hit, plain.hit)
+    for found, top in ((backwards, plain.top[:, ::-1]), (rolled, np.roll(plain.top, 1, axis=1))):
+        np.testing.assert_array_equal(found.top, top)
+        hidden = holdout.hidden[found.users].toarray() > holdout.like
+        np.testing.assert_array_equal(found.hit, np.take_along_axis(hidden, top, axis=1) & (top >= 0))
+        assert found.users.tolist() == plain.users.tolist()
+
+
 def test_a_sample_of_users_is_judged_as_each_of_them_is(holdout):
     scores = np.random.default_rng(1).normal(size=(50, 130)).astype(np.float32)
     of = lambda given, users: scores[users].copy()  # noqa: E731

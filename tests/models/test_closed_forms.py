@@ -242,7 +242,7 @@ EDGES = [  # (model, options that are refused, options at the edge that are not)
     ("joint", {"movie_landmarks": -1}, {"movie_landmarks": 0}),
     ("joint", {"movie_epochs": 0}, {"movie_epochs": 1}),
     ("joint", {"movie_batch_size": 0}, {"movie_batch_size": 1}),
-    ("joint", {"movie_l2": -0.01}, {"movie_l2": 0.0}),
+    ("joint", {"movie_l2": 0.0}, {"movie_l2": 1e-9}),
     ("joint", {"movie_l2": float("inf")}, {"movie_l2": 1.0}),
     ("joint", {"movie_side": ("age",)}, {"movie_side": ()}),
     ("joint", {"linear_l2": 0.0}, {"linear_l2": 1e-9}),

@@ -32,9 +32,10 @@ def test_with_all_as_landmarks_products_are_the_kernel(vectors):
     np.testing.assert_allclose(features(others) @ found.T, kernel(others, vectors, length), atol=2e-3)
 
 
-def test_a_ridge_regression_on_them_is_a_kernel_ridge_regression(vectors):
+@pytest.mark.parametrize("n", [12, 50])  # fewer and more than there are features
+def test_a_ridge_regression_on_them_is_a_kernel_ridge_regression(n, vectors):
     features, rng = KernelFeatures.of(vectors, 30), np.random.default_rng(2)
-    rated, stars = vectors[:12], rng.normal(size=12)
+    rated, stars = np.resize(vectors, (n, 4)), rng.normal(size=n)
     weights = ridge(features(rated), stars.astype(np.float32), [np.float32(3)])[0]
     length = float(features.length)
     oracle = KernelRidge(alpha=3, kernel="precomputed").fit(kernel(rated, rated, length), stars)
@@ -54,8 +55,16 @@ def test_few_landmarks_are_some_of_the_vectors_and_come_near(vectors):
     np.testing.assert_array_equal(features(many), again(many))
 
 
-def test_the_same_vector_many_times_is_no_problem():
+@pytest.mark.parametrize("noise", [0, 1e-5])
+def test_the_same_vector_many_times_is_one_feature(noise):
+    """Directions in which landmarks hardly differ would be noise, enlarged."""
     vectors = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    features = KernelFeatures.of(vectors, 20)
-    found = features(vectors)
+    vectors += np.float32(noise) * np.random.default_rng(0).normal(size=vectors.shape).astype(np.float32)
+    found = KernelFeatures.of(vectors, 20)(vectors)
+    assert found.shape == (30, 3 + 1 + 3)
     np.testing.assert_allclose(found @ found.T, kernel(vectors, vectors, 1.0), atol=1e-3)
+
+
+def test_vectors_of_nothing_have_features_of_nothing():
+    found = KernelFeatures.of(np.zeros((3, 2), np.float32), 2)(np.zeros((4, 2), np.float32))
+    np.testing.assert_allclose(found, 0, atol=1e-5)

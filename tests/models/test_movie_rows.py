@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,29 @@ def test_an_option_says_how_many_landmarks_there_are(half, monkeypatch):
     np.testing.assert_allclose(model.predict(split.known, users, movies), expected, atol=1e-5)
 
 
+def test_the_path_is_made_once_for_the_same_ratings_after_the_same_training(half, monkeypatch):
+    model, split, made = copy(half[0]), half[1], []
+    path = MovieRows.path
+    monkeypatch.setattr(MovieRows, "path", lambda self, known, base: made.append(known) or path(self, known, base))
+    model._encoded = None
+    for known, n in ((split.train, 1), (split.train, 1), (split.known, 2), (split.known, 2), (split.train, 3)):
+        model.encode_all(known)
+        assert len(made) == n
+    other = split.train.copy()
+    other.data[0] += 0.5
+    model.encode_all(other)
+    assert len(made) == 4
+    model.biases = replace(model.biases)
+    model.encode_all(other)
+    assert len(made) == 5
+    model.movie_rows = copy(model.movie_rows)
+    model.movie_rows.autoencoder = copy(model.movie_rows.autoencoder)
+    model.encode_all(other)
+    assert len(made) == 6
+    expected = path(model.movie_rows, other, model._baseline(other))
+    np.testing.assert_array_equal(model.star_path.weights, expected.weights)
+
+
 def test_stars_of_trained_users_are_by_their_weights_those_of_others_by_their_ratings(sided):
     model, known, _ = sided
     (users, movies), bare, path = pairs(TABLE.shape), copy(model), model.star_path
@@ -235,7 +259,8 @@ def test_factor_and_share_are_those_of_the_least_rmse_on_validation(half, factor
     model, split = half
     validation, base = split.validation, biases.fit(split.validation.given, 5.0, 4.0)
     cells, rows = validation.hidden.tocoo(), copy(model.movie_rows)
-    (path,) = rows.paths(validation.given, base, factor)
+    rows.factor = factor
+    path = rows.path(validation.given, base)
     regressed = path.of_users(base, cells.row, cells.col)
     decoded = np.random.default_rng(0).normal(3, 1, len(regressed)).astype(np.float32)
     hidden = csr_array((share * regressed + (1 - share) * decoded, (cells.row, cells.col)), TABLE.shape)
@@ -458,12 +483,13 @@ def test_what_is_known_of_movies_goes_in_without_being_asked_for_what_is_known_o
 
 
 @eagerly()
-def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
+@pytest.mark.parametrize("landmarks", [0, 4])
+def test_what_it_learns_does_not_depend_on_the_scale(landmarks, half, monkeypatch):
     monkeypatch.setattr(movie_rows, "STEP", STEP)
     split, found = half[1], []
     for star in (1, 20):
         model = joint.Model(TABLE.shape, joint.Config(**QUICK), 0, (star * 0.5, star * 5.0))
-        rows, matrix = MovieRows(0), star * split.train
+        rows, matrix = MovieRows(landmarks), star * split.train
         rows.train(model, None, matrix, Training(), "movies")
         base = biases.fit(matrix, 5.0, 4.0)
         path, pair = rows.path(matrix, base), pairs(TABLE.shape)
@@ -476,9 +502,9 @@ def test_what_it_learns_does_not_depend_on_the_scale(half, monkeypatch):
 def test_the_least_mean_squared_error_is_chosen_not_the_least_absolute_one(half, monkeypatch):
     """Of two hidden ratings the decoder misses one by 2.4, the regression both by 1.5."""
     monkeypatch.setattr(movie_rows, "SHARES", (0.0, 1.0))
-    monkeypatch.setattr(StarPath, "of_users", lambda *_: np.array([2.5, 2.5]))
+    base = SimpleNamespace(predict=lambda *_: np.array([2.5, 2.5]))
+    monkeypatch.setattr(movie_rows.Regression, "weights", lambda self, _: np.zeros((5, self.whole.shape[1])))
     rows, hidden = copy(half[0].movie_rows), csr_array(([4.0, 4.0], ([0, 1], [2, 3])), TABLE.shape)
-    base = biases.fit(half[1].train, 5.0, 4.0)
     rows.choose(replace(half[1].validation, hidden=hidden), base, np.array([4.0, 1.6]), (0.5, 5.0))
     assert rows.share == 1.0
 

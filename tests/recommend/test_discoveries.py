@@ -102,7 +102,7 @@ def test_in_a_long_list_the_first_ten_end_with_discoveries():
     count[[11, 13, 30]] = 5
     typical = Typical(mean, np.where(np.arange(n) == 30, 0.1, 1).astype(np.float32), count)
     lists = np.where(np.isfinite(scores), np.arange(n), -1)[:, :20]
-    found = discoveries.arrange(typical, 2)(scores, lists)
+    (found,) = discoveries.arrange(typical, 2)(scores, lists)
     assert found[0].tolist() == [*range(8), 30, 11, 8, 9, 10, 12, 13, 14, 15, 16, 17, 18]  # 19 has no place any more
     assert found[1].tolist() == [*range(8), 8, 11, 9, 10, *[-1] * 8]  # one alone
 

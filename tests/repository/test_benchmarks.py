@@ -16,6 +16,7 @@ import elicitation
 import experiments
 import generate
 import irspack_rows
+import kernel
 import large
 import lists
 import maps
@@ -74,7 +75,11 @@ def test_the_readme_and_the_page_of_blending_show_the_results_as_they_are():
     assert tables.shown("summary", tables.README) == accuracy.summary_table()
 
 
-@pytest.mark.parametrize("script", [vectors, lists, commands, elicitation, titles], ids=lambda s: s.__name__)
+def test_the_page_of_experiments_shows_what_the_kernel_brings():
+    assert tables.shown("kernel", kernel.PAGE) == kernel.table()
+
+
+@pytest.mark.parametrize("script", [vectors, lists, coldstart, commands, elicitation, titles], ids=lambda s: s.__name__)
 def test_the_notes_on_results_show_them_as_they_are(script):
     assert tables.shown(script.__name__, tables.NOTES) == script.table()
 
@@ -319,15 +324,18 @@ def test_every_training_of_the_large_sets_is_a_command(tmp_path):
     args = Namespace(small=False, data=tmp_path, made=tmp_path, run=tmp_path / "run")
     for name in ("ml20m", "ml32m"):
         (tmp_path / f"{name}.csv").write_text("userId,movieId,rating\n")
-    trainings = {part: case.now for part, case in large.CASES.items() if case.now[0] == "train.py"}
     found = {}
-    for part, words in trainings.items():
-        _, *words = (str(large.resolved(word, "now", part, args)) for word in words)
-        name, options, _ = train.parse(words)
-        assert options.run == large.RUNS / f"{part}-now"
-        found[part] = name, Path(options.data).name
-    made = {"whole-ml-20m": ("joint", "ml20m.csv"), "whole-ml-32m": ("joint", "ml32m.csv")}
-    assert found == made | {"ease": ("ease", "ml20m.csv"), "bundled": ("joint", "ml-latest-small-2016")}
+    for part, case in large.CASES.items():
+        if "--run" in case.now and "recommend.py" not in case.now:
+            start = 2 if large.TRAINED in case.now else 1
+            name, options, _ = train.parse([str(large.resolved(word, "now", part, args)) for word in case.now[start:]])
+            assert options.run == large.RUNS / f"{part}-now"
+            found[part] = name, Path(options.data).name, options.workers
+    made = {"whole-ml-20m": ("joint", "ml20m.csv", None), "whole-ml-32m": ("joint", "ml32m.csv", None)}
+    made |= {"ease": ("ease", "ml20m.csv", None), "bundled": ("joint", "ml-latest-small-2016", None)}
+    for data, file in (("ml-1m", "ml-1m"), ("ml-20m", "ml20m.csv")):
+        made |= {f"workers-{data}-{n}": ("multvae", file, number) for n, number in (("none", None), ("two", 2))}
+    assert found == made
 
 
 def test_the_first_ratings_of_the_large_set_are_its_first_lines(tmp_path, monkeypatch):

@@ -132,6 +132,12 @@ def likes(matrix: csr_array, like: float = LIKE, signed: bool = False) -> csr_ar
     return sp.hstack(blocks, format="csr") if signed else blocks[0]
 
 
+def same(a: csr_array, b: csr_array) -> bool:
+    """Tell whether two CSR matrices hold the same values at the same places, in the same order."""
+    parts = ("indptr", "indices", "data")
+    return a is b or all(np.array_equal(getattr(a, part), getattr(b, part)) for part in parts)
+
+
 def pair_order(first: Indices, second: Indices) -> NDArray[np.int32]:
     """Return the positions of the pairs, ordered by `first`, then by `second`, as `np.lexsort` does but in linear time.
 

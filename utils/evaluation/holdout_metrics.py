@@ -16,8 +16,9 @@ from utils.evaluation.bootstrap import Metric
 from utils.scoring import ranking
 from utils.scoring.protocols import CSR, Floats, Indices, PredictFunction, Scale, ScoreFunction
 
-# from the scores of some users, (n, n_movies), and the movies of their lists, (n, DEPTH), -1 for none, to other lists
-Arrange: TypeAlias = Callable[[Floats, Indices], Indices]
+# from the scores of some users, (n, n_movies), and the movies of their lists, (n, DEPTH), -1 for none, to other lists,
+# of one or several kinds
+Arrange: TypeAlias = Callable[[Floats, Indices], Sequence[Indices]]
 
 BLOCK = 512  # users scored at a time
 DEPTH = max(k for _, k in metrics.CUTS.values())
@@ -95,17 +96,18 @@ def judged_users(holdout: Holdout, most: int | None = None) -> NDArray[np.intp]:
 def lists(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> RankedLists:
     """Return the `RankedLists` of the users with a hidden like, among all movies not given. score: a model's
     `score(given, users)`. most: of at most this many users, a fixed sample."""
-    return arranged_lists(score, holdout, (), most)[0]
+    return arranged_lists(score, holdout, None, most)[0]
 
 
 def arranged_lists(
-    score: ScoreFunction, holdout: Holdout, arrangements: Sequence[Arrange], most: int | None = None
+    score: ScoreFunction, holdout: Holdout, arrange: Arrange | None, most: int | None = None
 ) -> list[RankedLists]:
-    """Return what `lists` does, then the lists that each arrangement makes of these; users are scored once for all."""
+    """Return what `lists` does, then the lists that `arrange` makes of these; users are scored once for all."""
     users = judged_users(holdout, most)
     hidden = likes(holdout.hidden, holdout.like)[users]
-    shape = 1 + len(arrangements), len(users), min(DEPTH, hidden.shape[1])
-    top, hit = np.full(shape, -1, np.int32), np.zeros(shape, bool)
+    shape = 0, min(DEPTH, hidden.shape[1])
+    none: tuple[Indices, NDArray[np.bool_]] = np.zeros(shape, np.int32), np.zeros(shape, bool)
+    blocks = [] if len(users) else [[none]]  # in each, for each kind of lists, (top, hit)
     for start in range(0, len(users), BLOCK):
         rows = slice(start, start + BLOCK)
         given = holdout.given[users[rows]]
@@ -113,10 +115,11 @@ def arranged_lists(
         if holdout.candidates is not None:
             scores[:, ~holdout.candidates] = -np.inf
         best = ranking.top_k(scores, DEPTH)
-        by_score = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1)
-        for i, listed in enumerate([by_score, *(arrange(scores, by_score) for arrange in arrangements)]):
-            top[i, rows], hit[i, rows] = listed, metrics.hits(listed, hidden[rows])
-    return [RankedLists(users, *one, hidden) for one in zip(top, hit, strict=True)]
+        by_score = np.where(np.isfinite(np.take_along_axis(scores, best, axis=1)), best, -1).astype(np.int32)
+        tops = [by_score, *(arrange(scores, by_score) if arrange else ())]
+        blocks.append([(top, metrics.hits(top, hidden[rows])) for top in tops])
+    kinds = ((np.concatenate(parts) for parts in zip(*kind, strict=True)) for kind in zip(*blocks, strict=True))
+    return [RankedLists(users, top, hit, hidden) for top, hit in kinds]
 
 
 def ranking_metrics(score: ScoreFunction, holdout: Holdout, most: int | None = None) -> dict[str, Metric]:

@@ -86,19 +86,25 @@ def discover(top: NDArray[np.intp], suits: NDArray, n: int, places: int) -> tupl
     return np.concatenate([above, filling[: n - len(above) - len(found)], found]), len(found)
 
 
-def arrange(typical: Typical, places: int) -> Arrange:
-    """Make the function that gives the last places of the first ten to discoveries; those they replace come next."""
+def arrange(typical: Typical, *numbers: int) -> Arrange:
+    """Make the function that gives the last places of the first ten to discoveries; those they replace come next. Each
+    of the numbers of places makes lists of its own."""
 
-    def arranged(scores: Floats, lists: Indices) -> Indices:
-        suits, found = typical.suits(scores, slice(None)), np.full_like(lists, -1)
-        for row, listed in enumerate(lists):
-            listed = listed[listed >= 0]
-            ten, _ = discover(listed, suits[row], TEN, places)
-            whole = np.concatenate([ten, listed[~np.isin(listed, ten)]])[: found.shape[1]]
-            found[row, : len(whole)] = whole
-        return found
+    def arranged(scores: Floats, lists: Indices) -> list[Indices]:
+        suits = typical.suits(scores, slice(None))
+        return [_with_discoveries(lists, suits, places) for places in numbers]
 
     return arranged
+
+
+def _with_discoveries(lists: Indices, suits: Floats, places: int) -> Indices:
+    found = np.full_like(lists, -1)
+    for row, listed in enumerate(lists):
+        listed = listed[listed >= 0]
+        ten, _ = discover(listed, suits[row], TEN, places)
+        whole = np.concatenate([ten, listed[~np.isin(listed, ten)]])[: found.shape[1]]
+        found[row, : len(whole)] = whole
+    return found
 
 
 def choose(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +120,8 @@ def choose(model: TrainableModel, split: Split, chosen: dict[str, Any]) -> dict[
     typical = Typical.of(model.score, validation.given, split.trained_users, count)
     if not typical.can.any():
         return {}
-    arrangements = [arrange(typical, places) for places in range(1, MOST + 1)]
-    listed = arranged_lists(model.score, validation, arrangements, strategies.MOST)[1:]
+    arranged = arrange(typical, *range(1, MOST + 1))
+    _, *listed = arranged_lists(model.score, validation, arranged, strategies.MOST)
     ndcg = [of_lists(lists, validation.hidden.shape[0])["ndcg@100"].value for lists in listed]
     cheap = [n for n, value in enumerate(ndcg) if value >= (1 - LOSS) * chosen["validation"]["decoder"]]
     return {"discoveries": {"places": cheap[-1] + 1, "ndcg": ndcg[cheap[-1]]}} if cheap else {}

@@ -153,7 +153,7 @@ class StarPath:
     """Stars by ridge regression beside those of a decoder: what a person's ratings leave over the bias baseline is
     regressed on the vectors of the movies rated. A movie gets its own vector times the weights above the baseline.
 
-    vectors: (n_movies, k) float32, with their features. weights: (n_users, k), of the users trained on, with the
+    vectors: (n_movies, k) float32, with features of them. weights: (n_users, k), of the users trained on, with the
     ratings that the vectors know; anybody else's are made of their ratings. share: the weight of these stars; those of
     the decoder weigh 1 - share."""
 
