@@ -265,6 +265,7 @@ SUMMARY = {  # rows of the README: what they are
     "ml-1m/bias": "`bias`, the baseline",
     "ml-1m/autorec-movies": "`autorec`, movies as rows",
     "ml-1m/glocalk": "`glocalk`",
+    "ml-1m/joint-side": "`joint`, with what is known of users and movies",
     "ml-1m/blend-joint": "`blend` of five models",
     "strong/itemknn": "`itemknn`, the baseline",
     "strong/ease-relaxed": "`ease`",

@@ -60,7 +60,11 @@ RATING |= {
     "ml-1m/side-average": (AVERAGED, ML1M, f"ml-1m/side-{ALL.split()[1]}"),
     "ml-1m/blend-average": (f"blend --parts '{AVERAGED},joint {EARLIER_JOINT},{PROBIT},itemknn,content'", ML1M, None),
     "ml-1m/joint-side": (SIDED, ML1M, "ml-1m/side-average"),
-    "ml-1m/blend-joint": (f"blend --parts '{SIDED},autorec {ALL} --average 0.9,{PROBIT},itemknn,content'", ML1M, None),
+    "ml-1m/blend-joint": (
+        f"blend --parts '{SIDED} --movie-landmarks 0,autorec {ALL} --average 0.9,{PROBIT},itemknn,content'",
+        ML1M,
+        None,
+    ),
     "u1/joint-side": (FEW_MOVIES, U1, f"u1/side-{ALL.split()[1]}"),
     "u1/blend-joint": (f"blend --parts '{FEW_MOVIES},{KNOWING}'", U1, None),
     "u1/blend": (f"blend --parts '{PLAIN}'", U1, None),
@@ -74,7 +78,11 @@ RATING |= {
         BUNDLED,
         None,
     ),
-    "bundled/blend-three": (f"blend --parts 'joint,bayesfm --ordinal {RANK},content'", BUNDLED, None),
+    "bundled/blend-three": (
+        f"blend --parts 'joint --movie-landmarks 0,bayesfm --ordinal {RANK},content'",
+        BUNDLED,
+        None,
+    ),
     "bundled/blend-joint": (
         f"blend --parts 'joint {EARLIER_JOINT},sparsefc,bayesfm --ordinal,bayesfm,content'",
         BUNDLED,
