@@ -80,8 +80,8 @@ class Config(rating_autoencoder.Config):
     movie_size: int = tuned(128, Choice(64, 128, 256, 512))
     """length of these vectors"""
     movie_landmarks: int = 256
-    """how many movies the others are compared with, so that the regression has a kernel: who likes a movie likes those
-    with similar vectors; 0: it is linear in the vectors"""
+    """how many movies the others are compared with, by which the regression learns that who likes a movie likes those
+    with similar vectors; 0: none, so that it is linear in the vectors"""
     movie_epochs: int = 25
     """epochs that they are trained for, while the step size falls to a sixtieth"""
     movie_l2: float = tuned(0.02, Range(0.005, 0.1, log=True))
