@@ -183,6 +183,8 @@ def test_with_landmarks_the_regression_is_on_features_of_the_vectors(sided):
     model, known, star = sided
     known = known.copy()
     known.data[known.indices == 3] = 0
+    first, last = known.indptr[4:6]
+    known.data[first + 1 : last] = 0  # so that one user has a single rating
     known.eliminate_zeros()
     rows = MovieRows(5, 2.0, 0.75)
     rows.autoencoder, rows.star = model.movie_rows.autoencoder, star
@@ -192,6 +194,7 @@ def test_with_landmarks_the_regression_is_on_features_of_the_vectors(sided):
     np.testing.assert_array_equal(path.vectors, features(vectors.whole))
     assert path.vectors.shape[1] == 6 + 1 + 5
     told = star * 0.7 * SIDE.users @ rows.autoencoder.decoder.layers[-1].kinds.numpy().T
+    assert np.diff(known.indptr)[4] == 1
     for user in range(TABLE.shape[0]):
         movies, stars = vectors.rated(user)
         own = vectors.without(user)
