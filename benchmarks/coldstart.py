@@ -113,7 +113,7 @@ def plot(path):
             panel.set_xlabel(f"ratings of the {of} in training")
             panel.set_ylabel(title)
             panel.grid(alpha=0.3)
-    panels[0, 0].legend(fontsize=8)
+    panels[1, 1].legend(fontsize=8)  # where every model has figures
     figure.suptitle(f"Few ratings: {lines[0]['data']}, protocol cold")
     figure.savefig(path, dpi=110)
 
