@@ -342,16 +342,18 @@ def test_slices_are_by_what_is_given_and_errors_are_what_is_predicted_less_what_
     assert evaluate.of_slices(saved, "lists", None)["ranges"] is seen["judged"][3] is None
 
 
-@pytest.mark.parametrize("refit", [True, False])
-def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(refit, monkeypatch):
-    steps = []
+@pytest.mark.parametrize(("refit", "places"), [(True, 0), (False, 0), (True, 2)])
+def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(refit, places, monkeypatch):
+    steps, arranged = [], {}
 
     class Evaluator:
         def __init__(self, *of):
             steps.append(of)
 
-        def lists(self, score):
-            return SimpleNamespace(users=score), {"ndcg@100": Metric(np.full(2, score), np.ones(2))}
+        def lists(self, score, arrange):
+            arranged[score[0]] = arrange
+            values = [score[0], score[0] - 0.125] if arrange else score
+            return [(SimpleNamespace(users=score), {"ndcg@100": Metric(np.full(2, v), np.ones(2))}) for v in values]
 
         def baselines(self, matrix):
             steps.append(matrix)
@@ -365,7 +367,8 @@ def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(r
     config = {"refit": refit, "seconds": 3.0, "command": "train.py x"}
     run = SimpleNamespace(split=split, config=config, history="history", verify=lambda: steps.append("verified"))
     saved = SimpleNamespace(model=model, genre_shares="shares", best="movies", neighbourhoods="near", run=run)
-    saved.discoveries = 0
+    saved.discoveries, saved.typical = places, lambda by: f"typical of {by}"
+    monkeypatch.setattr(evaluate.discoveries, "arrange", lambda *of: of)
     monkeypatch.setattr(models, "open_run", lambda _: saved)
     monkeypatch.setattr(evaluate, "Evaluator", Evaluator)
     monkeypatch.setattr(evaluate, "check_testable", lambda _: steps.append("checked"))
@@ -378,6 +381,13 @@ def test_a_run_is_judged_by_its_best_strategy_and_baselines_know_what_it_knows(r
     scores = {"neighbours": [0.5], "movies": [0.75], "decoder": [1.0]}
     monkeypatch.setattr(evaluate.strategies, "scorers", lambda *of: steps.append(of) or scores)
     facts, metrics = evaluate.evaluate_run(run)
+    assert arranged == {0.5: None, 0.75: ("typical of movies", places) if places else None, 1.0: None}
+    if places:
+        assert facts["listed"]["discoveries"] == places
+        assert facts["listed"]["metrics"]["ndcg@100"]["value"] == 0.625
+        assert facts["listed"]["less_scores"]["ndcg@100"]["value"] == -0.125
+    else:
+        assert facts["listed"] is None
     matrix = "refit" if refit else "train"
     expected = ["verified", "checked", (split, "shares", None), (model, "test", "some of pool", "near"), matrix]
     assert steps == expected
