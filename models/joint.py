@@ -175,9 +175,12 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
         rows = self.movie_rows
         if not rows or not rows.autoencoder:
             return
-        now, last = (rows.autoencoder, self.biases), self._encoded
-        if not last or any(a is not b for a, b in zip(now, last, strict=False)) or not same(last[2], known):
-            self.star_path, self._encoded = rows.path(known, self._baseline(known)), (*now, known)
+        if self._encoded:
+            autoencoder, biases, ratings = self._encoded
+            if autoencoder is rows.autoencoder and biases is self.biases and same(ratings, known):
+                return
+        self.star_path = rows.path(known, self._baseline(known))
+        self._encoded = rows.autoencoder, self.biases, known
 
     def fit_all(self, matrix: csr_array, training: Training) -> History:
         """See `Recommender.fit_all`: a few epochs from the weights of `fit`; the autoencoder of movies' rows stays."""
