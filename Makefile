@@ -14,7 +14,7 @@ BIN = $(VENV)/bin
 .PHONY: demo app test clean
 
 demo: $(VENV)/.requirements
-	$(BIN)/python train.py --learning-rate 0.003 --epochs 20 --no-refit --run runs/demo
+	$(BIN)/python train.py --epochs 8 --learning-rate 0.01 --average 0 --movie-epochs 6 --movie-landmarks 64 --no-refit --run runs/demo
 	$(BIN)/python evaluate.py --run runs/demo
 	$(BIN)/python recommend.py --user 42 --run runs/demo
 
