@@ -14,6 +14,7 @@ import models
 from utils.command_line import options, presets
 from utils.data.movies import shortened, spoken
 from utils.data.ratings import by_id
+from utils.errors import NotInRunError, UserError
 from utils.recommend import discoveries, everyone, group, profile, recommendations, reranking
 from utils.runs import files, run_folder
 from utils.runs.run_folder import Run
@@ -195,7 +196,7 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
         )
         facts = recommendations.movies_like(saved, liked, config.n, unlike)
     elif config.similar_users is not None:
-        user = profile.find_user(run.ratings.user_ids, config.similar_users)
+        user = profile.find_user(run.ratings, config.similar_users)
         facts = recommendations.users_like(saved, user, config.n)
     else:
         listed, notes = read_listed(run, config)
@@ -213,6 +214,8 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
 
 def for_everyone(run: Run, config: Options) -> str:
     """Recommend to every user of the data, into a file or a folder; returns the line to print about it."""
+    from utils.report import tables  # imports rich
+
     start, saved = time.perf_counter(), models.open_run(run)
     request = everyone.Request(config.by, config.n, config.filters)
     if config.out:
@@ -225,7 +228,7 @@ def for_everyone(run: Run, config: Options) -> str:
         users = everyone.write(saved, request, where, bool(config.parquet))
     places = saved.places(saved.strategy(config.by), config.filters, config.n)
     ends = f"; each list ends with up to {discoveries.counted(places)}" if places else ""
-    return f"{users:,} users in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
+    return f"{tables.counted(users, 'user')} in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -240,7 +243,11 @@ def main(argv: list[str] | None = None) -> None:
         if config.csv != "-":
             show(run, [], [message])
         return
-    facts = answer(run, config)
+    try:
+        facts = answer(run, config)
+    except NotInRunError as error:
+        which = run.folder if config.run else f"{run.folder}, which was trained last; --run names another"
+        raise UserError(f"{error} (run: {which})") from None
     if config.json:
         files.write_text(config.json, json.dumps(facts, indent=1, allow_nan=False) + "\n")
     if config.csv:

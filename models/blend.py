@@ -227,7 +227,7 @@ class Model(Recommender):
     def notes(self) -> list[str]:
         """Return the weights as a sentence, and the notes of the parts."""
         weights = [
-            f"{text} " + ", ".join(f"{kind} {weight:.2f}" for kind, weight in of_part.items())
+            f"{text} " + ", ".join(f"{kind} {weight:z.2f}" for kind, weight in of_part.items())
             for text, of_part in self.weights().items()
         ]
         notes = [f"weights: {'; '.join(weights)}"]

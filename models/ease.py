@@ -57,10 +57,14 @@ class Config:
     """how much better than its likes say a rarer movie is ranked (DAN)"""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1 or not 0 < self.l2 < np.inf:
-            raise ValueError("dropout must be in [0, 1) and l2 above 0")
-        if not (0 <= self.relax < 1 and abs(self.user_norm) <= 1 and abs(self.movie_norm) <= 1):
-            raise ValueError("relax must be in [0, 1), user-norm and movie-norm in [-1, 1]")
+        if not 0 < self.l2 < np.inf:
+            raise ValueError(f"l2 must be above 0, got {self.l2:g}")
+        for name, value in (("dropout", self.dropout), ("relax", self.relax)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {value:g}")
+        for name, value in (("user-norm", self.user_norm), ("movie-norm", self.movie_norm)):
+            if not abs(value) <= 1:
+                raise ValueError(f"{name} must be in [-1, 1], got {value:g}")
 
 
 class Model(ClosedForm):

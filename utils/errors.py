@@ -11,6 +11,10 @@ class UserError(ValueError):
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
+class NotInRunError(UserError):
+    """What a question names is not in the data of the run that is asked."""
+
+
 class UnwrittenError(UserError):
     """A checkpoint, or a log beside it, can't be written; the checkpoint before it is whole."""
 

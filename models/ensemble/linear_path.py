@@ -26,11 +26,11 @@ SHARES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the logits beside EASE,
 
 
 def options(*values: Any, **more: Any) -> Options:
-    """Return the options of EASE; a `ValueError` that says whose they are where one is impossible."""
+    """Return the options of EASE; a `ValueError` that names the model's own option where one is impossible."""
     try:
         return Options(*values, **more)
     except ValueError as error:
-        raise ValueError(f"the options of the linear path are those of ease: {error}") from None
+        raise ValueError(f"linear-{error}") from None
 
 
 class Linear(ease.Model):

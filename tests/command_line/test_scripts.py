@@ -251,7 +251,10 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
     [
         (["train.py", "autorek"], "unknown model 'autorek'; did you mean autorec?"),
         (["train.py", "bias", "--user-dampin", "3"], "unknown option --user-dampin; did you mean --user-damping?"),
-        (["train.py", "bias", "--seed", "x"], "--seed: invalid literal for int"),
+        (["train.py", "bias", "--seed", "x"], "--seed takes a whole number, got 'x'"),
+        (["train.py", "autorec", "--batch-size", "1.5"], "--batch-size takes a whole number, got '1.5'"),
+        (["train.py", "autorec", "--dropout", "x"], "--dropout takes a number, got 'x'"),
+        (["recommend.py", "-n", "1.5"], "--n takes a whole number, got '1.5'"),
         (["train.py", "bias", "--user-damping", "-1"], "damping must be 0 or more, got -1"),
         (["train.py", "--seed", "1", "bias"], "the model comes first: python train.py bias"),
         (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),

@@ -235,7 +235,7 @@ def test_a_file_is_read_as_its_publisher_writes_it(tmp_path, case):
     path = saved(tmp_path, name, content)
     data = load(path)
     assert cells(data) == right
-    assert f"{len(ROWS):,} ratings read, none left out" in data.notes
+    assert f"{len(ROWS):,} ratings read, no line left out" in data.notes
     facts = dict(describe(data))
     seconds = [t for _, t in right.values()]
     assert facts["ratings"] == str(len(ROWS))

@@ -244,6 +244,11 @@ def test_a_list_of_json_objects_is_read_however_it_is_broken_into_lines(tmp_path
     assert "own.json:2: this JSON object does not end" in refusal(
         write(tmp_path, '{"user":1,"item":2,"rating":3}\n{"u":', "own.json")
     )
+    lines = json.dumps(entries, indent=0).splitlines()
+    cut = lines[: len(lines) - 1 - lines[::-1].index("{")]  # before the last object
+    for end in ("", "\n \n"):
+        said = refusal(write(tmp_path, "\n" + "\n".join(cut) + end, "own.json"))
+        assert f"own.json:{len(cut) + 1 + (end != '')}: the list that begins with [ has no ] at its end" in said
     said = refusal(write(tmp_path, '{"user":1,"item":2,"rating":3}\n\n{"user":1,"item":3,"rating":"x"}', "own.json"))
     assert "own.json:3: rating 'x' is not a number" in said
 

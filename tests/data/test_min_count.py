@@ -126,6 +126,27 @@ def test_a_rare_movie_is_named_and_does_not_count(run, capsys, tmp_path):
     assert of_file["items"] == without["items"]
 
 
+def test_a_user_who_was_left_out_is_told_so(tmp_path):
+    rows = [f"{u},{m},{1 + (u * m) % 5}" for u in range(1, 7) for m in range(1, 6)]
+    (tmp_path / "a.csv").write_text("\n".join(["userId,movieId,rating", *rows, "99,1,5"]))
+    words = ["bias", "--data", str(tmp_path / "a.csv"), "--min-count", "3", "--run", str(tmp_path / "run")]
+    folder = train.main(words)
+    said = (
+        "there is no user 99: the data has 6 users, with ids 1 to 6; users with too few ratings were left out "
+        f"(--min-count 3), and --ratings FILE takes theirs (run: {folder})"
+    )
+    for question in (["--user", "99"], ["--for-all", "1", "99"]):
+        with pytest.raises(UserError) as refused:
+            recommend.main(["--run", str(folder), *question])
+        assert str(refused.value) == said
+
+
+def test_a_file_whose_movies_are_known_but_do_not_count_is_not_said_to_be_of_others(run, tmp_path):
+    (tmp_path / "mine.csv").write_text("title,rating\nThe Fall,4\n")
+    with pytest.raises(UserError, match=r"none of its movies counts; left out, with too few ratings to count"):
+        recommend.main(["--run", str(run.folder), "--ratings", str(tmp_path / "mine.csv")])
+
+
 @pytest.mark.parametrize("text", ["the fall", "40", "Fall 2006"])
 def test_a_rare_movie_alone_is_refused_as_known(run, text):
     known = r"Fall, The \(2006\): known, but with too few ratings to count"

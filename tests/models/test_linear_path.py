@@ -81,7 +81,7 @@ def test_without_it_the_logits_are_the_scores():
 
 def test_its_ease_has_the_inputs_of_the_model():
     assert recvae.Config(linear_l2=7.0, signed=True).ease == ease.Config(7.0, dropout=0.5, signed=True)
-    with pytest.raises(ValueError, match=r"the options of the linear path are those of ease: .*l2 above 0"):
+    with pytest.raises(ValueError, match=r"^linear-l2 must be above 0, got 0$"):
         recvae.Config(linear_l2=0.0)
 
 

@@ -48,11 +48,16 @@ def test_without_enough_discoveries_the_list_is_as_long_as_before():
 
 def test_discoveries_are_said_as_many_as_end_the_list():
     start, end = "discoveries, movies with 3 to 99 ratings: ", " this person more than most people"
-    for found, said in ((3, "the last 3 suit"), (1, "the last one suits"), (0, "no other movie suits")):
-        assert recommendations.about_discoveries(reranking.Options(discover=3), found) == [start + said + end]
-    assert recommendations.about_discoveries(reranking.Options(), 0) == []  # by default nothing is said of none
-    assert recommendations.about_discoveries(reranking.Options(), 2) == [start + "the last 2 suit" + end]
-    assert recommendations.about_discoveries(reranking.Options(discover=0), 0) == []
+    about, asked, count = recommendations.about_discoveries, reranking.Options(discover=3), np.array([2, 3, 500])
+    for found, said in ((3, "the last 3 suit"), (1, "the last one suits")):
+        assert about(asked, found, count) == [start + said + end]
+    assert about(asked, 0, count) == [start + "no other scores higher for this person than for most people"]
+    for none_is_rare in ([], [2, 100, 500]):  # as with --min-ratings 100
+        message = [start + "there is none among the movies that may be listed"]
+        assert about(asked, 0, np.array(none_is_rare)) == message
+    assert about(reranking.Options(), 0, count) == []  # by default nothing is said of none
+    assert about(reranking.Options(), 2, count) == [start + "the last 2 suit" + end]
+    assert about(reranking.Options(discover=0), 0, count) == []
 
 
 TASTES = tastes(60, 70, 1300)

@@ -161,6 +161,7 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("title,rating\n,5\n", "mine.csv:2: the title is empty"),
         ("userId,movieId,rating\n1,1,5\n2,6,5\n", "mine.csv:3: ratings of a second user"),
         ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
+        ("title,rating\nHeat (1995),\n", r"none of its movies counts; left out, without a rating: 1 \(Heat"),
         ("", "the file is empty"),
         ("title,rating\n", "the file holds no movies$"),
         (

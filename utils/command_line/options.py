@@ -112,11 +112,19 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, about: str, default: T 
     return cast(T, value)  # tyro takes a default of None for no default
 
 
+NO_NUMBER = re.compile(
+    r"^Error parsing (?:-\w/)?(?P<option>--[\w-]+): .*?"
+    r"(?:(?P<whole>invalid literal for int)|could not convert)[^:]*: (?P<text>'.*')$"
+)
+
+
 def _error_in(box: str) -> str:
     """Return the error in what tyro prints: the paragraph after the title, in a box or between rules."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]\s*$", "", line).strip() for line in box.splitlines()]
     error = re.split(r"^(?:[╭╰].*|[─-]{3,})$", "\n".join(lines), flags=re.MULTILINE)[1].strip().replace("\n", " ")
-    error = re.sub(r"^Error parsing \w[\w.]*: ", "", error)
+    if found := NO_NUMBER.search(error):
+        return f"{found['option']} takes a {'whole ' if found['whole'] else ''}number, got {found['text']}"
+    error = re.sub(r"^Error parsing (?:\w[\w.]*: |(?:-\w/)?(?=--))", "", error)
     return re.sub(r"^Missing from \S+: (--?\S+) .*", r"\1 is needed; --help lists the options", error)
 
 

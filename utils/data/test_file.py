@@ -51,7 +51,8 @@ def with_test_ratings(
     users = data.users
     if users is not None and len(ratings.user_ids) > len(users):
         users = users.reindex(index_of(data.ratings.user_ids, ratings.user_ids)).reset_index(drop=True)
-    return replace(data, ratings=ratings, movies=movies, users=users), place
+    notes = [*data.notes, f"{len(place):,} test ratings read from {path}"]
+    return replace(data, ratings=ratings, movies=movies, users=users, notes=notes), place
 
 
 def _on_one_scale(data: Dataset, path: Path, reading: Reading) -> Dataset:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.movies import ARTICLE, Movies, shortened
-from utils.errors import UserError
+from utils.errors import NotInRunError, UserError
 
 SHOWN = 8  # movies listed where several fit
 LETTERS_AN_EDIT = 8  # a spelling counts as near with one letter wrong in so many
@@ -150,11 +150,10 @@ class Titles:
         match = self.match(text, typed=True)
         if match.movie is not None:
             return Found(match.movie, match.how)
+        similar = self._join(match.others or self._similar(text))
         if len(match.others) > 1:
-            others = self._join(match.others)
-            raise UserError(f"{text!r} fits several movies: {others}; add the year or more of the title")
-        similar = match.others or self._similar(text)
-        raise UserError(f"no movie is called {text!r}" + (f"; did you mean {self._join(similar)}?" if similar else ""))
+            raise UserError(f"{text!r} fits several movies: {similar}; add the year or more of the title")
+        raise NotInRunError(f"no movie is called {text!r}" + (f"; did you mean {similar}?" if similar else ""))
 
     def match(self, title: str, year: int | None = None, typed: bool = False) -> Match:
         """Return the movie that has this title and, where one is known, this year. typed: whether somebody is there to

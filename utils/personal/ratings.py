@@ -224,7 +224,9 @@ class _Reading:
             raise UserError(f"{path}: the file holds no movies")
         if not (self.seen if self.is_watchlist else self.stars):
             which = f" with stars ({self.n_seen:,} without)" if self.seen else ""
-            raise UserError("; ".join([f"{path}: none of its movies{which} is in the data of this run", *notes]))
+            is_there = any(names for why, names in self.left_out.items() if why != MISSING)
+            why = "counts" if is_there else "is in the data of this run"
+            raise UserError("; ".join([f"{path}: none of its movies{which} {why}", *notes]))
         rated, n = "" if self.is_watchlist else "rated ", len(self.seen if self.is_watchlist else self.stars)
         parts = [f"1 {rated}movie is in the data" if n == 1 else f"{n:,} {rated}movies are in the data"]
         parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen and not self.is_watchlist else []

@@ -59,7 +59,7 @@ class Answers:
 
     def similar_users(self, user: Any, n: int = 10) -> pd.DataFrame:
         """Find the `n` users nearest in latent space to one, with the movies that both like."""
-        index = profile.find_user(self.saved.ratings.user_ids, str(user))
+        index = profile.find_user(self.saved.ratings, str(user))
         return _frame(recommendations.users_like(self.saved, index, _count(n)))
 
 

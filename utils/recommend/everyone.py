@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512  # users scored at a time
 PART = 4096  # users of a part
-ABOUT = "recommendations.json"
+ABOUT = "_recommendations.json"  # what begins with _ is left out where the folder is read as one table
 Part: TypeAlias = tuple[Path, int, int]  # file, first user, end
 OpenRun: TypeAlias = Callable[[Run], "Saved"]  # `models.open_run`
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from utils.data.movies import Movies, shortened
 from utils.data.ratings import by_id, given, zero_sentinel
 from utils.data.titles import ALONE, Found, Titles
-from utils.errors import UserError
+from utils.errors import NotInRunError, UserError
 from utils.runs.user_ratings import UserRatings
 from utils.scoring.profile_rows import ProfileRows
 from utils.scoring.protocols import Scale
@@ -35,7 +35,7 @@ class Profile:
 
 def of_user(ratings: UserRatings, text: str) -> Profile:
     """Return the `Profile` whose raw id is `text`."""
-    user = find_user(ratings.user_ids, text)
+    user = find_user(ratings, text)
     movies, stars, known = ratings.of_user(user)
     return Profile(ProfileRows.of(movies[known], stars[known]), movies, user, user, ratings.user_ids[user].item())
 
@@ -51,13 +51,17 @@ def of_ratings(
     return Profile(rows, all_seen, excluded=ratings.twin(rows.movies, rows.stars[0]), notes=list(notes))
 
 
-def find_user(ids: NDArray, text: str) -> int:
-    """Find the index of the user whose raw id is `text`; a `UserError` says which there are."""
+def find_user(ratings: UserRatings, text: str) -> int:
+    """Find the index of the user whose raw id is `text`; a `NotInRunError` says which there are."""
+    ids = ratings.user_ids
     user = by_id(ids, text)
     if user < 0:
         near = [] if ids.dtype.kind == "i" else get_close_matches(text, ids.tolist(), 1)
         hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
-        raise UserError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
+        if ratings.min_count > 1:
+            floor = f"--min-count {ratings.min_count}"
+            hint += f"; users with too few ratings were left out ({floor}), and --ratings FILE takes theirs"
+        raise NotInRunError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
     return user
 
 

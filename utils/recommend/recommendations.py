@@ -51,13 +51,17 @@ def about_calibration(filters: reranking.Options, reranker: Reorder | None) -> l
     return [] if needless else ["no genre is known to be liked, so the list is not calibrated"]
 
 
-def about_discoveries(filters: reranking.Options, found: int) -> list[str]:
-    """Return a sentence about the discoveries that end a list; [] where there are none, and none were asked for."""
+def about_discoveries(filters: reranking.Options, found: int, count: Indices) -> list[str]:
+    """Return a sentence about the discoveries that end a list; [] where there are none, and none were asked for. count:
+    numbers of known ratings of the movies that may be listed."""
     if not found and not filters.discover:
         return []
-    which = f"the last {found} suit" if found > 1 else "the last one suits" if found else "no other movie suits"
-    few = f"{discoveries.RATED.start} to {discoveries.RATED.stop - 1} ratings"
-    return [f"discoveries, movies with {few}: {which} this person more than most people"]
+    what = f"discoveries, movies with {discoveries.RATED.start} to {discoveries.RATED.stop - 1} ratings:"
+    if not np.isin(count, discoveries.RATED).any():
+        return [f"{what} there is none among the movies that may be listed"]
+    if not found:
+        return [f"{what} no other scores higher for this person than for most people"]
+    return [f"{what} the last {f'{found} suit' if found > 1 else 'one suits'} this person more than most people"]
 
 
 def pick(
@@ -99,7 +103,9 @@ def find_candidates(
     if not filters.include_seen:
         unseen[seen] = False
     if watchlist is None:
-        return np.flatnonzero(fits & unseen), []
+        is_rated = fits.any() and not (fits & unseen).any()
+        notes = ["every movie that may be listed is rated already; --include-seen lists them"] if is_rated else []
+        return np.flatnonzero(fits & unseen), notes
     listed = np.zeros(len(fits), bool)
     listed[list(watchlist)] = True
     n_seen, n_left, left = int(listed[seen].sum()), int((listed & unseen).sum()), listed & unseen & fits
@@ -130,7 +136,7 @@ def recommend(
     if len(score) > 1 and score.min() == score.max():
         notes.append(f"by {strategy}, the known ratings tell no two of these movies apart: the most rated come first")
     top, found = pick(saved, strategy, filters, n, score, candidates, reranker)
-    movies, notes = candidates[top], notes + about_discoveries(filters, found)
+    movies, notes = candidates[top], notes + about_discoveries(filters, found, saved.ratings.movie_known[candidates])
     items = ranked(run.movies, movies, score[top])
     for item in items if found else ():
         item["discovery"] = item["rank"] > len(items) - found

@@ -129,6 +129,8 @@ def verdict(metric: str, row: dict[str, Any]) -> str:
 def sentence(metric: str, row: dict[str, Any], other: str) -> str:
     """Word one paired difference. other: the name of what the metric is compared with."""
     interval = f"95% CI {row['low']:+.4f} to {row['high']:+.4f}"
+    if not differs(row) and not row["low"] <= 0 <= row["high"]:
+        interval += f", p = {row.get('p_holm', row['p']):.2f}"
     return f"{label(metric)} vs {other}: {row['value']:+.4f} ({interval}), {verdict(metric, row)}"
 
 

@@ -37,6 +37,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def counted(n: int, noun: str) -> str:
+    """Write how many there are of something."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def print_facts(data: Dataset, console: Console) -> None:
     """Print the description of a data set (`utils.data.describe`)."""
     table = Table(show_header=False, **STYLE)

@@ -140,7 +140,8 @@ class Run:
         if self.blend:
             return self.blend.ratings
         stored: Facts = self.arrays("ratings.npz", UserRatings.IN_PART)
-        return UserRatings(**stored, scale=tuple(self.config["scale"]), like=self.config["like"])
+        facts = {"like": self.config["like"], "min_count": self.config.get("min_count", 1)}
+        return UserRatings(**stored, scale=tuple(self.config["scale"]), **facts)
 
     @cached_property
     def split(self) -> Split:

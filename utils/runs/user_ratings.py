@@ -20,8 +20,8 @@ class UserRatings:
     start: (n_users + 1,); the ratings of user u are those from start[u] to before start[u + 1]. movie: its index. star:
     index of the stars in `values`, (n_values,) float32. part: `Subset`. timestamp: seconds since 1970, or None.
     user_known, user_likes, movie_known, movie_likes: numbers of known ratings and known likes, (n_users,) or
-    (n_movies,). user_trained: whether a user has training ratings. user_hash: of the known ratings of each user. The
-    others are those of `Ratings`."""
+    (n_movies,). user_trained: whether a user has training ratings. user_hash: of the known ratings of each user.
+    min_count: users and movies with fewer ratings were left out. The others are those of `Ratings`."""
 
     IN_PART: ClassVar[str] = "movie|star|part|timestamp"
 
@@ -41,6 +41,7 @@ class UserRatings:
     scale: Scale
     like: float
     timestamp: Indices | None = None
+    min_count: int = 1
 
     @classmethod
     def of(cls, split: Split) -> Self:
@@ -71,9 +72,8 @@ class UserRatings:
 
     def arrays(self) -> dict[str, NDArray]:
         """Return {name: array} of all arrays, from which `UserRatings(**arrays, scale=..., like=...)` is made again."""
-        return {
-            name: value for name, value in vars(self).items() if name not in ("scale", "like") and value is not None
-        }
+        facts = ("scale", "like", "min_count")
+        return {name: value for name, value in vars(self).items() if name not in facts and value is not None}
 
     @property
     def shape(self) -> tuple[int, int]:

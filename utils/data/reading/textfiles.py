@@ -145,11 +145,15 @@ def table_start(path: Path, separators: Iterable[str]) -> Start:
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (number of its last line, object) of the objects in a file of JSON; numbers are kept as text."""
+    """Yield (number of its last line, object) of the objects in a file of JSON, a list of them or one after the other;
+    numbers are kept as text."""
     read = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).raw_decode
     first = number = 0
     waiting = ""  # an object that goes on in the next line
+    begin = end_of_all = ""  # the first and the last sign of the file
     for number, line in enumerate(text_lines(path), 1):
+        if text := line.strip():
+            begin, end_of_all = begin or text[0], text[-1]
         if not waiting:
             first, line = number, line.lstrip(BETWEEN)
         waiting += line
@@ -170,6 +174,8 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(f'{path}:{number}: {waiting[:40].strip()!r} is no object such as {{"userId": 1, ...}}')
     if waiting:
         raise UserError(f"{path}:{first}: this JSON object does not end, or is damaged")
+    if begin == "[" and end_of_all != "]":
+        raise UserError(f"{path}:{number}: the list that begins with [ has no ] at its end, so the file may be cut off")
 
 
 def is_plain(path: Path, separator: str, heading: int) -> bool:
