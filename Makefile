@@ -13,6 +13,8 @@ BIN = $(VENV)/bin
 
 .PHONY: demo app test clean
 
+# in haste: few epochs in large steps that are not averaged, and few landmarks of movies' rows, so that the three commands
+# take under a minute on two slow cores
 demo: $(VENV)/.requirements
 	$(BIN)/python train.py --epochs 8 --learning-rate 0.01 --average 0 --movie-epochs 6 --movie-landmarks 64 --no-refit --run runs/demo
 	$(BIN)/python evaluate.py --run runs/demo

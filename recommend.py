@@ -222,13 +222,14 @@ def for_everyone(run: Run, config: Options) -> str:
         users, parts, existing = everyone.write_parts(
             saved, request, config.out.resolve(), models.open_run, config.workers, config.ray
         )
-        where = f"{config.out}, {parts} parts" + (f", of which {existing} were there" if existing else "")
+        were = f", of which {existing} were there" if existing else ""
+        where = f"{config.out}, {tables.quantity(parts, 'part')}{were}"
     else:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
     places = saved.places(saved.strategy(config.by), config.filters, config.n)
     ends = f"; each list ends with up to {discoveries.counted(places)}" if places else ""
-    return f"{tables.counted(users, 'user')} in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
+    return f"{tables.quantity(users, 'user')} in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -57,8 +57,9 @@ class Config:
     """how much better than its likes say a rarer movie is ranked (DAN)"""
 
     def __post_init__(self) -> None:
+        # each message begins with the option: `linear_path.options` makes it one of its own
         if not 0 < self.l2 < np.inf:
-            raise ValueError(f"l2 must be above 0, got {self.l2:g}")
+            raise ValueError(f"l2 must be above 0 and finite, got {self.l2:g}")
         for name, value in (("dropout", self.dropout), ("relax", self.relax)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {value:g}")

@@ -152,7 +152,7 @@ class Model(linear_path.BesideEase, rating_autoencoder.Autoencoder):
     def fit(self, train_matrix: csr_array, validation: Holdout, training: Training) -> History:
         """See `BesideEase.fit`. Where no stars of trained users are hidden to choose its share by, there is no path by
         movies' rows."""
-        self.movie_rows = self.star_path = None  # epochs are chosen by what the autoencoder does alone
+        self.movie_rows = self.star_path = self._encoded = None  # epochs are chosen by what the autoencoder does alone
         history = super().fit(train_matrix, validation, training)
         asked = self.config.movie_rows and self.config.baseline and train_matrix.nnz <= MOVIE_ROWS_MOST
         if asked and validation.hidden.nnz and validation.candidates is None and not training.interrupted:

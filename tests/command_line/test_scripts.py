@@ -254,7 +254,10 @@ def test_strong_on_ml_1m_has_the_published_counts(tmp_path):
         (["train.py", "bias", "--seed", "x"], "--seed takes a whole number, got 'x'"),
         (["train.py", "autorec", "--batch-size", "1.5"], "--batch-size takes a whole number, got '1.5'"),
         (["train.py", "autorec", "--dropout", "x"], "--dropout takes a number, got 'x'"),
-        (["recommend.py", "-n", "1.5"], "--n takes a whole number, got '1.5'"),
+        (["train.py", "autorec", "--dropout", "it's"], """--dropout takes a number, got "it's\""""),
+        (["train.py", "autorec", "--hidden", "5x,3"], "whole numbers separated by commas are needed, got 5x,3"),
+        (["train.py", "bias", "--scale", "0.5;5"], "2 numbers separated by a comma are needed, got 0.5;5"),
+        (["recommend.py", "-n", "1.5"], "-n takes a whole number, got '1.5'"),
         (["train.py", "bias", "--user-damping", "-1"], "damping must be 0 or more, got -1"),
         (["train.py", "--seed", "1", "bias"], "the model comes first: python train.py bias"),
         (["train.py", "bias", "--data", "nowhere.csv"], "nowhere.csv"),
@@ -292,7 +295,7 @@ def test_without_a_run_the_command_to_type_is_told(tmp_path, monkeypatch):
 
 
 def test_an_unknown_user_is_told_who_there_is(run_of):
-    with pytest.raises(UserError, match="no user 41: the data has 40 users, with ids 1 to 40"):
+    with pytest.raises(UserError, match="no user 41: the run has 40 users, with ids 1 to 40"):
         recommend.main(["--user", "41", "--run", str(run_of("bias"))])
     with pytest.raises(UserError, match="no user Ann"):
         recommend.main(["--user", "Ann", "--run", str(run_of("bias"))])

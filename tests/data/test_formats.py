@@ -246,9 +246,14 @@ def test_a_list_of_json_objects_is_read_however_it_is_broken_into_lines(tmp_path
     )
     lines = json.dumps(entries, indent=0).splitlines()
     cut = lines[: len(lines) - 1 - lines[::-1].index("{")]  # before the last object
-    for end in ("", "\n \n"):
-        said = refusal(write(tmp_path, "\n" + "\n".join(cut) + end, "own.json"))
-        assert f"own.json:{len(cut) + 1 + (end != '')}: the list that begins with [ has no ] at its end" in said
+    text = "\n" + "\n".join(cut)
+    one = '{"userId":4,"movieId":1,"rating":1,"timestamp":1}\n'
+    for whole, more in ((text[:-1] + "]", -1), (text[:-1] + "],\n" + one, 0)):
+        assert len(load(write(tmp_path, whole, "own.json")).ratings) == len(ROWS) + more
+    for broken in (text, text + "\n \n", one + text[1:]):
+        said = refusal(write(tmp_path, broken, "own.json"))
+        assert f"own.json:{len(cut) + 1}: the list of JSON does not end with ]" in said
+    assert "own.json: the file holds no object of JSON" in refusal(write(tmp_path, "[\n]\n", "own.json"))
     said = refusal(write(tmp_path, '{"user":1,"item":2,"rating":3}\n\n{"user":1,"item":3,"rating":"x"}', "own.json"))
     assert "own.json:3: rating 'x' is not a number" in said
 

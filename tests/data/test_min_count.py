@@ -13,6 +13,7 @@ from utils.data.datasets import Dataset, keep_core, load
 from utils.data.movies import Movies
 from utils.errors import UserError
 from utils.recommend import profile
+from utils.runs import run_folder
 from utils.runs.run_folder import Run
 
 # With 2: user 4 has one rating and falls first; then movie 40, "Once", has one left, and falls; then user 3 has one
@@ -126,24 +127,28 @@ def test_a_rare_movie_is_named_and_does_not_count(run, capsys, tmp_path):
     assert of_file["items"] == without["items"]
 
 
-def test_a_user_who_was_left_out_is_told_so(tmp_path):
+def test_a_user_who_was_left_out_is_told_so(tmp_path, monkeypatch):
     rows = [f"{u},{m},{1 + (u * m) % 5}" for u in range(1, 7) for m in range(1, 6)]
     (tmp_path / "a.csv").write_text("\n".join(["userId,movieId,rating", *rows, "99,1,5"]))
     words = ["bias", "--data", str(tmp_path / "a.csv"), "--min-count", "3", "--run", str(tmp_path / "run")]
     folder = train.main(words)
     said = (
-        "there is no user 99: the data has 6 users, with ids 1 to 6; users with too few ratings were left out "
-        f"(--min-count 3), and --ratings FILE takes theirs (run: {folder})"
+        "there is no user 99: the run has 6 users, with ids 1 to 6; it leaves out users with fewer than 3 ratings "
+        "(--min-count 3) (run: {})"
     )
     for question in (["--user", "99"], ["--for-all", "1", "99"]):
         with pytest.raises(UserError) as refused:
             recommend.main(["--run", str(folder), *question])
-        assert str(refused.value) == said
+        assert str(refused.value) == said.format(folder)
+    monkeypatch.setattr(run_folder, "RUNS", tmp_path)
+    with pytest.raises(UserError) as refused:
+        recommend.main(["--user", "99"])
+    assert str(refused.value) == said.format(f"{folder}, which was trained last; --run names another")
 
 
 def test_a_file_whose_movies_are_known_but_do_not_count_is_not_said_to_be_of_others(run, tmp_path):
     (tmp_path / "mine.csv").write_text("title,rating\nThe Fall,4\n")
-    with pytest.raises(UserError, match=r"none of its movies counts; left out, with too few ratings to count"):
+    with pytest.raises(UserError, match="none of its movies counts; left out, with too few ratings to count"):
         recommend.main(["--run", str(run.folder), "--ratings", str(tmp_path / "mine.csv")])
 
 

@@ -133,8 +133,8 @@ def test_parts_are_what_one_file_has_and_only_missing_ones_are_written(run_of, t
     recommend.main(["--all-users", *run, "--parquet", str(tmp_path / "one.parquet"), "-n", "4"])
     recommend.main(["--all-users", *run, "--out", str(out), "-n", "4"])
     assert listed(out) == listed(tmp_path)
-    assert len(pd.read_parquet(out)) == len(pd.read_parquet(tmp_path / "one.parquet"))  # the folder as one table
-    names = [*(f"part-{k:05d}.parquet" for k in range(6)), "_recommendations.json"]
+    pd.testing.assert_frame_equal(pd.read_parquet(out), pd.read_parquet(tmp_path / "one.parquet"))  # as one table
+    names = ["_recommendations.json", *(f"part-{k:05d}.parquet" for k in range(6))]
     assert sorted(path.name for path in out.iterdir()) == names
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
     (out / "part-00002.parquet").unlink()

@@ -87,7 +87,7 @@ def test_both_ways_to_the_weights_give_the_same():
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        *(("l2", value, "l2 must be above 0") for value in (0.0, float("inf"), float("nan"))),
+        *(("l2", value, "l2 must be above 0 and finite") for value in (0.0, float("inf"), float("nan"))),
         *((name, value, f"{name} must be in [0, 1)") for name in ("dropout", "relax") for value in (1.0, -0.1)),
         ("user_norm", 1.1, "user-norm must be in [-1, 1]"),
         ("movie_norm", -1.1, "movie-norm must be in [-1, 1]"),

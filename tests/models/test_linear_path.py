@@ -1,12 +1,14 @@
 """EASE beside the decoder of a model of likes alone; beside that of `joint` it is in the tests of `joint`."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from trained import TABLE, train_on, trained
 
 import models
-from models import ease, recvae
+from models import ease, joint, recvae
 from models.ensemble import linear_path
 from models.networks.likes_autoencoder import LikesAutoencoder
 from utils.evaluation.holdout_metrics import ranking_metrics
@@ -81,8 +83,12 @@ def test_without_it_the_logits_are_the_scores():
 
 def test_its_ease_has_the_inputs_of_the_model():
     assert recvae.Config(linear_l2=7.0, signed=True).ease == ease.Config(7.0, dropout=0.5, signed=True)
-    with pytest.raises(ValueError, match=r"^linear-l2 must be above 0, got 0$"):
+    with pytest.raises(ValueError, match=r"^linear-l2 must be above 0 and finite, got 0$"):
         recvae.Config(linear_l2=0.0)
+    for option, limits in (("linear_relax", "[0, 1)"), ("linear_dropout", "[0, 1)"), ("linear_movie_norm", "[-1, 1]")):
+        name = option.replace("_", "-")
+        with pytest.raises(ValueError, match=f"^{re.escape(f'{name} must be in {limits}, got 1.5')}$"):
+            joint.Config(**{option: 1.5})
 
 
 @pytest.mark.parametrize("signed", [[], ["--signed"]])

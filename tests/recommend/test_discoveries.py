@@ -51,9 +51,10 @@ def test_discoveries_are_said_as_many_as_end_the_list():
     about, asked, count = recommendations.about_discoveries, reranking.Options(discover=3), np.array([2, 3, 500])
     for found, said in ((3, "the last 3 suit"), (1, "the last one suits")):
         assert about(asked, found, count) == [start + said + end]
-    assert about(asked, 0, count) == [start + "no other scores higher for this person than for most people"]
+    above = "none further down the list scores higher for this person than on average"
+    assert about(asked, 0, count) == [start + above]
     for none_is_rare in ([], [2, 100, 500]):  # as with --min-ratings 100
-        message = [start + "there is none among the movies that may be listed"]
+        message = [start + "none is among the movies that may be listed"]
         assert about(asked, 0, np.array(none_is_rare)) == message
     assert about(reranking.Options(), 0, count) == []  # by default nothing is said of none
     assert about(reranking.Options(), 2, count) == [start + "the last 2 suit" + end]

@@ -569,9 +569,7 @@ def test_the_watchlist_in_a_zip_of_letterboxd_is_read_and_a_repeated_movie_count
     assert read(archive, "letterboxd.zip")[:2] == ({FARGO: 4}, {HEAT, CASINO})
     with pytest.raises(UserError, match=r"mine.zip: no watchlist.csv in this zip archive; found: a.csv, b.csv"):
         listed(zipped(a="title\nHeat\n", b="title\nHeat\n"), "mine.zip")
-    with pytest.raises(
-        UserError, match=r"mine.txt: none of its movies is in the data of this run; .*\(Sing \(2016\)\)"
-    ):
+    with pytest.raises(UserError, match=r"mine.txt: none of its movies counts; .*\(Sing \(2016\)\)"):
         listed("Sing (2016)\n", "mine.txt")
 
 

@@ -160,13 +160,13 @@ def test_what_imdb_exports_is_converted_and_said(tmp_path):
         ("movieId,rating\n,5\n", "mine.csv:2: the movieId is empty"),
         ("title,rating\n,5\n", "mine.csv:2: the title is empty"),
         ("userId,movieId,rating\n1,1,5\n2,6,5\n", "mine.csv:3: ratings of a second user"),
-        ("title,rating\nnothing like it,5\n", "none of its movies is in the data"),
+        ("title,rating\nnothing like it,5\n", "none of its movies counts; left out, not in the data: 1 "),
         ("title,rating\nHeat (1995),\n", r"none of its movies counts; left out, without a rating: 1 \(Heat"),
         ("", "the file is empty"),
         ("title,rating\n", "the file holds no movies$"),
         (
             "title,year,rating,watched date\nHeat,1995,,2020-01-01\n",
-            r"none of its movies with stars \(1 without\) is in the data of this run$",
+            "none of its movies counts; seen, without stars: 1$",
         ),
     ],
 )

@@ -29,7 +29,7 @@ def test_where_the_interval_alone_would_tell_p_says_why_not():
     row = ABOVE | {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.06}
     start = "RMSE vs bias: +0.2000 (95% CI +0.1000 to +0.3000"
     assert summary.sentence("rmse", row, "bias") == f"{start}, p = 0.06), can't tell"
-    assert summary.sentence("rmse", row | {"p_holm": 0.5}, "bias") == f"{start}, p = 0.50), can't tell"
+    assert summary.sentence("rmse", row | {"p_holm": 0.5}, "bias") == f"{start}, adjusted p = 0.5), can't tell"
     assert summary.sentence("rmse", row | {"p": 0.01}, "bias") == f"{start}), worse"
     assert summary.sentence("rmse", row | {"low": -0.1}, "bias").endswith("(95% CI -0.1000 to +0.3000), can't tell")
 

@@ -22,15 +22,19 @@ T = TypeVar("T")
 Spec = tyro.constructors.PrimitiveConstructorSpec
 
 
-def _separated(number: Callable[[str], Any], metavar: str, length: int | None = None) -> Spec[tuple[Any, ...]]:
-    """Make the rule by which tyro reads values separated by commas. length: how many there must be."""
+def _separated(kind: Callable[[str], Any], metavar: str, length: int | None = None) -> Spec[tuple[Any, ...]]:
+    """Make the rule by which tyro reads values of this kind separated by commas. length: how many there must be."""
 
     def read(arguments: list[str]) -> tuple[Any, ...]:
         is_empty = arguments[0] in ("", "''", '""')  # within --parts there is no shell that takes the quotes away
-        numbers = () if is_empty else tuple(number(part) for part in arguments[0].split(","))
-        if length and len(numbers) != length:
-            raise ValueError(f"{length} numbers separated by a comma are needed, got {arguments[0]}")
-        return numbers
+        try:
+            values = () if is_empty else tuple(kind(part) for part in arguments[0].split(","))
+        except ValueError:
+            values = None
+        if values is None or (length and len(values) != length):
+            what = f"{length or ''} {'whole ' * (kind is int)}numbers separated by {'a comma' if length else 'commas'}"
+            raise ValueError(f"{what.strip()} are needed, got {arguments[0]}")
+        return values
 
     return Spec(
         nargs=1,
@@ -112,9 +116,10 @@ def parse(kind: type[T], argv: Sequence[str], prog: str, about: str, default: T 
     return cast(T, value)  # tyro takes a default of None for no default
 
 
+# Python's words for a text that is no number, behind which the text stands
 NO_NUMBER = re.compile(
-    r"^Error parsing (?:-\w/)?(?P<option>--[\w-]+): .*?"
-    r"(?:(?P<whole>invalid literal for int)|could not convert)[^:]*: (?P<text>'.*')$"
+    r"^Error parsing (?P<option>-\w(?=/)|--[\w-]+)\S*: .*?"
+    r"(?:(?P<whole>invalid literal for int)|could not convert)[^:]*: (?P<text>['\"].*)$"
 )
 
 

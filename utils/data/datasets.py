@@ -194,4 +194,7 @@ def settle_duplicates(table: Table, duplicates: str) -> Table:
 def about_lines(table: Table) -> str:
     """Say how many ratings were read, and how many lines were left out and why."""
     left_out = ", ".join(f"{n:,} {why}" for why, n in table.left_out.items())
-    return f"{len(table.rating):,} ratings read, {'left out: lines ' + left_out if left_out else 'no line left out'}"
+    return f"{len(table.rating):,}{READ}, {'left out: lines ' + left_out if left_out else 'no line left out'}"
+
+
+READ = " ratings read"

@@ -51,7 +51,7 @@ def with_test_ratings(
     users = data.users
     if users is not None and len(ratings.user_ids) > len(users):
         users = users.reindex(index_of(data.ratings.user_ids, ratings.user_ids)).reset_index(drop=True)
-    notes = [*data.notes, f"{len(place):,} test ratings read from {path}"]
+    notes = data.notes + [f"{path}: {note}" for note in test.notes if datasets.READ in note]
     return replace(data, ratings=ratings, movies=movies, users=users, notes=notes), place
 
 

@@ -191,4 +191,14 @@ def adjust(rows: list[Row]) -> list[Row]:
 
 def differs(row: Row) -> bool:
     """Tell whether a difference is significant: its interval excludes 0, and p (p_holm, if any) is below .05."""
-    return not row["low"] <= 0 <= row["high"] and (row["p_holm"] if "p_holm" in row else row["p"]) < 0.05
+    return excludes_0(row) and p_of(row) < 0.05
+
+
+def excludes_0(row: Row) -> bool:
+    """Tell whether the interval of a difference excludes 0."""
+    return not row["low"] <= 0 <= row["high"]
+
+
+def p_of(row: Row) -> float:
+    """Return p_holm of a difference that is one of several, p of any other."""
+    return row["p_holm"] if "p_holm" in row else row["p"]

@@ -208,8 +208,7 @@ class _Reading:
     # -- what is said --------------------------------------------------------------------------------------------------
 
     def check(self, path: Path | str) -> None:
-        """Add the last notes, of which the very last counts the lines, each once. A `UserError` where no movie is in
-        the data."""
+        """Add the last notes, of which the very last counts the lines; a `UserError` where no movie counts."""
         notes = self.notes
         if self.alone:
             notes.append(f"taken {ALONE}, without a year: {'; '.join(self.alone)}")
@@ -223,10 +222,8 @@ class _Reading:
         if self.lines == self.blank:
             raise UserError(f"{path}: the file holds no movies")
         if not (self.seen if self.is_watchlist else self.stars):
-            which = f" with stars ({self.n_seen:,} without)" if self.seen else ""
-            is_there = any(names for why, names in self.left_out.items() if why != MISSING)
-            why = "counts" if is_there else "is in the data of this run"
-            raise UserError("; ".join([f"{path}: none of its movies{which} {why}", *notes]))
+            seen = [f"seen, without stars: {self.n_seen:,}"] if self.seen else []
+            raise UserError("; ".join([f"{path}: none of its movies counts", *seen, *notes]))
         rated, n = "" if self.is_watchlist else "rated ", len(self.seen if self.is_watchlist else self.stars)
         parts = [f"1 {rated}movie is in the data" if n == 1 else f"{n:,} {rated}movies are in the data"]
         parts += [f"{self.n_seen:,} seen without a rating"] if self.n_seen and not self.is_watchlist else []

@@ -57,11 +57,12 @@ def find_user(ratings: UserRatings, text: str) -> int:
     user = by_id(ids, text)
     if user < 0:
         near = [] if ids.dtype.kind == "i" else get_close_matches(text, ids.tolist(), 1)
-        hint = f"; did you mean {near[0]}?" if near else f", with ids {ids[0]} to {ids[-1]}"
+        which = f"{len(ids):,} users" + ("" if near else f", with ids {ids[0]} to {ids[-1]}")
         if ratings.min_count > 1:
-            floor = f"--min-count {ratings.min_count}"
-            hint += f"; users with too few ratings were left out ({floor}), and --ratings FILE takes theirs"
-        raise NotInRunError(f"there is no user {text}: the data has {len(ids):,} users{hint}")
+            least = ratings.min_count
+            which += f"; it leaves out users with fewer than {least} ratings (--min-count {least})"
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise NotInRunError(f"there is no user {text}: the run has {which}{hint}")
     return user
 
 

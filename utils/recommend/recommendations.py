@@ -57,11 +57,12 @@ def about_discoveries(filters: reranking.Options, found: int, count: Indices) ->
     if not found and not filters.discover:
         return []
     what = f"discoveries, movies with {discoveries.RATED.start} to {discoveries.RATED.stop - 1} ratings:"
+    if found:
+        which = f"the last {found} suit" if found > 1 else "the last one suits"
+        return [f"{what} {which} this person more than most people"]
     if not np.isin(count, discoveries.RATED).any():
-        return [f"{what} there is none among the movies that may be listed"]
-    if not found:
-        return [f"{what} no other scores higher for this person than for most people"]
-    return [f"{what} the last {f'{found} suit' if found > 1 else 'one suits'} this person more than most people"]
+        return [f"{what} none is among the movies that may be listed"]
+    return [f"{what} none further down the list scores higher for this person than on average"]
 
 
 def pick(
@@ -103,8 +104,8 @@ def find_candidates(
     if not filters.include_seen:
         unseen[seen] = False
     if watchlist is None:
-        is_rated = fits.any() and not (fits & unseen).any()
-        notes = ["every movie that may be listed is rated already; --include-seen lists them"] if is_rated else []
+        all_seen = fits.any() and not (fits & unseen).any()
+        notes = ["every movie that the filters let through was seen already"] if all_seen else []
         return np.flatnonzero(fits & unseen), notes
     listed = np.zeros(len(fits), bool)
     listed[list(watchlist)] = True

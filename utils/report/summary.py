@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from utils.evaluation.beyond_accuracy import ABOUT
-from utils.evaluation.bootstrap import differs
+from utils.evaluation.bootstrap import differs, excludes_0, p_of
 from utils.evaluation.metrics import CUTS
 from utils.evaluation.subgroups import sentences
 from utils.recommend.discoveries import counted
@@ -117,8 +117,8 @@ def print_results(facts: dict[str, Any], console: Console) -> None:
 
 
 def verdict(metric: str, row: dict[str, Any]) -> str:
-    """Return better, worse or can't tell, from the 95% interval of a paired difference and, where it is one of several,
-    its adjusted p; higher or lower for metrics in NEITHER."""
+    """Return better, worse or can't tell, from the 95% interval and the p of a paired difference, which is adjusted
+    where it is one of several; higher or lower for metrics in NEITHER."""
     if not differs(row):
         return "can't tell"
     if metric in NEITHER:
@@ -129,8 +129,8 @@ def verdict(metric: str, row: dict[str, Any]) -> str:
 def sentence(metric: str, row: dict[str, Any], other: str) -> str:
     """Word one paired difference. other: the name of what the metric is compared with."""
     interval = f"95% CI {row['low']:+.4f} to {row['high']:+.4f}"
-    if not differs(row) and not row["low"] <= 0 <= row["high"]:
-        interval += f", p = {row.get('p_holm', row['p']):.2f}"
+    if excludes_0(row) and not differs(row):
+        interval += f", {'adjusted ' * ('p_holm' in row)}p = {p_of(row):.3g}"
     return f"{label(metric)} vs {other}: {row['value']:+.4f} ({interval}), {verdict(metric, row)}"
 
 

@@ -37,8 +37,8 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def counted(n: int, noun: str) -> str:
-    """Write how many there are of something."""
+def quantity(n: int, noun: str) -> str:
+    """Write a number of things: `1 user`, `2,000 users`."""
     return f"{n:,} {noun}{'s' * (n != 1)}"
 
 

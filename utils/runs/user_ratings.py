@@ -71,7 +71,8 @@ class UserRatings:
         )
 
     def arrays(self) -> dict[str, NDArray]:
-        """Return {name: array} of all arrays, from which `UserRatings(**arrays, scale=..., like=...)` is made again."""
+        """Return {name: array} of all arrays, from which `UserRatings(**arrays, scale=..., like=..., ...)` is made
+        again."""
         facts = ("scale", "like", "min_count")
         return {name: value for name, value in vars(self).items() if name not in facts and value is not None}
 

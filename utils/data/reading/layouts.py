@@ -164,7 +164,9 @@ def _parquet(path: Path, columns: Mapping[str, str] | None) -> Layout:
 
 def _json(path: Path, columns: Mapping[str, str] | None) -> Layout:
     """Find the keys of the ratings in a file of JSON from its first object."""
-    _, entry = next(objects(path))
+    _, entry = next(objects(path), (0, None))
+    if entry is None:
+        raise UserError(f"{path}: the file holds no object of JSON")
     keys = list(entry)
     found = find_columns(path, keys, SPELLINGS, columns)
     check_columns(path, keys, found, NEEDED, f"; {ADVICE}")

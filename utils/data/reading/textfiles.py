@@ -148,14 +148,21 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (number of its last line, object) of the objects in a file of JSON, a list of them or one after the other;
     numbers are kept as text."""
     read = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).raw_decode
-    first = number = 0
+    first = last = opened = 0  # line of an object's begin; last line with text; lists without an end as yet
     waiting = ""  # an object that goes on in the next line
-    begin = end_of_all = ""  # the first and the last sign of the file
+
+    def within(text: str) -> str:
+        """Return what follows the signs before an object, and count the lists among them."""
+        nonlocal opened
+        rest = text.lstrip(BETWEEN)
+        before = text[: len(text) - len(rest)]
+        opened += before.count("[") - before.count("]")
+        return rest
+
     for number, line in enumerate(text_lines(path), 1):
-        if text := line.strip():
-            begin, end_of_all = begin or text[0], text[-1]
+        last = number if line.strip() else last
         if not waiting:
-            first, line = number, line.lstrip(BETWEEN)
+            first, line = number, within(line)
         waiting += line
         if len(waiting) > LONGEST:
             raise UserError(f"{path}:{first}: an object of {LONGEST:,} characters or more")
@@ -169,13 +176,13 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(entry, dict):
                 break
             yield number, entry
-            waiting = waiting[end:].lstrip(BETWEEN)
+            waiting = within(waiting[end:])
         if waiting and waiting[0] != "{":
             raise UserError(f'{path}:{number}: {waiting[:40].strip()!r} is no object such as {{"userId": 1, ...}}')
     if waiting:
         raise UserError(f"{path}:{first}: this JSON object does not end, or is damaged")
-    if begin == "[" and end_of_all != "]":
-        raise UserError(f"{path}:{number}: the list that begins with [ has no ] at its end, so the file may be cut off")
+    if opened > 0:
+        raise UserError(f"{path}:{last}: the list of JSON does not end with ], so the file may be cut off: get it anew")
 
 
 def is_plain(path: Path, separator: str, heading: int) -> bool:
