@@ -396,7 +396,7 @@ def test_a_search_goes_on_after_a_line_that_was_written_in_part(board, tmp_path)
         ('{"model": "ease", "options": {"l3": 1}}', "ease has no option l3"),
         ('{"model": "ease", "options": {"l2": "much"}}', "l2"),
         ('{"model": "ease", "options": {"l2": [[]]}}', "l2"),
-        ('{"model": "ease", "options": {"l2": -1}}', "l2 above 0"),
+        ('{"model": "ease", "options": {"l2": -1}}', "l2 must be above 0"),
         ('{"model": "ease", "options": {"l2": null}}', "c.json: l2 can't be null"),
         ('{"model": "ease", "options": {"signed": "yes"}}', "c.json: signed can't be"),
     ],
