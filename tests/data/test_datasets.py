@@ -312,6 +312,7 @@ def test_movies_of_a_test_file_without_titles_keep_those_of_the_data(tmp_path):
     (tmp_path / "test.csv").write_text("userId,movieId,rating\n2,7,3\n2,11,1\n")
     data = datasets.load(tmp_path / "data")
     joined, _ = test_file.with_test_ratings(data, "fixed", tmp_path / "test.csv")
+    assert joined.notes == [*data.notes, f"{tmp_path / 'test.csv'}: 2 ratings read, no line left out"]
     assert joined.ratings.movie_ids.tolist() == [3, 7, 11]
     assert joined.movies.titles[:2] == ["Three (1993)", "Seven (1995)"]
     assert (joined.movies.years[:2], joined.movies.genres[:2]) == ([1993, 1995], [["Drama", "War"], ["Crime"]])
