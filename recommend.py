@@ -12,7 +12,7 @@ import tyro
 
 import models
 from utils.command_line import options, presets
-from utils.data.movies import shortened, spoken
+from utils.data.movies import quantity, shortened, spoken
 from utils.data.ratings import by_id
 from utils.errors import NotInRunError, UserError
 from utils.recommend import discoveries, everyone, group, profile, recommendations, reranking
@@ -214,8 +214,6 @@ def answer(run: Run, config: Options) -> dict[str, Any]:
 
 def for_everyone(run: Run, config: Options) -> str:
     """Recommend to every user of the data, into a file or a folder; returns the line to print about it."""
-    from utils.report import tables  # imports rich
-
     start, saved = time.perf_counter(), models.open_run(run)
     request = everyone.Request(config.by, config.n, config.filters)
     if config.out:
@@ -223,13 +221,13 @@ def for_everyone(run: Run, config: Options) -> str:
             saved, request, config.out.resolve(), models.open_run, config.workers, config.ray
         )
         were = f", of which {existing} were there" if existing else ""
-        where = f"{config.out}, {tables.quantity(parts, 'part')}{were}"
+        where = f"{config.out}, {quantity(parts, 'part')}{were}"
     else:
         where = str(config.csv or config.parquet)
         users = everyone.write(saved, request, where, bool(config.parquet))
     places = saved.places(saved.strategy(config.by), config.filters, config.n)
     ends = f"; each list ends with up to {discoveries.counted(places)}" if places else ""
-    return f"{tables.quantity(users, 'user')} in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
+    return f"{quantity(users, 'user')} in {time.perf_counter() - start:.1f} s, written to {where}{ends}"
 
 
 def main(argv: list[str] | None = None) -> None:

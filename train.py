@@ -19,6 +19,7 @@ import models
 from models.base import History, Recommender
 from utils.command_line import options
 from utils.data import datasets, splits
+from utils.data.movies import quantity
 from utils.distributed import cluster
 from utils.errors import UserError, out_of_memory
 from utils.evaluation import holdout_metrics, prediction_ranges
@@ -77,8 +78,8 @@ def parse(argv: Sequence[str]) -> tuple[str, Options, Any]:
 def print_data(data: datasets.Dataset, split: splits.Split, console: Console) -> None:
     """Print what was read and held out."""
     users, movies = data.ratings.shape
-    counts = f"{tables.quantity(len(data.ratings), 'rating')} of {tables.quantity(movies, 'movie')}"
-    console.print(tables.plain(f"{data.name}: {counts} by {tables.quantity(users, 'user')}"))
+    counts = f"{quantity(len(data.ratings), 'rating')} of {quantity(movies, 'movie')}"
+    console.print(tables.plain(f"{data.name}: {counts} by {quantity(users, 'user')}"))
     sparse, dense = 8 * len(data.ratings) / 1e6, 4 * users * movies / 1e6
     matrix = f"matrix kept sparse, {sparse:,.1f} MB (dense {dense:,.1f}); only batches are made dense"
     for note in (*data.notes, *split.notes, matrix):

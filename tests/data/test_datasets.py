@@ -15,7 +15,7 @@ from reading import FIVE_STARS, HEADING, cells, refusal, write
 from utils.data import datasets, test_file
 from utils.data.datasets import Dataset, load
 from utils.data.describe import _spread, describe
-from utils.data.movies import Movies
+from utils.data.movies import Movies, quantity
 from utils.data.ratings import Ratings
 from utils.data.reading import scales
 from utils.errors import UserError
@@ -374,3 +374,7 @@ def test_the_description_tells_users_from_movies_and_likes_from_other_ratings():
     table = replace(ratings, user=np.zeros(20, np.int32), movie=np.arange(20, dtype=np.int32) % 4, timestamp=None)
     exact = replace(table, rating=np.linspace(0.25, 5, 20, dtype=np.float32))
     assert sum(name.startswith("stars") for name, _ in describe(Dataset("mine", exact, movies))) == 20
+
+
+def test_one_thing_is_no_plural():
+    assert [quantity(n, "user") for n in (0, 1, 2, 2000)] == ["0 users", "1 user", "2 users", "2,000 users"]

@@ -21,6 +21,7 @@ from utils.errors import UserError
 from utils.runs.paths import is_folder
 
 FOUND = "found from the ratings"
+READ = " ratings read"  # in the note that counts the lines
 YEAR = 365 * 24 * 3600  # seconds
 
 
@@ -195,6 +196,3 @@ def about_lines(table: Table) -> str:
     """Say how many ratings were read, and how many lines were left out and why."""
     left_out = ", ".join(f"{n:,} {why}" for why, n in table.left_out.items())
     return f"{len(table.rating):,}{READ}, {'left out: lines ' + left_out if left_out else 'no line left out'}"
-
-
-READ = " ratings read"

@@ -33,6 +33,11 @@ def spoken(title: str) -> str:
     return article_first(bare or title)
 
 
+def quantity(n: int, noun: str) -> str:
+    """Write a number of things: `1 user`, `2,000 users`."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def shortened(names: Sequence[str], most: int, between: str = "; ") -> str:
     """Join the first `most` names, and say how many more there are."""
     more = len(names) - most

@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.data.movies import Links, Movies, shortened
+from utils.data.movies import Links, Movies, quantity, shortened
 from utils.data.ratings import by_id, zero_sentinel
 from utils.data.reading.values import to_number, to_whole
 from utils.data.titles import ALONE, Match, Titles
@@ -230,7 +230,7 @@ class _Reading:
         parts += [f"{len(names):,} {why}" for why, names in self.left_out.items() if names]
         parts += [f"{self.blank:,} empty"] if self.blank else []
         whose = f", read as {' and '.join(self.formats)}'s" if self.formats else ""
-        notes.append(f"{path}: {self.lines:,} line{'s' * (self.lines != 1)}{whose}: {', '.join(parts)}")
+        notes.append(f"{path}: {quantity(self.lines, 'line')}{whose}: {', '.join(parts)}")
 
 
 def _stars(sheet: Sheet, number: int, value: dict[str, str]) -> float | None:

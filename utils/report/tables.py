@@ -37,11 +37,6 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def quantity(n: int, noun: str) -> str:
-    """Write a number of things: `1 user`, `2,000 users`."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
 def print_facts(data: Dataset, console: Console) -> None:
     """Print the description of a data set (`utils.data.describe`)."""
     table = Table(show_header=False, **STYLE)
