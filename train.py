@@ -211,6 +211,8 @@ def check(name: str, args: Options, model: Any, split: splits.Split) -> None:
     training_command.check(model, name, split, args.protocol)
     if args.workers and not model.shares:
         raise UserError(f"{name} is trained by one process only; docs/scale.md says which models take --workers")
+    if args.workers and getattr(model.config, "score_share", 1) < 1:
+        raise UserError("--score-share is for a training by one process, without --workers")
 
 
 def without_refit(args: Options, model: Recommender, split: splits.Split, is_given: bool) -> Options:

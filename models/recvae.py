@@ -191,7 +191,7 @@ class Model(linear_path.BesideEase, likes_autoencoder.LikesAutoencoder):
             def loss_of(y: KerasTensor, y_pred: KerasTensor, **_: Any) -> KerasTensor:
                 return tf.add_n([multinomial(y, y_pred), *network.losses])
 
-            step = on_columns(network, n, loss_of, self.network.optimizer, weights)
+            step = on_columns(network, n, loss_of, self.network.optimizer, weights, all_given=self.network.all_given)
             return tf.function(step, reduce_retracing=True, autograph=False)
         differentiated = differentiate(network, weights, multinomial)
 

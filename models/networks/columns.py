@@ -1,6 +1,7 @@
 """Training on some of the columns of the matrix. A batch is computed on those that occur in it, in small dense blocks:
 the rows of the weights that belong to them are gathered, and only these rows and their moments are updated. A loss that
-counts all movies, such as a softmax, is estimated from these and a sample of the others.
+counts all movies, such as a softmax, is estimated from these and a sample of the others. Or the network takes all
+columns, and scores a sample of them (`--score-share`), liked ones among them.
 
 So an epoch costs what its ratings cost, not users times movies. Weights that belong to columns have a row for each:
 `take` gives layers those they need."""
@@ -23,15 +24,21 @@ class Columns:
     """The columns that a batch is computed on, within a gradient tape.
 
     index: (m,) of all `n`. importance: (m,), how many columns each stands for in a sum over all. rarity: (m,), one over
-    the share of batches that each is in. taken: [(weight, indices of its rows, these rows)] once layers have asked."""
+    the share of batches that each is in. all_given: whether the network takes all columns, and these are those that it
+    scores. taken: [(weight, indices of its rows, these rows)] once layers have asked."""
 
-    def __init__(self, index: Any, importance: Any, rarity: Any, n: int, tape: tf.GradientTape) -> None:
+    def __init__(
+        self, index: Any, importance: Any, rarity: Any, n: int, tape: tf.GradientTape, all_given: bool = False
+    ) -> None:
         self.index, self.importance, self.rarity, self.n, self.tape = index, importance, rarity, n, tape
+        self.all_given = all_given
         self.taken: list[tuple[keras.Variable, Any, Any]] = []
 
     def take(self, weight: keras.Variable, beside: int = 0) -> Any:
-        """Return the rows of a weight that has one, or several blocks of one, for each column, and behind them `beside`
-        others, which all batches need."""
+        """Return the rows of a weight that has one, or several blocks of one, for each column that the network takes,
+        and behind them `beside` others, which all batches need."""
+        if self.all_given:
+            return weight
         end = weight.shape[0] - beside
         blocks = [self.index + start for start in range(0, end, self.n)]
         return self.gather(weight, tf.concat([*blocks, tf.range(end, end + beside)], 0))
@@ -66,9 +73,14 @@ def take(weight: keras.Variable, beside: int = 0) -> Any:
     return _columns[-1].take(weight, beside) if _columns else weight
 
 
+def take_scored(weight: keras.Variable) -> Any:
+    """Return the rows of a weight that belong to the columns that the batch is scored on; all outside `computed_on`."""
+    return _columns[-1].gather(weight, _columns[-1].index) if _columns else weight
+
+
 def on_some_columns() -> bool:
-    """Tell whether a batch is computed on some of the columns."""
-    return bool(_columns)
+    """Tell whether the network takes some of the columns of a batch."""
+    return bool(_columns) and not _columns[-1].all_given
 
 
 def take_rows(weight: keras.Variable, index: Any) -> Any:
@@ -77,12 +89,12 @@ def take_rows(weight: keras.Variable, index: Any) -> Any:
 
 
 def width(n: int) -> Any:
-    """Return the number of columns of a batch, of n in all."""
-    return ops.shape(_columns[-1].index)[0] if _columns else n
+    """Return the number of columns that the network takes of a batch, of n in all."""
+    return ops.shape(_columns[-1].index)[0] if on_some_columns() else n
 
 
 def total(values: KerasTensor) -> KerasTensor:
-    """Sum values, (batch, columns), over all columns: an estimate where they are those of a sample."""
+    """Sum values, (batch, columns), over all columns: an estimate, without bias, where they are those of a sample."""
     return ops.sum(values * _columns[-1].importance if _columns else values, axis=-1)
 
 
@@ -95,11 +107,11 @@ def log_softmax(logits: KerasTensor) -> KerasTensor:
     return ops.log_softmax(logits + weight, axis=-1) - weight
 
 
-def squares(rows: KerasTensor, beside: int = 0) -> KerasTensor:
+def squares(rows: KerasTensor, beside: int = 0, scored: bool = False) -> KerasTensor:
     """Sum the squares of all rows of a weight, those taken of it given. Each counts one over the share of batches that
     it is in, so that the penalty of an epoch is, on average, that of all rows in each of its steps. beside: as in
-    `take`."""
-    if not _columns:
+    `take`. scored: whether they are of `take_scored`."""
+    if not (on_some_columns() or (scored and _columns)):
         return _squares(tf.convert_to_tensor(rows))
     rarity = _columns[-1].rarity
     of_blocks = tf.tile(rarity, [(tf.shape(rows)[0] - beside) // tf.shape(rarity)[0]])
@@ -169,11 +181,12 @@ class _OfColumns(keras.layers.Layer):
         self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel", autocast=False)
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias", autocast=False)
 
-    def rows(self) -> Any:
-        """Return the rows of the kernel that the batch needs, after adding their penalty to the loss."""
-        rows = take(self.kernel, self.beside)
+    def rows(self, scored: bool = False) -> Any:
+        """Return the rows of the kernel that the batch needs, after adding their penalty to the loss. scored: whether
+        those of `take_scored`."""
+        rows = take_scored(self.kernel) if scored else take(self.kernel, self.beside)
         if self.l2 and self.trainable:
-            self.add_loss(share_of(self.l2 * squares(rows, self.beside)))
+            self.add_loss(share_of(self.l2 * squares(rows, self.beside, scored)))
         return ops.cast(rows, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -211,7 +224,8 @@ class ToColumns(_OfColumns):
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """Compute the layer."""
-        product = tf.matmul(inputs, self.rows(), transpose_b=True) + ops.cast(take(self.bias), self.compute_dtype)
+        product = tf.matmul(inputs, self.rows(scored=True), transpose_b=True)
+        product += ops.cast(take_scored(self.bias), self.compute_dtype)
         return ops.cast(self.activation(product), self.variable_dtype)
 
     def dense(self) -> tuple[NDArray, NDArray]:

@@ -20,7 +20,7 @@ def multinomial(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     (Liang et al., WWW 2018).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return -global_mean(ops.sum(likes * log_softmax(logits), axis=-1))
+    return -global_mean(total(likes * log_softmax(logits)))
 
 
 def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -28,7 +28,7 @@ def logistic(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     users (CDAE, Wu et al., WSDM 2016).
 
     likes: (batch, n) of 0 and 1; logits: (batch, n). Returns a scalar in nats."""
-    return global_mean(total(ops.softplus(logits)) - ops.sum(likes * logits, axis=-1))
+    return global_mean(total(ops.softplus(logits) - likes * logits))
 
 
 def squared(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:

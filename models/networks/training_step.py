@@ -40,19 +40,22 @@ class Network(keras.Model):
         count: Count | None = None,
         precision: str = "float32",
         columns: int = 0,
+        all_given: bool = False,
         **losses: Any,
     ) -> None:
         """Compile like any Keras model. make_step: gives the function that trains on a batch, for which the optimizer
         is there already; `gradient_step` where it gives None. count: what the loss of a batch is a mean over; its rows
         where None. precision: of the matrix products of a step. columns: the number of all, where batches come with
-        those that they are computed on."""
+        those that they are computed on. all_given: see `on_columns`."""
         super().compile(optimizer, **losses, jit_compile=False)
         if columns:
             self.optimizer.build(self.trainable_variables)
-        self.columns = columns
+        self.columns, self.all_given = columns, all_given
         step = make_step()
         self.run_eagerly = step is not None  # such a step compiles what it is made of itself
-        gradient_step = on_columns(self, columns, self.compute_loss, self.optimizer) if columns else self.gradient_step
+        gradient_step: Step = self.gradient_step
+        if columns:
+            gradient_step = on_columns(self, columns, self.compute_loss, self.optimizer, all_given=all_given)
         self.step = computed_in(precision, step or gradient_step, self)
         self.count = count or (lambda x, y: ops.shape(tree.flatten(y)[0])[0])
 
@@ -84,11 +87,13 @@ def on_columns(
     optimizer: Any,
     weights: list[keras.Variable] | None = None,
     summed: Callable[[list[Any]], list[Any]] = lambda values: values,
+    all_given: bool = False,
 ) -> Step:
     """Make the training step on the columns of a batch, of n in all: x is (what the network takes of these columns, and
     the arrays of `utils.training.batches.Columns`). loss_of: function of x, y, y_pred and training, with the losses
     of the layers. optimizer: one of those below, built. weights: those that are trained, all where None. summed: adds
-    up the loss and gradients of the workers that share a batch.
+    up the loss and gradients of the workers that share a batch. all_given: whether the network takes all columns, and
+    those of the batch are those that it scores.
 
     The loss of stars, which counts ratings alone, and its gradients are those of all columns; a loss that counts all
     columns is estimated; so are penalties, see `squares`. Rows of the weights of other columns, and the moments of
@@ -98,7 +103,7 @@ def on_columns(
     def step(x: Any, y: Any) -> KerasTensor:
         given, index, importance, rarity = x
         given = list(given) if isinstance(given, tuple) else given
-        with tf.GradientTape() as tape, computed_on(Columns(index, importance, rarity, n, tape)) as columns:
+        with tf.GradientTape() as tape, computed_on(Columns(index, importance, rarity, n, tape, all_given)) as columns:
             loss = loss_of(x=given, y=y, y_pred=network(given, training=True), training=True)
         rows = [taken for taken in columns.taken if any(taken[0] is weight for weight in trained)]
         whole = [weight for weight in trained if all(taken[0] is not weight for taken in rows)]

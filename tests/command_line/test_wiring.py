@@ -310,10 +310,14 @@ def test_a_scale_is_two_numbers(scale):
 
 
 def test_workers_are_refused_where_a_model_can_not_be_shared():
-    model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False)
+    config = SimpleNamespace(score_share=1.0)
+    model = SimpleNamespace(takes_new_users=True, shares=True, like=3.5, blends=False, config=config)
     split = SimpleNamespace(holds_users_out=False, train=random_ratings().matrix())
     args = SimpleNamespace(workers=2, protocol="random")
     train.check("multdae", args, model, split)
+    config.score_share = 0.9
+    with pytest.raises(UserError, match="--score-share is for a training by one process, without --workers"):
+        train.check("multdae", args, model, split)
     model.shares = False
     with pytest.raises(UserError, match="multdae is trained by one process only"):
         train.check("multdae", args, model, split)

@@ -62,7 +62,8 @@ class Descent:
 
 
 def literal_loss(name, weights, x, y, importance, rarity, l2):
-    """The loss on all columns, of which each counts `importance` times, 0 where it is not in the sample."""
+    """The loss on all columns, of which each counts `importance` times, 0 where it is not in the sample. rarity: of the
+    rows of the first kernel and of the last."""
     first, bias, last, offset = weights
     z = np.tanh(x @ first + bias) @ last.T + offset
     likes = y.sum(axis=1, keepdims=True)
@@ -71,8 +72,8 @@ def literal_loss(name, weights, x, y, importance, rarity, l2):
     softplus = (np.log1p(np.exp(z)) * importance).sum(axis=1)
     value = {
         "masked_mse": lambda: ((y - z)[y != 0] ** 2).mean(),
-        "multinomial": lambda: -(y * log_softmax).sum() / len(y),
-        "logistic": lambda: (softplus.sum() - (y * z).sum()) / len(y),
+        "multinomial": lambda: -(y * log_softmax * importance).sum() / len(y),
+        "logistic": lambda: (softplus.sum() - (y * z * importance).sum()) / len(y),
         "squared": lambda: ((y - z) ** 2 * importance).sum() / len(y),
         "cosine": lambda: np.mean(
             2 - 2 * (y * z).sum(axis=1) / np.maximum(np.sqrt(likes[:, 0] * (z**2 * importance).sum(axis=1)), 1e-12)
@@ -80,7 +81,8 @@ def literal_loss(name, weights, x, y, importance, rarity, l2):
         "multinomial_by_user": lambda: -(by_user * log_softmax).sum() / by_user.sum(),
         "logistic_by_user": lambda: (softplus @ by_user.max(axis=1) - (by_user * z).sum()) / by_user.sum(),
     }[name]()
-    return value + l2 * sum((rarity * (kernel**2).sum(axis=1)).sum() for kernel in (first, last))
+    pairs = zip(rarity, (first, last), strict=True)
+    return value + l2 * sum((rare * (kernel**2).sum(axis=1)).sum() for rare, kernel in pairs)
 
 
 def slopes(function, weights, step=1e-5):
@@ -128,10 +130,51 @@ def test_a_step_has_the_literal_loss_and_its_gradients(name, sample):
     if sample == N:  # exact: the dense loss
         np.testing.assert_allclose([of_all, rare], 1)
     dense = given.toarray().astype(float), y.toarray().astype(float)
-    literal = lambda weights: literal_loss(name, weights, *dense, of_all, rare, l2)  # noqa: E731
+    literal = lambda weights: literal_loss(name, weights, *dense, of_all, (rare, rare), l2)  # noqa: E731
     assert found == pytest.approx(literal(before), rel=1e-5)
     for one, other, slope in zip(before, after, slopes(literal, before), strict=True):
         np.testing.assert_allclose(one - other, slope, atol=2e-5)
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0])
+@pytest.mark.parametrize("name", ["multinomial", "logistic", "squared"])
+def test_a_step_that_scores_a_sample_has_the_literal_loss_and_its_gradients(name, share):
+    given, y, l2 = MATRIX[:8], sp.csr_array((MATRIX > 2).astype(np.float32))[:8], 0.1
+    chosen = batches.ScoreSampler(MATRIX, N, share, 3)(given, 2, 1)
+    index, importance, rarity = chosen.arrays
+    assert len(index) == share * N
+    network = small(l2)
+    network.compile("sgd", loss=LOSSES[name])
+    before = [weight.astype(float) for weight in network.get_weights()]
+    step = training_step.on_columns(network, N, network.compute_loss, Descent(), all_given=True)
+    x = tf.constant(chosen.taken(given).toarray())
+    found = float(step((x, index, importance, rarity), chosen.scored(y).toarray()))
+    after = network.get_weights()
+    of_all, rare = np.zeros(N), np.zeros(N)
+    of_all[index], rare[index] = importance, rarity
+    dense = given.toarray().astype(float), y.toarray().astype(float)
+    literal = lambda weights: literal_loss(name, weights, *dense, of_all, (np.ones(N), rare), l2)  # noqa: E731
+    assert found == pytest.approx(literal(before), rel=1e-5)
+    for one, other, slope in zip(before, after, slopes(literal, before), strict=True):
+        np.testing.assert_allclose(one - other, slope, atol=5e-5)
+    others = np.setdiff1d(np.arange(N), index)
+    for one, other in zip(before[2:], after[2:], strict=True):
+        np.testing.assert_array_equal(other[others], one[others])
+    assert (before[0] != after[0]).all()
+
+
+def test_a_loss_of_sampled_scores_is_that_of_all_on_average():
+    rng = np.random.default_rng(0)
+    likes, scores = (MATRIX.toarray() > 2).astype(np.float32), rng.normal(0, 2, (ROWS, N)).astype(np.float32)
+    sampler = batches.ScoreSampler(MATRIX, N, 0.5, 1)
+    for loss, within in ((losses.logistic, 0.01), (losses.squared, 0.01), (losses.multinomial, 0.03)):
+        found = []
+        for step in range(600):
+            chosen = sampler(MATRIX, 0, step)
+            with of(*chosen.arrays):
+                found.append(float(loss(likes[:, chosen.index], scores[:, chosen.index])))
+        assert np.mean(found) == pytest.approx(float(loss(likes, scores)), rel=within)
+        assert np.std(found) > 0.03 * np.mean(found)
 
 
 @pytest.mark.parametrize("compute", [lambda z: columns.total(z), lambda z: np.exp(z - columns.log_softmax(z))])
@@ -271,9 +314,23 @@ def test_on_all_columns_a_step_is_the_dense_one(name, options):
     assert len(np.unique(MATRIX.indices)) == N
     (dense, history), (sampled, again) = (refitted(name, sample=sample, **options) for sample in (0, 1000))
     assert (dense.network.columns, sampled.network.columns > 0) == (0, True)
+    assert_learned_the_same(name, dense, sampled, history, again)
+
+
+def assert_learned_the_same(name, dense, sampled, history, again):
     np.testing.assert_allclose([row["loss"] for row in again], [row["loss"] for row in history], rtol=1e-5)
     for one, other in zip(dense.network.get_weights(), sampled.network.get_weights(), strict=True):
         np.testing.assert_allclose(other, one, atol=1e-5 if name == "cdae" else 2e-6)  # its gradients are small
+
+
+@pytest.mark.parametrize(("name", "options"), SAME[-5:-1], ids=str)
+def test_where_all_are_scored_a_step_is_the_dense_one(name, options):
+    (dense, history), (sampled, again) = (refitted(name, score_share=share, **options) for share in (1, 0.99))
+    assert (dense.network.columns, sampled.network.columns, sampled.network.all_given) == (0, N, True)
+    assert sampled.training_notes == [
+        "each step scored 30 of the 30 movies, a sample, the more often the more users like them (--score-share)"
+    ]
+    assert_learned_the_same(name, dense, sampled, history, again)
 
 
 @pytest.mark.parametrize(("name", "options"), SAME, ids=str)
@@ -331,14 +388,16 @@ def test_the_loss_of_recvae_has_no_penalty_of_the_encoder_before():
     assert float(sum(model.network.losses)) == pytest.approx(0.3 * kernels, rel=1e-5)
 
 
-def test_a_training_on_samples_resumes_exactly(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("joint", {"sample": 5, "linear": False, "movie_rows": False}), ("multvae", {"score_share": 0.4})],
+)
+def test_a_training_on_samples_resumes_exactly(name, options, tmp_path, monkeypatch):
     split = splits.split(TABLE, "random", splits.Options())
-    config = models.module("joint").Config(
-        hidden=(4,), epochs=3, batch_size=15, sample=5, linear=False, movie_rows=False
-    )
+    config = models.module(name).Config(hidden=(4,), epochs=3, batch_size=15, **options)
 
     def fitted(training, epochs=3):
-        model = models.build("joint", TABLE.shape, replace(config, epochs=epochs))
+        model = models.build(name, TABLE.shape, replace(config, epochs=epochs))
         return model, model.fit(split.train, split.validation, training)
 
     with eagerly():

@@ -47,7 +47,8 @@ KERNELS = STARS | {
 }  # fmt: skip
 LIKES = {
     "hidden": (200,), "activation": "tanh", "dropout": 0.5, "signed": False, "l2": 1e-5, "learning_rate": 0.001,
-    "batch_size": None, "epochs": 200, "patience": 20, "precision": "float32", "sample": None, "average": 0.0,
+    "batch_size": None, "epochs": 200, "patience": 20, "precision": "float32", "sample": None, "score_share": 1.0,
+    "average": 0.0,
 }  # fmt: skip
 DEFAULTS = {  # those that the results of the documentation were measured with
     "autorec": STARS,

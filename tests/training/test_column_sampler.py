@@ -71,3 +71,58 @@ def test_how_many_columns_are_sampled(sample, n, counts_all, expected):
     rows = sp.csr_array(([1.0], ([0], [3])), shape=(2, n))
     made = batches.sampler(SimpleNamespace(sample=sample), rows, n, 2, 0, counts_all)
     assert (made and made.sample) == expected
+
+
+# -- a sample of the columns is scored ---------------------------------------------------------------------------------
+
+
+def test_the_columns_that_are_scored_are_drawn_by_their_number_of_entries():
+    counts = np.bincount(MATRIX.indices, minlength=N) + 1
+    sampler, seen, drawn = batches.ScoreSampler(MATRIX, N, 0.5, 0), np.zeros(N), set()
+    for epoch in range(20):
+        for step in range(50):
+            chosen = sampler(MATRIX[:2], epoch, step)
+            assert len(chosen.index) == 15
+            assert (chosen.index.dtype, chosen.importance.dtype) == (np.int32, np.float32)
+            assert (np.diff(chosen.index) > 0).all()
+            np.testing.assert_allclose(chosen.importance, 1 / sampler.chance[chosen.index], rtol=1e-6)
+            np.testing.assert_array_equal(chosen.rarity, chosen.importance)
+            seen[chosen.index] += 1
+            drawn.add(tuple(chosen.index.tolist()))
+    np.testing.assert_allclose(seen / 1000, sampler.chance, atol=0.06)
+    assert len(drawn) > 950
+    less = sampler.chance < 1
+    np.testing.assert_allclose(sampler.chance[less] / counts[less], (sampler.chance / counts)[less].max())
+    first, again, seeded, other = (
+        batches.ScoreSampler(MATRIX, N, 0.5, seed)(MATRIX, epoch, step).index.tolist()
+        for seed, epoch, step in ((0, 2, 1), (0, 2, 1), (1, 2, 1), (0, 1, 2))
+    )
+    assert first == again
+    assert first not in (seeded, other)
+
+
+@pytest.mark.parametrize(
+    ("counts", "sample", "expected"),
+    [([1, 2, 3, 4], 1, [0.1, 0.2, 0.3, 0.4]), ([1, 1, 2, 16], 2, [0.25, 0.25, 0.5, 1]),
+     ([1, 2, 9, 90], 3, [1 / 3, 2 / 3, 1, 1]), ([1, 1, 9, 90], 4, [1, 1, 1, 1])],
+)  # fmt: skip
+def test_the_chance_to_be_scored_is_proportional_up_to_certainty(counts, sample, expected):
+    np.testing.assert_allclose(batches.chances(np.array(counts), sample), expected)
+
+
+def test_a_column_without_entries_is_scored_at_times():
+    few = sp.csr_array(([1.0] * 5, ([0, 0, 1, 2, 3], [0, 4, 0, 0, 0])), shape=(4, 6))
+    assert batches.ScoreSampler(few, 6, 0.5, 0).chance.min() > 0
+    np.testing.assert_array_equal(batches.ScoreSampler(sp.csr_array(sp.hstack([few, few])), 6, 0.5, 0).chance[[0, 4]],
+                                  batches.chances(np.array([9, 1, 1, 1, 3, 1]), 3)[[0, 4]])  # fmt: skip
+
+
+def test_what_is_scored_is_some_of_what_is_given():
+    chosen = batches.ScoreSampler(MATRIX, N, 0.3, 0)(MATRIX, 0, 0)
+    assert chosen.taken(MATRIX) is MATRIX
+    np.testing.assert_array_equal(chosen.scored(MATRIX).toarray(), MATRIX.toarray()[:, chosen.index])
+    epochs = batches.rows(MATRIX, 2 * MATRIX, 7, 0, lambda index, dense: dense, batches.ScoreSampler(MATRIX, N, 0.3, 0))
+    assert epochs.on_columns
+    for (given, index, *_), judged in epochs(3):
+        assert given.shape[1] == N
+        np.testing.assert_array_equal(judged, 2 * given[:, index])

@@ -27,12 +27,21 @@ class Columns:
 
     index: (m,) int32. importance: (m,) float32, how many columns each stands for in a sum over all: 1 where it occurs
     in the batch; those sampled stand for all that do not. rarity: (m,) float32, one over the share of batches that each
-    is in."""
+    is in. all_given: whether the network takes all columns, and these are those that it scores."""
 
     index: NDArray[np.int32]
     importance: NDArray[np.float32]
     rarity: NDArray[np.float32]
     n: int
+    all_given: bool = False
+
+    def taken(self, rows: csr_array) -> csr_array:
+        """Return what the network takes of CSR rows."""
+        return rows if self.all_given else self.only(rows)
+
+    def scored(self, rows: csr_array) -> csr_array:
+        """Return what the network's scores are judged by of CSR rows."""
+        return rows[:, self.index] if self.all_given else self.only(rows)
 
     def only(self, rows: csr_array) -> csr_array:
         """Return CSR rows with these columns alone, in this order, which hold all their entries. Rows may be of several
@@ -129,6 +138,39 @@ class ColumnSampler:
         return Columns(index.astype(np.int32), importance, self.rarity[index], self.n)
 
 
+class ScoreSampler:
+    """Choose the `Columns` that a batch is scored on: a share of all, the more often the more entries they have. What
+    the network takes is whole.
+
+    The loss is estimated from them, and from what is liked of them, by one over the chance of each to be drawn (Horvitz
+    and Thompson 1952). rows: CSR, whose columns may be several blocks of the n. The draws depend on (seed, epoch, step)
+    alone."""
+
+    def __init__(self, rows: csr_array, n: int, share: float, seed: int) -> None:
+        self.n, self.sample, self.seed = n, max(1, round(share * n)), seed
+        self.chance = chances(np.bincount(rows.indices % n, minlength=n) + 1, self.sample)
+
+    def __call__(self, rows: csr_array, epoch: int, step: int) -> Columns:
+        """Return the columns of a batch, whatever is in its rows."""
+        rng = np.random.default_rng((self.seed, epoch, step, 2))
+        order = rng.permutation(self.n)
+        passed = np.floor(np.cumsum(self.chance[order]) + rng.random())  # systematic sampling
+        drawn = np.sort(order[np.diff(passed, prepend=0) > 0])
+        weight = (1 / self.chance[drawn]).astype(np.float32)
+        return Columns(drawn.astype(np.int32), weight, weight, self.n, all_given=True)
+
+
+def chances(counts: NDArray, sample: int) -> NDArray[np.float64]:
+    """Compute the chance of each to be in a sample of this size: in proportion to the counts, positive
+    numbers, and 1 at most."""
+    certain = np.zeros(len(counts), bool)
+    while True:
+        chance = np.where(certain, 1, counts * ((sample - certain.sum()) / max(counts[~certain].sum(), 1)))
+        if not (chance > 1).any():
+            return chance
+        certain |= chance > 1
+
+
 def parts(rows: int) -> int:
     """Return how many epochs make a pass over so many rows."""
     return max(1, round(rows / PART_ROWS))
@@ -140,11 +182,14 @@ def size(given: int | None, rows: int, usual: int) -> int:
     return given or (usual if rows < LARGE_ROWS else max(usual, LARGE_BATCH))
 
 
-def describe(size: int, rows: int, columns: ColumnSampler | None, by_user: bool = True) -> list[str]:
+def describe(size: int, rows: int, columns: ColumnSampler | ScoreSampler | None, by_user: bool = True) -> list[str]:
     """Return sentences for the user about steps and epochs that are not over everything. size: of a batch. by_user:
     whether rows are users and columns movies."""
     notes, names = [], ("users", "movies") if by_user else ("movies", "users")
-    if columns:
+    if isinstance(columns, ScoreSampler):
+        sampled = f"{columns.sample:,} of the {columns.n:,} {names[1]}"
+        notes.append(f"each step scored {sampled}, a sample, the more often the more users like them (--score-share)")
+    elif columns:
         others = f", and on {columns.sample:,} others, a sample" if columns.sample else ""
         notes.append(f"each step was computed on the {names[1]} that occur in its batch{others} (--sample)")
     if (n := parts(rows)) > 1:
@@ -232,7 +277,7 @@ def rows(
     size: int,
     seed: int,
     inputs: Callable[[Indices, NDArray], Any],
-    sampler: ColumnSampler | None = None,
+    sampler: ColumnSampler | ScoreSampler | None = None,
 ) -> Epochs:
     """Make an epoch of (given, judged) batches, as a function of the epoch's number: `size` rows of the CSR matrix
     `judged`, dense, in an order that depends on (seed, epoch) alone; rows with nothing in them are left out. inputs:
@@ -245,7 +290,7 @@ def rows(
             taken, wanted = given[index], judged[index]
             columns = sampler(taken, number, step) if sampler else None
             if columns:
-                taken, wanted = columns.only(taken), columns.only(wanted)
+                taken, wanted = columns.taken(taken), columns.scored(wanted)
             x = inputs(index, taken.toarray())
             yield (x, *columns.arrays) if columns else x, wanted.toarray()
 
