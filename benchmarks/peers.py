@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from rows import EARLIER_JOINT, EDLAE_BESIDE, LIANG
+from rows import EARLIER_JOINT, EDLAE_BESIDE, LIANG, WIDE
 from speed import has_bfloat16
 
 HERE = Path(__file__).resolve().parent
@@ -96,9 +96,9 @@ ROWS = {
     "ours edlae": ours("likes", "ease", "--l2 200 --dropout 0.5 --relax 0 --movie-norm 0"),
     "ours elsa": ours("likes", "elsa", "--patience 10"),
     "ours multdae": ours("likes", "multdae"),
-    "ours multvae": ours("likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG}"),
+    "ours multvae": ours("likes", "multvae", f"{WIDE} {LIANG}"),
     "ours multvae bfloat16": ours(
-        "likes", "multvae", f"--hidden 600,200 --anneal 2000 --batch-size 500 {LIANG} --precision bfloat16"
+        "likes", "multvae", f"{WIDE} {LIANG} --precision bfloat16"
     ),
     "ours multvae tuned": ours("likes", "multvae"),
     "ours recvae": ours("likes", "recvae", "--batch-size 500 --epochs 15"),

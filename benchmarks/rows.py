@@ -96,6 +96,7 @@ RELAXED = f"--weight 1 --dropout 0.5 --batch-size 100 --patience 10 {EARLIER_STE
 FAST = f"{RELAXED} {EDLAE_BESIDE}"
 EDLAE = f"--l2 200 --dropout 0.5 {PLAIN_EASE}"
 LIANG = "--dropout 0.5 --learning-rate 0.001 --beta 0.2"  # of the paper
+WIDE = "--hidden 600,200 --anneal 2000 --batch-size 500"
 IALS = "n_components=128 alpha0=0.1 reg=0.003 train_epochs=16"
 VAE = "dim_z=200 enc_hidden_dims=600 train_epochs=60"
 RANKING = {
@@ -108,6 +109,8 @@ RANKING = {
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
     "strong/multdae-sample": ("multdae --sample 500", STRONG, "strong/multdae"),
     "strong/multvae": (f"multvae --hidden 200 --anneal 5000 {LIANG}", STRONG, "strong/edlae"),
+    "strong/multvae-wide": (f"multvae {WIDE} {LIANG}", STRONG, "strong/multvae"),
+    "strong/multvae-scored": (f"multvae {WIDE} {LIANG} --score-share 0.33", STRONG, "strong/multvae-wide"),
     "strong/multvae-tuned": ("multvae", STRONG, "strong/multvae"),
     "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
