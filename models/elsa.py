@@ -63,7 +63,7 @@ class Config:
 def cosine_loss(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
     """Compute 2 - 2 cos of each user's scores and likes, mean over users: a scalar.
 
-    likes: (batch, n) of 0 and 1; scores: (batch, n)."""
+    likes: (batch, n) of 0 and 1; scores: (batch, n). Of a sample of columns, all that is liked has to be in it."""
     length = ops.sqrt(ops.sum(likes**2, axis=1) * total(scores**2))
     return global_mean(2 - 2 * ops.sum(likes * scores, axis=1) / ops.maximum(length, EPSILON))
 

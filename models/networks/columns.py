@@ -1,7 +1,7 @@
 """Training on some of the columns of the matrix. A batch is computed on those that occur in it, in small dense blocks:
 the rows of the weights that belong to them are gathered, and only these rows and their moments are updated. A loss that
 counts all movies, such as a softmax, is estimated from these and a sample of the others. Or the network takes all
-columns, and scores a sample of them (`--score-share`), liked ones among them.
+columns, and scores a sample of them (`--score-share`).
 
 So an epoch costs what its ratings cost, not users times movies. Weights that belong to columns have a row for each:
 `take` gives layers those they need."""
@@ -94,7 +94,7 @@ def width(n: int) -> Any:
 
 
 def total(values: KerasTensor) -> KerasTensor:
-    """Sum values, (batch, columns), over all columns: an estimate, without bias, where they are those of a sample."""
+    """Sum values, (batch, columns), over all columns: an estimate where they are those of a sample."""
     return ops.sum(values * _columns[-1].importance if _columns else values, axis=-1)
 
 

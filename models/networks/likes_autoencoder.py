@@ -63,15 +63,15 @@ class Config:
     """movies that a training step is computed on beside those that its users rated, which estimates the loss; 0: all
     (default: all up to 10,000 movies, 1,000 beyond)"""
     score_share: float = 1.0
-    """share of the movies that a training step scores, the more often the more users like them, which estimates the
-    loss; above 0, 1: all, or those that --sample says"""
+    """share of the movies whose scores a training step computes, much liked ones more often; the loss is estimated from
+    them. Quicker where the last layer is large, up to 10,000 movies (1: all, or those that --sample says)"""
 
     def __post_init__(self) -> None:
         check_options(self)
-        if not 0 < self.score_share <= 1:
+        if self.score_share is None or not 0 < self.score_share <= 1:
             raise ValueError(f"score-share must be above 0 and at most 1, got {self.score_share}")
         if self.score_share < 1 and self.sample:
-            raise ValueError("score-share takes no sample beside it: both estimate the loss")
+            raise ValueError("sample must be 0, or not given, beside a score-share below 1")
 
 
 class LikesAutoencoder(LatentModel):
@@ -167,25 +167,27 @@ class LikesAutoencoder(LatentModel):
         count: Count | None = None
         size, n = batches.size(config.batch_size, len(trained), USUAL_BATCH), self.shape[1]
         drawn = given[np.flatnonzero(np.diff(judged.indptr))]
-        sampler: batches.ColumnSampler | None = None
-        scores: batches.ScoreSampler | None = None
+        sampler: batches.ColumnSampler | batches.ScoreSampler | None
         if (share := getattr(config, "score_share", 1)) < 1:
-            scores = batches.ScoreSampler(drawn, n, share, self.seed)
+            sampler = batches.ScoreSampler(judged, share, self.seed)
         else:
             sampler = batches.sampler(config, drawn, n, size, self.seed, counts_all=True, summed=training.summed)
-        columns = n if scores or sampler else 0
-        if training.worker:  # without score_share, see `train.check`
+        columns = n if sampler else 0
+        if training.worker:
+            if isinstance(sampler, batches.ScoreSampler):
+                raise ValueError("score_share is for a training by one process")
             filled = training.summed(np.diff(judged.indptr))
             epoch = batches.shared(given, judged, filled, size, self.seed, inputs, columns)
             step = partial(training.worker.step, self.network, sampler, on_columns)
             count = lambda x, _: x[2]  # users of the whole batch  # noqa: E731
         else:
-            epoch = batches.rows(given, judged, size, self.seed, inputs, scores or sampler)
-        self.training_notes = batches.describe(size, len(trained), scores or sampler)
+            epoch = batches.rows(given, judged, size, self.seed, inputs, sampler)
+        self.training_notes = batches.describe(size, len(trained), sampler)
         sparse_where_few_are_filled(self.encoder, given)
         precision = getattr(config, "precision", "float32")
+        all_given = sampler is not None and sampler.all_given
         self.network.compile(
-            self._optimizer(config), step, count, precision, columns, scores is not None, loss=self.loss
+            self._optimizer(config), step, count, precision, columns, all_given=all_given, loss=self.loss
         )
         history = train(
             self.network, self._batches(epoch.in_parts(len(trained))), config, training, phase, judge, self._callbacks()

@@ -40,7 +40,7 @@ def squared(likes: KerasTensor, scores: KerasTensor) -> KerasTensor:
 
 def multinomial_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Compute `multinomial` as a weighted mean over likes: each has the weight one over the root of its user's number
-    of likes."""
+    of likes. Of a sample of columns, all that is liked has to be in it."""
     weight = _by_user(likes)
     return -ops.sum(weight * log_softmax(logits)) / ops.maximum(ops.sum(weight), 1e-7)
 
@@ -48,7 +48,7 @@ def multinomial_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
 def logistic_by_user(likes: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """Compute `logistic` as a weighted mean over likes: the sum of a user's cells, over the root of the user's number
     of likes, divided by the total weight in `multinomial_by_user`, so that both are a loss per like. Users without
-    likes have weight 0."""
+    likes have weight 0. Of a sample of columns, all that is liked has to be in it."""
     weight = _by_user(likes)
     cells = total(ops.softplus(logits)) * ops.max(weight, axis=1) - ops.sum(weight * logits, axis=1)
     return ops.sum(cells) / ops.maximum(ops.sum(weight), 1e-7)

@@ -89,7 +89,7 @@ def on_columns(
     summed: Callable[[list[Any]], list[Any]] = lambda values: values,
     all_given: bool = False,
 ) -> Step:
-    """Make the training step on the columns of a batch, of n in all: x is (what the network takes of these columns, and
+    """Make the training step on the columns of a batch, of n in all: x is (what the network takes, and
     the arrays of `utils.training.batches.Columns`). loss_of: function of x, y, y_pred and training, with the losses
     of the layers. optimizer: one of those below, built. weights: those that are trained, all where None. summed: adds
     up the loss and gradients of the workers that share a batch. all_given: whether the network takes all columns, and

@@ -20,6 +20,7 @@ from models.elsa import cosine_loss
 from models.networks import columns, kernels, losses, training_step
 from models.networks.columns import FromColumns, ToColumns
 from utils.data import side_features, splits
+from utils.data.ratings import likes
 from utils.distributed import training_workers
 from utils.training import batches
 from utils.training.training import Training
@@ -140,7 +141,7 @@ def test_a_step_has_the_literal_loss_and_its_gradients(name, sample):
 @pytest.mark.parametrize("name", ["multinomial", "logistic", "squared"])
 def test_a_step_that_scores_a_sample_has_the_literal_loss_and_its_gradients(name, share):
     given, y, l2 = MATRIX[:8], sp.csr_array((MATRIX > 2).astype(np.float32))[:8], 0.1
-    chosen = batches.ScoreSampler(MATRIX, N, share, 3)(given, 2, 1)
+    chosen = batches.ScoreSampler(MATRIX, share, 3)(given, 2, 1)
     index, importance, rarity = chosen.arrays
     assert len(index) == share * N
     network = small(l2)
@@ -166,7 +167,7 @@ def test_a_step_that_scores_a_sample_has_the_literal_loss_and_its_gradients(name
 def test_a_loss_of_sampled_scores_is_that_of_all_on_average():
     rng = np.random.default_rng(0)
     likes, scores = (MATRIX.toarray() > 2).astype(np.float32), rng.normal(0, 2, (ROWS, N)).astype(np.float32)
-    sampler = batches.ScoreSampler(MATRIX, N, 0.5, 1)
+    sampler = batches.ScoreSampler(MATRIX, 0.5, 1)
     for loss, within in ((losses.logistic, 0.01), (losses.squared, 0.01), (losses.multinomial, 0.03)):
         found = []
         for step in range(600):
@@ -323,12 +324,50 @@ def assert_learned_the_same(name, dense, sampled, history, again):
         np.testing.assert_allclose(other, one, atol=1e-5 if name == "cdae" else 2e-6)  # its gradients are small
 
 
+def assert_scores_of_some(model, given, whole, n):
+    """Where the network takes all columns and scores some, these scores are those of all, and `recvae` counts all."""
+    index, one = np.array([3, 8, 20], np.int32), np.ones(3, np.float32)
+    with tf.GradientTape() as tape, columns.computed_on(columns.Columns(index, one, one, n, tape, all_given=True)):
+        some = model.network(given, training=False)
+        if model.name == "recvae":
+            np.testing.assert_array_equal(recvae.Count(n)(given), (given[:, :n] != 0).sum(axis=1))
+    np.testing.assert_allclose(np.array(some), np.array(whole)[:, index], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["multdae", "multvae", "recvae", "cdae"])
+def test_a_step_that_scores_a_sample_updates_these_scores_and_all_that_is_given(name):
+    model, _ = refitted(name, score_share=0.4, l2=0.01, signed=True, epochs=1)
+    ended = [np.array(weight) for weight in model.network.trainable_variables]
+    number = model.config.encoder_epochs if name == "recvae" else 0  # of the pass that trains the decoder
+    drawn, layers = batches.ScoreSampler(likes(MATRIX), 0.4, 0)(MATRIX, number, 0).index, 0
+    model._build()
+    for weight, end in zip(model.network.trainable_variables, ended, strict=True):
+        moved = (np.array(weight) != end).reshape(len(end), -1).any(axis=1)
+        if "logits" in weight.path:
+            assert np.flatnonzero(moved).tolist() == drawn.tolist()
+            layers += 1
+        elif len(end) == 2 * N:
+            assert moved.all()
+            layers += 1
+    assert layers == 3
+
+
+def test_how_often_a_movie_is_scored_counts_likes_alone(monkeypatch):
+    seen, make = [], batches.chances
+    monkeypatch.setattr(batches, "chances", lambda counts, sample: seen.append(counts) or make(counts, sample))
+    low = MATRIX.copy()
+    low.data[low.indices == 4] = 1
+    refitted("multdae", low, score_share=0.4, signed=True, epochs=1)
+    np.testing.assert_array_equal(seen[0], (low.toarray() > 3.5).sum(axis=0) + 1)
+    assert (seen[0][4], len(seen)) == (1, 1)
+
+
 @pytest.mark.parametrize(("name", "options"), SAME[-5:-1], ids=str)
 def test_where_all_are_scored_a_step_is_the_dense_one(name, options):
     (dense, history), (sampled, again) = (refitted(name, score_share=share, **options) for share in (1, 0.99))
     assert (dense.network.columns, sampled.network.columns, sampled.network.all_given) == (0, N, True)
     assert sampled.training_notes == [
-        "each step scored 30 of the 30 movies, a sample, the more often the more users like them (--score-share)"
+        "each step computed the scores of 30 of the 30 movies, much liked ones more often (--score-share)"
     ]
     assert_learned_the_same(name, dense, sampled, history, again)
 
@@ -351,6 +390,8 @@ def test_what_networks_give_on_some_columns_is_what_they_give_there_on_all(name,
         some = model.network(given[1], training=False)
     for one, other in zip(*(part if isinstance(part, list) else [part] for part in (whole, some)), strict=True):
         np.testing.assert_allclose(np.array(other), np.array(one)[:, chosen.index], atol=1e-5)
+    if name in ("multdae", "multvae", "recvae", "cdae"):
+        assert_scores_of_some(model, given[0], whole, n)
     if name == "recvae":
         with of(*chosen.arrays):
             count = np.array(recvae.Count(N)(given[1]))

@@ -29,6 +29,7 @@ import pytest
 import searches
 import tables
 import titles
+import vae_epochs
 import vectors
 from conftest import write_checkerboard
 
@@ -64,6 +65,7 @@ def test_every_row_is_a_command_of_train_or_a_model_of_irspack(row):
         ("ranking", accuracy.ranking_table),
         ("peers", peers.table),
         ("peers-searched", peers_searched.table),
+        ("vae-epochs", vae_epochs.table),
     ],
 )
 def test_the_page_of_results_shows_them_as_they_are(marker, table):
@@ -197,10 +199,12 @@ def test_what_was_measured_beside_peers_is_what_the_rows_say():
         row = peers.ROWS[line["row"]]
         assert (line["what"], line["library"], line["model"]) == (row.what, row.library, row.model)
         assert line["options"] == peers.said(row), line["row"]
+    for line in tables.read("vae_epochs.csv"):
+        assert line["options"] == peers.said(vae_epochs.ROWS[line["model"]][line["row"]]), line["row"]
 
 
 def test_every_row_beside_peers_can_be_run():
-    for name, row in peers.ROWS.items():
+    for name, row in (peers.ROWS | vae_epochs.ROWS["multvae"] | vae_epochs.ROWS["recvae"]).items():
         assert (peers.HERE / "libraries" / f"of_{row.library}.py").exists()
         assert row.library == "reelspace" or row.library in peers.NEEDS
         if row.library == "reelspace":

@@ -78,7 +78,7 @@ def test_how_many_columns_are_sampled(sample, n, counts_all, expected):
 
 def test_the_columns_that_are_scored_are_drawn_by_their_number_of_entries():
     counts = np.bincount(MATRIX.indices, minlength=N) + 1
-    sampler, seen, drawn = batches.ScoreSampler(MATRIX, N, 0.5, 0), np.zeros(N), set()
+    sampler, seen, drawn = batches.ScoreSampler(MATRIX, 0.5, 0), np.zeros(N), set()
     for epoch in range(20):
         for step in range(50):
             chosen = sampler(MATRIX[:2], epoch, step)
@@ -94,7 +94,7 @@ def test_the_columns_that_are_scored_are_drawn_by_their_number_of_entries():
     less = sampler.chance < 1
     np.testing.assert_allclose(sampler.chance[less] / counts[less], (sampler.chance / counts)[less].max())
     first, again, seeded, other = (
-        batches.ScoreSampler(MATRIX, N, 0.5, seed)(MATRIX, epoch, step).index.tolist()
+        batches.ScoreSampler(MATRIX, 0.5, seed)(MATRIX, epoch, step).index.tolist()
         for seed, epoch, step in ((0, 2, 1), (0, 2, 1), (1, 2, 1), (0, 1, 2))
     )
     assert first == again
@@ -112,16 +112,14 @@ def test_the_chance_to_be_scored_is_proportional_up_to_certainty(counts, sample,
 
 def test_a_column_without_entries_is_scored_at_times():
     few = sp.csr_array(([1.0] * 5, ([0, 0, 1, 2, 3], [0, 4, 0, 0, 0])), shape=(4, 6))
-    assert batches.ScoreSampler(few, 6, 0.5, 0).chance.min() > 0
-    np.testing.assert_array_equal(batches.ScoreSampler(sp.csr_array(sp.hstack([few, few])), 6, 0.5, 0).chance[[0, 4]],
-                                  batches.chances(np.array([9, 1, 1, 1, 3, 1]), 3)[[0, 4]])  # fmt: skip
+    np.testing.assert_allclose(batches.ScoreSampler(few, 0.5, 0).chance, [1, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3])
 
 
 def test_what_is_scored_is_some_of_what_is_given():
-    chosen = batches.ScoreSampler(MATRIX, N, 0.3, 0)(MATRIX, 0, 0)
+    chosen = batches.ScoreSampler(MATRIX, 0.3, 0)(MATRIX, 0, 0)
     assert chosen.taken(MATRIX) is MATRIX
     np.testing.assert_array_equal(chosen.scored(MATRIX).toarray(), MATRIX.toarray()[:, chosen.index])
-    epochs = batches.rows(MATRIX, 2 * MATRIX, 7, 0, lambda index, dense: dense, batches.ScoreSampler(MATRIX, N, 0.3, 0))
+    epochs = batches.rows(MATRIX, 2 * MATRIX, 7, 0, lambda index, dense: dense, batches.ScoreSampler(MATRIX, 0.3, 0))
     assert epochs.on_columns
     for (given, index, *_), judged in epochs(3):
         assert given.shape[1] == N

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 class Columns:
     """The columns of the matrix that a batch is computed on.
 
-    index: (m,) int32. importance: (m,) float32, how many columns each stands for in a sum over all: 1 where it occurs
-    in the batch; those sampled stand for all that do not. rarity: (m,) float32, one over the share of batches that each
-    is in. all_given: whether the network takes all columns, and these are those that it scores."""
+    index: (m,) int32. importance: (m,) float32, how many columns each stands for in a sum over all: of `ColumnSampler`
+    1 where it occurs in the batch, and those sampled stand for all that do not. rarity: (m,) float32, one over the
+    share of batches that each is in. all_given: whether the network takes all columns, and these are those that it
+    scores."""
 
     index: NDArray[np.int32]
     importance: NDArray[np.float32]
@@ -104,6 +105,8 @@ class ColumnSampler:
     rows: CSR, whose columns may be several blocks of the n. size: rows of a batch. summed: see `sampler`. The draws
     depend on (seed, epoch, step) alone."""
 
+    all_given = False
+
     def __init__(
         self,
         rows: csr_array,
@@ -143,12 +146,14 @@ class ScoreSampler:
     the network takes is whole.
 
     The loss is estimated from them, and from what is liked of them, by one over the chance of each to be drawn (Horvitz
-    and Thompson 1952). rows: CSR, whose columns may be several blocks of the n. The draws depend on (seed, epoch, step)
-    alone."""
+    and Thompson 1952). rows: CSR. The draws depend on (seed, epoch, step) alone."""
 
-    def __init__(self, rows: csr_array, n: int, share: float, seed: int) -> None:
-        self.n, self.sample, self.seed = n, max(1, round(share * n)), seed
-        self.chance = chances(np.bincount(rows.indices % n, minlength=n) + 1, self.sample)
+    all_given = True
+
+    def __init__(self, rows: csr_array, share: float, seed: int) -> None:
+        self.n, self.seed = rows.shape[1], seed
+        self.sample = max(1, round(share * self.n))
+        self.chance = chances(np.bincount(rows.indices, minlength=self.n) + 1, self.sample)
 
     def __call__(self, rows: csr_array, epoch: int, step: int) -> Columns:
         """Return the columns of a batch, whatever is in its rows."""
@@ -157,7 +162,7 @@ class ScoreSampler:
         passed = np.floor(np.cumsum(self.chance[order]) + rng.random())  # systematic sampling
         drawn = np.sort(order[np.diff(passed, prepend=0) > 0])
         weight = (1 / self.chance[drawn]).astype(np.float32)
-        return Columns(drawn.astype(np.int32), weight, weight, self.n, all_given=True)
+        return Columns(drawn.astype(np.int32), weight, weight, self.n, self.all_given)
 
 
 def chances(counts: NDArray, sample: int) -> NDArray[np.float64]:
@@ -188,7 +193,7 @@ def describe(size: int, rows: int, columns: ColumnSampler | ScoreSampler | None,
     notes, names = [], ("users", "movies") if by_user else ("movies", "users")
     if isinstance(columns, ScoreSampler):
         sampled = f"{columns.sample:,} of the {columns.n:,} {names[1]}"
-        notes.append(f"each step scored {sampled}, a sample, the more often the more users like them (--score-share)")
+        notes.append(f"each step computed the scores of {sampled}, much liked ones more often (--score-share)")
     elif columns:
         others = f", and on {columns.sample:,} others, a sample" if columns.sample else ""
         notes.append(f"each step was computed on the {names[1]} that occur in its batch{others} (--sample)")
