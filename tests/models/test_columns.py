@@ -17,7 +17,7 @@ from literal import assert_same_weights
 import models
 from models import cdae, recvae
 from models.elsa import cosine_loss
-from models.networks import columns, kernels, losses, training_step
+from models.networks import columns, kernels, likes_autoencoder, losses, training_step
 from models.networks.columns import FromColumns, ToColumns
 from utils.data import side_features, splits
 from utils.data.ratings import likes
@@ -350,6 +350,17 @@ def test_a_step_that_scores_a_sample_updates_these_scores_and_all_that_is_given(
             assert moved.all()
             layers += 1
     assert layers == 3
+
+
+def test_what_is_scored_depends_on_the_seed_of_the_model(monkeypatch):
+    config, seen = models.module("multdae").Config(hidden=(4,), batch_size=20, score_share=0.4), []
+    monkeypatch.setattr(likes_autoencoder, "train", lambda _, epoch, *__: seen.append(epoch) or [])
+    model = models.build("multdae", MATRIX.shape, config, seed=7)
+    model.refit(MATRIX, Training())
+    expected = batches.ScoreSampler(likes(MATRIX), 0.4, 7)
+    for step, ((given, index, *_), judged) in enumerate(seen[0](2)):
+        np.testing.assert_array_equal(index, expected(MATRIX, 2, step).index)
+        np.testing.assert_array_equal(judged, given[:, index])
 
 
 def test_how_often_a_movie_is_scored_counts_likes_alone(monkeypatch):
