@@ -65,7 +65,10 @@ class Options:
     by: Literal["best", "neighbours", "movies", "decoder", "model"] = "best"
     """neighbours: what the users nearest in latent space liked; movies: what is near the movies that were liked;
     decoder: what the autoencoder predicts; best: the one that did best on validation"""
-    filters: Annotated[reranking.Options, tyro.conf.arg(name="filter")] = field(default_factory=reranking.Options)
+    filters: Annotated[
+        reranking.Options,
+        tyro.conf.arg(name="filter", help=reranking.Options.__doc__),  # or tyro parses this file for it, in each call
+    ] = field(default_factory=reranking.Options)
     explain: bool = False
     """say for each movie which ratings it is recommended for"""
     preset: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")] = None

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ SOME = 8  # ratings of a movie that may be called by the beginning of its title
 MANY = 20  # ratings of a movie that short films beside it may be called after
 WORDS = 3  # at the beginning of one title alone, that are enough where somebody types them
 ALONE = "by its title alone"
+Index: TypeAlias = "dict[str, tuple[int, ...]]"  # {name: indices of movies}
 _WORDS = (
     "one|two ii|three iii|four iv|five v|six vi|seven vii|eight viii|nine ix|ten x|eleven xi|twelve xii|xiii|xiv|xv|xvi"
     "|xvii|xviii|xix|xx"
@@ -119,9 +121,9 @@ def keys_of(movies: Movies) -> tuple[list[str], list[int]]:
     return [key for key, _ in kept], [owner for _, owner in kept]
 
 
-def _index(names: Sequence[str], owners: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def _index(names: Sequence[str], owners: Sequence[int]) -> Index:
     """Return {name: its movies}; owners: of each name the movie, ascending. Lists would take twice the time."""
-    index: dict[str, tuple[int, ...]] = dict(zip(names, zip(owners, strict=True), strict=True))  # of each name the last
+    index: Index = dict(zip(names, zip(owners, strict=True), strict=True))  # of each name the last
     earlier: dict[str, dict[int, None]] = {}
     for name, owner in zip(names, owners, strict=True):
         if index[name][0] != owner:
@@ -130,19 +132,22 @@ def _index(names: Sequence[str], owners: Sequence[int]) -> dict[str, tuple[int, 
 
 
 class Titles:
-    """An index of movies by title, the rare ones behind the others (`Movies.with_rare`).
-
-    count: how many people rated each movie that is not rare; without it no movie is chosen among several of one title
-    and year. n_columns: number of those that are not rare. by_key: {key: indices of movies}; by_title: the same by the
-    title as it is written, in lower case."""
+    """An index of movies by title, the rare ones behind the others (`Movies.with_rare`). count: how many people rated
+    each movie that is not rare; without it no movie is chosen among several of one title and year. n_columns: number of
+    those that are not rare."""
 
     def __init__(self, movies: Movies, count: NDArray[np.integer] | None = None) -> None:
         self.movies, self.n_columns, self.count = movies.with_rare, len(movies.ids), count
-        self.by_key = _index(*(self.movies.keys or keys_of(self.movies)))
-        titles = [title.casefold() for title in self.movies.titles]
-        self.by_title = _index(titles, range(len(titles)))
 
-    # -- what is asked -------------------------------------------------------------------------------------------------
+    @cached_property
+    def by_key(self) -> Index:
+        """Index the movies by the keys of their titles."""
+        return _index(*(self.movies.keys or keys_of(self.movies)))
+
+    @cached_property
+    def by_title(self) -> Index:
+        """Index the movies by their titles as they are written, in lower case."""
+        return _index([title.casefold() for title in self.movies.titles], range(len(self.movies.titles)))
 
     def find(self, text: str) -> Found:
         """Return the movie of a text that somebody typed, a title with or without the year. A `UserError` lists the
@@ -189,8 +194,6 @@ class Titles:
         """Tell whether there is a movie, and it may be of this year, as far as both years are known."""
         known = None if movie is None else self.movies.years[movie]
         return movie is not None and (known is None or year is None or abs(known - year) <= 1)
-
-    # -- with a year ---------------------------------------------------------------------------------------------------
 
     def _with_year(self, title: str, year: int) -> Match:
         """Return the movie of this title and year: exactly, else the nearest of the kinds that are said."""
@@ -292,8 +295,6 @@ class Titles:
     def _keys_of_year(self, year: int | None) -> list[str]:
         years = self.movies.years
         return [name for name, movies in self.by_key.items() if year is None or any(years[i] == year for i in movies)]
-
-    # -- without a year ------------------------------------------------------------------------------------------------
 
     def _alone(self, title: str) -> Match:
         """Return the only movie of exactly this title, its article included."""

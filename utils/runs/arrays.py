@@ -87,7 +87,7 @@ class File:
         """Compare the blocks of a chunk, which begins with the block of this number, with their checksums."""
         if self.verified:
             checksums = [zlib.crc32(chunk[at : at + BLOCK]) for at in range(0, len(chunk), BLOCK)]
-            if not np.array_equal(checksums, self.checksums[number : number + len(checksums)]):
+            if checksums != self.checksums[number : number + len(checksums)].tolist():
                 raise ValueError(f"{self.path} is not what was written")
 
 
