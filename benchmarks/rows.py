@@ -109,8 +109,6 @@ RANKING = {
     "strong/multdae": ("multdae", STRONG, "strong/edlae"),
     "strong/multdae-sample": ("multdae --sample 500", STRONG, "strong/multdae"),
     "strong/multvae": (f"multvae --hidden 200 --anneal 5000 {LIANG}", STRONG, "strong/edlae"),
-    "strong/multvae-wide": (f"multvae {WIDE} {LIANG}", STRONG, "strong/multvae"),
-    "strong/multvae-scored": (f"multvae {WIDE} {LIANG} --score-share 0.33", STRONG, "strong/multvae-wide"),
     "strong/multvae-tuned": ("multvae", STRONG, "strong/multvae"),
     "strong/multdae-logistic": ("multdae --loss logistic", STRONG, "strong/multdae"),
     "strong/recvae": ("recvae --patience 6", STRONG, "strong/edlae"),
