@@ -219,7 +219,7 @@ def test_the_one_missing_movie_of_ones_kind_comes_first(name):
 
 SHARED = {
     "activation": "relu", "dropout": 0.1, "signed": True, "l2": 0.1, "learning_rate": 0.05, "batch_size": 5,
-    "epochs": 1, "precision": "bfloat16", "sample": 2, "average": 0.9,
+    "epochs": 1, "precision": "bfloat16", "sample": 2, "score_share": 0.5, "average": 0.9,
 }  # fmt: skip
 OWN = {
     "cdae": {"hidden": (4,)},
@@ -251,7 +251,7 @@ def test_every_option_changes_the_result(name, option, value):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_tried_above(name):
-    shared = SHARED.keys() - ({"activation", "l2", "precision"} if name == "elsa" else set())
+    shared = SHARED.keys() - ({"activation", "l2", "precision", "score_share"} if name == "elsa" else set())
     assert set(models.module(name).Config.__dataclass_fields__) == {
         *shared, *OWN[name], "patience", *ELSEWHERE.get(name, ()),
     }  # fmt: skip

@@ -212,7 +212,10 @@ def test_a_number_is_an_id_unless_it_is_a_title_and_that_is_said():
     index = Titles(Movies(np.array([12, 99, 300]), titles, [1995, 2006, 1995], [[]] * 3))
     assert profile.read_typed(index, SCALE, ["12=5"]) == ({0: 5}, ["12 read as Heat (1995), by its id"])
     assert profile.read_typed(index, SCALE, ["99=5"]) == ({1: 5}, ["99 read as 300 (2006), by its id"])
-    assert profile.read_typed(index, SCALE, ["300=4"]) == ({1: 4}, [])  # a whole title goes before an id
+    note = "300 read as 300 (2006), by its title, not its id, which is that of 12 Monkeys (1995)"
+    assert profile.read_typed(index, SCALE, ["300=4"]) == ({1: 4}, [note])  # a whole title goes before an id
+    same = Titles(Movies(np.array([7, 300]), ["Heat (1995)", "300 (2006)"], [1995, 2006], [[]] * 2))
+    assert profile.read_typed(same, SCALE, ["300=4"]) == ({1: 4}, [])
 
 
 def test_an_id_is_found_as_the_data_has_it():

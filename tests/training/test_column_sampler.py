@@ -115,6 +115,14 @@ def test_a_column_without_entries_is_scored_at_times():
     np.testing.assert_allclose(batches.ScoreSampler(few, 0.5, 0).chance, [1, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 1 / 3])
 
 
+@pytest.mark.parametrize(
+    ("n", "share", "sample"), [(30, 0.03, 2), (30, 0.1, 3), (2, 0.3, 2), (1, 0.3, 1), (30, 0.99, 30)]
+)
+def test_two_columns_are_scored_at_least_since_one_alone_says_nothing(n, share, sample):
+    sampler = batches.ScoreSampler(sp.csr_array(np.ones((3, n), np.float32)), share, 0)
+    assert (sampler.sample, len(sampler(None, 0, 0).index)) == (sample, sample)
+
+
 def test_what_is_scored_is_some_of_what_is_given():
     chosen = batches.ScoreSampler(MATRIX, 0.3, 0)(MATRIX, 0, 0)
     assert chosen.taken(MATRIX) is MATRIX

@@ -76,9 +76,14 @@ def find_movie(titles: Titles, text: str) -> int:
 
 def _find(titles: Titles, text: str) -> Found:
     """Find the movie, which may be rare: by its title, or by an id of the data that is no title."""
-    raw = text.strip()
-    movie = by_id(titles.movies.ids, raw) if raw.isdecimal() and raw not in titles.by_key else -1
-    return Found(movie, "by its id") if movie >= 0 else titles.find(text)
+    raw, named = text.strip(), titles.movies.titles
+    of_id = by_id(titles.movies.ids, raw) if raw.isdecimal() else -1
+    if of_id >= 0 and raw not in titles.by_key:
+        return Found(of_id, "by its id")
+    found = titles.find(text)
+    if of_id < 0 or found.movie == of_id:
+        return found
+    return Found(found.movie, f"by its title, not its id, which is that of {named[of_id]}")
 
 
 def _too_rare(names: str) -> UserError:

@@ -152,7 +152,7 @@ class ScoreSampler:
 
     def __init__(self, rows: csr_array, share: float, seed: int) -> None:
         self.n, self.seed = rows.shape[1], seed
-        self.sample = max(1, round(share * self.n))
+        self.sample = min(max(2, round(share * self.n)), self.n)  # one alone has a softmax of 1, whatever its score
         self.chance = chances(np.bincount(rows.indices, minlength=self.n) + 1, self.sample)
 
     def __call__(self, rows: csr_array, epoch: int, step: int) -> Columns:
